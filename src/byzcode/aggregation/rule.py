@@ -1,0 +1,40 @@
+"""What a robust aggregation rule is: a function of messages and f, and how many liars it can bear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def minority(devices: int) -> int:
+    """The most liars that are fewer than half of the devices."""
+    return (devices - 1) // 2
+
+
+def everyone(devices: int) -> int:
+    """No limit on f, for a rule that makes no use of it (and promises nothing)."""
+    return devices
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An aggregation rule: ``rule(messages, f, **options)`` maps (..., N, D) to (..., D).
+
+    ``most_liars(N)`` is the greatest f that the rule accepts among N devices. Raises ValueError beyond it.
+    """
+
+    function: Callable[..., Tensor]
+    most_liars: Callable[[int], int]
+
+    def __call__(self, messages: Tensor, f: int, **options: Any) -> Tensor:
+        if messages.ndim < 2 or messages.shape[-2] == 0:
+            raise ValueError(f"messages must be (..., N, D) with N >= 1; got shape {tuple(messages.shape)}")
+        devices, name = messages.shape[-2], self.function.__name__
+        most = self.most_liars(devices)
+        if not 0 <= f <= most:
+            raise ValueError(f"{name} of {devices} messages bears 0 to {most} liars; got f = {f}")
+        return self.function(messages, f, **options)

@@ -1,0 +1,16 @@
+"""Who computes what: allocations of subsets to devices, in one table.
+
+``ALLOCATIONS[name](devices, subsets, redundancy, generator, **options)`` gives the held subsets, (N, S);
+``ALLOCATIONS[name].refuses(devices, subsets, redundancy)`` says why a size cannot be served, or None.
+"""
+
+from byzcode.allocation import disjoint as _disjoint
+from byzcode.allocation import random as _random
+from byzcode.allocation.scheme import EMPTY, Scheme
+
+ALLOCATIONS: dict[str, Scheme] = {
+    "random": Scheme(_random.random, _random.refuses),
+    "disjoint": Scheme(_disjoint.disjoint, _disjoint.refuses),
+}
+
+__all__ = ["ALLOCATIONS", "EMPTY", "Scheme"]

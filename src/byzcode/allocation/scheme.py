@@ -1,0 +1,43 @@
+"""What an allocation is: a way to draw who holds what, and which sizes it can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Marks an empty slot in a list of held subsets.
+EMPTY = -1
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """``scheme(devices, subsets, redundancy, generator, **options)`` gives the subsets of each device, (N, S).
+
+    Rows are sorted subset numbers, filled with :data:`EMPTY` where a device holds fewer than S.
+    ``refuses(devices, subsets, redundancy)`` says why a size cannot be served, or None.
+    """
+
+    function: Callable[..., NDArray[np.int32]]
+    refuses: Callable[[int, int, int], str | None]
+
+    def __call__(
+        self, devices: int, subsets: int, redundancy: int, generator: np.random.Generator, **options: Any
+    ) -> NDArray[np.int32]:
+        reason = self.refuses(devices, subsets, redundancy)
+        if reason is not None:
+            raise ValueError(f"{self.function.__name__} allocation, redundancy {redundancy}: {reason}")
+        return self.function(devices, subsets, redundancy, generator, **options)
+
+
+def from_matrix(holds: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The lists (N, S) of an incidence matrix (N, M), S being the most that any device holds."""
+    most = int(holds.sum(axis=1).max(initial=0))
+    held = np.full((len(holds), max(most, 1)), EMPTY, dtype=np.int32)
+    for device, row in enumerate(holds):
+        subsets = np.flatnonzero(row)
+        held[device, : len(subsets)] = subsets
+    return held

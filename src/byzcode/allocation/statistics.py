@@ -1,0 +1,28 @@
+"""How balanced an allocation is: overlaps of pairs of devices, replications of subsets."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzcode.allocation.scheme import EMPTY
+
+
+def incidence(held: NDArray[np.int32], subsets: int) -> NDArray[np.bool_]:
+    """The matrix S of the papers, (N, M): True where a device holds a subset."""
+    holds = np.zeros((len(held), subsets), dtype=bool)
+    device, slot = np.nonzero(held != EMPTY)
+    holds[device, held[device, slot]] = True
+    return holds
+
+
+def replications(held: NDArray[np.int32], subsets: int) -> NDArray[np.int32]:
+    """How many devices hold each subset, (M,)."""
+    return np.bincount(held[held != EMPTY], minlength=subsets).astype(np.int32)
+
+
+def overlaps(held: NDArray[np.int32], subsets: int) -> NDArray[np.int32]:
+    """How many subsets each pair of devices shares, (N (N - 1) / 2,)."""
+    holds = incidence(held, subsets).astype(np.float32)  # counts stay below 2^24: exact, and a BLAS product
+    shared = holds @ holds.T
+    return shared[np.triu_indices(len(held), k=1)].astype(np.int32)

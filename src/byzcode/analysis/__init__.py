@@ -1,0 +1,1 @@
+"""What the trajectories say: plateaus, rates, costs."""

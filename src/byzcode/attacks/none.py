@@ -1,0 +1,16 @@
+"""No attack: every device sends what it should."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from byzcode.attacks.threat import Threat
+    from byzcode.randomness import Draws
+
+
+def none(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
+    """The messages as they are. Shapes: (R, N, D) to (R, N, D). The liars know nothing."""
+    return messages

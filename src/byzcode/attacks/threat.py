@@ -1,0 +1,52 @@
+"""Who lies in an iteration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from byzcode.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Threat:
+    """The liars of one iteration: indices, because their number f is the same for every seed.
+
+    ``liars`` is (R, f), ``honest`` is (R, N - f), both of device numbers.
+    """
+
+    liars: Tensor
+    honest: Tensor
+
+    @property
+    def f(self) -> int:
+        """The number of liars."""
+        return self.liars.shape[-1]
+
+    @property
+    def mask(self) -> Tensor:
+        """True where a device lies, (R, N)."""
+        devices = self.f + self.honest.shape[-1]
+        flat = torch.zeros((len(self.liars), devices), dtype=torch.bool, device=self.liars.device)
+        return flat.scatter(-1, self.liars, value=True)
+
+    def of_liars(self, messages: Tensor) -> Tensor:
+        """The liars' rows of (R, N, D), as (R, f, D)."""
+        return rows_of(messages, self.liars)
+
+    def of_honest(self, messages: Tensor) -> Tensor:
+        """The honest rows of (R, N, D), as (R, N - f, D)."""
+        return rows_of(messages, self.honest)
+
+    def replace(self, messages: Tensor, lies: Tensor) -> Tensor:
+        """``messages`` (R, N, D) with the liars' rows replaced by ``lies``, (R, f, D)."""
+        index = self.liars.unsqueeze(-1).expand(-1, -1, messages.shape[-1])
+        return messages.scatter(-2, index, lies.expand(index.shape))
+
+
+def rows_of(messages: Tensor, devices: Tensor) -> Tensor:
+    """The messages (R, N, D) of the named devices (R, K), as (R, K, D)."""
+    return messages.gather(-2, devices.unsqueeze(-1).expand(-1, -1, messages.shape[-1]))

@@ -1,0 +1,18 @@
+"""Uniform weights 1/r: the encoding that CRA-DL and LAD state."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzcode.allocation.scheme import EMPTY
+
+
+def uniform(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
+    """Each device averages the gradients of its subsets: weight 1 / (number that it holds).
+
+    ``held`` (N, S); returns weights (N, S), 0 in empty slots. Unbiased over the draw of the allocation, but for one
+    allocation with uneven replication the mean over devices is not the gradient.
+    """
+    present = held != EMPTY
+    return present / np.maximum(present.sum(axis=1, keepdims=True), 1)

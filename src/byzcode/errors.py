@@ -1,0 +1,112 @@
+"""Errors that are the user's to mend: one clear message, no traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+class UserError(Exception):
+    """A mistake in what was asked. The message says where, what was found and what is allowed."""
+
+
+class Invalid(Exception):
+    """A value that contradicts another one: the key, what was found, what is allowed. Who knows the file adds it."""
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        super().__init__(f"{key} = {value!r}: {allowed}")
+        self.key, self.value, self.allowed = key, value, allowed
+
+
+def complain(where: object, key: str, value: object, allowed: str) -> UserError:
+    """The one form of every message about bad input: file, key, value, what is allowed."""
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    return UserError(f"{where}: {key} = {shown}: {allowed}")
+
+
+def one_of(names: Iterable[object], got: object = None) -> str:
+    """"allowed: a, b, c", with the nearest name first where there is one."""
+    listed = [str(name) for name in names]
+    near = difflib.get_close_matches(str(got), listed, n=1)
+    return (f"did you mean {near[0]!r}? " if near else "") + "allowed: " + ", ".join(listed)
+
+
+def from_validation(error: ValidationError, where: object, model: type[BaseModel]) -> UserError:
+    """The first complaint of a pydantic error, in our form, with the number of the others."""
+    found = error.errors(include_url=False)
+    first = found[0]
+    key = dotted(first["loc"], error.title)
+    message = complain(where, key, first.get("input"), _allowed(first, model))
+    more = len(found) - 1
+    return UserError(f"{message} (and {more} more)") if more else message
+
+
+def dotted(location: Sequence[str | int], root: str = "") -> str:
+    """``('curves', 2, 'attack', 'sign_flip', 'coefficient')`` as ``curves[2].attack.coefficient``.
+
+    pydantic puts the tag of a union (here ``sign_flip``) into the location; it is no key of the file, so it goes.
+    """
+    parts: list[str] = []
+    for step, item in enumerate(location):
+        if isinstance(item, int) and parts:
+            parts[-1] += f"[{item}]"
+        elif not _is_tag(location, step):
+            parts.append(str(item))
+    return ".".join(parts) or root
+
+
+_TAGGED = {"problem", "allocation", "encoding", "aggregation", "attack"}
+
+
+def _is_tag(location: Sequence[str | int], step: int) -> bool:
+    return step > 0 and location[step - 1] in _TAGGED and step + 1 < len(location)
+
+
+def _allowed(error: Mapping[str, Any], model: type[BaseModel]) -> str:
+    context = error.get("ctx", {})
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        owner = _model_at(model, error["loc"][:-1])
+        return "unknown key; " + one_of(owner.model_fields if owner else (), error["loc"][-1])
+    if kind == "union_tag_invalid":
+        names = [tag.strip("' ") for tag in str(context["expected_tags"]).split(",")]
+        return "unknown name; " + one_of(names, context.get("tag"))
+    if kind == "missing":
+        return "this key is required"
+    if kind == "value_error":
+        return str(context["error"])
+    return str(error["msg"])[:1].lower() + str(error["msg"])[1:]
+
+
+def _model_at(model: Any, location: Sequence[str | int]) -> type[BaseModel] | None:
+    """The pydantic model at a location of a validation error, to name the keys that it knows."""
+    candidates: list[Any] = [model]
+    for item in location:
+        following: list[Any] = []
+        for candidate in candidates:
+            if not (isinstance(candidate, type) and issubclass(candidate, BaseModel)):
+                continue
+            field = candidate.model_fields.get(str(item))
+            if field is not None:
+                following += list(_models_in(field.annotation))
+            elif _tag_of(candidate) == item:
+                following.append(candidate)
+        candidates = following or candidates
+    found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+    return found[0] if found else None
+
+
+def _tag_of(model: type[BaseModel]) -> object:
+    field = model.model_fields.get("name")
+    return field.default if field else None
+
+
+def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _models_in(inner)

@@ -1,0 +1,96 @@
+"""NetCDF files that are whole or not there: written under a temporary name, synced, renamed.
+
+netCDF4 writes and checks (it is quick to import); xarray reads for those who analyse.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import netCDF4
+import numpy as np
+
+from byzcode.errors import UserError
+
+
+class Variable(NamedTuple):
+    """A variable of a file: dimensions, type, units and what it is, for ``ncdump -h`` to say."""
+
+    dimensions: tuple[str, ...]
+    dtype: str
+    units: str
+    long_name: str
+    comment: str = ""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[netCDF4.Dataset]:
+    """A new file that appears at ``path`` when the block ends well, and not at all otherwise. Raises UserError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
+            yield file
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def fill(
+    file: netCDF4.Dataset,
+    variables: Mapping[str, Variable],
+    values: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write variables, their units and names, and the attributes of the file."""
+    for name, about in variables.items():
+        array = np.asarray(values[name])
+        for dimension, size in zip(about.dimensions, array.shape, strict=True):
+            if dimension not in file.dimensions:
+                file.createDimension(dimension, size)
+        variable = file.createVariable(name, about.dtype, about.dimensions, compression="zlib", complevel=4)
+        variable.units, variable.long_name = about.units, about.long_name
+        if about.comment:
+            variable.comment = about.comment
+        variable[...] = array
+    file.setncatts({"created": datetime.now(UTC).isoformat(timespec="seconds"), **attributes, "complete": 1})
+
+
+def check(path: Path, kind: str, variables: Mapping[str, Variable]) -> dict[str, Any]:
+    """The attributes of a file of ours. Raises UserError where it is missing, truncated, foreign or incomplete."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with netCDF4.Dataset(path) as file:
+            attributes = {name: file.getncattr(name) for name in file.ncattrs()}
+            present = {name: variable.dimensions for name, variable in file.variables.items()}
+            for variable in file.variables.values():
+                variable[...]  # reads it all: a damaged block shows here
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{path}: truncated, damaged or not NetCDF: {error.args[-1] if error.args else error}") from None
+    if attributes.get("byzcode_file") != kind:
+        raise UserError(f"{path}: foreign file: its attribute byzcode_file is not {kind!r}")
+    if attributes.get("complete") != 1:
+        raise UserError(f"{path}: incomplete: its attribute complete is not 1")
+    for name, about in variables.items():
+        if present.get(name) != about.dimensions:
+            raise UserError(f"{path}: incomplete: variable {name}{about.dimensions} is not in it")
+    return attributes
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,120 @@
+"""Linear regression with a heterogeneity knob: the problem of both papers' experiments.
+
+Subset k holds s samples (z, y) with features z ~ N(0, scale^2 I) and labels y = <z, theta_k> + e, where
+theta_k = theta_0 + sigma_H u_k and theta_0, u_k ~ N(0, I), e ~ N(0, noise^2). The loss of a subset is
+f_k = (1 / 2s) sum (<z, theta> - y)^2 and F = (1/M) sum_k f_k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from byzcode.kernels.gather import weighted_rows
+from byzcode.lazy import torch
+from byzcode.problems.problem import Code
+from byzcode.randomness import Stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Count = Annotated[int, Field(ge=1)]
+Spread = Annotated[float, Field(ge=0)]
+
+
+class LinearRegression:
+    """R problems of one shape, one a seed; see :func:`linear_regression`.
+
+    ``features`` (R, K, D) and ``labels`` (R, K) with K = M s samples; the samples of a subset are consecutive.
+    """
+
+    def __init__(self, features: Tensor, labels: Tensor, subsets: int, optimum: Tensor, smoothness: Tensor) -> None:
+        self.features, self.labels, self.subsets = features, labels, subsets
+        self.optimum, self.smoothness = optimum, smoothness
+        self._rows = features.flatten(0, 1)
+
+    def start(self) -> Tensor:
+        """theta^0 = 0, (R, D)."""
+        return torch.zeros_like(self.optimum)
+
+    def forward(self, theta: Tensor) -> Tensor:
+        """The residuals <z, theta> - y, (R, K): computed once, they give loss and gradients."""
+        return torch.bmm(self.features, theta.unsqueeze(-1)).squeeze(-1) - self.labels
+
+    def loss(self, residual: Tensor) -> Tensor:
+        """F, (R,)."""
+        return 0.5 * residual.square().mean(dim=-1)
+
+    def gradient(self, residual: Tensor) -> Tensor:
+        """The gradient of F, (R, D)."""
+        return torch.bmm(residual.unsqueeze(-2), self.features).squeeze(-2) / residual.shape[-1]
+
+    def excess_loss(self, theta: Tensor) -> Tensor:
+        """F(theta) - F(theta*), (R,), without the cancellation of that difference: F is quadratic."""
+        step = torch.bmm(self.features, (theta - self.optimum).unsqueeze(-1)).squeeze(-1)
+        return 0.5 * step.square().mean(dim=-1)
+
+    def encode(self, held: NDArray[np.int32], weights: NDArray[np.float64]) -> Code:
+        """Who sends which combination: ``held`` and ``weights`` (R, N, S), weight 0 in empty slots."""
+        runs, devices, slots = held.shape
+        samples = self.features.shape[1] // self.subsets
+        first = np.where(held < 0, 0, held).astype(np.int64) * samples
+        index = first[..., None] + np.arange(samples) + (np.arange(runs) * self.features.shape[1])[:, None, None, None]
+        spread = np.repeat(weights[..., None] / samples, samples, axis=-1)
+        shape = (runs * devices, slots * samples)
+        return Code(
+            index=torch.from_numpy(index.reshape(shape)).to(self.features.device),
+            weight=torch.from_numpy(spread.reshape(shape)).to(self.features),
+        )
+
+    def coded_gradients(self, residual: Tensor, code: Code) -> Tensor:
+        """What honest devices send, (R, N, D): the gradient of a sample is its residual times its features."""
+        coded = weighted_rows(self._rows, code.index, code.weight * residual.flatten()[code.index])
+        return coded.view(len(residual), -1, coded.shape[-1])
+
+
+def linear_regression(
+    seeds: Sequence[int],
+    device: str,
+    dtype: str,
+    *,
+    subsets: Annotated[Count, Field(description="M, the number of data subsets.")] = 1000,
+    dimension: Annotated[Count, Field(description="D, the number of parameters.")] = 100,
+    samples_per_subset: Annotated[Count, Field(description="Samples in each subset.")] = 1,
+    sigma_h: Annotated[Spread, Field(description="sigma_H: how far the subsets' true parameters differ.")] = 0.25,
+    label_noise: Annotated[Spread, Field(description="Standard deviation of the label noise.")] = 1.0,
+    feature_scale: Annotated[float, Field(gt=0, description="Standard deviation of each feature.")] = 1.0,
+) -> LinearRegression:
+    """Linear regression on normal features, each subset with its own true parameters.
+
+    The features, the noise and the directions u_k of a seed are the same for every ``sigma_h``.
+    """
+    drawn = [
+        _draw(seed, subsets, dimension, samples_per_subset, sigma_h, label_noise, feature_scale) for seed in seeds
+    ]
+    # Drawn and solved on the CPU in float64 whatever the device: every device meets the same problem.
+    features = torch.from_numpy(np.stack([features for features, _ in drawn]))
+    labels = torch.from_numpy(np.stack([labels for _, labels in drawn]))
+    optimum = torch.linalg.lstsq(features, labels.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
+    smoothness = torch.linalg.matrix_norm(features, ord=2).square() / features.shape[1]
+    kind = getattr(torch, dtype)
+    moved = [tensor.to(device=device, dtype=kind) for tensor in (features, labels, optimum, smoothness)]
+    return LinearRegression(moved[0], moved[1], subsets, optimum=moved[2], smoothness=moved[3])
+
+
+def _draw(
+    seed: int, subsets: int, dimension: int, samples: int, sigma_h: float, noise: float, scale: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Features (K, D) and labels (K,) of one seed."""
+
+    def normal(purpose: str, *shape: int) -> NDArray[np.float64]:
+        return Stream(seed, f"linear_regression/{purpose}").at(0).standard_normal(shape)
+
+    features = scale * normal("features", subsets * samples, dimension)
+    truth = normal("common parameters", dimension) + sigma_h * normal("own parameters", subsets, dimension)
+    labels = (features * np.repeat(truth, samples, axis=0)).sum(axis=1)
+    return features, labels + noise * normal("label noise", subsets * samples)

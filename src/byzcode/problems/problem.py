@@ -1,0 +1,48 @@
+"""What the engine asks of a problem. A new problem needs these methods and a line in ``PROBLEMS``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Code:
+    """A sparse encoding of rows (gradients of samples) into messages: for each of R N messages, S rows and weights."""
+
+    index: Tensor
+    weight: Tensor
+
+
+class Problem(Protocol):
+    """R problems of one shape, one a seed. ``forward`` does the work that loss and gradients share."""
+
+    smoothness: Tensor  # L, (R,)
+    optimum: Tensor  # (R, D)
+
+    def start(self) -> Tensor:
+        """The first iterate, (R, D)."""
+
+    def forward(self, theta: Tensor) -> Any:
+        """What the methods below need of theta (R, D)."""
+
+    def loss(self, forward: Any) -> Tensor:
+        """F, (R,)."""
+
+    def gradient(self, forward: Any) -> Tensor:
+        """The gradient of F, (R, D)."""
+
+    def excess_loss(self, theta: Tensor) -> Tensor:
+        """F(theta) - min F, (R,)."""
+
+    def encode(self, held: NDArray[np.int32], weights: NDArray[np.float64]) -> Code:
+        """The code of held subsets and their weights, both (R, N, S)."""
+
+    def coded_gradients(self, forward: Any, code: Code) -> Tensor:
+        """The messages of honest devices, (R, N, D)."""

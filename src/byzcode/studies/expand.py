@@ -1,0 +1,112 @@
+"""From a study to its runs: defaults of the reading, base, grids and curves, multiplied out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from byzcode.errors import Invalid, complain, one_of
+from byzcode.methods import METHODS
+from byzcode.studies.spec import COMPONENTS, RunSpec
+from byzcode.studies.study import Curve, Grid, Reading, Study
+
+Values = dict[str, Any]
+
+
+class Member(NamedTuple):
+    """One run of a study, and the curve to which it belongs."""
+
+    curve: Curve
+    spec: RunSpec
+
+
+def expand(study: Study, reading: Reading, where: object) -> list[Member]:
+    """All runs of a study. Raises UserError that begins with ``where``."""
+    _check_labels(study, where)
+    return [
+        Member(curve, RunSpec.parse(_values(study, curve, shared, own, reading, place), place))
+        for curve in study.curves
+        for place in (f"{where}: curve {curve.label!r}",)
+        for shared in points(study.grid)
+        for own in points(curve.grid)
+    ]
+
+
+def _values(study: Study, curve: Curve, shared: Values, own: Values, reading: Reading, where: object) -> Values:
+    """The fields of one run. What a method fixes outweighs base and grid, not what the curve itself says."""
+    try:
+        values = merge(merge({}, study.base), shared)
+        name = curve.fields.get("method", values.get("method"))
+        if name not in METHODS:
+            raise Invalid("method", name, "unknown method; " + one_of(METHODS, name))
+        values.update(METHODS[name].fixed)
+        values = merge(merge(values, curve.fields), own)
+        return _with_defaults({**values, "method": name}, reading)
+    except Invalid as error:
+        raise complain(where, error.key, error.value, error.allowed) from None
+
+
+def points(grid: Grid) -> Iterator[Values]:
+    """The product of a grid: one mapping for each combination of its values."""
+    for combination in itertools.product(*grid.values()):
+        yield dict(zip(grid, combination, strict=True))
+
+
+def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
+    """``values`` with ``changes`` over them. A dotted key reaches into a mapping: ``attack.coefficient``.
+
+    A component may be a bare name; it becomes a mapping when one of its options is set.
+    """
+    merged = dict(values)
+    for key, value in changes.items():
+        head, _, rest = key.partition(".")
+        merged[head] = merge(_mapping(head, merged.get(head, {})), {rest: value}) if rest else value
+    return merged
+
+
+def _mapping(key: str, value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, Mapping):
+        raise Invalid(key, value, "expected a name, or a mapping of keys to values")
+    return value
+
+
+def lookup(spec: RunSpec, key: str) -> Any:
+    """The value of a dotted key of a spec; a component stands for its name. None where it has no such option."""
+    value: Any = spec.model_dump(mode="json")
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value["name"] if isinstance(value, Mapping) and "name" in value else value
+
+
+def _with_defaults(values: Values, reading: Reading) -> Values:
+    """The reading's choices, and then the method's, where the study says nothing."""
+    complete, method = dict(values), values["method"]
+    for choice in reading.choices:
+        head, _, rest = choice.key.partition(".")
+        name, _, option = rest.partition(".")
+        if head == "method":
+            if name == method:
+                complete.setdefault(option, choice.value)
+        elif head in COMPONENTS:
+            given = _mapping(head, complete.get(head, {"name": name} if head == "problem" else {}))
+            if given.get("name") == name:
+                complete[head] = {option: choice.value, **given}
+        elif rest:
+            complete[head] = {rest: choice.value, **_mapping(head, complete.get(head, {}))}
+        else:
+            complete.setdefault(head, choice.value)
+    return {**METHODS[method].defaults, **complete}
+
+
+def _check_labels(study: Study, where: object) -> None:
+    labels = [curve.label for curve in study.curves]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise complain(where, "curves.label", label, "each label once in a study")
+    for name, plot in study.plots.items():
+        for label in getattr(plot, "curves", None) or ():
+            if label not in labels:
+                raise complain(where, f"plots.{name}.curves", label, "not a curve of this study; " + one_of(labels, label))

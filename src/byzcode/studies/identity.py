@@ -1,0 +1,80 @@
+"""Identities: of a run by its content, of code by its syntax trees."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+PACKAGE = "byzcode"
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces; NaN is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def short_hash(text: str) -> str:
+    """The first 12 hex digits of the sha256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@cache
+def code_digest(*roots: str) -> str:
+    """The identity of some modules and of all that they import inside this package.
+
+    It is made of syntax trees without docstrings: a comment, a docstring or a line break changes nothing.
+    """
+    trees = {module: _meaning(_source(module)) for module in import_closure(*roots)}
+    return short_hash(canonical(trees))
+
+
+def import_closure(*roots: str) -> list[str]:
+    """The modules of this package that some of its modules import, directly or not, themselves included."""
+    waiting, found = list(roots), set()
+    while waiting:
+        module = waiting.pop()
+        if module in found:
+            continue
+        found.add(module)
+        parent = module.rpartition(".")[0]
+        waiting += _imports(module) + ([parent] if parent else [])
+    return sorted(found)
+
+
+def _imports(module: str) -> list[str]:
+    """Modules of the package that a module names in its import statements, wherever these stand."""
+    named: list[str] = []
+    for node in ast.walk(ast.parse(_source(module))):
+        if isinstance(node, ast.Import):
+            named += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            named.append(node.module)
+            named += [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name for name in named if name.split(".")[0] == PACKAGE and _path(name) is not None]
+
+
+def _meaning(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def _source(module: str) -> str:
+    path = _path(module)
+    if path is None:
+        raise ModuleNotFoundError(module)
+    return path.read_text(encoding="utf-8")
+
+
+def _path(module: str) -> Path | None:
+    base = Path(str(files(PACKAGE))).joinpath(*module.split(".")[1:])
+    candidates: Sequence[Path] = (base / "__init__.py", base.with_suffix(".py"))
+    return next((path for path in candidates if path.is_file()), None)

@@ -1,0 +1,205 @@
+"""The plan: every study of a configuration, its runs, its allocations, its figures. Pure reading, no training."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel
+
+from byzcode.errors import UserError, complain, one_of
+from byzcode.studies.expand import Member, expand, lookup
+from byzcode.studies.identity import canonical
+from byzcode.studies.spec import AllocationSpec, RunSpec, parse
+from byzcode.studies.study import LineStyle, Plot, Reading, Study, WorkflowConfig
+
+#: Figures are asked for by these keys of a RunSpec, whatever the kind of plot.
+PANEL_KEYS = ("columns", "rows", "hue", "x")
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """A study, the file that holds it, and its runs."""
+
+    study: Study
+    path: str
+    members: list[Member]
+    styles: Mapping[str, LineStyle]
+
+    @property
+    def trained(self) -> bool:
+        """Whether any of its figures needs trainings."""
+        return any(plot.kind != "allocation" for plot in self.study.plots.values())
+
+    def run_ids(self, plot: str | None = None) -> list[str]:
+        """The distinct runs of the study, or of one of its plots, in the order of the file."""
+        members = self.members if plot is None else self._shown(self.study.plots[plot])
+        return list(dict.fromkeys(member.spec.run_id for member in members))
+
+    def allocation_ids(self) -> list[str]:
+        """The distinct allocations of the study."""
+        return list(dict.fromkeys(member.spec.allocation_spec.allocation_id for member in self.members))
+
+    def summary_json(self) -> str:
+        """What the summary depends on: the runs, and no label."""
+        return canonical({"study": self.study.study, "runs": self.run_ids()})
+
+    def figure_json(self, name: str) -> str:
+        """What a figure depends on beside the stored results: plot, labels, styles, and which run goes where."""
+        plot = self.study.plots[name]
+        keys = [key for key in (getattr(plot, field, None) for field in PANEL_KEYS) if key]
+        curves: dict[str, dict[str, Any]] = {}
+        for curve, spec in self._shown(plot):
+            style = self.styles[curve.style or spec.method]
+            drawn = curves.setdefault(
+                curve.label,
+                {"label": curve.label, "method": spec.method, "style": style.model_dump(), "runs": []},
+            )
+            point = {key: lookup(spec, key) for key in keys}
+            drawn["runs"].append(
+                {"run": spec.run_id, "allocation": spec.allocation_spec.allocation_id, "point": point}
+            )
+        return canonical(
+            {
+                "study": self.study.study,
+                "title": self.study.title,
+                "paper": self.study.paper and self.study.paper.model_dump(),
+                "plot": plot.model_dump(),
+                "curves": list(curves.values()),
+            }
+        )
+
+    def _shown(self, plot: Plot) -> list[Member]:
+        chosen = getattr(plot, "curves", None)
+        return [member for member in self.members if chosen is None or member.curve.label in chosen]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a configuration asks for."""
+
+    config: WorkflowConfig
+    reading: Reading
+    studies: dict[str, PlannedStudy]
+
+    @cached_property
+    def runs(self) -> dict[str, RunSpec]:
+        """The runs by id; a run that several studies share is here once."""
+        return {
+            member.spec.run_id: member.spec
+            for planned in self.studies.values()
+            if planned.trained
+            for member in planned.members
+        }
+
+    @cached_property
+    def allocations(self) -> dict[str, AllocationSpec]:
+        """The allocations by id."""
+        specs = [member.spec.allocation_spec for planned in self.studies.values() for member in planned.members]
+        return {spec.allocation_id: spec for spec in specs}
+
+    def summary_json(self, study: str) -> str:
+        """See :meth:`PlannedStudy.summary_json`."""
+        return self.studies[study].summary_json()
+
+    def figure_json(self, study: str, plot: str) -> str:
+        """See :meth:`PlannedStudy.figure_json`."""
+        return self.studies[study].figure_json(plot)
+
+
+def load_plan(config: Mapping[str, Any], where: object = "config/config.yaml") -> Plan:
+    """The plan of a configuration. Paths in it are relative to the working directory. Raises UserError."""
+    settings = parse(WorkflowConfig, config, where)
+    reading = load(Reading, settings.reading)
+    _check_choices(reading, settings.reading)
+    styles = {
+        name: parse(LineStyle, _mapping(value, settings.style, name), f"{settings.style}: {name}")
+        for name, value in read_yaml(settings.style).items()
+    }
+    studies: dict[str, PlannedStudy] = {}
+    for path in _study_files(settings.studies, where):
+        study = load(Study, path)
+        if study.study in studies:
+            other = studies[study.study].path
+            raise complain(path, "study", study.study, f"already the name of {other}; each name once")
+        members = expand(study, reading, path)
+        _check_styles(members, styles, settings.style, path)
+        studies[study.study] = PlannedStudy(study, path, members, styles)
+    return Plan(settings, reading, studies)
+
+
+def load_plan_file(path: str) -> Plan:
+    """The plan of a configuration file. Raises UserError."""
+    return load_plan(read_yaml(path), path)
+
+
+def load(model: type[T], path: str) -> T:
+    """A validated YAML file. Raises UserError."""
+    return parse(model, read_yaml(path), path)
+
+
+def read_yaml(path: str) -> dict[str, Any]:
+    """A YAML file that holds a mapping. Raises UserError: missing, not YAML, a key twice, no mapping."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UserError(f"{path}: cannot be read: {reason}") from None
+    try:
+        values = yaml.load(text, Loader=_OnceLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        raise UserError(f"{path}:{line} not valid YAML: {getattr(error, 'problem', None) or error}") from None
+    return _mapping(values, path, "the file")
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """YAML in which a key stands once in its mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _mapping(value: Any, path: str, key: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise complain(path, key, value, "expected a mapping of keys to values")
+    return value
+
+
+def _study_files(patterns: list[str], where: object) -> list[str]:
+    files: list[str] = []
+    for pattern in patterns:
+        found = sorted(glob.glob(pattern))
+        if not found:
+            raise complain(where, "studies", pattern, "no such file")
+        files += found
+    return list(dict.fromkeys(files))
+
+
+def _check_styles(members: list[Member], styles: Mapping[str, LineStyle], style_file: str, path: str) -> None:
+    for curve, spec in members:
+        style = curve.style or spec.method
+        if style not in styles:
+            where = f"{path}: curve {curve.label!r}"
+            raise complain(where, "style", style, f"not in {style_file}; " + one_of(styles, style))
+
+
+def _check_choices(reading: Reading, path: str) -> None:
+    fields = {*RunSpec.model_fields, "method"}
+    for choice in reading.choices:
+        head = choice.key.split(".")[0]
+        if head not in fields:
+            raise complain(path, "choices.key", choice.key, "unknown key; " + one_of(sorted(fields), head))

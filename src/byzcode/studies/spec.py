@@ -1,0 +1,251 @@
+"""RunSpec: everything that changes the numbers of a run, resolved and typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from byzcode.aggregation import RULES
+from byzcode.allocation import ALLOCATIONS
+from byzcode.attacks import ATTACKS
+from byzcode.coding import ENCODERS
+from byzcode.errors import Invalid, complain, from_validation, one_of
+from byzcode.methods import METHODS
+from byzcode.problems import PROBLEMS
+from byzcode.studies.components import Component, choice
+from byzcode.studies.identity import canonical, short_hash
+
+Problem = choice(PROBLEMS, "problem")
+Allocation = choice(ALLOCATIONS, "allocation")
+Encoding = choice(ENCODERS, "encoding")
+Attack = choice(ATTACKS, "attack")
+Aggregation = choice(RULES, "rule")
+
+#: The fields of a RunSpec that hold a component.
+COMPONENTS = ("problem", "allocation", "encoding", "attack", "aggregation")
+
+
+class Strict(BaseModel):
+    """Frozen, and no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Byzantine(Strict):
+    """How many devices lie, and which."""
+
+    alpha: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.2, description="Byzantine fraction; f = alpha N, rounded half up."
+    )
+    identities: Literal["redrawn", "persistent"] = Field(
+        default="redrawn", description="Liars drawn anew at each iteration (as in the papers), or once."
+    )
+
+
+class Record(Strict):
+    """Which iterations are recorded: every k-th, or log-spaced ones. The first and the last always are."""
+
+    spacing: Literal["every", "log"] = "every"
+    step: Annotated[int, Field(ge=1)] = Field(
+        default=5, description="Every so many iterations; or, with spacing log, so many points a decade."
+    )
+
+    def iterations(self, last: int) -> list[int]:
+        """The recorded iterations, 0 to ``last``."""
+        if self.spacing == "every":
+            inner = range(0, last, self.step)
+            return [*inner, last]
+        points: set[int] = {0, last}
+        exponent = 0
+        while (point := round(10 ** (exponent / self.step))) < last:
+            points.add(point)
+            exponent += 1
+        return sorted(points)
+
+
+def _seeds(value: Any) -> Any:
+    """``seeds: 10`` means 0 to 9."""
+    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...],
+    BeforeValidator(_seeds, json_schema_input_type=int | list[int]),
+    Field(min_length=1),
+]
+
+
+class RunSpec(Strict):
+    """One training configuration with all its seeds. Labels, plots and the device are not in it."""
+
+    spec_version: Literal[1] = 1
+    method: str = Field(description="A name in byzcode.methods.METHODS; it settles what the fields below leave out.")
+    problem: Problem = Field(default="linear_regression", validate_default=True, description="What is learnt.")
+    devices: Annotated[int, Field(ge=1)] = Field(default=100, description="N, the number of devices.")
+    redundancy: Annotated[int, Field(ge=1)] = Field(
+        default=0,
+        validate_default=True,
+        description="r, the number of subsets that each device holds; M / N for an uncoded method if left out.",
+    )
+    allocation: Allocation = Field(description="Who holds what.")
+    encoding: Encoding = Field(description="What is sent of it.")
+    attack: Attack = Field(default="none", validate_default=True, description="What liars send.")
+    byzantine: Byzantine = Field(default=Byzantine(), description="How many devices lie, and which.")
+    aggregation: Aggregation = Field(description="What the server makes of the messages.")
+    step_size: Annotated[float, Field(gt=0)] = Field(
+        default=0.5, description="eta as a multiple of 1 / L, L the smoothness of F (computed for each seed)."
+    )
+    start: Literal["zero"] = Field(default="zero", description="theta^0.")
+    iterations: Annotated[int, Field(ge=1)] = Field(default=500, description="T, the number of steps.")
+    record: Record = Field(default=Record(), description="Which iterations are recorded.")
+    diverged_at: Annotated[float, Field(gt=1)] = Field(
+        default=1e6, description="A seed has diverged when its loss exceeds so many times its first loss."
+    )
+    message_bits: Annotated[int, Field(ge=1)] = Field(
+        default=32, description="Bits of one number in a message, for the count of communication only."
+    )
+    seeds: Seeds = Field(default=tuple(range(10)), description="Seeds; a number n means 0 to n - 1.")
+    dtype: Literal["float64", "float32"] = Field(default="float64", description="Precision of the whole run.")
+
+    @property
+    def f(self) -> int:
+        """The number of liars, alpha N rounded half up."""
+        return int(self.byzantine.alpha * self.devices + 0.5)
+
+    @property
+    def run_id(self) -> str:
+        """The identity of the run: the first 12 hex digits of the hash of its canonical JSON."""
+        return short_hash(self.canonical())
+
+    def canonical(self) -> str:
+        """The run as JSON with sorted keys."""
+        return canonical(self.model_dump(mode="json"))
+
+    @property
+    def allocation_spec(self) -> AllocationSpec:
+        """The part of the run that settles who holds what."""
+        return AllocationSpec(
+            allocation=self.allocation,
+            devices=self.devices,
+            subsets=self.problem.subsets,
+            redundancy=self.redundancy,
+            seeds=self.seeds,
+        )
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: object) -> Self:
+        """A validated spec. Raises UserError, one message that begins with ``where``."""
+        return parse(cls, values, where)
+
+    @classmethod
+    def from_json(cls, text: str, where: object) -> Self:
+        """A validated spec of a JSON text. Raises UserError."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise complain(where, "JSON", text, f"not valid JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise complain(where, "JSON", values, "expected an object with the keys of a RunSpec")
+        return cls.parse(values, where)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _compose(cls, values: Any) -> Any:
+        """Fill in what the method settles, and refuse what contradicts it."""
+        if not isinstance(values, Mapping) or "method" not in values:
+            return values
+        if values["method"] not in METHODS:
+            raise Invalid("method", values["method"], "unknown method; " + one_of(METHODS, values["method"]))
+        method = METHODS[values["method"]]
+        complete = {**method.defaults, **{k: v for k, v in values.items() if v is not None}}
+        for key, fixed in method.fixed.items():
+            given = complete.get(key)
+            if given is not None and not _agrees(given, fixed):
+                raise Invalid(key, given, f"method {values['method']} fixes {key} to {fixed}")
+            complete.setdefault(key, fixed)
+        return complete
+
+    @field_validator("redundancy", mode="before")
+    @classmethod
+    def _uncoded_share(cls, value: Any, info: ValidationInfo) -> Any:
+        """An uncoded device holds its M / N subsets unless told otherwise."""
+        if value != 0 or not {"method", "problem", "devices"} <= info.data.keys():
+            return value
+        method, subsets, devices = info.data["method"], info.data["problem"].subsets, info.data["devices"]
+        if METHODS[method].coded:
+            raise Invalid("redundancy", None, f"method {method} is coded: say how many subsets each device holds")
+        if subsets < devices:
+            raise Invalid("devices", devices, f"allowed: 1 to {subsets} (the number of subsets) for an uncoded method")
+        return subsets // devices
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        subsets = self.problem.subsets
+        if self.redundancy > subsets:
+            raise Invalid("redundancy", self.redundancy, f"allowed: 1 to {subsets} (the number of subsets, M)")
+        reason = ALLOCATIONS[self.allocation.name].refuses(self.devices, subsets, self.redundancy)
+        if reason is not None:
+            raise Invalid("redundancy", self.redundancy, f"{reason}; with allocation {self.allocation.name}")
+        most = RULES[self.aggregation.name].most_liars(self.devices)
+        if self.f > most or self.f >= self.devices:
+            raise Invalid(
+                "byzantine.alpha",
+                self.byzantine.alpha,
+                f"f = {self.f} liars, but {self.aggregation.name} among {self.devices} devices bears at most "
+                f"{min(most, self.devices - 1)}",
+            )
+        if len(set(self.seeds)) < len(self.seeds):
+            raise Invalid("seeds", list(self.seeds), "each seed once")
+        return self
+
+
+class AllocationSpec(Strict):
+    """What settles an allocation file: the same for every run that holds its subsets in the same way."""
+
+    allocation: Allocation
+    devices: Annotated[int, Field(ge=1)]
+    subsets: Annotated[int, Field(ge=1)]
+    redundancy: Annotated[int, Field(ge=1)]
+    seeds: Seeds
+
+    @property
+    def allocation_id(self) -> str:
+        """The identity of the allocation, as :attr:`RunSpec.run_id` is that of a run."""
+        return short_hash(self.canonical())
+
+    def canonical(self) -> str:
+        """The allocation as JSON with sorted keys."""
+        return canonical(self.model_dump(mode="json"))
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def parse(model: type[T], values: Mapping[str, Any], where: object) -> T:
+    """Validate a mapping. Raises UserError, one message that begins with ``where``."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise from_validation(error, where, model) from None
+    except Invalid as error:
+        raise complain(where, error.key, error.value, error.allowed) from None
+
+
+def _agrees(given: Any, fixed: Any) -> bool:
+    if isinstance(given, Component | BaseModel):
+        given = given.model_dump()
+    if isinstance(fixed, str):
+        return given == fixed or (isinstance(given, Mapping) and given.get("name") == fixed)
+    return all(given.get(key) == value for key, value in fixed.items()) if isinstance(given, Mapping) else False

@@ -1,0 +1,141 @@
+"""What a study file, a reading and the workflow's configuration may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from byzcode.studies.spec import Strict
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+Key = Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$")]
+Grid = dict[Key, Annotated[list[Any], Field(min_length=1)]]
+
+#: Whence a value comes: the marks of the project's reading of the papers.
+Mark = Literal["stated", "inferred", "unknown", "derived"]
+
+
+class Paper(Strict):
+    """What a study reproduces."""
+
+    source: str = Field(description="The paper, with its arXiv number.")
+    figure: str = Field(description="Our name for the figure; its number in the paper is not known.")
+    reported: str = Field(description="What the paper reports of it, in our words.")
+    mark: Mark = Field(description="Whether that is stated by a source or inferred.")
+
+
+class Curve(BaseModel):
+    """One curve of a figure: a label, and fields of a RunSpec (dotted keys reach into components)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    label: str = Field(min_length=1, max_length=60, description="As the legend says it. Not part of any run.")
+    style: str | None = Field(default=None, description="Key in the style file; the method's own if left out.")
+    grid: Grid = Field(default={}, description="Values that this curve alone runs through.")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of a RunSpec that this curve sets."""
+        return dict(self.model_extra or {})
+
+
+Quantity = Literal[
+    "loss",
+    "excess_loss",
+    "aggregation_error",
+    "honest_dispersion",
+    "coding_bias",
+    "distance_to_optimum",
+]
+Axis = Literal["iteration", "gradients_computed", "bits_sent"]
+
+
+class TrajectoryPlot(Strict):
+    """A quantity against iteration (or cost), one panel for each value of ``columns`` and ``rows``."""
+
+    kind: Literal["trajectories"]
+    y: Quantity = "loss"
+    x: Axis = "iteration"
+    columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
+    rows: Key | None = Field(default=None, description="Key of a RunSpec that varies over rows.")
+    hue: Key | None = Field(default=None, description="Key of a RunSpec that tells the lines of one curve apart.")
+    curves: list[str] | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
+    last: Annotated[int, Field(ge=1)] | None = Field(default=None, description="The last iteration to draw.")
+    caption: str = Field(description="What the figure shows, in a sentence or two.")
+
+
+class SweepPlot(Strict):
+    """The plateau of a quantity against a key of a RunSpec, and below it the cost of reaching that plateau."""
+
+    kind: Literal["sweep"]
+    x: Key = Field(description="Key of a RunSpec on the horizontal axis.")
+    y: Quantity = "excess_loss"
+    columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
+    curves: list[str] | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
+    caption: str = Field(description="What the figure shows, in a sentence or two.")
+
+
+class AllocationPlot(Strict):
+    """Histograms of overlaps and replications, beside what they should be. Needs no training."""
+
+    kind: Literal["allocation"]
+    caption: str = Field(description="What the figure shows, in a sentence or two.")
+
+
+Plot = Annotated[TrajectoryPlot | SweepPlot | AllocationPlot, Field(discriminator="kind")]
+
+
+class Study(Strict):
+    """One question: the runs that answer it and the figures that show them."""
+
+    study: Name = Field(description="Name, part of file names.")
+    title: str = Field(min_length=1, description="Title of its figures.")
+    paper: Paper | None = Field(default=None, description="What it reproduces.")
+    base: dict[str, Any] = Field(default={}, description="Fields of a RunSpec that all curves share.")
+    grid: Grid = Field(default={}, description="Values that all curves run through (their product).")
+    curves: Annotated[list[Curve], Field(min_length=1)] = Field(description="What is compared.")
+    plots: Annotated[dict[Name, Plot], Field(min_length=1)] = Field(description="The figures, by name.")
+
+
+class Choice(Strict):
+    """One decision that the papers leave open."""
+
+    key: Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$")] = Field(
+        description="Field of a RunSpec; component.name.option for an option; method.name.field for a method."
+    )
+    value: Any = Field(description="What is chosen.")
+    mark: Mark = Field(description="Whence the value comes.")
+    reason: str = Field(min_length=1, description="Why.")
+
+
+class Reading(Strict):
+    """What a reader of the papers decides where they are silent."""
+
+    reading: Name
+    title: str
+    choices: list[Choice]
+
+
+class LineStyle(Strict):
+    """How one method is drawn, in every figure."""
+
+    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+    dashes: Literal["solid", "dashed", "dotted", "dashdot"] = "solid"
+    marker: str = Field(default="o", max_length=1)
+    width: Annotated[float, Field(gt=0, le=6)] = 1.6
+
+
+class WorkflowConfig(Strict):
+    """config/config.yaml: which studies are run, under which reading, where."""
+
+    studies: Annotated[list[str], Field(min_length=1)] = Field(description="Study files, or patterns such as *.yaml.")
+    reading: str = Field(default="config/readings/primary.yaml", description="What is decided where papers are silent.")
+    style: str = Field(default="config/style.yaml", description="Colours and line styles of the methods.")
+    results: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = Field(
+        default="results", description="Folder of all that is made, inside the project."
+    )
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where trainings run. Not part of a run.")
+    code_tracking: Literal["strict", "off"] = Field(
+        default="strict", description="strict: an edit of the engine retrains what it computes; off: it does not."
+    )

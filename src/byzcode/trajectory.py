@@ -1,0 +1,133 @@
+"""The trajectory file: what became of one RunSpec, for all its seeds. Whole or not there; refused if in doubt."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzcode import __version__
+from byzcode.engine import FINISHED, Measurements, gradients_per_iteration
+from byzcode.errors import UserError
+from byzcode.netcdf import Variable, check, fill, writing
+from byzcode.studies.identity import code_digest
+from byzcode.studies.spec import RunSpec
+
+if TYPE_CHECKING:
+    import xarray
+
+KIND = "trajectory"
+
+_BOTH = ("seed", "iteration")
+
+VARIABLES = {
+    "seed": Variable(("seed",), "i8", "1", "seed", "settles data, allocation, liars and attack of a row"),
+    "iteration": Variable(("iteration",), "i8", "1", "iteration", "number of steps taken before the measurement"),
+    "loss": Variable(_BOTH, "f8", "1", "training loss F(theta)", "NaN after a divergence, as in all variables"),
+    "excess_loss": Variable(_BOTH, "f8", "1", "training loss above its minimum, F(theta) - F(theta*)"),
+    "aggregation_error": Variable(_BOTH, "f8", "1", "distance of the aggregate from the true gradient (Euclidean norm)"),
+    "honest_dispersion": Variable(
+        _BOTH, "f8", "1", "root mean squared distance of honest messages from their mean (Euclidean norm)"
+    ),
+    "coding_bias": Variable(_BOTH, "f8", "1", "distance of the mean honest message from the true gradient"),
+    "distance_to_optimum": Variable(_BOTH, "f8", "1", "distance of theta from the minimiser (Euclidean norm)"),
+    "gradients_computed": Variable(
+        _BOTH, "f8", "gradients of subsets", "gradients computed by all devices together, cumulative"
+    ),
+    "bits_sent": Variable(_BOTH, "f8", "bit", "bits sent by all devices to the server, cumulative"),
+    "diverged": Variable(("seed",), "i1", "1", "status of the seed", "0: finished; 1: diverged"),
+    "diverged_at": Variable(
+        ("seed",), "i8", "1", "first recorded iteration at which a seed had diverged", f"{FINISHED}: it did not"
+    ),
+}
+
+#: The modules whose code settles the numbers in a trajectory.
+ENGINE = ("byzcode.engine", "byzcode.trajectory", "byzcode.allocation.file")
+
+
+def engine_digest() -> str:
+    """The identity of the code that makes a trajectory."""
+    return code_digest(*ENGINE)
+
+
+def write(
+    path: Path,
+    spec: RunSpec,
+    measured: Measurements,
+    held: NDArray[np.int32],
+    *,
+    device: str,
+    threads: int,
+    wall_seconds: float,
+    cpu_seconds: float,
+) -> None:
+    """Store a run. Raises UserError where the file cannot be written."""
+    iterations = np.asarray(spec.record.iterations(spec.iterations))
+    bits = spec.devices * spec.problem.dimension * spec.message_bits
+    running = ~np.isnan(measured.loss)
+    values = {
+        **vars(measured),
+        "seed": np.asarray(spec.seeds),
+        "iteration": iterations,
+        "gradients_computed": np.where(running, gradients_per_iteration(held)[:, None] * iterations, np.nan),
+        "bits_sent": np.where(running, float(bits) * iterations, np.nan),
+        "diverged": (measured.diverged_at != FINISHED).astype(np.int8),
+    }
+    libraries = {f"{name}_version": version(name) for name in ("torch", "numpy", "netCDF4", "pydantic")}
+    with writing(path) as file:
+        fill(
+            file,
+            VARIABLES,
+            values,
+            {
+                "Conventions": "CF-1.11",
+                "title": f"Training of {spec.method} under {spec.attack.name}, {len(spec.seeds)} seeds",
+                "summary": "Measurements of distributed gradient descent in which f of N devices lie (byzcode).",
+                "byzcode_file": KIND,
+                "run_id": spec.run_id,
+                "spec": spec.canonical(),
+                "engine_digest": engine_digest(),
+                "byzcode_version": __version__,
+                **libraries,
+                "python_version": platform.python_version(),
+                "platform": f"{platform.system()} {platform.machine()}",
+                "device": device,
+                "threads": threads,
+                "wall_seconds": wall_seconds,
+                "cpu_seconds": cpu_seconds,
+            },
+        )
+        for name in VARIABLES.keys() - {"seed", "iteration", "diverged", "diverged_at"}:
+            file[name].coordinates = "seed iteration"
+        file["diverged"].flag_values = np.asarray([0, 1], dtype=np.int8)
+        file["diverged"].flag_meanings = "finished diverged"
+
+
+def read_spec(path: str | Path) -> tuple[RunSpec, str]:
+    """The spec and the engine digest of a stored run. Raises UserError as :func:`open` does."""
+    attributes = check(Path(path), KIND, VARIABLES)
+    spec = RunSpec.from_json(attributes["spec"], path)
+    if spec.run_id != attributes["run_id"]:
+        raise UserError(f"{path}: its run_id {attributes['run_id']} is not that of its spec, {spec.run_id}")
+    return spec, attributes["engine_digest"]
+
+
+def open(path: str | Path) -> xarray.Dataset:  # noqa: A001 - read as trajectory.open
+    """A stored run, in memory.
+
+    Raises UserError, one line that names the file and what is wrong, where it is missing, truncated, foreign or
+    incomplete, or holds another run than it says.
+    """
+    import xarray
+
+    spec, _ = read_spec(path)
+    with xarray.open_dataset(path, engine="netcdf4") as dataset:
+        loaded: xarray.Dataset = dataset.load()
+    expected = {"seed": len(spec.seeds), "iteration": len(spec.record.iterations(spec.iterations))}
+    if dict(loaded.sizes) != expected:
+        raise UserError(f"{path}: incomplete: has {dict(loaded.sizes)}, expected {expected}")
+    return loaded
