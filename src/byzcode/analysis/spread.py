@@ -1,0 +1,32 @@
+"""The spread over seeds that every figure and every summary shows: median and interquartile range."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Spread(NamedTuple):
+    """Median and quartiles over seeds, each of shape (...)."""
+
+    median: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def spread(values: NDArray[np.float64]) -> Spread:
+    """Median and quartiles over the first axis, linearly interpolated; a seed that diverged (NaN) counts as infinite.
+
+    So half of the seeds may diverge before the median does, and none is left out silently.
+    """
+    ordered = np.sort(np.where(np.isnan(values), np.inf, values), axis=0)
+
+    def quantile(part: float) -> NDArray[np.float64]:
+        place = part * (len(ordered) - 1)
+        below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
+        share = place % 1
+        return below if share == 0 else (1 - share) * below + share * above
+
+    return Spread(median=quantile(0.5), low=quantile(0.25), high=quantile(0.75))
