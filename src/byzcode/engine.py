@@ -7,7 +7,7 @@ each in its own process. On a GPU all seeds are one batch. Either way a seed mee
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 from functools import partial
@@ -65,7 +65,7 @@ def train(
     """
     if held.shape[:2] != (len(spec.seeds), spec.devices):
         raise ValueError(f"held must be (R, N, S) = ({len(spec.seeds)}, {spec.devices}, S); got {held.shape}")
-    advance = progress or (lambda done: None)
+    advance = progress or (lambda _: None)
     if device == "cuda":
         _require_cuda()
         return _train_batch(spec, spec.seeds, held, device, advance)
@@ -77,7 +77,7 @@ def train(
 
 
 def _in_processes(
-    spec: RunSpec, tasks: list[tuple[tuple[int, ...], NDArray[np.int32]]], workers: int, advance: Progress
+    spec: RunSpec, tasks: Sequence[tuple[tuple[int, ...], NDArray[np.int32]]], workers: int, advance: Progress
 ) -> list[Measurements]:
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver")) as pool:
         futures = [pool.submit(_train_quietly, spec, seeds, part) for seeds, part in tasks]
@@ -88,16 +88,16 @@ def _in_processes(
 
 def _train_quietly(spec: RunSpec, seeds: tuple[int, ...], held: NDArray[np.int32]) -> Measurements:
     torch.set_num_threads(1)
-    return _train_batch(spec, seeds, held, "cpu", lambda done: None)
+    return _train_batch(spec, seeds, held, "cpu", lambda _: None)
 
 
 def _train_batch(
     spec: RunSpec, seeds: tuple[int, ...], held: NDArray[np.int32], device: str, advance: Progress
 ) -> Measurements:
     problem = PROBLEMS[spec.problem.name](seeds, device, spec.dtype, **spec.problem.options)
-    encoder = partial(ENCODERS[spec.encoding.name], subsets=spec.problem.subsets, **spec.encoding.options)
+    encoder = partial(ENCODERS[spec.encoding.name], subsets=spec.subsets, **spec.encoding.options)
     attack = partial(ATTACKS[spec.attack.name], **spec.attack.options)
-    rule = partial(RULES[spec.aggregation.name], f=spec.f, **spec.aggregation.options)
+    rule, options = RULES[spec.aggregation.name], spec.aggregation.options
     server = METHODS[spec.method].server
 
     code = problem.encode(held, np.stack([encoder(lists) for lists in held]))
@@ -115,7 +115,7 @@ def _train_batch(
         threat = Threat(liars=order[:, : spec.f], honest=order[:, spec.f :])
         if server == "rule":
             messages = attack(honest, threat, Draws(streams, iteration, like=theta)) if spec.f else honest
-            aggregate = rule(messages)
+            aggregate = rule(messages, spec.f, **options)
         elif server == "honest_mean":
             aggregate = threat.of_honest(honest).mean(dim=-2)
         else:
@@ -194,4 +194,5 @@ def _require_cuda() -> None:
 
 def gradients_per_iteration(held: NDArray[np.int32]) -> NDArray[np.int64]:
     """Gradients of subsets that all devices together compute in one iteration, (R,)."""
-    return (held != EMPTY).sum(axis=(1, 2))
+    computed: NDArray[np.int64] = (held != EMPTY).sum(axis=(1, 2))
+    return computed

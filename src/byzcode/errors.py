@@ -13,7 +13,7 @@ class UserError(Exception):
     """A mistake in what was asked. The message says where, what was found and what is allowed."""
 
 
-class Invalid(Exception):
+class KeyedError(Exception):
     """A value that contradicts another one: the key, what was found, what is allowed. Who knows the file adds it."""
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
@@ -29,7 +29,7 @@ def complain(where: object, key: str, value: object, allowed: str) -> UserError:
 
 
 def one_of(names: Iterable[object], got: object = None) -> str:
-    """"allowed: a, b, c", with the nearest name first where there is one."""
+    """What is allowed, as a list; the nearest name to what was given comes first."""
     listed = [str(name) for name in names]
     near = difflib.get_close_matches(str(got), listed, n=1)
     return (f"did you mean {near[0]!r}? " if near else "") + "allowed: " + ", ".join(listed)
@@ -93,6 +93,7 @@ def _model_at(model: Any, location: Sequence[str | int]) -> type[BaseModel] | No
             field = candidate.model_fields.get(str(item))
             if field is not None:
                 following += list(_models_in(field.annotation))
+                following += [model for choice in field.metadata for model in getattr(choice, "models", ())]
             elif _tag_of(candidate) == item:
                 following.append(candidate)
         candidates = following or candidates

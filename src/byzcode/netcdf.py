@@ -77,7 +77,9 @@ def check(path: Path, kind: str, variables: Mapping[str, Variable]) -> dict[str,
             for variable in file.variables.values():
                 variable[...]  # reads it all: a damaged block shows here
     except (OSError, RuntimeError) as error:
-        raise UserError(f"{path}: truncated, damaged or not NetCDF: {error.args[-1] if error.args else error}") from None
+        raise UserError(
+            f"{path}: truncated, damaged or not NetCDF: {error.args[-1] if error.args else error}"
+        ) from None
     if attributes.get("byzcode_file") != kind:
         raise UserError(f"{path}: foreign file: its attribute byzcode_file is not {kind!r}")
     if attributes.get("complete") != 1:

@@ -14,7 +14,7 @@ from byzcode import __version__
 from byzcode.engine import FINISHED, Measurements, gradients_per_iteration
 from byzcode.errors import UserError
 from byzcode.netcdf import Variable, check, fill, writing
-from byzcode.studies.identity import code_digest
+from byzcode.studies.identity import stage_digest
 from byzcode.studies.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -29,12 +29,10 @@ VARIABLES = {
     "iteration": Variable(("iteration",), "i8", "1", "iteration", "number of steps taken before the measurement"),
     "loss": Variable(_BOTH, "f8", "1", "training loss F(theta)", "NaN after a divergence, as in all variables"),
     "excess_loss": Variable(_BOTH, "f8", "1", "training loss above its minimum, F(theta) - F(theta*)"),
-    "aggregation_error": Variable(_BOTH, "f8", "1", "distance of the aggregate from the true gradient (Euclidean norm)"),
-    "honest_dispersion": Variable(
-        _BOTH, "f8", "1", "root mean squared distance of honest messages from their mean (Euclidean norm)"
-    ),
+    "aggregation_error": Variable(_BOTH, "f8", "1", "distance of the aggregate from the true gradient"),
+    "honest_dispersion": Variable(_BOTH, "f8", "1", "root mean squared distance of honest messages from their mean"),
     "coding_bias": Variable(_BOTH, "f8", "1", "distance of the mean honest message from the true gradient"),
-    "distance_to_optimum": Variable(_BOTH, "f8", "1", "distance of theta from the minimiser (Euclidean norm)"),
+    "distance_to_optimum": Variable(_BOTH, "f8", "1", "distance of theta from the minimiser"),
     "gradients_computed": Variable(
         _BOTH, "f8", "gradients of subsets", "gradients computed by all devices together, cumulative"
     ),
@@ -45,13 +43,10 @@ VARIABLES = {
     ),
 }
 
-#: The modules whose code settles the numbers in a trajectory.
-ENGINE = ("byzcode.engine", "byzcode.trajectory", "byzcode.allocation.file")
-
 
 def engine_digest() -> str:
     """The identity of the code that makes a trajectory."""
-    return code_digest(*ENGINE)
+    return stage_digest("train")
 
 
 def write(
@@ -67,7 +62,7 @@ def write(
 ) -> None:
     """Store a run. Raises UserError where the file cannot be written."""
     iterations = np.asarray(spec.record.iterations(spec.iterations))
-    bits = spec.devices * spec.problem.dimension * spec.message_bits
+    bits = spec.devices * spec.dimension * spec.message_bits
     running = ~np.isnan(measured.loss)
     values = {
         **vars(measured),

@@ -31,6 +31,7 @@ class Rule:
     most_liars: Callable[[int], int]
 
     def __call__(self, messages: Tensor, f: int, **options: Any) -> Tensor:
+        """Aggregate; see the class."""
         if messages.ndim < 2 or messages.shape[-2] == 0:
             raise ValueError(f"messages must be (..., N, D) with N >= 1; got shape {tuple(messages.shape)}")
         devices, name = messages.shape[-2], self.function.__name__

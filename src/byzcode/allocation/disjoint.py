@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def disjoint(
-    devices: int, subsets: int, redundancy: int, generator: np.random.Generator
-) -> NDArray[np.int32]:
+def disjoint(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
     """The subsets are shuffled and dealt out, ``redundancy`` to each device.
 
     Returns the held subsets, (N, redundancy). With redundancy M / N every subset is on one device.

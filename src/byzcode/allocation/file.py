@@ -54,9 +54,7 @@ def draw(spec: AllocationSpec) -> NDArray[np.int32]:
         for seed in spec.seeds
     ]
     slots = max(held.shape[1] for held in lists)
-    return np.stack(
-        [np.pad(held, ((0, 0), (0, slots - held.shape[1])), constant_values=EMPTY) for held in lists]
-    )
+    return np.stack([np.pad(held, ((0, 0), (0, slots - held.shape[1])), constant_values=EMPTY) for held in lists])
 
 
 def write(spec: AllocationSpec, path: Path) -> None:

@@ -27,6 +27,7 @@ class Scheme:
     def __call__(
         self, devices: int, subsets: int, redundancy: int, generator: np.random.Generator, **options: Any
     ) -> NDArray[np.int32]:
+        """Draw; see the class."""
         reason = self.refuses(devices, subsets, redundancy)
         if reason is not None:
             raise ValueError(f"{self.function.__name__} allocation, redundancy {redundancy}: {reason}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ def spread(values: NDArray[np.float64]) -> Spread:
     """
     ordered = np.sort(np.where(np.isnan(values), np.inf, values), axis=0)
 
-    def quantile(part: float) -> NDArray[np.float64]:
+    def quantile(part: float) -> Any:
         place = part * (len(ordered) - 1)
         below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
         share = place % 1

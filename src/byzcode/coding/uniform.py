@@ -15,4 +15,5 @@ def uniform(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
     allocation with uneven replication the mean over devices is not the gradient.
     """
     present = held != EMPTY
-    return present / np.maximum(present.sum(axis=1, keepdims=True), 1)
+    weight: NDArray[np.float64] = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
+    return weight

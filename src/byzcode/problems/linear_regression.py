@@ -93,9 +93,7 @@ def linear_regression(
 
     The features, the noise and the directions u_k of a seed are the same for every ``sigma_h``.
     """
-    drawn = [
-        _draw(seed, subsets, dimension, samples_per_subset, sigma_h, label_noise, feature_scale) for seed in seeds
-    ]
+    drawn = [_draw(seed, subsets, dimension, samples_per_subset, sigma_h, label_noise, feature_scale) for seed in seeds]
     # Drawn and solved on the CPU in float64 whatever the device: every device meets the same problem.
     features = torch.from_numpy(np.stack([features for features, _ in drawn]))
     labels = torch.from_numpy(np.stack([labels for _, labels in drawn]))

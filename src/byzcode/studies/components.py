@@ -14,7 +14,10 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic_core import CoreSchema
+
+from byzcode.errors import one_of
 
 
 class Component(BaseModel):
@@ -30,29 +33,31 @@ class Component(BaseModel):
         return self.model_dump(exclude={"name"})
 
 
-def choice(table: Mapping[str, Callable[..., Any]], what: str) -> Any:
-    """The pydantic type "one of ``table``, with its options"; ``what`` is how errors call it."""
-    models = [_model(name, function) for name, function in table.items()]
-    union = reduce(or_, models)  # type: ignore[arg-type]
-    if len(models) > 1:
-        union = Annotated[union, Field(discriminator="name")]
-    return Annotated[union, BeforeValidator(_named(what, tuple(table)))]
+class Choice:
+    """For ``Annotated[Component, Choice(table, what)]``: one of a table, with its options."""
 
+    def __init__(self, table: Mapping[str, Callable[..., Any]], what: str) -> None:
+        self.models = [_model(name, function) for name, function in table.items()]
+        self._names, self._what = tuple(table), what
 
-def _named(what: str, names: tuple[str, ...]) -> Callable[[Any], Any]:
-    from byzcode.errors import one_of
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """A union told apart by ``name``, which a bare name is turned into."""
+        union: Any = reduce(or_, self.models)
+        if len(self.models) > 1:
+            union = Annotated[union, Field(discriminator="name")]
+        return handler.generate_schema(
+            Annotated[union, BeforeValidator(self._named, json_schema_input_type=union | str)]
+        )
 
-    def normalise(value: Any) -> Any:
+    def _named(self, value: Any) -> Any:
         if isinstance(value, Component):
             value = value.model_dump()
         given = {"name": value} if isinstance(value, str) else value
         if not isinstance(given, Mapping) or "name" not in given:
-            raise ValueError(f"expected a name, or a mapping with a name and options; {one_of(names)}")
-        if given["name"] not in names:
-            raise ValueError(f"unknown {what}; {one_of(names, given['name'])}")
+            raise ValueError(f"expected a name, or a mapping with a name and options; {one_of(self._names)}")
+        if given["name"] not in self._names:
+            raise ValueError(f"unknown {self._what}; {one_of(self._names, given['name'])}")
         return given
-
-    return normalise
 
 
 def _model(name: str, function: Callable[..., Any]) -> type[Component]:
@@ -63,11 +68,12 @@ def _model(name: str, function: Callable[..., Any]) -> type[Component]:
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
     summary = (inspect.getdoc(inner) or name).splitlines()[0]
-    return create_model(
+    options["name"] = (Literal[name], name)
+    model: type[Component] = create_model(
         name,
         __base__=Component,
         __module__=inner.__module__,  # annotations are strings there: resolved in that module
         __doc__=summary,
-        name=(Literal[name], name),
         **options,
     )
+    return model

@@ -6,12 +6,15 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from byzcode.errors import Invalid, complain, one_of
+from byzcode.errors import KeyedError, complain, one_of
 from byzcode.methods import METHODS
 from byzcode.studies.spec import COMPONENTS, RunSpec
 from byzcode.studies.study import Curve, Grid, Reading, Study
 
 Values = dict[str, Any]
+
+#: A study need not name the problem to set its options.
+_START: Values = {"problem": RunSpec.model_fields["problem"].default.name}
 
 
 class Member(NamedTuple):
@@ -19,13 +22,19 @@ class Member(NamedTuple):
 
     curve: Curve
     spec: RunSpec
+    point: Values  # where on the grids it stands; a method that fixes a key still stands at each of its values
+
+    def coordinate(self, key: str) -> Any:
+        """Where the run stands in a figure whose panels or axis are values of ``key``."""
+        value = self.point.get(key, lookup(self.spec, key))
+        return value["name"] if isinstance(value, Mapping) else value
 
 
 def expand(study: Study, reading: Reading, where: object) -> list[Member]:
     """All runs of a study. Raises UserError that begins with ``where``."""
     _check_labels(study, where)
     return [
-        Member(curve, RunSpec.parse(_values(study, curve, shared, own, reading, place), place))
+        Member(curve, RunSpec.parse(_values(study, curve, shared, own, reading, place), place), {**shared, **own})
         for curve in study.curves
         for place in (f"{where}: curve {curve.label!r}",)
         for shared in points(study.grid)
@@ -36,14 +45,14 @@ def expand(study: Study, reading: Reading, where: object) -> list[Member]:
 def _values(study: Study, curve: Curve, shared: Values, own: Values, reading: Reading, where: object) -> Values:
     """The fields of one run. What a method fixes outweighs base and grid, not what the curve itself says."""
     try:
-        values = merge(merge({}, study.base), shared)
+        values = merge(merge(_START, study.base), shared)
         name = curve.fields.get("method", values.get("method"))
         if name not in METHODS:
-            raise Invalid("method", name, "unknown method; " + one_of(METHODS, name))
+            raise KeyedError("method", name, "unknown method; " + one_of(METHODS, name))
         values.update(METHODS[name].fixed)
         values = merge(merge(values, curve.fields), own)
         return _with_defaults({**values, "method": name}, reading)
-    except Invalid as error:
+    except KeyedError as error:
         raise complain(where, error.key, error.value, error.allowed) from None
 
 
@@ -69,7 +78,7 @@ def _mapping(key: str, value: Any) -> Mapping[str, Any]:
     if isinstance(value, str):
         return {"name": value}
     if not isinstance(value, Mapping):
-        raise Invalid(key, value, "expected a name, or a mapping of keys to values")
+        raise KeyedError(key, value, "expected a name, or a mapping of keys to values")
     return value
 
 
@@ -91,7 +100,7 @@ def _with_defaults(values: Values, reading: Reading) -> Values:
             if name == method:
                 complete.setdefault(option, choice.value)
         elif head in COMPONENTS:
-            given = _mapping(head, complete.get(head, {"name": name} if head == "problem" else {}))
+            given = _mapping(head, complete.get(head, {}))
             if given.get("name") == name:
                 complete[head] = {option: choice.value, **given}
         elif rest:
@@ -109,4 +118,6 @@ def _check_labels(study: Study, where: object) -> None:
     for name, plot in study.plots.items():
         for label in getattr(plot, "curves", None) or ():
             if label not in labels:
-                raise complain(where, f"plots.{name}.curves", label, "not a curve of this study; " + one_of(labels, label))
+                raise complain(
+                    where, f"plots.{name}.curves", label, "not a curve of this study; " + one_of(labels, label)
+                )

@@ -24,6 +24,20 @@ def short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+#: The modules whose code settles what each stage of the workflow makes.
+STAGES = {
+    "allocate": ("byzcode.allocation.file",),
+    "train": ("byzcode.engine", "byzcode.trajectory", "byzcode.allocation.file"),
+    "summarise": ("byzcode.analysis.summary",),
+    "figure": ("byzcode.figures",),
+}
+
+
+def stage_digest(stage: str) -> str:
+    """The identity of the code of a stage."""
+    return code_digest(*STAGES[stage])
+
+
 @cache
 def code_digest(*roots: str) -> str:
     """The identity of some modules and of all that they import inside this package.

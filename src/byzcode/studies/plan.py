@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from byzcode.errors import UserError, complain, one_of
-from byzcode.studies.expand import Member, expand, lookup
+from byzcode.studies.expand import Member, expand
 from byzcode.studies.identity import canonical
 from byzcode.studies.spec import AllocationSpec, RunSpec, parse
 from byzcode.studies.study import LineStyle, Plot, Reading, Study, WorkflowConfig
@@ -56,16 +56,15 @@ class PlannedStudy:
         plot = self.study.plots[name]
         keys = [key for key in (getattr(plot, field, None) for field in PANEL_KEYS) if key]
         curves: dict[str, dict[str, Any]] = {}
-        for curve, spec in self._shown(plot):
+        for member in self._shown(plot):
+            curve, spec, _ = member
             style = self.styles[curve.style or spec.method]
             drawn = curves.setdefault(
                 curve.label,
                 {"label": curve.label, "method": spec.method, "style": style.model_dump(), "runs": []},
             )
-            point = {key: lookup(spec, key) for key in keys}
-            drawn["runs"].append(
-                {"run": spec.run_id, "allocation": spec.allocation_spec.allocation_id, "point": point}
-            )
+            point = {key: member.coordinate(key) for key in keys}
+            drawn["runs"].append({"run": spec.run_id, "allocation": spec.allocation_spec.allocation_id, "point": point})
         return canonical(
             {
                 "study": self.study.study,
@@ -105,13 +104,12 @@ class Plan:
         specs = [member.spec.allocation_spec for planned in self.studies.values() for member in planned.members]
         return {spec.allocation_id: spec for spec in specs}
 
-    def summary_json(self, study: str) -> str:
-        """See :meth:`PlannedStudy.summary_json`."""
-        return self.studies[study].summary_json()
-
-    def figure_json(self, study: str, plot: str) -> str:
-        """See :meth:`PlannedStudy.figure_json`."""
-        return self.studies[study].figure_json(plot)
+    @cached_property
+    def figures(self) -> dict[str, tuple[PlannedStudy, str]]:
+        """The figures by file name, ``study-plot``: the study and the name of the plot."""
+        return {
+            f"{name}-{plot}": (planned, plot) for name, planned in self.studies.items() for plot in planned.study.plots
+        }
 
 
 def load_plan(config: Mapping[str, Any], where: object = "config/config.yaml") -> Plan:
@@ -132,6 +130,7 @@ def load_plan(config: Mapping[str, Any], where: object = "config/config.yaml") -
         members = expand(study, reading, path)
         _check_styles(members, styles, settings.style, path)
         studies[study.study] = PlannedStudy(study, path, members, styles)
+    _check_figure_names(studies)
     return Plan(settings, reading, studies)
 
 
@@ -190,11 +189,21 @@ def _study_files(patterns: list[str], where: object) -> list[str]:
 
 
 def _check_styles(members: list[Member], styles: Mapping[str, LineStyle], style_file: str, path: str) -> None:
-    for curve, spec in members:
+    for curve, spec, _ in members:
         style = curve.style or spec.method
         if style not in styles:
             where = f"{path}: curve {curve.label!r}"
             raise complain(where, "style", style, f"not in {style_file}; " + one_of(styles, style))
+
+
+def _check_figure_names(studies: Mapping[str, PlannedStudy]) -> None:
+    seen: dict[str, str] = {}
+    for planned in studies.values():
+        for plot in planned.study.plots:
+            name = f"{planned.study.study}-{plot}"
+            if name in seen:
+                raise complain(planned.path, "plots", plot, f"figure {name} is already made by {seen[name]}")
+            seen[name] = planned.path
 
 
 def _check_choices(reading: Reading, path: str) -> None:

@@ -21,17 +21,17 @@ from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
 from byzcode.attacks import ATTACKS
 from byzcode.coding import ENCODERS
-from byzcode.errors import Invalid, complain, from_validation, one_of
+from byzcode.errors import KeyedError, complain, from_validation, one_of
 from byzcode.methods import METHODS
 from byzcode.problems import PROBLEMS
-from byzcode.studies.components import Component, choice
+from byzcode.studies.components import Choice, Component
 from byzcode.studies.identity import canonical, short_hash
 
-Problem = choice(PROBLEMS, "problem")
-Allocation = choice(ALLOCATIONS, "allocation")
-Encoding = choice(ENCODERS, "encoding")
-Attack = choice(ATTACKS, "attack")
-Aggregation = choice(RULES, "rule")
+Problem = Annotated[Component, Choice(PROBLEMS, "problem")]
+Allocation = Annotated[Component, Choice(ALLOCATIONS, "allocation")]
+Encoding = Annotated[Component, Choice(ENCODERS, "encoding")]
+Attack = Annotated[Component, Choice(ATTACKS, "attack")]
+Aggregation = Annotated[Component, Choice(RULES, "rule")]
 
 #: The fields of a RunSpec that hold a component.
 COMPONENTS = ("problem", "allocation", "encoding", "attack", "aggregation")
@@ -87,12 +87,38 @@ Seeds = Annotated[
 ]
 
 
-class RunSpec(Strict):
+class Identified(Strict):
+    """What has an identity: the hash of its canonical JSON."""
+
+    def canonical(self) -> str:
+        """The content as JSON with sorted keys."""
+        return canonical(self.model_dump(mode="json"))
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: object) -> Self:
+        """A validated spec. Raises UserError, one message that begins with ``where``."""
+        return parse(cls, values, where)
+
+    @classmethod
+    def from_json(cls, text: str, where: object) -> Self:
+        """A validated spec of a JSON text. Raises UserError."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise complain(where, "JSON", text, f"not valid JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise complain(where, "JSON", values, "expected an object of keys and values")
+        return cls.parse(values, where)
+
+
+class RunSpec(Identified):
     """One training configuration with all its seeds. Labels, plots and the device are not in it."""
 
     spec_version: Literal[1] = 1
     method: str = Field(description="A name in byzcode.methods.METHODS; it settles what the fields below leave out.")
-    problem: Problem = Field(default="linear_regression", validate_default=True, description="What is learnt.")
+    problem: Problem = Field(
+        default=Component(name="linear_regression"), validate_default=True, description="What is learnt."
+    )
     devices: Annotated[int, Field(ge=1)] = Field(default=100, description="N, the number of devices.")
     redundancy: Annotated[int, Field(ge=1)] = Field(
         default=0,
@@ -101,7 +127,7 @@ class RunSpec(Strict):
     )
     allocation: Allocation = Field(description="Who holds what.")
     encoding: Encoding = Field(description="What is sent of it.")
-    attack: Attack = Field(default="none", validate_default=True, description="What liars send.")
+    attack: Attack = Field(default=Component(name="none"), validate_default=True, description="What liars send.")
     byzantine: Byzantine = Field(default=Byzantine(), description="How many devices lie, and which.")
     aggregation: Aggregation = Field(description="What the server makes of the messages.")
     step_size: Annotated[float, Field(gt=0)] = Field(
@@ -125,13 +151,19 @@ class RunSpec(Strict):
         return int(self.byzantine.alpha * self.devices + 0.5)
 
     @property
+    def subsets(self) -> int:
+        """M, the number of data subsets."""
+        return int(self.problem.options["subsets"])
+
+    @property
+    def dimension(self) -> int:
+        """D, the number of parameters."""
+        return int(self.problem.options["dimension"])
+
+    @property
     def run_id(self) -> str:
         """The identity of the run: the first 12 hex digits of the hash of its canonical JSON."""
         return short_hash(self.canonical())
-
-    def canonical(self) -> str:
-        """The run as JSON with sorted keys."""
-        return canonical(self.model_dump(mode="json"))
 
     @property
     def allocation_spec(self) -> AllocationSpec:
@@ -139,26 +171,10 @@ class RunSpec(Strict):
         return AllocationSpec(
             allocation=self.allocation,
             devices=self.devices,
-            subsets=self.problem.subsets,
+            subsets=self.subsets,
             redundancy=self.redundancy,
             seeds=self.seeds,
         )
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any], where: object) -> Self:
-        """A validated spec. Raises UserError, one message that begins with ``where``."""
-        return parse(cls, values, where)
-
-    @classmethod
-    def from_json(cls, text: str, where: object) -> Self:
-        """A validated spec of a JSON text. Raises UserError."""
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise complain(where, "JSON", text, f"not valid JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise complain(where, "JSON", values, "expected an object with the keys of a RunSpec")
-        return cls.parse(values, where)
 
     @model_validator(mode="before")
     @classmethod
@@ -167,13 +183,13 @@ class RunSpec(Strict):
         if not isinstance(values, Mapping) or "method" not in values:
             return values
         if values["method"] not in METHODS:
-            raise Invalid("method", values["method"], "unknown method; " + one_of(METHODS, values["method"]))
+            raise KeyedError("method", values["method"], "unknown method; " + one_of(METHODS, values["method"]))
         method = METHODS[values["method"]]
         complete = {**method.defaults, **{k: v for k, v in values.items() if v is not None}}
         for key, fixed in method.fixed.items():
             given = complete.get(key)
             if given is not None and not _agrees(given, fixed):
-                raise Invalid(key, given, f"method {values['method']} fixes {key} to {fixed}")
+                raise KeyedError(key, given, f"method {values['method']} fixes {key} to {fixed}")
             complete.setdefault(key, fixed)
         return complete
 
@@ -183,35 +199,37 @@ class RunSpec(Strict):
         """An uncoded device holds its M / N subsets unless told otherwise."""
         if value != 0 or not {"method", "problem", "devices"} <= info.data.keys():
             return value
-        method, subsets, devices = info.data["method"], info.data["problem"].subsets, info.data["devices"]
+        method, subsets, devices = info.data["method"], info.data["problem"].options["subsets"], info.data["devices"]
         if METHODS[method].coded:
-            raise Invalid("redundancy", None, f"method {method} is coded: say how many subsets each device holds")
+            raise KeyedError("redundancy", None, f"method {method} is coded: say how many subsets each device holds")
         if subsets < devices:
-            raise Invalid("devices", devices, f"allowed: 1 to {subsets} (the number of subsets) for an uncoded method")
+            raise KeyedError(
+                "devices", devices, f"allowed: 1 to {subsets} (the number of subsets) for an uncoded method"
+            )
         return subsets // devices
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        subsets = self.problem.subsets
+        subsets = self.subsets
         if self.redundancy > subsets:
-            raise Invalid("redundancy", self.redundancy, f"allowed: 1 to {subsets} (the number of subsets, M)")
+            raise KeyedError("redundancy", self.redundancy, f"allowed: 1 to {subsets} (the number of subsets, M)")
         reason = ALLOCATIONS[self.allocation.name].refuses(self.devices, subsets, self.redundancy)
         if reason is not None:
-            raise Invalid("redundancy", self.redundancy, f"{reason}; with allocation {self.allocation.name}")
+            raise KeyedError("redundancy", self.redundancy, f"{reason}; with allocation {self.allocation.name}")
         most = RULES[self.aggregation.name].most_liars(self.devices)
         if self.f > most or self.f >= self.devices:
-            raise Invalid(
+            raise KeyedError(
                 "byzantine.alpha",
                 self.byzantine.alpha,
                 f"f = {self.f} liars, but {self.aggregation.name} among {self.devices} devices bears at most "
                 f"{min(most, self.devices - 1)}",
             )
         if len(set(self.seeds)) < len(self.seeds):
-            raise Invalid("seeds", list(self.seeds), "each seed once")
+            raise KeyedError("seeds", list(self.seeds), "each seed once")
         return self
 
 
-class AllocationSpec(Strict):
+class AllocationSpec(Identified):
     """What settles an allocation file: the same for every run that holds its subsets in the same way."""
 
     allocation: Allocation
@@ -225,10 +243,6 @@ class AllocationSpec(Strict):
         """The identity of the allocation, as :attr:`RunSpec.run_id` is that of a run."""
         return short_hash(self.canonical())
 
-    def canonical(self) -> str:
-        """The allocation as JSON with sorted keys."""
-        return canonical(self.model_dump(mode="json"))
-
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -239,7 +253,7 @@ def parse(model: type[T], values: Mapping[str, Any], where: object) -> T:
         return model.model_validate(values)
     except ValidationError as error:
         raise from_validation(error, where, model) from None
-    except Invalid as error:
+    except KeyedError as error:
         raise complain(where, error.key, error.value, error.allowed) from None
 
 

@@ -1,0 +1,218 @@
+"""The command line. Each command is thin: it reads its arguments and calls one function of the library."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from byzcode.errors import UserError, complain, one_of
+from byzcode.studies import AllocationSpec, RunSpec
+
+if TYPE_CHECKING:
+    from byzcode.studies import Plan
+
+app = typer.Typer(
+    name="byzcode",
+    help="Coded robust aggregation for distributed learning with Byzantine devices.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Out = Annotated[Path, typer.Option(help="File to write.")]
+SpecText = Annotated[str, typer.Option(help="A spec: a JSON object, or the path of a file that holds one.")]
+ConfigPath = Annotated[str, typer.Option(help="The configuration of the workflow.")]
+
+
+@app.command()
+def allocate(spec: SpecText, out: Out) -> None:
+    """Draw the allocations of an allocation spec, for all its seeds, and store them."""
+    from byzcode.allocation import file
+
+    file.write(_read_spec(AllocationSpec, spec), out)
+
+
+@app.command()
+def train(
+    spec: SpecText,
+    out: Out,
+    allocation: Annotated[Path | None, typer.Option(help="Allocation file; drawn anew if left out.")] = None,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=1, help="Seeds trained at once, on the CPU.")] = 1,
+) -> None:
+    """Train all seeds of a run and store the trajectory. The same spec gives the same bits."""
+    from byzcode import trajectory
+    from byzcode.allocation import file
+    from byzcode.engine import train as run
+    from byzcode.progress import progress
+
+    parsed = _read_spec(RunSpec, spec)
+    wanted = parsed.allocation_spec
+    held = file.draw(wanted) if allocation is None else file.read(allocation, wanted)
+    wall, cpu = time.perf_counter(), time.process_time()
+    with progress(f"train {parsed.run_id}", len(parsed.seeds) * (parsed.iterations + 1)) as advance:
+        measured = run(parsed, held, device=device, threads=threads, progress=advance)
+    trajectory.write(
+        out,
+        parsed,
+        measured,
+        held,
+        device=device,
+        threads=threads,
+        wall_seconds=time.perf_counter() - wall,
+        cpu_seconds=time.process_time() - cpu,
+    )
+
+
+@app.command()
+def summarise(
+    request: Annotated[str, typer.Option(help="The study and its runs, as JSON.")],
+    results: Annotated[Path, typer.Option(help="Folder of the results.")],
+    out: Out,
+) -> None:
+    """One row a run: plateau, rate and cost over its seeds."""
+    from byzcode.analysis.summary import summarise as table
+    from byzcode.textfile import writing
+
+    runs = json.loads(request)["runs"]
+    rows = table([_trajectory(results, run) for run in runs], runs)
+    with writing(out) as file:
+        rows.to_csv(file, index=False)
+
+
+@app.command()
+def figure(
+    request: Annotated[str, typer.Option(help="What to draw, as JSON.")],
+    results: Annotated[Path, typer.Option(help="Folder of the results.")],
+    out: Annotated[Path, typer.Option(help="Files to write, without their suffix.")],
+) -> None:
+    """Draw one figure, as pdf, svg and png, and store the plotted data as csv."""
+    from byzcode.figures import draw
+
+    draw(json.loads(request), results, out)
+
+
+@app.command()
+def plan(config: ConfigPath = "config/config.yaml") -> None:
+    """List the runs of each study: id, label, and whether the result is present and current."""
+    from byzcode.studies import load_plan_file
+    from byzcode.studies.expand import lookup
+
+    asked = load_plan_file(config)
+    states = {run: _state(_trajectory(Path(asked.config.results), run)) for run in asked.runs}
+    for planned in asked.studies.values():
+        print(f"{planned.study.study}: {planned.study.title} ({planned.path})")
+        lines = []
+        for curve, spec, point in planned.members:
+            where = ", ".join(f"{key} {found}" for key in point if (found := lookup(spec, key)) is not None)
+            state = states.get(spec.run_id, f"allocation {spec.allocation_spec.allocation_id} only")
+            lines.append(f"  {spec.run_id}  {state:<18} {curve.label:<26} {where}")
+        print("\n".join(dict.fromkeys(lines)))
+    counted = list(states.values())
+    print(f"{len(counted)} runs: " + ", ".join(f"{counted.count(state)} {state}" for state in dict.fromkeys(counted)))
+
+
+@app.command()
+def explain(
+    run_id: Annotated[str, typer.Argument(help="The id of a run or of an allocation, or its first digits.")],
+    config: ConfigPath = "config/config.yaml",
+) -> None:
+    """Say in words what a stored file is, or will be."""
+    from byzcode.studies import load_plan_file
+    from byzcode.studies.describe import describe
+
+    asked = load_plan_file(config)
+    results = Path(asked.config.results)
+    stored = {path.stem: path for path in sorted(results.glob("trajectories/*.nc"))}
+    known = sorted({*asked.runs, *asked.allocations, *stored})
+    matches = [name for name in known if run_id and name.startswith(run_id)]
+    if len(matches) != 1:
+        allowed = one_of(matches, run_id) if matches else f"no such run in {config} or {results}/trajectories"
+        raise complain("byzcode explain", "RUN_ID", run_id, allowed)
+    name = matches[0]
+    if name in asked.allocations:
+        print(_explain_allocation(asked, name))
+        return
+    path = _trajectory(results, name)
+    print(f"{path}: {_state(path)}")
+    print(describe(asked.runs[name] if name in asked.runs else _stored_spec(path)))
+    print(f"Studies: {', '.join(_studies_of(asked, name)) or 'none of the configured ones'}.")
+
+
+@app.command()
+def schema(out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("workflow/schemas")) -> None:
+    """Write the JSON schemas of the configuration, of a study, of a reading and of a run."""
+    from byzcode.studies.schema import SCHEMAS, as_text
+    from byzcode.textfile import writing
+
+    for name, model in SCHEMAS.items():
+        with writing(out / f"{name}.schema.json") as file:
+            file.write(as_text(model))
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user ends in one line and exit status 1."""
+    try:
+        app()
+    except UserError as error:
+        print(f"byzcode: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _read_spec(model: Any, text: str) -> Any:
+    """A spec from a JSON text or from the file that holds one."""
+    where = "--spec"
+    if not text.lstrip().startswith("{"):
+        path, where = Path(text), text
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise UserError(f"{path}: cannot be read: {reason}") from None
+    return model.from_json(text, where)
+
+
+def _trajectory(results: Path, run: str) -> Path:
+    return results / "trajectories" / f"{run}.nc"
+
+
+def _state(path: Path) -> str:
+    """missing, current, made by another engine, or unreadable."""
+    from byzcode import trajectory
+
+    if not path.exists():
+        return "missing"
+    try:
+        _, digest = trajectory.read_spec(path)
+    except UserError:
+        return "unreadable"
+    return "current" if digest == trajectory.engine_digest() else "of another engine"
+
+
+def _stored_spec(path: Path) -> RunSpec:
+    from byzcode import trajectory
+
+    return trajectory.read_spec(path)[0]
+
+
+def _explain_allocation(asked: Plan, name: str) -> str:
+    spec = asked.allocations[name]
+    path = Path(asked.config.results) / "allocations" / f"{name}.nc"
+    return (
+        f"{path}: {'present' if path.exists() else 'missing'}\n"
+        f"Allocation ({spec.allocation.name}) of {spec.subsets} subsets to {spec.devices} devices, "
+        f"{spec.redundancy} each, for seeds {', '.join(map(str, spec.seeds))}."
+    )
+
+
+def _studies_of(asked: Plan, run: str) -> list[str]:
+    return [name for name, planned in asked.studies.items() if run in planned.run_ids()]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""A run in words."""
+
+from __future__ import annotations
+
+from byzcode.methods import METHODS
+from byzcode.studies.components import Component
+from byzcode.studies.spec import RunSpec
+
+_SERVER = {
+    "rule": "aggregates all messages by {rule}",
+    "honest_mean": "knows who lies and averages the honest messages",
+    "true_gradient": "is given the true gradient",
+}
+
+
+def describe(spec: RunSpec) -> str:
+    """What a run is, in a few sentences."""
+    method = METHODS[spec.method]
+    server = _SERVER[method.server].format(rule=_words(spec.aggregation))
+    if spec.f:
+        who = "drawn anew at each iteration" if spec.byzantine.identities == "redrawn" else "the same throughout"
+        attack = f"{spec.f} of the devices lie (alpha = {spec.byzantine.alpha:g}, {who}), by {_words(spec.attack)}."
+    else:
+        attack = "No device lies."
+    every = "every {}".format if spec.record.spacing == "every" else "log-spaced, {} a decade".format
+    return "\n".join(
+        [
+            f"{method.title}: {method.source}.",
+            f"Problem: {_words(spec.problem)}.",
+            f"{spec.devices} devices hold {spec.redundancy} of {spec.subsets} subsets each, "
+            f"by {_words(spec.allocation)} allocation; encoding {_words(spec.encoding)}.",
+            attack,
+            f"The server {server}.",
+            f"{spec.iterations} steps of size {spec.step_size:g} / L from {spec.start}, in {spec.dtype}; "
+            f"recorded: {every(spec.record.step)}.",
+            f"Seeds: {', '.join(map(str, spec.seeds))}.",
+        ]
+    )
+
+
+def _words(component: Component) -> str:
+    options = ", ".join(f"{name} {value}" for name, value in component.options.items())
+    name = component.name.replace("_", " ")
+    return f"{name} ({options})" if options else name

@@ -1,0 +1,25 @@
+# Who holds what: one file an allocation, with all its seeds.
+
+
+def allocation_spec(wildcards):
+    return PLAN.allocations[wildcards.allocation].canonical()
+
+
+rule allocate:
+    output:
+        f"{RESULTS}/allocations/{{allocation}}.nc",
+    log:
+        f"{RESULTS}/logs/allocate/{{allocation}}.log",
+    conda:
+        "../envs/byzcode.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=allocation_spec,
+        code=code_of("allocate"),
+    message:
+        "allocate {wildcards.allocation}"
+    shell:
+        "byzcode allocate --spec {params.spec:q} --out {output:q} > {log:q} 2>&1"

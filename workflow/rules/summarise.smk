@@ -1,0 +1,32 @@
+# One table a study: plateau, rate and cost of each run.
+
+
+def trajectories_of_study(wildcards):
+    return trajectories_of(PLAN.studies[wildcards.study].run_ids())
+
+
+def summary_request(wildcards):
+    return PLAN.studies[wildcards.study].summary_json()
+
+
+rule summarise:
+    input:
+        trajectories_of_study,
+    output:
+        table=f"{RESULTS}/summaries/{{study}}.csv",
+    log:
+        f"{RESULTS}/logs/summarise/{{study}}.log",
+    conda:
+        "../envs/byzcode.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        request=summary_request,
+        code=code_of("summarise"),
+        results=RESULTS,
+    message:
+        "summarise {wildcards.study}"
+    shell:
+        "byzcode summarise --request {params.request:q} --results {params.results} --out {output:q} > {log:q} 2>&1"

@@ -1,0 +1,40 @@
+# One run, with all its seeds.
+
+
+def run_spec(wildcards):
+    return PLAN.runs[wildcards.run].canonical()
+
+
+def allocation_of(wildcards):
+    allocation = PLAN.runs[wildcards.run].allocation_spec.allocation_id
+    return f"{RESULTS}/allocations/{allocation}.nc"
+
+
+def device(wildcards, output):
+    # A param that takes the output is not tracked: another device does not retrain what is there.
+    return DEVICE
+
+
+rule train:
+    input:
+        allocation=allocation_of,
+    output:
+        f"{RESULTS}/trajectories/{{run}}.nc",
+    log:
+        f"{RESULTS}/logs/train/{{run}}.log",
+    conda:
+        "../envs/byzcode.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+        gpu=1 if DEVICE == "cuda" else 0,
+    params:
+        spec=run_spec,
+        code=code_of("train"),
+        device=device,
+    message:
+        "train {wildcards.run}"
+    shell:
+        "byzcode train --spec {params.spec:q} --allocation {input.allocation:q} --out {output:q}"
+        " --device {params.device} --threads {threads} > {log:q} 2>&1"
