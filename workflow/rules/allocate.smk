@@ -1,10 +1,6 @@
 # Who holds what: one file an allocation, with all its seeds.
 
 
-def allocation_spec(wildcards):
-    return PLAN.allocations[wildcards.allocation].canonical()
-
-
 rule allocate:
     output:
         f"{RESULTS}/allocations/{{allocation}}.nc",

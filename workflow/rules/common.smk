@@ -36,6 +36,63 @@ def trajectories_of(runs):
     return [f"{RESULTS}/trajectories/{run}.nc" for run in runs]
 
 
+def allocation_spec(wildcards):
+    return PLAN.allocations[wildcards.allocation].canonical()
+
+
+def run_spec(wildcards):
+    return PLAN.runs[wildcards.run].canonical()
+
+
+def allocation_of(wildcards):
+    allocation = PLAN.runs[wildcards.run].allocation_spec.allocation_id
+    return f"{RESULTS}/allocations/{allocation}.nc"
+
+
+def device(wildcards, output):
+    # A param that takes the output is not tracked: another device does not retrain what is there.
+    return DEVICE
+
+
+def trajectories_of_study(wildcards):
+    return trajectories_of(PLAN.studies[wildcards.study].run_ids())
+
+
+def summary_request(wildcards):
+    return PLAN.studies[wildcards.study].summary_json()
+
+
+def planned_figure(wildcards):
+    return PLAN.figures[wildcards.figure]
+
+
+def data_of_figure(wildcards):
+    planned, plot = planned_figure(wildcards)
+    kind = planned.study.plots[plot].kind
+    if kind == "allocation":
+        return [f"{RESULTS}/allocations/{name}.nc" for name in planned.allocation_ids()]
+    if kind == "sweep":
+        return f"{RESULTS}/summaries/{planned.study.study}.csv"
+    return trajectories_of(planned.run_ids(plot))
+
+
+def figure_request(wildcards):
+    planned, plot = planned_figure(wildcards)
+    return planned.figure_json(plot)
+
+
+def study_of_figure(wildcards):
+    return planned_figure(wildcards)[0].study.title
+
+
+def stem(wildcards, output):
+    return str(Path(output.pdf).with_suffix(""))
+
+
+def results_folder(wildcards, output):
+    return str(Path(output[0]).parent.parent)
+
+
 def hold_folder():
     # One Snakemake a folder. The system drops this lock with the process, however that ends; Snakemake's own
     # lock outlives a kill -9, so the profile switches it off.

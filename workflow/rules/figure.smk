@@ -1,33 +1,6 @@
 # One figure, in three formats, with the plotted data beside it.
 
 
-def planned_figure(wildcards):
-    return PLAN.figures[wildcards.figure]
-
-
-def data_of_figure(wildcards):
-    planned, plot = planned_figure(wildcards)
-    kind = planned.study.plots[plot].kind
-    if kind == "allocation":
-        return [f"{RESULTS}/allocations/{name}.nc" for name in planned.allocation_ids()]
-    if kind == "sweep":
-        return f"{RESULTS}/summaries/{planned.study.study}.csv"
-    return trajectories_of(planned.run_ids(plot))
-
-
-def figure_request(wildcards):
-    planned, plot = planned_figure(wildcards)
-    return planned.figure_json(plot)
-
-
-def study_of_figure(wildcards):
-    return planned_figure(wildcards)[0].study.title
-
-
-def figure_stem(wildcards):
-    return f"{RESULTS}/figures/{wildcards.figure}"
-
-
 rule figure:
     input:
         data_of_figure,
@@ -52,9 +25,9 @@ rule figure:
         runtime=10,
     params:
         request=figure_request,
-        stem=figure_stem,
+        stem=stem,
         code=code_of("figure"),
-        results=RESULTS,
+        results=results_folder,
     message:
         "figure {wildcards.figure}"
     shell:

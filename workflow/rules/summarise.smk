@@ -1,14 +1,6 @@
 # One table a study: plateau, rate and cost of each run.
 
 
-def trajectories_of_study(wildcards):
-    return trajectories_of(PLAN.studies[wildcards.study].run_ids())
-
-
-def summary_request(wildcards):
-    return PLAN.studies[wildcards.study].summary_json()
-
-
 rule summarise:
     input:
         trajectories_of_study,
@@ -25,7 +17,7 @@ rule summarise:
     params:
         request=summary_request,
         code=code_of("summarise"),
-        results=RESULTS,
+        results=results_folder,
     message:
         "summarise {wildcards.study}"
     shell:

@@ -1,20 +1,6 @@
 # One run, with all its seeds.
 
 
-def run_spec(wildcards):
-    return PLAN.runs[wildcards.run].canonical()
-
-
-def allocation_of(wildcards):
-    allocation = PLAN.runs[wildcards.run].allocation_spec.allocation_id
-    return f"{RESULTS}/allocations/{allocation}.nc"
-
-
-def device(wildcards, output):
-    # A param that takes the output is not tracked: another device does not retrain what is there.
-    return DEVICE
-
-
 rule train:
     input:
         allocation=allocation_of,
