@@ -1,0 +1,36 @@
+# make reproduce | make quick | make test: each makes .venv from requirements.lock first, if it is missing or older.
+PYTHON ?= python3
+VENV := .venv
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
+.PHONY: reproduce quick test setup lock clean
+
+reproduce: setup
+	$(RUN) snakemake --cores all
+
+quick: setup
+	$(RUN) snakemake --cores all --configfile config/quick/config.yaml
+
+test: setup
+	$(RUN) python -m pytest
+
+setup: $(VENV)/done
+
+$(VENV)/done: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "byzcode needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+# Pins everything anew, for every supported Python. torch has one exact version, because indexes that carry its small
+# CPU build carry it under the same number; the CUDA libraries of its default Linux build are left to pip, which adds
+# them where that build is installed.
+lock: setup
+	printf 'torch==2.13.0\n' | $(RUN) uv pip compile --quiet --universal --python-version 3.11 --extra dev \
+	  --constraint - --no-emit-package byzcode --no-annotate --no-header pyproject.toml \
+	  | sed -E '/^(cuda|nvidia|triton)/d' > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

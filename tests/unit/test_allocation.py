@@ -1,0 +1,237 @@
+"""Allocations: who holds what, how that is counted, and the file that stores it."""
+
+from __future__ import annotations
+
+import itertools
+
+import netCDF4
+import numpy as np
+import pytest
+
+from byzcode.allocation import ALLOCATIONS, EMPTY, file
+from byzcode.allocation.scheme import from_matrix
+from byzcode.allocation.statistics import incidence, overlaps, replications
+from byzcode.coding import ENCODERS
+from byzcode.errors import UserError
+from byzcode.randomness import Stream
+from byzcode.studies.spec import AllocationSpec
+
+SIZES = [(20, 60, 12), (100, 1000, 40), (7, 5, 5), (1, 4, 2), (12, 60, 1)]
+
+
+def lists_of(name, devices, subsets, redundancy, seed=0, **options):
+    return ALLOCATIONS[name](devices, subsets, redundancy, Stream(seed, "test").at(0), **options)
+
+
+def sets_of(held):
+    return [set(row[row != EMPTY].tolist()) for row in held]
+
+
+def spec_of(**changes):
+    values = {"allocation": "random", "devices": 20, "subsets": 60, "redundancy": 12, "seeds": [3, 0, 8], **changes}
+    return AllocationSpec.parse(values, "test")
+
+
+@pytest.mark.parametrize("name", ALLOCATIONS)
+@pytest.mark.parametrize(("devices", "subsets", "redundancy"), SIZES)
+def test_lists_are_sorted_and_each_subset_is_in_once(name, devices, subsets, redundancy):
+    if ALLOCATIONS[name].refuses(devices, subsets, redundancy):
+        pytest.skip("a size that this allocation refuses")
+    held = lists_of(name, devices, subsets, redundancy)
+    assert held.dtype == np.int32
+    assert len(held) == devices
+    for row in held:
+        kept = row[row != EMPTY]
+        assert (row[len(kept) :] == EMPTY).all()  # empty slots come last
+        assert (np.diff(kept) > 0).all()
+        assert ((kept >= 0) & (kept < subsets)).all()
+
+
+@pytest.mark.parametrize("name", ALLOCATIONS)
+def test_every_device_holds_exactly_r(name):
+    assert lists_of(name, 20, 60, 3).shape == (20, 3)
+    assert (lists_of(name, 20, 60, 3) != EMPTY).all()
+
+
+@pytest.mark.parametrize(("devices", "subsets", "redundancy"), SIZES)
+def test_random_from_the_devices_side_holds_exactly_r(devices, subsets, redundancy):
+    held = lists_of("random", devices, subsets, redundancy, side="device")
+    assert [len(one) for one in sets_of(held)] == [redundancy] * devices
+
+
+@pytest.mark.parametrize(("devices", "subsets", "redundancy"), SIZES)
+def test_random_from_the_subsets_side_replicates_exactly(devices, subsets, redundancy):
+    held = lists_of("random", devices, subsets, redundancy, side="subset")
+    copies = max(1, round(devices * redundancy / subsets))
+    assert (replications(held, subsets) == copies).all()
+
+
+def test_random_devices_are_drawn_uniformly():
+    """Each subset is on a device with probability r / M."""
+    held = lists_of("random", 5000, 30, 6)
+    share = replications(held, 30) / 5000
+    assert np.abs(share - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / 5000)
+    assert len(np.unique(held[:100], axis=0)) == 100
+
+
+def test_random_redundancies_are_nested():
+    """A device that holds r subsets holds them too at a greater r: a sweep over r is paired."""
+    for small, big in zip(
+        sets_of(lists_of("random", 20, 60, 12)), sets_of(lists_of("random", 20, 60, 30)), strict=True
+    ):
+        assert small <= big
+
+
+@pytest.mark.parametrize("redundancy", [1, 2, 3])
+def test_disjoint_devices_share_nothing(redundancy):
+    held = lists_of("disjoint", 20, 60, redundancy)
+    assert len(np.unique(held)) == 20 * redundancy
+    assert (overlaps(held, 60) == 0).all()
+    if redundancy == 3:
+        assert (replications(held, 60) == 1).all()
+    assert not np.array_equal(held, lists_of("disjoint", 20, 60, redundancy, seed=1))  # shuffled, not dealt in order
+
+
+@pytest.mark.parametrize("side", ["device", "subset"])
+def test_statistics_agree_with_counting(side):
+    held = lists_of("random", 15, 40, 9, side=side)
+    sets = sets_of(held)
+    assert replications(held, 40).tolist() == [sum(k in one for one in sets) for k in range(40)]
+    assert overlaps(held, 40).tolist() == [len(a & b) for a, b in itertools.combinations(sets, 2)]
+    assert [set(np.flatnonzero(row).tolist()) for row in incidence(held, 40)] == sets
+    np.testing.assert_array_equal(from_matrix(incidence(held, 40)), held)
+
+
+def test_a_device_without_subsets_is_all_empty():
+    holds = np.zeros((3, 5), dtype=bool)
+    holds[0, [1, 4]] = True
+    np.testing.assert_array_equal(from_matrix(holds), [[1, 4], [EMPTY, EMPTY], [EMPTY, EMPTY]])
+    assert replications(from_matrix(holds), 5).tolist() == [0, 1, 0, 0, 1]
+    assert overlaps(from_matrix(holds), 5).tolist() == [0, 0, 0]
+    for encode in ENCODERS.values():
+        weights = encode(from_matrix(holds), 5)
+        assert np.isfinite(weights).all()
+        assert (weights[1:] == 0).all()
+
+
+def test_weights_are_those_of_the_formulas():
+    held = np.array([[0, 1, 2], [1, 3, EMPTY], [1, EMPTY, EMPTY]], dtype=np.int32)
+    np.testing.assert_allclose(ENCODERS["uniform"](held, 5), [[1 / 3] * 3, [1 / 2, 1 / 2, 0], [1, 0, 0]], rtol=1e-15)
+    expected = [[3 / 5, 3 / 15, 3 / 5], [3 / 15, 3 / 5, 0], [3 / 15, 0, 0]]  # N / (M c_k)
+    np.testing.assert_allclose(ENCODERS["replication"](held, 5), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "devices", "subsets", "redundancy", "bound"),
+    [
+        ("random", 20, 60, 0, "1 to 60"),
+        ("random", 20, 60, 61, "1 to 60"),
+        ("random", 20, 60, -1, "1 to 60"),
+        ("disjoint", 20, 60, 4, "1 to 3"),
+        ("disjoint", 20, 60, 0, "1 to 3"),
+        ("disjoint", 20, 59, 3, "1 to 2"),
+    ],
+)
+def test_sizes_that_cannot_be_served_are_refused_with_the_bound(name, devices, subsets, redundancy, bound):
+    assert bound in ALLOCATIONS[name].refuses(devices, subsets, redundancy)
+    with pytest.raises(ValueError, match=rf"{name}.*{redundancy}.*{bound}"):
+        lists_of(name, devices, subsets, redundancy)
+
+
+def test_sizes_that_can_be_served_are_not_refused():
+    assert ALLOCATIONS["random"].refuses(20, 60, 60) is None
+    assert ALLOCATIONS["disjoint"].refuses(20, 60, 3) is None
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+ASYMMETRIC = {"allocation": {"name": "random", "side": "subset"}}
+
+
+@pytest.mark.parametrize("changes", [{}, ASYMMETRIC, {"allocation": "disjoint", "redundancy": 3}], ids=str)
+def test_what_is_written_is_read_again(changes, tmp_path):
+    spec, path = spec_of(**changes), tmp_path / "deep" / "a.nc"
+    file.write(spec, path)
+    held = file.read(path, spec)
+    assert held.dtype == np.int32
+    np.testing.assert_array_equal(held, file.draw(spec))
+    assert [one.name for one in path.parent.iterdir()] == ["a.nc"]
+
+
+@pytest.mark.parametrize("changes", [{}, ASYMMETRIC], ids=str)
+def test_the_statistics_in_the_file_are_those_of_its_lists(changes, tmp_path):
+    spec, path = spec_of(**changes), tmp_path / "a.nc"
+    file.write(spec, path)
+    dataset = file.open(path)
+    assert dataset.attrs["allocation_id"] == spec.allocation_id
+    assert AllocationSpec.from_json(dataset.attrs["spec"], path) == spec
+    assert dataset["seed"].values.tolist() == [3, 0, 8]
+    for place, held in enumerate(file.draw(spec)):
+        one = dataset.isel(seed=place)
+        shared, copies = overlaps(held, 60), replications(held, 60)
+        assert one["replication"].values.tolist() == copies.tolist()
+        counted = dict(zip(one["overlap"].values.tolist(), one["overlap_count"].values.tolist(), strict=True))
+        assert {k: v for k, v in counted.items() if v} == {
+            k: shared.tolist().count(k) for k in set(shared.tolist())
+        }
+        assert float(one["overlap_mean"]) == pytest.approx(shared.mean())
+        assert float(one["overlap_std"]) == pytest.approx(shared.std())
+        assert float(one["replication_mean"]) == pytest.approx(copies.mean())
+        assert float(one["replication_std"]) == pytest.approx(copies.std())
+        assert int(one["uncovered"]) == (copies == 0).sum()
+    for variable in dataset.variables.values():
+        assert variable.attrs["long_name"]
+        assert variable.attrs["units"]
+
+
+def test_one_device_alone_has_no_overlaps(tmp_path):
+    spec = spec_of(devices=1)
+    file.write(spec, tmp_path / "a.nc")
+    assert file.open(tmp_path / "a.nc")["overlap_mean"].values.tolist() == [0, 0, 0]
+
+
+def test_a_seeds_lists_do_not_depend_on_other_seeds():
+    together = file.draw(spec_of())
+    for place, seed in enumerate((3, 0, 8)):
+        np.testing.assert_array_equal(file.draw(spec_of(seeds=[seed]))[0], together[place])
+    assert not np.array_equal(together[0], together[1])
+
+
+def test_shorter_lists_are_filled_up():
+    """From the subsets' side the longest list differs from seed to seed."""
+    spec = spec_of(**ASYMMETRIC, seeds=list(range(6)))
+    lists = file.draw(spec)
+    alone = [file.draw(spec_of(**ASYMMETRIC, seeds=[seed]))[0] for seed in range(6)]
+    assert len({one.shape for one in alone}) > 1
+    for one, held in zip(alone, lists, strict=True):
+        np.testing.assert_array_equal(one, held[:, : one.shape[1]])
+        assert (held[:, one.shape[1] :] == EMPTY).all()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seeds": [3, 0, 9]}, {"seeds": [0, 3, 8]}, {"redundancy": 13}, {"subsets": 61}, ASYMMETRIC], ids=str
+)
+def test_the_file_of_another_spec_is_refused(changes, tmp_path):
+    path = tmp_path / "a.nc"
+    file.write(spec_of(**changes), path)
+    with pytest.raises(UserError, match=rf"^{path}: holds another allocation") as caught:
+        file.read(path, spec_of())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["missing", "text", "truncated", "incomplete"])
+def test_a_bad_file_is_refused(how, tmp_path):
+    spec, path = spec_of(), tmp_path / "a.nc"
+    if how == "text":
+        path.write_text("not NetCDF")
+    elif how != "missing":
+        file.write(spec, path)
+    if how == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    if how == "incomplete":
+        with netCDF4.Dataset(path, "a") as dataset:
+            dataset.delncattr("complete")
+    for read in (lambda: file.read(path, spec), lambda: file.open(path)):
+        with pytest.raises(UserError, match=rf"^{path}: ") as caught:
+            read()
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,227 @@
+"""The closed forms of the project's reading of the papers (section 6), by Monte Carlo with tolerances of 5 sigma.
+
+D_k = grad f_k - grad F, betahat^2 = (1/M) sum_k |D_k|^2. Every bound is made from the size and spread of the sample.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from byzcode.aggregation import RULES
+from byzcode.allocation import ALLOCATIONS
+from byzcode.allocation.statistics import overlaps, replications
+from byzcode.attacks import ATTACKS, Threat
+from byzcode.coding import ENCODERS
+from byzcode.problems import PROBLEMS
+from byzcode.randomness import ByzantineSets, Draws, Stream
+
+SIGMAS = 5
+
+
+class Setting:
+    """One problem at a point theta that is not the optimum, with the gradient of every subset."""
+
+    def __init__(self, subsets: int, dimension: int = 10) -> None:
+        self.subsets = subsets
+        self.problem = PROBLEMS["linear_regression"]((1,), "cpu", "float64", subsets=subsets, dimension=dimension)
+        theta = torch.from_numpy(Stream(1, "test").at(0).standard_normal((1, dimension)))
+        self.forward = self.problem.forward(theta)
+        self.gradients = (self.forward[0].unsqueeze(-1) * self.problem.features[0]).numpy()  # one sample a subset
+        self.gradient = self.gradients.mean(axis=0)
+        self.spread = ((self.gradients - self.gradient) ** 2).sum(axis=1).mean()  # betahat^2
+
+    def messages(self, held, encoding="uniform"):
+        """What the devices send, (N, D), by the library."""
+        weights = ENCODERS[encoding](held, self.subsets)
+        code = self.problem.encode(held[None], weights[None])
+        return self.problem.coded_gradients(self.forward, code)[0].numpy()
+
+    def factor(self, r):
+        """F2: variance of a coded gradient over betahat^2."""
+        return (self.subsets - r) / (r * (self.subsets - 1))
+
+
+@pytest.fixture(scope="module", params=[1000, 60], ids="M={}".format)
+def setting(request):
+    return Setting(request.param)
+
+
+@pytest.fixture(scope="module")
+def large():
+    return Setting(1000)
+
+
+def draw(devices, subsets, r, seed=0, allocation="random", **options):
+    generator = Stream(seed, "test allocation").at(0)
+    return ALLOCATIONS[allocation](devices, subsets, r, generator, **options)
+
+
+def assert_mean(sample, expected):
+    """The mean of independent rows is the expected value, to 5 of its standard errors."""
+    sample = np.asarray(sample, dtype=float)
+    error = sample.std(axis=0, ddof=1) / np.sqrt(len(sample))
+    assert (np.abs(sample.mean(axis=0) - expected) <= SIGMAS * error).all(), (sample.mean(axis=0), expected, error)
+
+
+def test_the_library_sends_what_the_papers_say(setting):
+    held = draw(7, setting.subsets, 12)
+    expected = [np.mean([setting.gradients[k] for k in row], axis=0) for row in held]
+    np.testing.assert_allclose(setting.messages(held), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("r", [1, 10, 40])
+def test_f1_a_coded_gradient_is_unbiased(setting, r):
+    assert_mean(setting.messages(draw(4000, setting.subsets, r)), setting.gradient)
+
+
+@pytest.mark.parametrize("r", [10, 20, 30, 40, 50, 110])
+def test_f2_variance_of_a_coded_gradient(large, r):
+    error = ((large.messages(draw(4000, 1000, r)) - large.gradient) ** 2).sum(axis=1)
+    assert_mean(error / large.spread, large.factor(r))
+
+
+def test_f2_the_numbers_in_the_text(large):
+    stated = {10: 0.0991, 20: 0.0490, 30: 0.0324, 40: 0.02402, 50: 0.01902, 110: 0.00810}
+    assert {r: large.factor(r) for r in stated} == pytest.approx(stated, abs=6e-5)
+
+
+@pytest.mark.parametrize("r", [1, 15, 30, 59, 60])
+def test_f2_at_few_subsets_where_m_minus_one_counts(r):
+    few = Setting(60)
+    error = ((few.messages(draw(20_000, 60, r)) - few.gradient) ** 2).sum(axis=1)
+    if r == 60:
+        assert error.max() < 1e-24 * few.spread  # every device holds everything
+    else:
+        assert_mean(error / few.spread, few.factor(r))
+
+
+@pytest.mark.parametrize(("subsets", "devices", "r"), [(1000, 100, 40), (1000, 10, 40), (60, 20, 12), (60, 5, 30)])
+def test_f1_variance_of_the_mean_over_devices(subsets, devices, r):
+    """betahat^2 (M - r) / (r (M - 1) N): sampled devices are independent."""
+    some, groups = Setting(subsets), max(150, 2000 // devices)
+    means = some.messages(draw(devices * groups, subsets, r)).reshape(groups, devices, -1).mean(axis=1)
+    error = ((means - some.gradient) ** 2).sum(axis=1)
+    assert_mean(error / some.spread, some.factor(r) / devices)
+
+
+@pytest.mark.parametrize("side", ["device", "subset"])
+@pytest.mark.parametrize(("subsets", "devices", "r"), [(1000, 100, 10), (1000, 100, 40), (60, 20, 12), (60, 20, 3)])
+def test_f1_replication_weights_recover_the_covered_gradient_exactly(subsets, devices, r, side):
+    """The mean over all devices is (1/M) sum over the covered subsets, for every single allocation."""
+    some = Setting(subsets)
+    for seed in range(3):
+        held = draw(devices, subsets, r, seed, side=side)
+        covered = replications(held, subsets) > 0
+        expected = some.gradients[covered].sum(axis=0) / subsets
+        scale = np.abs(some.gradients).mean()
+        np.testing.assert_allclose(some.messages(held, "replication").mean(axis=0), expected, rtol=0, atol=1e-13 * scale)
+        if side == "subset":
+            assert covered.all()
+    if r == 10:
+        assert not covered.all() or side == "subset"  # the case of uncovered subsets was met
+
+
+def test_f1_uniform_weights_do_not_for_one_allocation(large):
+    held = draw(100, 1000, 110)
+    off = ((large.messages(held).mean(axis=0) - large.gradient) ** 2).sum() / large.spread
+    assert off > 0.1 * large.factor(110) / 100
+
+
+def test_f1_disjoint_shares_recover_the_gradient_exactly(setting):
+    devices = setting.subsets // 10
+    held = draw(devices, setting.subsets, 10, allocation="disjoint")
+    for encoding in ("uniform", "replication"):
+        sent = setting.messages(held, encoding).mean(axis=0)
+        np.testing.assert_allclose(sent, setting.gradient, rtol=0, atol=1e-13 * np.abs(setting.gradients).max())
+
+
+@pytest.mark.parametrize("r", [10, 40, 110])
+def test_f3_distance_of_two_coded_gradients(large, r):
+    messages = large.messages(draw(8000, 1000, r))
+    distance = ((messages[::2] - messages[1::2]) ** 2).sum(axis=1)
+    assert_mean(distance / large.spread, 2 * large.factor(r))
+
+
+@pytest.mark.parametrize(("r", "shared"), [(12, 0), (12, 5), (12, 11), (30, 15)])
+def test_f3_distance_at_a_given_overlap(r, shared):
+    """2 betahat^2 (r - lambda) / r^2 M / (M - 1), over random labels."""
+    some, generator = Setting(60), np.random.default_rng(3)
+    labels = np.argsort(generator.random((4000, 60)), axis=1)
+    one, two = labels[:, :r], labels[:, r - shared : 2 * r - shared]
+    messages = some.messages(np.sort(np.concatenate([one, two]), axis=1).astype(np.int32))
+    distance = ((messages[:4000] - messages[4000:]) ** 2).sum(axis=1)
+    assert_mean(distance / some.spread, 2 * (r - shared) / r**2 * 60 / 59)
+
+
+@pytest.mark.parametrize("r", [12, 30, 60])
+def test_f3_deterministic_bounds(r):
+    some = Setting(60)
+    held = draw(40, 60, r)
+    messages = some.messages(held)
+    largest = np.sqrt(((some.gradients - some.gradient) ** 2).sum(axis=1).max())  # B
+    pairs = np.triu_indices(40, k=1)
+    distance = np.sqrt(((messages[pairs[0]] - messages[pairs[1]]) ** 2).sum(axis=1))
+    shared = overlaps(held, 60)
+    assert (distance <= 2 * (1 - shared / r) * largest + 1e-12).all()
+    assert (distance**2 <= 2 * (r - shared) * 60 * some.spread / r**2 + 1e-12).all()
+    error = ((messages - some.gradient) ** 2).sum(axis=1)
+    assert (error <= (60 - r) / r * some.spread + 1e-12).all()
+
+
+@pytest.mark.parametrize("r", [10, 20, 30, 40, 50])
+def test_f5_coverage(r):
+    """P(a subset is on no device) = (1 - r/M)^N; allocations are independent samples."""
+    stated = {10: 0.366, 20: 0.133, 30: 0.0476, 40: 0.0169, 50: 0.0059}
+    expected = (1 - r / 1000) ** 100
+    assert expected == pytest.approx(stated[r], abs=5e-4)
+    bare = [(replications(draw(100, 1000, r, seed), 1000) == 0).mean() for seed in range(25)]
+    assert_mean(bare, expected)
+
+
+@pytest.mark.parametrize(("subsets", "devices", "r"), [(1000, 100, 10), (1000, 100, 40), (60, 20, 12)])
+def test_overlap_of_two_devices_is_hypergeometric(subsets, devices, r):
+    """Mean r^2/M; the pairs are pairwise independent, so the error of their mean is known exactly."""
+    pairs = np.concatenate([overlaps(draw(devices, subsets, r, seed), subsets) for seed in range(12)])
+    variance = r**2 * (subsets - r) ** 2 / (subsets**2 * (subsets - 1))
+    assert abs(pairs.mean() - r**2 / subsets) < SIGMAS * np.sqrt(variance / len(pairs))
+    assert pairs.var() == pytest.approx(variance, rel=0.15)
+
+
+def test_f6_replications_of_device_side_sampling_are_binomial():
+    """They vary like a binomial, N (r/M) (1 - r/M): sampled allocations are not constant in replication."""
+    counts = np.concatenate([replications(draw(100, 1000, 40, seed), 1000) for seed in range(20)])
+    assert counts.mean() == 4.0  # N r / M, exactly
+    assert counts.var() == pytest.approx(100 * 0.04 * 0.96, rel=0.05)
+
+
+@pytest.mark.parametrize("coefficient", [-1.0, -2.0, -5.0])
+def test_f11_mean_under_sign_flip(coefficient):
+    """E mean message = (1 - alpha (1 + c)) grad F over the draw of the liars: ascent beyond alpha = 1 / (1 + c)."""
+    some, devices, f = Setting(60), 20, 4
+    held = draw(devices, 60, 3, allocation="disjoint")
+    honest = torch.from_numpy(some.messages(held))[None]
+    sets, streams = ByzantineSets((1,), devices, f, redrawn=True), [Stream(1, "attack")]
+    sent = []
+    for iteration in range(1500):
+        order = torch.from_numpy(sets.at(iteration))
+        threat = Threat(liars=order[:, :f], honest=order[:, f:])
+        draws = Draws(streams, iteration, like=honest)
+        messages = ATTACKS["sign_flip"](honest, threat, draws, coefficient=coefficient)
+        sent.append(RULES["mean"](messages, f)[0].numpy())
+    expected = 1 - f / devices * (1 - coefficient)
+    assert_mean(sent, expected * some.gradient)
+    assert np.sign(np.mean(sent, axis=0) @ some.gradient) == np.sign(expected)
+
+
+def test_f11_error_variance_of_gaussian_lies_under_the_mean():
+    """alpha sigma^2 D / N a step (honest parts aside: all honest messages are 0 here)."""
+    honest = torch.zeros(1, 20, 7, dtype=torch.float64)
+    sets, streams, sent = ByzantineSets((1,), 20, 4, redrawn=True), [Stream(1, "attack")], []
+    for iteration in range(3000):
+        order = torch.from_numpy(sets.at(iteration))
+        threat = Threat(liars=order[:, :4], honest=order[:, 4:])
+        lies = ATTACKS["gaussian"](honest, threat, Draws(streams, iteration, like=honest), scale=30.0)
+        sent.append(lies.mean(dim=-2).square().sum().item())
+    assert_mean(sent, 0.2 * 30.0**2 * 7 / 20)
