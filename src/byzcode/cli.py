@@ -145,14 +145,14 @@ def explain(
 
 
 @app.command()
-def schema(out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("workflow/schemas")) -> None:
-    """Write the JSON schemas of the configuration, of a study, of a reading and of a run."""
-    from byzcode.studies.schema import SCHEMAS, as_text
+def schema(project: Annotated[Path, typer.Option(help="Folder of the project.")] = Path()) -> None:
+    """Write workflow/schemas/ and the reference in config/README.md out of the models that check the files."""
+    from byzcode.studies.schema import generated
     from byzcode.textfile import writing
 
-    for name, model in SCHEMAS.items():
-        with writing(out / f"{name}.schema.json") as file:
-            file.write(as_text(model))
+    for path, text in generated(project).items():
+        with writing(path) as file:
+            file.write(text)
 
 
 def main() -> None:

@@ -37,10 +37,12 @@ def one_of(names: Iterable[object], got: object = None) -> str:
 
 def from_validation(error: ValidationError, where: object, model: type[BaseModel]) -> UserError:
     """The first complaint of a pydantic error, in our form, with the number of the others."""
-    found = error.errors(include_url=False)
+    # An unknown key first: where a key is misspelt, the complaint that the right one is missing only misleads.
+    found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     first = found[0]
     key = dotted(first["loc"], error.title)
-    message = complain(where, key, first.get("input"), _allowed(first, model))
+    value = None if first["type"] == "missing" else first["input"]
+    message = complain(where, key, value, _allowed(first, model))
     more = len(found) - 1
     return UserError(f"{message} (and {more} more)") if more else message
 
@@ -76,7 +78,8 @@ def _allowed(error: Mapping[str, Any], model: type[BaseModel]) -> str:
         names = [tag.strip("' ") for tag in str(context["expected_tags"]).split(",")]
         return "unknown name; " + one_of(names, context.get("tag"))
     if kind == "missing":
-        return "this key is required"
+        named = [str(_tag_of(choice)) for choice in _choices(model, str(error["loc"][-1]))]
+        return "this key is required" + ("; " + one_of(named) if named else "")
     if kind == "value_error":
         return str(context["error"])
     return str(error["msg"])[:1].lower() + str(error["msg"])[1:]
@@ -92,13 +95,18 @@ def _model_at(model: Any, location: Sequence[str | int]) -> type[BaseModel] | No
                 continue
             field = candidate.model_fields.get(str(item))
             if field is not None:
-                following += list(_models_in(field.annotation))
-                following += [model for choice in field.metadata for model in getattr(choice, "models", ())]
+                following += _choices(candidate, str(item)) or list(_models_in(field.annotation))
             elif _tag_of(candidate) == item:
                 following.append(candidate)
         candidates = following or candidates
     found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
     return found[0] if found else None
+
+
+def _choices(model: type[BaseModel], key: str) -> list[type[BaseModel]]:
+    """The models of a component field, one a name."""
+    field = model.model_fields.get(key)
+    return [choice for about in (field.metadata if field else ()) for choice in getattr(about, "models", ())]
 
 
 def _tag_of(model: type[BaseModel]) -> object:

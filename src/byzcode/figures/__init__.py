@@ -1,1 +1,37 @@
-"""Pictures: one module a kind of plot, in one table."""
+"""Pictures: one module a kind of plot, in one table.
+
+``FIGURES[kind](request, results)`` draws what a :class:`~byzcode.figures.request.Request` asks for from the files under
+``results``, and returns the page with the data that it shows. A new kind is one new file and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from byzcode.figures.allocation import allocation
+from byzcode.figures.page import Drawing
+from byzcode.figures.request import Request
+from byzcode.figures.style import theme
+from byzcode.figures.sweep import sweep
+from byzcode.figures.trajectories import trajectories
+from byzcode.studies.spec import parse
+
+FIGURES: dict[str, Callable[[Request, Path], Drawing]] = {
+    "trajectories": trajectories,
+    "sweep": sweep,
+    "allocation": allocation,
+}
+
+__all__ = ["FIGURES", "draw"]
+
+
+def draw(request: Mapping[str, Any], results: Path, out: Path) -> None:
+    """Draw a figure (the JSON of ``figure_json``, parsed) as ``out``.pdf, .svg and .png, and its data as ``out``.csv.
+
+    The same results give the same bytes. Raises UserError where a file is missing, foreign or cannot be written.
+    """
+    asked = parse(Request, request, "figure request")
+    with theme():
+        FIGURES[asked.plot.kind](asked, Path(results)).save(Path(out))

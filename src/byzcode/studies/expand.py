@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from byzcode.errors import KeyedError, complain, one_of
 from byzcode.methods import METHODS
-from byzcode.studies.spec import COMPONENTS, RunSpec
+from byzcode.studies.spec import COMPONENTS, RunSpec, method_named
 from byzcode.studies.study import Curve, Grid, Reading, Study
 
 Values = dict[str, Any]
@@ -47,9 +47,7 @@ def _values(study: Study, curve: Curve, shared: Values, own: Values, reading: Re
     try:
         values = merge(merge(_START, study.base), shared)
         name = curve.fields.get("method", values.get("method"))
-        if name not in METHODS:
-            raise KeyedError("method", name, "unknown method; " + one_of(METHODS, name))
-        values.update(METHODS[name].fixed)
+        values.update(method_named(name).fixed)
         values = merge(merge(values, curve.fields), own)
         return _with_defaults({**values, "method": name}, reading)
     except KeyedError as error:

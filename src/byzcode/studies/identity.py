@@ -32,6 +32,9 @@ STAGES = {
     "figure": ("byzcode.figures",),
 }
 
+#: Modules that can change no number, only what is said about mistakes.
+NEUTRAL = {"byzcode.errors"}
+
 
 def stage_digest(stage: str) -> str:
     """The identity of the code of a stage."""
@@ -44,7 +47,7 @@ def code_digest(*roots: str) -> str:
 
     It is made of syntax trees without docstrings: a comment, a docstring or a line break changes nothing.
     """
-    trees = {module: _meaning(_source(module)) for module in import_closure(*roots)}
+    trees = {module: _meaning(_source(module)) for module in import_closure(*roots) if module not in NEUTRAL}
     return short_hash(canonical(trees))
 
 

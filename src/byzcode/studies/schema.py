@@ -1,11 +1,14 @@
-"""The JSON schemas that editors and other tools read, from the same models that check the files."""
+"""What is generated out of the models that check the files: JSON schemas, and the reference in config/README.md."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from pydantic import BaseModel
 
+from byzcode.errors import UserError
+from byzcode.studies.reference import reference
 from byzcode.studies.spec import RunSpec
 from byzcode.studies.study import Reading, Study, WorkflowConfig
 
@@ -15,6 +18,20 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "reading": Reading,
     "run": RunSpec,
 }
+
+#: What stands before the reference in config/README.md.
+MARK = "<!-- reference -->\n"
+
+
+def generated(project: Path) -> dict[Path, str]:
+    """The generated files of a project folder, and what they should hold. Raises UserError."""
+    readme = project / "config/README.md"
+    try:
+        before, mark, _ = readme.read_text(encoding="utf-8").partition(MARK)
+    except OSError as error:
+        raise UserError(f"{readme}: cannot be read: {error.strerror}") from None
+    schemas = {project / f"workflow/schemas/{name}.schema.json": as_text(model) for name, model in SCHEMAS.items()}
+    return schemas | {readme: f"{before}{mark}\n{reference()}"}
 
 
 def as_text(model: type[BaseModel]) -> str:

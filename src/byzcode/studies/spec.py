@@ -22,7 +22,7 @@ from byzcode.allocation import ALLOCATIONS
 from byzcode.attacks import ATTACKS
 from byzcode.coding import ENCODERS
 from byzcode.errors import KeyedError, complain, from_validation, one_of
-from byzcode.methods import METHODS
+from byzcode.methods import METHODS, Method
 from byzcode.problems import PROBLEMS
 from byzcode.studies.components import Choice, Component
 from byzcode.studies.identity import canonical, short_hash
@@ -57,7 +57,7 @@ class Byzantine(Strict):
 class Record(Strict):
     """Which iterations are recorded: every k-th, or log-spaced ones. The first and the last always are."""
 
-    spacing: Literal["every", "log"] = "every"
+    spacing: Literal["every", "log"] = Field(default="every", description="Evenly, or denser at the beginning.")
     step: Annotated[int, Field(ge=1)] = Field(
         default=5, description="Every so many iterations; or, with spacing log, so many points a decade."
     )
@@ -111,25 +111,32 @@ class Identified(Strict):
         return cls.parse(values, where)
 
 
+def method_named(name: Any) -> Method:
+    """A method of the table. Raises KeyedError where there is none of that name."""
+    if not isinstance(name, str) or name not in METHODS:
+        raise KeyedError("method", name, "unknown method; " + one_of(METHODS, name))
+    return METHODS[name]
+
+
 class RunSpec(Identified):
     """One training configuration with all its seeds. Labels, plots and the device are not in it."""
 
-    spec_version: Literal[1] = 1
+    spec_version: Literal[1] = Field(default=1, description="Changes with the meaning of the fields.")
     method: str = Field(description="A name in byzcode.methods.METHODS; it settles what the fields below leave out.")
     problem: Problem = Field(
         default=Component(name="linear_regression"), validate_default=True, description="What is learnt."
     )
     devices: Annotated[int, Field(ge=1)] = Field(default=100, description="N, the number of devices.")
     redundancy: Annotated[int, Field(ge=1)] = Field(
-        default=0,
+        default=None,
         validate_default=True,
         description="r, the number of subsets that each device holds; M / N for an uncoded method if left out.",
     )
-    allocation: Allocation = Field(description="Who holds what.")
-    encoding: Encoding = Field(description="What is sent of it.")
+    allocation: Allocation = Field(description="Who holds what; as the method has it if left out.")
+    encoding: Encoding = Field(description="What is sent of it; as the method has it if left out.")
     attack: Attack = Field(default=Component(name="none"), validate_default=True, description="What liars send.")
     byzantine: Byzantine = Field(default=Byzantine(), description="How many devices lie, and which.")
-    aggregation: Aggregation = Field(description="What the server makes of the messages.")
+    aggregation: Aggregation = Field(description="What the server makes of the messages; some methods fix it.")
     step_size: Annotated[float, Field(gt=0)] = Field(
         default=0.5, description="eta as a multiple of 1 / L, L the smoothness of F (computed for each seed)."
     )
@@ -182,10 +189,8 @@ class RunSpec(Identified):
         """Fill in what the method settles, and refuse what contradicts it."""
         if not isinstance(values, Mapping) or "method" not in values:
             return values
-        if values["method"] not in METHODS:
-            raise KeyedError("method", values["method"], "unknown method; " + one_of(METHODS, values["method"]))
-        method = METHODS[values["method"]]
-        complete = {**method.defaults, **{k: v for k, v in values.items() if v is not None}}
+        method = method_named(values["method"])
+        complete = {**method.defaults, **values}
         for key, fixed in method.fixed.items():
             given = complete.get(key)
             if given is not None and not _agrees(given, fixed):
@@ -197,7 +202,7 @@ class RunSpec(Identified):
     @classmethod
     def _uncoded_share(cls, value: Any, info: ValidationInfo) -> Any:
         """An uncoded device holds its M / N subsets unless told otherwise."""
-        if value != 0 or not {"method", "problem", "devices"} <= info.data.keys():
+        if value is not None or not {"method", "problem", "devices"} <= info.data.keys():
             return value
         method, subsets, devices = info.data["method"], info.data["problem"].options["subsets"], info.data["devices"]
         if METHODS[method].coded:

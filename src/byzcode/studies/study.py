@@ -54,9 +54,9 @@ Axis = Literal["iteration", "gradients_computed", "bits_sent"]
 class TrajectoryPlot(Strict):
     """A quantity against iteration (or cost), one panel for each value of ``columns`` and ``rows``."""
 
-    kind: Literal["trajectories"]
-    y: Quantity = "loss"
-    x: Axis = "iteration"
+    kind: Literal["trajectories"] = Field(description="The kind of plot.")
+    y: Quantity = Field(default="loss", description="What is drawn: a variable of the trajectories.")
+    x: Axis = Field(default="iteration", description="Against what.")
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     rows: Key | None = Field(default=None, description="Key of a RunSpec that varies over rows.")
     hue: Key | None = Field(default=None, description="Key of a RunSpec that tells the lines of one curve apart.")
@@ -68,9 +68,9 @@ class TrajectoryPlot(Strict):
 class SweepPlot(Strict):
     """The plateau of a quantity against a key of a RunSpec, and below it the cost of reaching that plateau."""
 
-    kind: Literal["sweep"]
+    kind: Literal["sweep"] = Field(description="The kind of plot.")
     x: Key = Field(description="Key of a RunSpec on the horizontal axis.")
-    y: Quantity = "excess_loss"
+    y: Quantity = Field(default="excess_loss", description="Whose plateau is drawn.")
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     curves: list[str] | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     caption: str = Field(description="What the figure shows, in a sentence or two.")
@@ -79,7 +79,7 @@ class SweepPlot(Strict):
 class AllocationPlot(Strict):
     """Histograms of overlaps and replications, beside what they should be. Needs no training."""
 
-    kind: Literal["allocation"]
+    kind: Literal["allocation"] = Field(description="The kind of plot.")
     caption: str = Field(description="What the figure shows, in a sentence or two.")
 
 
@@ -112,18 +112,18 @@ class Choice(Strict):
 class Reading(Strict):
     """What a reader of the papers decides where they are silent."""
 
-    reading: Name
-    title: str
-    choices: list[Choice]
+    reading: Name = Field(description="Name of the reading.")
+    title: str = Field(description="What it is, in a few words.")
+    choices: list[Choice] = Field(description="Its decisions.")
 
 
 class LineStyle(Strict):
     """How one method is drawn, in every figure."""
 
-    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
-    dashes: Literal["solid", "dashed", "dotted", "dashdot"] = "solid"
-    marker: str = Field(default="o", max_length=1)
-    width: Annotated[float, Field(gt=0, le=6)] = 1.6
+    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Field(description="As #RRGGBB.")
+    dashes: Literal["solid", "dashed", "dotted", "dashdot"] = Field(default="solid", description="For a grey print.")
+    marker: str = Field(default="o", max_length=1, description="A marker of matplotlib.")
+    width: Annotated[float, Field(gt=0, le=6)] = Field(default=1.6, description="Line width in points.")
 
 
 class WorkflowConfig(Strict):

@@ -1,0 +1,120 @@
+"""What a figure is asked to show, and which run stands in which panel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from byzcode.errors import UserError
+from byzcode.methods import METHODS
+from byzcode.studies.spec import Strict
+from byzcode.studies.study import LineStyle, Paper, Plot
+
+
+class Run(Strict):
+    """A stored run, and where it stands: the values of the keys that the plot names."""
+
+    run: str
+    allocation: str
+    point: dict[str, Any]
+
+
+class Curve(Strict):
+    """One curve: its label, how it is drawn, its runs."""
+
+    label: str
+    method: str
+    style: LineStyle
+    runs: tuple[Run, ...]
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether it descends the true gradient, far below what any rule reaches."""
+        return self.method in METHODS and METHODS[self.method].server == "true_gradient"
+
+    def varies_with(self, key: str | None) -> bool:
+        """Whether other values of a key are other runs; a method that fixes the key has one run at all of them."""
+        if key is None:
+            return False
+        levels = distinct(run.point[key] for run in self.runs)
+        return len(distinct({run.run for run in self.runs if run.point[key] == level} for level in levels)) > 1
+
+
+class Request(Strict):
+    """The JSON that ``PlannedStudy.figure_json`` writes."""
+
+    study: str
+    title: str
+    paper: Paper | None
+    plot: Plot
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class Facets:
+    """The panels along one key of a RunSpec: one for each level; one alone, without a key.
+
+    A curve that has one value of the key where others have several, or whose method fixes it, is in ``everywhere``:
+    it is drawn in each panel, for comparison.
+    """
+
+    key: str | None
+    levels: tuple[Any, ...]
+    everywhere: frozenset[str]
+
+    @classmethod
+    def of(cls, curves: Sequence[Curve], key: str | None) -> Facets:
+        """The panels that some curves need."""
+        if key is None:
+            return cls(None, (None,), frozenset())
+        values = {curve.label: distinct(run.point[key] for run in curve.runs) for curve in curves}
+        several = any(len(found) > 1 for found in values.values())
+        everywhere = frozenset(
+            curve.label
+            for curve in curves
+            if len(values[curve.label]) == 1 and (several or values[curve.label] == [None] or _fixes(curve, key))
+        )
+        levels = distinct(value for label, found in values.items() if label not in everywhere for value in found)
+        shown = in_order(level for level in levels if level is not None) or [None]
+        return cls(key, tuple(shown), everywhere)
+
+    def holds(self, curve: Curve, run: Run, level: Any) -> bool:
+        """Whether a run belongs into the panel of a level."""
+        if self.key is None or level is None or curve.label in self.everywhere:
+            return True
+        return run.point[self.key] is None or bool(run.point[self.key] == level)
+
+    def coordinates(self, level: Any) -> dict[str, Any]:
+        """The key and its level, for a row of the plotted data."""
+        return {} if self.key is None else {self.key: level}
+
+
+def distinct(values: Iterable[Any]) -> list[Any]:
+    """The values, each once, in the order of their first appearance. They need not be hashable."""
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
+
+
+def in_order(levels: Iterable[Any]) -> list[Any]:
+    """Numbers ascending; anything else as it comes."""
+    listed = list(levels)
+    return sorted(listed) if all(isinstance(level, int | float) for level in listed) else listed
+
+
+def only_run(curve: Curve, runs: Iterable[Run], where: str) -> Run | None:
+    """The one run of a curve at a place of a figure, or None. Raises UserError where there are several."""
+    found = {run.run: run for run in runs}
+    if len(found) > 1:
+        raise UserError(
+            f"{where}: curve {curve.label!r} has {len(found)} runs in one place of the figure ({', '.join(found)}); "
+            "name the key in which they differ as its columns, rows, hue or x"
+        )
+    return next(iter(found.values()), None)
+
+
+def _fixes(curve: Curve, key: str) -> bool:
+    return curve.method in METHODS and key.split(".")[0] in METHODS[curve.method].fixed

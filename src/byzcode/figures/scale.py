@@ -1,0 +1,119 @@
+"""Axes: limits that one bad or one perfect curve does not spoil, ticks, and labels that keep their distance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from numpy.typing import NDArray
+
+from byzcode.figures.style import number, value_words
+
+#: A curve so many times below the next one leaves the panel: rounding errors are not worth twenty decades of paper.
+_GAP, _FLOOR_GAP = 1e8, 1e3
+#: How far the panel then goes on below the lowest curve that stays.
+_BELOW = 30.0
+
+
+class Extent(NamedTuple):
+    """The lowest and the highest median of a curve in a panel; ``floor`` as :attr:`Curve.is_floor`."""
+
+    low: float
+    high: float
+    floor: bool = False
+
+
+def extent(median: NDArray[np.float64], *, floor: bool = False) -> Extent | None:
+    """The extent of what a logarithmic axis can show of some medians, or None."""
+    shown = median[np.isfinite(median) & (median > 0)]
+    return Extent(float(shown.min()), float(shown.max()), floor) if shown.size else None
+
+
+def window(extents: Iterable[Extent]) -> tuple[float, float]:
+    """The limits of a logarithmic axis."""
+    falling = sorted(extents, key=lambda one: one.low, reverse=True)
+    if not falling:
+        return 0.1, 10.0
+    bottom, top = falling[0].low, max(one.high for one in falling)
+    for one in falling:
+        if bottom > one.low * (_FLOOR_GAP if one.floor else _GAP):
+            return bottom / _BELOW, top * (top * _BELOW / bottom) ** 0.04
+        bottom = one.low
+    margin = max((top / bottom) ** 0.05, 1.1)
+    return bottom / margin, top * margin
+
+
+def plain_ticks(axes: Axes, low: float, high: float) -> None:
+    """Ticks of a logarithmic x axis: plain numbers, with halves and fifths where there is room."""
+    decades = np.log10(high / low)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1.5 else (1.0,)))
+    if high < 1e5:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def log_y(axes: Axes, bottom: float, top: float) -> None:
+    """A logarithmic y axis with these limits, its ticks labelled even where it spans less than a decade."""
+    axes.set_yscale("log", nonpositive="mask")
+    axes.set_ylim(bottom, top)
+    if top / bottom < 30:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+class Positions:
+    """Where values of a key stand on an x axis: at their numbers, or side by side where they are names."""
+
+    def __init__(self, key: str, values: Sequence[Any]) -> None:
+        self.key, self.values = key, list(values)
+        self.nominal = not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        numbers = self.values if not self.nominal else list(range(len(self.values)))
+        self.low, self.high = (min(numbers), max(numbers)) if numbers else (0, 1)
+        self.log = not self.nominal and self.low > 0 and self.high > 10 * self.low
+
+    def at(self, value: Any, nudge: float) -> float:
+        """The place of a value, moved by ``nudge`` of the axis."""
+        place = float(self.values.index(value)) if self.nominal else float(value)
+        if self.log:
+            return float(place * (self.high / self.low) ** nudge)
+        return place + nudge * float(self.high - self.low or 1)
+
+    def dress(self, axes: Axes) -> None:
+        """Scale, limits and ticks of the axis."""
+        if self.log:
+            axes.set_xscale("log")
+            plain_ticks(axes, self.low, self.high)
+        elif self.nominal:
+            axes.set_xticks(range(len(self.values)), [value_words(self.key, value) for value in self.values])
+        elif len(self.values) <= 5:
+            axes.set_xticks(self.values, [number(value) for value in self.values])
+        pad = 0.25 if self.nominal else 0.06
+        axes.set_xlim(self.at(self._first, -pad), self.at(self._last, pad))
+
+    @property
+    def _first(self) -> Any:
+        return self.values[0] if self.nominal else self.low
+
+    @property
+    def _last(self) -> Any:
+        return self.values[-1] if self.nominal else self.high
+
+
+def apart(places: Sequence[float], gap: float) -> list[float]:
+    """The nearest places (least squares) of which no two are closer than ``gap``, in the same order."""
+    order = np.argsort(places, kind="stable")
+    blocks: list[list[float]] = []  # each block of labels that touch: its wishes, measured from its own foot
+    for rank, place in enumerate(order):
+        blocks.append([places[place] - rank * gap])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            last = blocks.pop()
+            blocks[-1] += last
+    settled = [float(np.mean(block)) for block in blocks for _ in block]
+    result = [0.0] * len(places)
+    for rank, place in enumerate(order):
+        result[int(place)] = settled[rank] + rank * gap
+    return result

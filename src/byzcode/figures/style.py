@@ -1,0 +1,189 @@
+"""How figures look: the theme, the lines, and the words for keys, values and quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.typing import ColorType
+
+from byzcode.methods import METHODS
+from byzcode.studies.study import LineStyle
+
+INK, SOFT, GRID = "#1A1A1A", "#555555", "#E6E6E6"
+
+#: Font sizes, in points.
+TITLE, PANEL, LABEL, TICK, SMALL = 10.0, 8.5, 8.0, 7.0, 7.0
+
+_THEME: dict[str, Any] = {
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same letters on every machine
+    "mathtext.fontset": "dejavusans",
+    "font.size": LABEL,
+    "axes.titlesize": PANEL,
+    "axes.titlepad": 5.0,
+    "axes.labelsize": LABEL,
+    "axes.labelpad": 3.0,
+    "xtick.labelsize": TICK,
+    "ytick.labelsize": TICK,
+    "legend.fontsize": LABEL - 0.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.minor.size": 0.0,
+    "ytick.minor.size": 0.0,
+    "lines.solid_capstyle": "round",
+    "lines.dash_capstyle": "butt",
+    "errorbar.capsize": 0.0,
+    "figure.dpi": 100.0,
+    "savefig.dpi": 300.0,
+    "pdf.fonttype": 42,  # letters stay letters: journals refuse type 3
+    "svg.fonttype": "path",
+    "svg.hashsalt": "byzcode",  # ids in the svg are else random
+}
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """Draw in our theme, whatever the user's matplotlibrc says, and leave that as it was."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(sns.axes_style("ticks") | sns.plotting_context("paper") | _THEME)
+        yield
+
+
+_DASHES: dict[str, Any] = {
+    "solid": "-",
+    "dashed": (0, (4.0, 1.5)),
+    "dotted": (0, (1.0, 1.1)),
+    "dashdot": (0, (5.0, 1.4, 1.0, 1.4)),
+}
+_UNFILLED = {"x": "X", "+": "P"}
+
+
+def line_style(style: LineStyle, color: ColorType | None = None) -> dict[str, Any]:
+    """Colour, dashes and width for ``Axes.plot``."""
+    return {"color": color or style.color, "linestyle": _DASHES[style.dashes], "linewidth": style.width}
+
+
+def marker_style(style: LineStyle, color: ColorType | None = None, *, hollow: bool = False) -> dict[str, Any]:
+    """The marker for ``Axes.plot``: filled, with a white rim that sets it off where curves cross; or hollow."""
+    shade = color or style.color
+    marker = _UNFILLED.get(style.marker, style.marker)
+    size = {"*": 6.5, "D": 3.8, "s": 4.2}.get(marker, 4.8)
+    look = {"markerfacecolor": "white", "markeredgecolor": shade, "markeredgewidth": 1.0}
+    filled = {"markerfacecolor": shade, "markeredgecolor": "white", "markeredgewidth": 0.5}
+    return {"marker": marker, "markersize": size, **(look if hollow else filled)}
+
+
+#: The mark of a divergence.
+CROSS: dict[str, Any] = {"marker": "x", "markersize": 6.0, "markeredgewidth": 1.8, "linestyle": "none"}
+
+
+def ramp(levels: int) -> list[ColorType]:
+    """Colours for ordered levels: dark to light, even in grey, the lightest still clear on white."""
+    colors = mpl.colormaps["viridis"]
+    return [colors(0.85 * place / max(1, levels - 1)) for place in range(levels)]
+
+
+#: Keys of a RunSpec, as a title or an axis says them: the symbol, and the words.
+_KEYS = {
+    "redundancy": ("$r$", "redundancy $r$ (subsets held by each device)"),
+    "devices": ("$N$", "number of devices $N$"),
+    "problem.subsets": ("$M$", "number of subsets $M$"),
+    "problem.dimension": ("$D$", "number of parameters $D$"),
+    "problem.samples_per_subset": ("samples a subset", "samples in each subset"),
+    "problem.sigma_h": (r"$\sigma_H$", r"heterogeneity $\sigma_H$"),
+    "problem.label_noise": ("label noise", "standard deviation of the label noise"),
+    "byzantine.alpha": (r"$\alpha$", r"Byzantine fraction $\alpha$"),
+    "attack.coefficient": ("coefficient", "coefficient of the sign flip"),
+    "attack.scale": ("scale", "standard deviation of the lies"),
+    "step_size": (r"$\eta L$", r"step size $\eta L$"),
+}
+#: Keys whose values say it all.
+_PLAIN = {"attack", "aggregation", "allocation", "encoding", "problem", "method", "byzantine.identities", "dtype"}
+_VALUES = {
+    "sign_flip": "sign flip",
+    "none": "no attack",
+    "gaussian": "Gaussian",
+    "linear_regression": "linear regression",
+    "redrawn": "liars redrawn",
+    "persistent": "liars persistent",
+    "phocas": "Phocas",
+    "replication": "replication-corrected",
+}
+
+
+class Quantity(NamedTuple):
+    """A measured quantity in words, and as a formula."""
+
+    words: str
+    symbol: str
+
+
+QUANTITIES = {
+    "loss": Quantity("training loss", r"$F(\theta)$"),
+    "excess_loss": Quantity("excess loss", r"$F(\theta)-F(\theta^\ast)$"),
+    "aggregation_error": Quantity("aggregation error", r"$\|\hat{g}-\nabla F\|$"),
+    "honest_dispersion": Quantity("honest dispersion", r"$(\mathrm{mean}\,\|g_i-\bar{g}\|^2)^{1/2}$"),
+    "coding_bias": Quantity("coding bias", r"$\|\bar{g}-\nabla F\|$"),
+    "distance_to_optimum": Quantity("distance to optimum", r"$\|\theta-\theta^\ast\|$"),
+}
+COSTS = {
+    "iteration": "iteration",
+    "gradients_computed": "gradients computed by all devices",
+    "bits_sent": "bits sent by all devices",
+}
+
+
+def number(value: float) -> str:
+    """A number as text, with a true minus sign."""
+    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
+
+
+def value_words(key: str, value: Any) -> str:
+    """A value of a key, alone."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(value)
+    if key == "method" and value in METHODS:
+        return METHODS[value].title
+    return literal(_VALUES.get(str(value), str(value).replace("_", " ")))
+
+
+def level_words(key: str | None, value: Any) -> str:
+    """A key at a value, as the title of a panel says it; nothing without a key."""
+    if key is None or value is None:
+        return ""
+    words = value_words(key, value)
+    if key in _PLAIN:
+        return words
+    symbol = _KEYS[key][0] if key in _KEYS else key.split(".")[-1].replace("_", " ")
+    is_name = symbol[0] != "$"
+    return f"{symbol} {words}" if is_name else f"{symbol} = {words}"
+
+
+def axis_words(key: str) -> str:
+    """A key, as the label of an axis says it."""
+    return _KEYS[key][1] if key in _KEYS else key.replace(".", ", ").replace("_", " ")
+
+
+def literal(text: str) -> str:
+    """Text of the user in which a dollar is a dollar, and begins no formula."""
+    return text.replace("$", r"\$")

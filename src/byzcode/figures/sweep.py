@@ -1,0 +1,4 @@
+from pathlib import Path
+from byzcode.figures.page import Drawing
+from byzcode.figures.request import Request
+def sweep(request: Request, results: Path) -> Drawing: raise NotImplementedError

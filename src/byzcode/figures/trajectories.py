@@ -1,0 +1,333 @@
+"""A quantity against iteration or cost: median over seeds with an interquartile band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.typing import ColorType
+from numpy.typing import NDArray
+
+from byzcode import trajectory
+from byzcode.analysis.spread import Spread, spread
+from byzcode.figures.page import Drawing, Page
+from byzcode.figures.request import Curve, Facets, Request, distinct, in_order, only_run
+from byzcode.figures.scale import Extent, apart, extent, log_y, window
+from byzcode.figures.style import (
+    COSTS,
+    CROSS,
+    INK,
+    QUANTITIES,
+    SOFT,
+    TICK,
+    level_words,
+    line_style,
+    literal,
+    marker_style,
+    number,
+    ramp,
+    value_words,
+)
+from byzcode.figures.words import level_in_words, seeds_of, sentence
+from byzcode.studies.study import TrajectoryPlot
+
+#: A panel ends so far above the start of its curves, at the latest; where a curve diverges, so far.
+_RISE, _RISE_DIVERGED = 1e3, 10.0
+#: Markers on a line, and panels side by side.
+_MARKERS, _ABREAST = 5, 4
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a figure needs of a trajectory file."""
+
+    x: NDArray[np.float64]
+    y: Spread
+    seeds: int
+    diverged: NDArray[np.int64]  # seeds that have diverged, at each x
+
+    @classmethod
+    def read(cls, path: Path, plot: TrajectoryPlot) -> Stored:
+        """Read a run. Raises UserError."""
+        dataset = trajectory.open(path)
+        kept = dataset["iteration"].to_numpy() <= (plot.last or np.inf)
+        values = dataset[plot.y].to_numpy()[:, kept]
+        x = np.broadcast_to(dataset[plot.x].to_numpy()[..., kept], values.shape).astype(float)
+        # The cost of the seeds that still run: they hardly differ. Where none does, nothing is drawn.
+        return cls(np.fmax.reduce(x, axis=0), spread(values), len(values), np.isnan(values).sum(axis=0))
+
+    @property
+    def diverges(self) -> bool:
+        """Whether the median becomes infinite."""
+        return not np.isfinite(self.y.median[-1])
+
+    def extent(self, *, floor: bool) -> Extent | None:
+        """What the y axis should make room for."""
+        found = extent(self.y.median, floor=floor)
+        if found is None:
+            return None
+        start = self.y.median[self.y.median > 0][0]
+        return found._replace(high=min(found.high, start * (_RISE_DIVERGED if self.diverges else _RISE)))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A run in a panel."""
+
+    curve: Curve
+    run: str
+    stored: Stored
+    color: ColorType
+    level: Any  # of the plot's hue; None where the curve does not vary with it
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is drawn into one pair of axes."""
+
+    axes: Axes
+    row: int
+    coordinates: dict[str, Any]
+    lines: list[Line]
+
+
+def trajectories(request: Request, results: Path) -> Drawing:
+    """Draw ``kind: trajectories``. Raises UserError."""
+    plot = request.plot
+    assert isinstance(plot, TrajectoryPlot)
+    rows, columns = Facets.of(request.curves, plot.rows), Facets.of(request.curves, plot.columns)
+    hues = _hues(request, plot)
+
+    @cache
+    def read(run: str) -> Stored:
+        return Stored.read(results / "trajectories" / f"{run}.nc", plot)
+
+    def lines(row: Any, column: Any) -> list[Line]:
+        found = []
+        for curve in request.curves:
+            here = [run for run in curve.runs if rows.holds(curve, run, row) and columns.holds(curve, run, column)]
+            for level, color in hues if curve.varies_with(plot.hue) else [(None, curve.style.color)]:
+                runs = [run for run in here if level is None or run.point[str(plot.hue)] == level]
+                if run := only_run(curve, runs, request.study):
+                    found.append(Line(curve, run.run, read(run.run), color, level))
+        return found
+
+    cells = [(row, column) for row in rows.levels for column in columns.levels]
+    abreast = len(columns.levels)
+    if len(rows.levels) == 1:  # a long row of panels goes on in the next line
+        abreast = -(-len(cells) // -(-len(cells) // _ABREAST))
+    page = Page(request, -(-len(cells) // abreast), abreast, sharex=True, sharey="row")
+    panels = [
+        Panel(page.axes[place // abreast][place % abreast], place // abreast, coordinates, lines(row, column))
+        for place, (row, column) in enumerate(cells)
+        for coordinates in [rows.coordinates(row) | columns.coordinates(column)]
+    ]
+    for unused in page.axes[-1][len(cells) - len(page.axes) * abreast or abreast :]:
+        unused.remove()
+
+    limits = [_limits([panel for panel in panels if panel.row == row]) for row in range(len(page.axes))]
+    for panel in panels:
+        _draw(panel, plot, limits[panel.row])
+    _label(page, panels, plot)
+    page.arrange(_legend(request, plot, hues, panels), _notes(plot, panels, limits))
+    if plot.x == "iteration" and sum(curve.varies_with(plot.hue) for curve in request.curves) == 1:
+        for panel in panels:
+            _label_ends(panel, str(plot.hue))
+    return Drawing(page, pd.concat([_table(panel, line, plot) for panel in panels for line in panel.lines]))
+
+
+def _hues(request: Request, plot: TrajectoryPlot) -> list[tuple[Any, ColorType]]:
+    """The levels of the plot's hue, in order, with their colours."""
+    varying = [curve for curve in request.curves if curve.varies_with(plot.hue)]
+    levels = in_order(distinct(run.point[str(plot.hue)] for curve in varying for run in curve.runs))
+    return list(zip(levels, ramp(len(levels)), strict=True))
+
+
+def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
+    """The y limits of a row of panels. A curve that diverges sets no lower limit for the others."""
+    lines = [line for panel in panels for line in panel.lines]
+    steady = [line for line in lines if not line.stored.diverges] or lines
+    extents = [found for line in steady if (found := line.stored.extent(floor=line.curve.is_floor))]
+    bottom, top = window(extents)
+    risen = [found.high for line in lines if (found := line.stored.extent(floor=False))]
+    return bottom, max([top, *risen])
+
+
+def _draw(panel: Panel, plot: TrajectoryPlot, limits: tuple[float, float]) -> None:
+    axes = panel.axes
+    log_y(axes, *limits)
+    shown = np.concatenate([line.stored.x[line.stored.x > 0] for line in panel.lines])
+    start = float(np.nanmin(shown)) if plot.x != "iteration" else 0.0
+    if plot.x == "iteration":
+        axes.set_xlim(0, float(np.nanmax(shown)))
+    else:
+        axes.set_xscale("log", nonpositive="mask")
+    for place, line in enumerate(panel.lines):
+        x, y = line.stored.x, line.stored.y
+        # Drawn a little beyond the panel at most: a path that runs to 1e300 is no good in any viewer.
+        low, high = (np.clip(edge, limits[0] * 1e-3, limits[1] * 1e3) for edge in (y.low, y.high))
+        visible = np.isfinite(y.median) & (y.median > 0)
+        axes.fill_between(x, low, high, where=visible, color=line.color, alpha=0.16, linewidth=0, zorder=1.5)
+        axes.plot(
+            x,
+            np.where(visible, y.median, np.nan),
+            **line_style(line.curve.style, line.color),
+            **marker_style(line.curve.style, line.color),
+            markevery=_marked(x, visible, start, place / len(panel.lines)),
+            zorder=2 + 0.01 * place,
+        )
+        if line.stored.diverges:
+            _cross_out(axes, line, limits[1])
+
+
+def _marked(x: NDArray[np.float64], visible: NDArray[np.bool_], start: float, offset: float) -> list[int]:
+    """Where markers go: evenly over the axis, and each curve at other places, so that none covers another."""
+    places = np.flatnonzero(visible & (x >= start))
+    if places.size == 0:
+        return []
+    along = np.log(x[places]) if start > 0 else x[places]
+    wanted = along[0] + (np.arange(_MARKERS) + 0.15 + 0.7 * offset) / _MARKERS * (along[-1] - along[0])
+    return sorted({int(places[np.abs(along - target).argmin()]) for target in wanted})
+
+
+def _cross_out(axes: Axes, line: Line, top: float) -> None:
+    """Mark where a line ends because the median becomes infinite, or where it leaves the panel on its way there."""
+    x, median = line.stored.x, line.stored.y.median
+    last = int((~np.isfinite(median)).argmax()) - 1
+    if last < 0:
+        return
+    end, height = x[last], median[last]
+    above = np.flatnonzero(median[: last + 1] > top)
+    if above.size:
+        after = int(above[0])
+        end, height = x[after], top
+        if after:
+            steps = np.log([median[after - 1], median[after]])
+            end = float(np.interp(np.log(top), steps, x[after - 1 : after + 1]))
+    axes.plot([end], [height], **CROSS, color=line.color, clip_on=False, zorder=5)
+
+
+def _label(page: Page, panels: Sequence[Panel], plot: TrajectoryPlot) -> None:
+    quantity = QUANTITIES[plot.y]
+    for panel in panels:
+        title = level_words(plot.columns, panel.coordinates.get(str(plot.columns)))
+        aside = level_words(plot.rows, panel.coordinates.get(str(plot.rows)))
+        panel.axes.set_title(", ".join(words for words in (title, aside) if words))
+        panel.axes.set_xlabel(COSTS[plot.x])
+        panel.axes.set_ylabel(f"{quantity.words} {quantity.symbol}")
+        panel.axes.label_outer()
+    # Where the last line of panels is not full, the panels above its gap carry the ticks.
+    below = {id(axes) for axes in page.axes[-1]}
+    if len(panels) % len(page.axes[0]):
+        for panel in panels[-len(page.axes[0]) :]:
+            if id(panel.axes) not in below:
+                panel.axes.tick_params(labelbottom=True)
+                panel.axes.set_xlabel(COSTS[plot.x])
+
+
+def _legend(
+    request: Request, plot: TrajectoryPlot, hues: Sequence[tuple[Any, ColorType]], panels: Sequence[Panel]
+) -> list[Artist]:
+    """The curves as requested; after the last one that varies with the hue, its levels; at the end, the cross."""
+    handles: list[Artist] = []
+    varying = [curve.label for curve in request.curves if curve.varies_with(plot.hue)]
+    for curve in request.curves:
+        color = INK if curve.label in varying else None
+        look = line_style(curve.style, color) | marker_style(curve.style, color)
+        handles.append(Line2D([], [], **look, label=literal(curve.label)))
+        if varying and curve.label == varying[-1]:
+            handles += [
+                Line2D([], [], color=shade, linewidth=3.0, label=level_words(plot.hue, level)) for level, shade in hues
+            ]
+    if any(line.stored.diverges for panel in panels for line in panel.lines):
+        handles.append(Line2D([], [], **CROSS, color=INK, label="diverged"))
+    return handles
+
+
+def _notes(plot: TrajectoryPlot, panels: Sequence[Panel], limits: Sequence[tuple[float, float]]) -> list[str]:
+    lines = [(line, limits[panel.row]) for panel in panels for line in panel.lines]
+    notes = [f"Lines: median over {seeds_of(line.stored.seeds for line, _ in lines)}; bands: interquartile range."]
+    if any(line.stored.diverges for line, _ in lines):
+        runs = {line.run: line for line, _ in lines if line.stored.diverged.any()}
+        counts = {}
+        for line in runs.values():
+            gone, seeds = counts.get(line.curve.label, (0, 0))
+            counts[line.curve.label] = gone + int(line.stored.diverged[-1]), seeds + line.stored.seeds
+        told = [f"{label} {gone} of {seeds}" for label, (gone, seeds) in counts.items()]
+        notes += sentence("A seed that diverges counts as infinite; \N{MULTIPLICATION SIGN} marks where the median "
+                          "does. Diverged seeds", told)  # fmt: skip
+    ranged = [(line, line.stored.y.median[np.isfinite(line.stored.y.median)], limit) for line, limit in lines]
+    notes += sentence(
+        "Falls below its panel",
+        [_name(line, plot) for line, shown, (bottom, _) in ranged if shown.size and 0 < shown[-1] < bottom],
+    )
+    notes += sentence(
+        "Rises above its panel",
+        [_name(line, plot) for line, shown, (_, top) in ranged if not line.stored.diverges and shown.max() > top],
+    )
+    notes += sentence("Zero throughout, so not drawn", [_name(line, plot) for line, shown, _ in ranged if not shown.any()])
+    if len(panels) > 1:
+        common = [_name(line, plot) for line, _ in lines if all(_is_in(line, panel) for panel in panels)]
+        notes += sentence("The same in every panel", common)
+    return notes
+
+
+def _is_in(line: Line, panel: Panel) -> bool:
+    return any(other.run == line.run and other.curve.label == line.curve.label for other in panel.lines)
+
+
+def _name(line: Line, plot: TrajectoryPlot) -> str:
+    if line.level is None:
+        return line.curve.label
+    return f"{line.curve.label} at {level_in_words(str(plot.hue), line.level)}"
+
+
+def _label_ends(panel: Panel, hue: str) -> None:
+    """Write the level of each line beside its end, the labels moved apart as far as they need to be."""
+    axes = panel.axes
+    bottom, top = np.log(axes.get_ylim())
+    ends = [(line, line.stored.y.median[-1]) for line in panel.lines if line.level is not None]
+    heights = {line.run: (np.log(end) - bottom) / (top - bottom) for line, end in ends if np.isfinite(end) and end > 0}
+    labelled = [line for line, _ in ends if 0 <= heights.get(line.run, -1) <= 1]
+    points = axes.get_window_extent().height / axes.figure.dpi * 72
+    places = apart([heights[line.run] for line in labelled], gap=1.05 * TICK / points)
+    for line, place in zip(labelled, places, strict=True):
+        axes.annotate(
+            value_words(hue, line.level),
+            xy=(1, heights[line.run]),
+            xytext=(1.05, place),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            size=TICK - 0.5,
+            color=line.color,
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": line.color, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0},
+        )
+
+
+def _table(panel: Panel, line: Line, plot: TrajectoryPlot) -> pd.DataFrame:
+    stored = line.stored
+    return pd.DataFrame(
+        {
+            **panel.coordinates,
+            **({plot.hue: line.level} if plot.hue else {}),
+            "curve": line.curve.label,
+            "method": line.curve.method,
+            "run": line.run,
+            "x": stored.x,
+            "median": stored.y.median,
+            "q25": stored.y.low,
+            "q75": stored.y.high,
+            "seeds": stored.seeds,
+            "diverged": stored.diverged,
+        }
+    )

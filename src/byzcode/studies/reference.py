@@ -1,0 +1,91 @@
+"""The reference of every key, written out of the models that check the files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from byzcode.methods import METHODS
+from byzcode.studies.components import Component
+from byzcode.studies.spec import COMPONENTS, Byzantine, Record, RunSpec
+from byzcode.studies.study import (
+    AllocationPlot,
+    Choice,
+    Curve,
+    LineStyle,
+    Reading,
+    Study,
+    SweepPlot,
+    TrajectoryPlot,
+    WorkflowConfig,
+)
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "`config.yaml`: what is run": WorkflowConfig,
+    "A study": Study,
+    "A curve of a study (and any field of a run)": Curve,
+    "A plot of kind `trajectories`": TrajectoryPlot,
+    "A plot of kind `sweep`": SweepPlot,
+    "A plot of kind `allocation`": AllocationPlot,
+    "A run": RunSpec,
+    "`byzantine` of a run": Byzantine,
+    "`record` of a run": Record,
+    "A reading": Reading,
+    "A choice of a reading": Choice,
+    "A line of `style.yaml`": LineStyle,
+}
+
+
+def reference() -> str:
+    """All keys, names and options, as Markdown."""
+    return "\n".join([*_keys(), *_components(), *_methods()]) + "\n"
+
+
+def _keys() -> Iterator[str]:
+    settled = {key for method in METHODS.values() for key in method.defaults}
+    for title, model in _SECTIONS.items():
+        yield f"### {title}\n"
+        yield "| key | default | meaning |\n|---|---|---|"
+        for name, field in model.model_fields.items():
+            default = _shown(field.default)
+            if field.is_required():
+                default = "the method's" if name in settled and model is RunSpec else "required"
+            yield f"| `{name}` | {default} | {field.description or ''} |"
+        yield ""
+
+
+def _components() -> Iterator[str]:
+    yield "### Names and their options\n"
+    yield "A component is a name (`median`) or a mapping of name and options (`{name: sign_flip, coefficient: -2}`).\n"
+    yield "| key | name | options | |\n|---|---|---|---|"
+    for key in COMPONENTS:
+        for about in RunSpec.model_fields[key].metadata:
+            for model in getattr(about, "models", ()):
+                options = [
+                    f"`{name}` ({_shown(field.default)}): {field.description}"
+                    for name, field in model.model_fields.items()
+                    if name != "name"
+                ]
+                yield f"| `{key}` | `{model.__name__}` | {'<br>'.join(options)} | {model.__doc__} |"
+    yield ""
+
+
+def _methods() -> Iterator[str]:
+    yield "### Methods\n"
+    yield "| method | settles | source |\n|---|---|---|"
+    for name, method in METHODS.items():
+        settled = [f"{key}: {_shown(value)}" for key, value in {**method.defaults, **method.fixed}.items()]
+        yield f"| `{name}` | {', '.join(settled)}; server: {method.server} | {method.source} |"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Component):
+        return f"`{value.name}`"
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    if isinstance(value, tuple):
+        value = list(value)
+    return "" if value is None else f"`{json.dumps(value)}`"

@@ -1,0 +1,451 @@
+"""The training loop against a plain loop over devices, and what it promises about bits, divergence and records."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from byzcode import engine
+from byzcode.allocation import EMPTY, file
+from byzcode.attacks import ATTACKS
+from byzcode.engine import FINISHED, Measurements, gradients_per_iteration, train
+from byzcode.errors import UserError
+from byzcode.problems import PROBLEMS
+from byzcode.randomness import ByzantineSets, Stream
+
+QUANTITIES = (
+    "loss",
+    "excess_loss",
+    "aggregation_error",
+    "honest_dispersion",
+    "coding_bias",
+    "distance_to_optimum",
+)
+
+
+def run(spec, **options):
+    return train(spec, file.draw(spec.allocation_spec), **options)
+
+
+def assert_same_bits(one: Measurements, two: Measurements, rows=slice(None)):
+    for name in (*QUANTITIES, "diverged_at"):
+        left, right = getattr(one, name)[rows], getattr(two, name)
+        assert left.tobytes() == right.tobytes(), name
+
+
+# --- (a) a second engine: one seed, one device, one subset at a time, in numpy ---------------------------------------
+
+
+def nearest(column, centre, keep):
+    """The mean of the values nearest to a centre. Copies are told apart by nothing, so only distances are compared."""
+    return np.mean(sorted(column, key=lambda x: abs(x - centre))[:keep])
+
+
+def loop_rule(name, messages, f):
+    result = []
+    for column in np.array(messages).T:
+        ordered = sorted(column)
+        trimmed = np.mean(ordered[f : len(ordered) - f])
+        value = {
+            "mean": lambda c: np.mean(c),
+            "median": lambda c: np.median(c),
+            "trimmed_mean": lambda c, t=trimmed: t,
+            "phocas": lambda c, t=trimmed: nearest(c, t, len(c) - f),
+        }[name](column)
+        result.append(value)
+    return np.array(result)
+
+
+def loop_lies(spec, honest, liars, others, generator):
+    name, options = spec.attack.name, spec.attack.options
+    if name == "sign_flip":
+        return [options["coefficient"] * honest[liar] for liar in liars]
+    if name == "gaussian":
+        return [options["scale"] * row for row in generator.standard_normal((len(liars), spec.dimension))]
+    if name == "sample_duplicating":
+        victim = others[int(generator.random(1)[0] * len(others))]
+        return [honest[victim] for _ in liars]
+    return [honest[liar] for liar in liars]
+
+
+def loop_engine(spec, seed, held, server):
+    """All recorded quantities of one seed. Only data, lists, Byzantine sets and streams come from the library."""
+    problem = PROBLEMS["linear_regression"]((seed,), "cpu", "float64", **spec.problem.options)
+    z, y = problem.features[0].numpy(), problem.labels[0].numpy()
+    samples, count = spec.problem.options["samples_per_subset"], spec.subsets
+    optimum = np.linalg.solve(z.T @ z, z.T @ y)
+    smoothness = np.linalg.eigvalsh(z.T @ z / len(y))[-1]
+    lists = [[k for k in row if k != EMPTY] for row in held]
+    copies = [sum(k in row for row in lists) for k in range(count)]
+    sets = ByzantineSets((seed,), spec.devices, spec.f, redrawn=spec.byzantine.identities == "redrawn")
+    stream = Stream(seed, "attack")
+    theta = np.zeros(spec.dimension)
+    least = np.mean([(z[j] @ optimum - y[j]) ** 2 / 2 for j in range(len(y))])
+    rows = []
+    for t in range(spec.iterations + 1):
+        gradients, losses = [], []
+        for k in range(count):
+            mine = range(k * samples, (k + 1) * samples)
+            gradients.append(sum((z[j] @ theta - y[j]) * z[j] for j in mine) / samples)
+            losses.append(sum((z[j] @ theta - y[j]) ** 2 / 2 for j in mine) / samples)
+        gradient = sum(gradients) / count
+        honest = []
+        for row in lists:
+            if spec.encoding.name == "uniform":
+                honest.append(sum(gradients[k] for k in row) / len(row))
+            else:
+                honest.append(sum(gradients[k] * spec.devices / (count * copies[k]) for k in row))
+        order = sets.at(t)[0].tolist()
+        liars, others = order[: spec.f], order[spec.f :]
+        messages = list(honest)
+        for liar, lie in zip(liars, loop_lies(spec, honest, liars, others, stream.at(t)), strict=True):
+            messages[liar] = lie
+        among = [honest[i] for i in others]
+        centre = sum(among) / len(among)
+        if server == "rule":
+            aggregate = loop_rule(spec.aggregation.name, messages, spec.f)
+        else:
+            aggregate = centre if server == "honest_mean" else gradient
+        rows.append(
+            {
+                "loss": np.mean(losses),
+                "excess_loss": np.mean(losses) - least,
+                "aggregation_error": np.linalg.norm(aggregate - gradient),
+                "honest_dispersion": math.sqrt(sum(np.linalg.norm(m - centre) ** 2 for m in among) / len(among)),
+                "coding_bias": np.linalg.norm(centre - gradient),
+                "distance_to_optimum": np.linalg.norm(theta - optimum),
+                "gradient": np.linalg.norm(gradient),
+            }
+        )
+        theta = theta - spec.step_size / smoothness * aggregate
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+MA = {"method": "ma", "redundancy": None, "aggregation": None}
+RBA = {"method": "rba_dl", "redundancy": None}
+SGC = {"method": "sgc_dl", "aggregation": None}
+FLIP = {"attack": {"name": "sign_flip", "coefficient": -2.0}}
+NOISE = {"attack": {"name": "gaussian", "scale": 3.0}}
+COPY = {"attack": "sample_duplicating"}
+
+COMBINATIONS = {
+    "ma, sign flip": ("rule", MA | FLIP),
+    "ma, copies": ("rule", MA | COPY),
+    "rba, median, gaussian": ("rule", RBA | NOISE),
+    "rba, phocas, sign flip": ("rule", RBA | FLIP | {"aggregation": "phocas"}),
+    "rba, one subset a device": ("rule", RBA | FLIP | {"redundancy": 1}),
+    "sgc, gaussian": ("rule", SGC | NOISE),
+    "sgc, no liars": ("rule", SGC | {"byzantine": {"alpha": 0.0}}),
+    "cra, median, sign flip": ("rule", FLIP),
+    "cra, median, copies": ("rule", COPY | {"byzantine": {"alpha": 0.4}}),
+    "cra, trimmed mean, gaussian": ("rule", NOISE | {"aggregation": "trimmed_mean"}),
+    "cra, trimmed mean, persistent": (
+        "rule",
+        FLIP | {"aggregation": "trimmed_mean", "byzantine": {"alpha": 0.2, "identities": "persistent"}},
+    ),
+    "cra, phocas, sign flip": ("rule", FLIP | {"aggregation": "phocas"}),
+    "cra, phocas, copies": ("rule", COPY | {"aggregation": "phocas"}),
+    "cra, no attack": ("rule", {"attack": "none", "aggregation": "trimmed_mean"}),
+    "cra from the subsets' side": ("rule", FLIP | {"allocation": {"name": "random", "side": "subset"}}),
+    "corrected, phocas, gaussian": ("rule", NOISE | {"method": "cra_dl_corrected", "aggregation": "phocas"}),
+    "corrected, median, sign flip": ("rule", FLIP | {"method": "cra_dl_corrected"}),
+    "clairvoyant, sign flip": ("honest_mean", FLIP | {"method": "clairvoyant", "aggregation": None}),
+    "gradient descent": ("true_gradient", MA | {"method": "gradient_descent", "attack": None, "byzantine": None}),
+}
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_agrees_with_a_loop_over_devices(name, samples, make_spec):
+    server, changes = COMBINATIONS[name]
+    spec = make_spec(**changes, problem={"samples_per_subset": samples}, seeds=[3, 11])
+    assert (spec.devices, spec.subsets, spec.dimension, spec.iterations) == (20, 60, 7, 50)
+    held = file.draw(spec.allocation_spec)
+    measured = train(spec, held)
+    assert (measured.diverged_at == FINISHED).all()
+    for place, seed in enumerate(spec.seeds):
+        expected = loop_engine(spec, seed, held[place], server)
+        scales = {
+            "loss": 0.0,  # never near 0: purely relative
+            "excess_loss": expected["loss"][0],  # the loop gets it as a difference of losses
+            "distance_to_optimum": expected["distance_to_optimum"][0],
+        }
+        for quantity in QUANTITIES:
+            scale = scales.get(quantity, expected["gradient"][0])
+            np.testing.assert_allclose(
+                getattr(measured, quantity)[place], expected[quantity], rtol=1e-12, atol=1e-12 * scale, err_msg=quantity
+            )
+
+
+def test_excess_loss_is_accurate_near_the_optimum(make_spec):
+    """It is no difference of two losses: it falls far below their rounding."""
+    spec = make_spec(**COMBINATIONS["gradient descent"][1], iterations=400, step_size=1.0, record={"step": 400})
+    excess = run(spec).excess_loss
+    assert (excess[:, -1] < 1e-25 * excess[:, 0]).all()
+    assert (excess >= 0).all()
+
+
+# --- (b) gradient descent --------------------------------------------------------------------------------------------
+
+
+def test_clairvoyant_with_everything_is_gradient_descent(make_spec):
+    plain = run(make_spec(**COMBINATIONS["gradient descent"][1]))
+    full = {"method": "clairvoyant", "aggregation": None, "redundancy": 60}
+    for changes in (full | {"byzantine": {"alpha": 0.0}}, full | {"byzantine": {"alpha": 0.4}}):
+        seen = run(make_spec(**changes))
+        for quantity in ("loss", "excess_loss", "distance_to_optimum"):
+            expected = getattr(plain, quantity)
+            np.testing.assert_allclose(getattr(seen, quantity), expected, rtol=1e-12, atol=1e-12 * expected.max())
+        assert seen.honest_dispersion.max() < 1e-13 * plain.loss[:, 0].max()
+
+
+def test_gradient_descent_is_gradient_descent(make_spec):
+    spec = make_spec(**COMBINATIONS["gradient descent"][1], step_size=0.7)
+    measured = run(spec)
+    assert (measured.aggregation_error == 0).all()
+    for place, seed in enumerate(spec.seeds):
+        problem = PROBLEMS["linear_regression"]((seed,), "cpu", "float64", **spec.problem.options)
+        z, y = problem.features[0].numpy(), problem.labels[0].numpy()
+        hessian = z.T @ z / 60
+        theta, losses = np.zeros(7), []
+        for _ in range(51):
+            losses.append(np.mean((z @ theta - y) ** 2) / 2)
+            theta = theta - 0.7 / np.linalg.eigvalsh(hessian)[-1] * (hessian @ theta - z.T @ y / 60)
+        np.testing.assert_allclose(measured.loss[place], losses, rtol=1e-12)
+        assert (np.diff(measured.loss[place]) < 1e-12).all()
+
+
+def test_any_robust_rule_is_exact_where_every_device_holds_everything(make_spec):
+    """r = M: all coded gradients are equal (F3')."""
+    plain = run(make_spec(**COMBINATIONS["gradient descent"][1]))
+    for rule in ("median", "trimmed_mean", "phocas"):
+        coded = run(make_spec(redundancy=60, aggregation=rule, byzantine={"alpha": 0.4}))
+        np.testing.assert_allclose(coded.loss, plain.loss, rtol=1e-12)
+
+
+# --- (c) bits --------------------------------------------------------------------------------------------------------
+
+ENOUGH = {"problem": {"subsets": 200, "dimension": 40}, "devices": 20, "redundancy": 30}  # sums long enough to split
+
+
+@pytest.mark.parametrize("attack", ["sign_flip", "gaussian", "sample_duplicating"])
+@pytest.mark.parametrize("rule", ["median", "trimmed_mean", "phocas"])
+def test_a_seed_gives_the_same_bits_alone_and_beside_others(attack, rule, make_spec):
+    options = {**ENOUGH, "attack": attack, "aggregation": rule}
+    together = run(make_spec(**options, seeds=[4, 0, 7]))
+    for place, seed in enumerate((4, 0, 7)):
+        assert_same_bits(together, run(make_spec(**options, seeds=[seed])), slice(place, place + 1))
+
+
+def test_a_seed_gives_the_same_bits_however_many_threads_torch_had(make_spec):
+    spec = make_spec(**ENOUGH)
+    torch.set_num_threads(1)
+    one = run(spec)
+    torch.set_num_threads(2)
+    assert_same_bits(one, run(spec))
+
+
+def test_threads_give_the_same_bits_and_count_all_progress(make_spec):
+    spec = make_spec(**ENOUGH, seeds=[4, 0, 7])
+    done = []
+    assert_same_bits(run(spec), run(spec, threads=2, progress=done.append))
+    assert sum(done) == 3 * 51
+
+
+def test_seeds_differ(make_spec):
+    loss = run(make_spec(seeds=[0, 1, 2])).loss
+    assert len(np.unique(loss[:, 0])) == len(np.unique(loss[:, -1])) == 3
+
+
+# --- (d) divergence --------------------------------------------------------------------------------------------------
+
+
+def all_nan(measured, row, start):
+    return all(np.isnan(getattr(measured, name)[row, start:]).all() for name in QUANTITIES)
+
+
+def test_a_divergence_is_recorded_and_no_crash(make_spec):
+    """The plain mean under sign flip with coefficient -5 and alpha = 0.2 ascends: 0.2 > 1 / (1 + 5) (F11)."""
+    spec = make_spec(**MA, iterations=400, record={"step": 5}, seeds=[0, 1, 2])
+    measured, done = None, []
+    with np.errstate(all="raise"):
+        measured = run(spec, progress=done.append)
+    recorded = spec.record.iterations(400)
+    assert (measured.diverged_at > 0).all()
+    for row, at in enumerate(measured.diverged_at.tolist()):
+        place = recorded.index(at)
+        assert all_nan(measured, row, place)
+        kept = measured.loss[row, :place]
+        assert np.isfinite(kept).all()
+        assert (kept <= spec.diverged_at * kept[0]).all()
+    assert sum(done) == 3 * 401  # a run that ends early counts in full
+
+
+def test_the_limit_of_divergence_is_that_of_the_spec(make_spec):
+    early = run(make_spec(**MA, iterations=200, diverged_at=3.0)).diverged_at
+    late = run(make_spec(**MA, iterations=200, diverged_at=1e4)).diverged_at
+    assert (early > 0).all()
+    assert (early < late).all()
+
+
+def test_without_an_attack_the_mean_does_not_diverge(make_spec):
+    measured = run(make_spec(**MA, byzantine={"alpha": 0.0}))
+    assert (measured.diverged_at == FINISHED).all()
+    assert np.isfinite(measured.loss).all()
+
+
+@pytest.mark.parametrize("lie", [math.nan, math.inf, -math.inf])
+def test_liars_may_send_anything(lie, make_spec, monkeypatch):
+    def extreme(messages, threat, draws):
+        return threat.replace(messages, torch.full((1, 1, 1), lie, dtype=messages.dtype))
+
+    monkeypatch.setitem(ATTACKS, "none", extreme)
+    broken = run(make_spec(**MA, attack="none"))
+    assert broken.diverged_at.tolist() == [1, 1]
+    assert np.isfinite(broken.loss[:, 0]).all()
+    assert all_nan(broken, slice(None), 1)
+    for rule in ("median", "trimmed_mean", "phocas"):
+        fine = run(make_spec(aggregation=rule, attack="none"))
+        assert (fine.diverged_at == FINISHED).all()
+        assert all(np.isfinite(getattr(fine, name)).all() for name in QUANTITIES)
+
+
+def test_one_seed_may_diverge_beside_others(make_spec, monkeypatch):
+    """In one batch (as on a GPU) the others go on, with the numbers that they have alone."""
+
+    def extreme(messages, threat, draws):
+        return messages + torch.tensor([[[math.nan]], [[0.0]]], dtype=messages.dtype)
+
+    spec = make_spec(**MA, attack="none", seeds=[3, 0])
+    alone = run(make_spec(**MA, attack="none", seeds=[0]))
+    monkeypatch.setitem(ATTACKS, "none", extreme)
+    measured = engine._train_batch(spec, spec.seeds, file.draw(spec.allocation_spec), "cpu", lambda _: None)
+    assert measured.diverged_at.tolist() == [1, FINISHED]
+    assert all_nan(measured, 0, 1)
+    np.testing.assert_allclose(measured.loss[1:], alone.loss, rtol=1e-12)
+
+
+# --- (e) identities, (f) precision, (g) accounting, (h) records ------------------------------------------------------
+
+
+@pytest.mark.parametrize("identities", ["redrawn", "persistent"])
+def test_liars_are_redrawn_or_persist(identities, make_spec, monkeypatch):
+    met = []
+
+    def spy(messages, threat, draws):
+        met.append(tuple(sorted(threat.liars[0].tolist())))
+        return messages
+
+    monkeypatch.setitem(ATTACKS, "none", spy)
+    run(make_spec(attack="none", byzantine={"alpha": 0.2, "identities": identities}, seeds=[5]))
+    assert len(met) == 51
+    assert all(len(liars) == 4 for liars in met)
+    assert len(set(met)) == 1 if identities == "persistent" else len(set(met)) > 45
+
+
+@pytest.mark.parametrize("name", ["cra, median, sign flip", "cra, trimmed mean, gaussian", "clairvoyant, sign flip"])
+def test_single_precision_agrees_loosely(name, make_spec):
+    changes = COMBINATIONS[name][1]
+    double, single = (run(make_spec(**changes, dtype=dtype)) for dtype in ("float64", "float32"))
+    assert not np.array_equal(single.loss, double.loss)
+    for quantity in QUANTITIES:
+        scale = getattr(double, quantity).max()
+        np.testing.assert_allclose(getattr(single, quantity), getattr(double, quantity), rtol=2e-3, atol=1e-4 * scale)
+
+
+def test_gradients_are_counted_over_all_devices(make_spec):
+    held = file.draw(make_spec().allocation_spec)
+    assert gradients_per_iteration(held).tolist() == [20 * 12, 20 * 12]
+    uneven = np.array([[[0, 1, EMPTY], [2, EMPTY, EMPTY]], [[0, 1, 2], [0, 1, 2]]], dtype=np.int32)
+    assert gradients_per_iteration(uneven).tolist() == [3, 6]
+    uncoded = file.draw(make_spec(**RBA).allocation_spec)
+    assert gradients_per_iteration(uncoded).tolist() == [60, 60]
+
+
+def test_what_is_recorded_does_not_change_what_is_computed(make_spec):
+    full = run(make_spec(iterations=47))
+    for record in ({"step": 10}, {"spacing": "log", "step": 3}, {"step": 100}):
+        spec = make_spec(iterations=47, record=record)
+        iterations = spec.record.iterations(47)
+        part = run(spec)
+        for quantity in QUANTITIES:
+            np.testing.assert_array_equal(getattr(part, quantity), getattr(full, quantity)[:, iterations])
+
+
+@pytest.mark.parametrize(
+    ("record", "last", "expected"),
+    [
+        ({"step": 5}, 20, [0, 5, 10, 15, 20]),
+        ({"step": 5}, 22, [0, 5, 10, 15, 20, 22]),
+        ({"step": 1}, 3, [0, 1, 2, 3]),
+        ({"step": 50}, 3, [0, 3]),
+        ({"step": 1}, 1, [0, 1]),
+        ({"spacing": "log", "step": 1}, 1000, [0, 1, 10, 100, 1000]),
+        ({"spacing": "log", "step": 2}, 500, [0, 1, 3, 10, 32, 100, 316, 500]),
+        ({"spacing": "log", "step": 10}, 1, [0, 1]),
+    ],
+)
+def test_the_recorded_iterations(record, last, expected, make_spec):
+    spec = make_spec(record=record, iterations=last)
+    assert spec.record.iterations(last) == expected
+    assert run(spec).loss.shape == (2, len(expected))
+
+
+@pytest.mark.parametrize("record", [{"step": 1}, {"step": 7}, {"spacing": "log", "step": 4}])
+def test_progress_counts_every_seed_and_iteration(record, make_spec):
+    done = []
+    run(make_spec(record=record), progress=done.append)
+    assert sum(done) == 2 * 51
+
+
+# --- (i) bias of the encodings ---------------------------------------------------------------------------------------
+
+
+def test_replication_weights_reach_the_optimum_and_uniform_ones_do_not(make_spec):
+    options = {"redundancy": 30, "byzantine": {"alpha": 0.0}, "iterations": 500, "step_size": 1.0, "record": {"step": 500}}
+    corrected = make_spec(**SGC, **options)
+    held = file.draw(corrected.allocation_spec)
+    assert all(len(np.unique(lists)) == 60 for lists in held)  # every subset is on some device
+    exact = train(corrected, held)
+    assert exact.coding_bias.max() < 1e-12
+    assert (exact.excess_loss[:, -1] < 1e-24 * exact.excess_loss[:, 0]).all()
+    uneven = run(make_spec(method="cra_dl", aggregation="mean", **options))
+    assert (uneven.excess_loss[:, -1] > 1e-6 * uneven.excess_loss[:, 0]).all()
+    assert (uneven.coding_bias[:, -1] > 1e-3).all()
+    np.testing.assert_array_equal(uneven.loss[:, 0], exact.loss[:, 0])  # paired: the same problem
+
+
+# --- (j) all seeds in one batch, as on a GPU -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_a_batch_of_seeds_agrees_with_seed_by_seed(name, make_spec):
+    spec = make_spec(**COMBINATIONS[name][1], seeds=[3, 0, 11])
+    held = file.draw(spec.allocation_spec)
+    one_by_one = train(spec, held)
+    batch = engine._train_batch(spec, spec.seeds, held, "cpu", lambda _: None)
+    np.testing.assert_array_equal(batch.diverged_at, one_by_one.diverged_at)
+    for quantity in QUANTITIES:
+        expected = getattr(one_by_one, quantity)
+        scale = max(expected[:, 0].max(), one_by_one.honest_dispersion.max())
+        np.testing.assert_allclose(getattr(batch, quantity), expected, rtol=1e-10, atol=1e-12 * scale)
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+def test_lists_of_another_shape_are_refused(make_spec):
+    spec = make_spec()
+    held = file.draw(spec.allocation_spec)
+    for wrong in (held[:1], held[:, :-1], held[0]):
+        with pytest.raises(ValueError, match=r"\(R, N, S\) = \(2, 20, S\)"):
+            train(spec, wrong)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_missing_cuda_device_is_the_users_to_mend(make_spec):
+    with pytest.raises(UserError, match="--device cuda: no CUDA device"):
+        run(make_spec(), device="cuda")

@@ -1,0 +1,184 @@
+"""Plateaus, spreads and summaries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from byzcode import trajectory
+from byzcode.allocation import file
+from byzcode.analysis.plateau import plateau
+from byzcode.analysis.spread import spread
+from byzcode.analysis.summary import summarise
+from byzcode.engine import train
+from byzcode.errors import UserError
+
+STEPS = np.arange(101.0)
+
+
+def decay(floor, rate=0.8):
+    return floor + rate**STEPS
+
+
+def test_a_decay_to_a_floor_is_at_its_plateau():
+    level, reached, since = plateau(np.stack([decay(0.01), decay(0.1)]))
+    np.testing.assert_allclose(level, [0.01, 0.1], rtol=1e-6)
+    assert reached.tolist() == [True, True]
+    # since is the first value at most 1.25 times the floor: 0.8^t <= floor / 4
+    assert since.tolist() == [int(np.ceil(np.log(floor / 4) / np.log(0.8))) for floor in (0.01, 0.1)]
+
+
+def test_what_still_falls_is_not_at_a_plateau():
+    level, reached, since = plateau(decay(0.0, 0.95)[None])
+    assert reached.tolist() == [False]
+    assert since.tolist() == [-1]
+    assert level[0] == pytest.approx(np.median(0.95 ** STEPS[-20:]))
+
+
+def test_what_rises_is_not_at_a_plateau():
+    assert not plateau(decay(0.0, 1.05)[None]).reached[0]
+
+
+def test_a_noisy_floor_is_a_plateau():
+    noise = np.random.default_rng(0).uniform(0.8, 1.2, size=(4, 101))
+    level, reached, since = plateau((0.1 + 0.7**STEPS) * noise)
+    assert reached.all()
+    np.testing.assert_allclose(level, 0.1, rtol=0.1)
+    assert ((since > 5) & (since < 20)).all()
+
+
+def test_what_falls_to_rounding_is_at_a_plateau():
+    """Gradient descent on a quadratic: excess loss falls until nothing is left, and exact zeros come last."""
+    values = 1e-25 * decay(0.0, 0.5)
+    values[0] = 1.0
+    values[-40:] = 0.0
+    level, reached, since = plateau(values[None])
+    assert reached[0]
+    assert level[0] == 0.0
+    assert since[0] == 1
+
+
+def test_a_divergence_has_no_plateau():
+    diverged = decay(0.01)
+    diverged[60:] = np.nan
+    late = decay(0.01)
+    late[-1] = np.nan
+    level, reached, since = plateau(np.stack([diverged, decay(0.01), late]))
+    assert np.isnan(level).tolist() == [True, False, True]
+    assert reached.tolist() == [False, True, False]
+    assert since[0] == since[2] == -1
+
+
+@pytest.mark.parametrize("recorded", [2, 3, 7, 11])
+def test_few_records_are_enough(recorded):
+    level, reached, since = plateau(np.ones((3, recorded)))
+    assert level.tolist() == [1, 1, 1]
+    assert reached.all()
+    assert since.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 4, 5, 10])
+def test_quartiles_are_those_of_numpy(seeds):
+    values = np.random.default_rng(1).normal(size=(seeds, 6))
+    got = spread(values)
+    for part, mine in ((0.25, got.low), (0.5, got.median), (0.75, got.high)):
+        np.testing.assert_allclose(mine, np.quantile(values, part, axis=0), rtol=1e-14)
+
+
+def test_a_diverged_seed_counts_as_infinite():
+    values = np.array([[1.0], [2.0], [3.0], [np.nan], [np.nan]])
+    got = spread(values)
+    assert (float(got.low[0]), float(got.median[0]), float(got.high[0])) == (2.0, 3.0, np.inf)
+    values[1:3] = np.nan
+    got = spread(values)
+    assert (float(got.low[0]), float(got.median[0])) == (np.inf, np.inf)
+    half = spread(np.array([1.0, 2.0, np.nan, np.nan]))
+    assert float(half.median) == np.inf  # interpolated with infinity, and not NaN
+    assert float(half.low) == 1.75
+    assert float(spread(np.full(4, np.nan)).low) == np.inf
+
+
+# --- summaries -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(make_spec, tmp_path):
+    def stored(**changes):
+        spec = make_spec(**{"iterations": 200, "record": {"step": 5}, "seeds": 4, **changes})
+        path = tmp_path / f"{spec.run_id}.nc"
+        held = file.draw(spec.allocation_spec)
+        measured = train(spec, held)
+        trajectory.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+        return spec, path, measured
+
+    return stored
+
+
+def test_a_summary_has_one_row_a_run_with_its_identity_and_levels(store):
+    (one, first, measured), (two, second, _) = store(), store(aggregation="phocas")
+    table = summarise([first, second], [one.run_id, two.run_id])
+    assert table["run_id"].tolist() == [one.run_id, two.run_id]
+    row = table.iloc[0]
+    assert (row["method"], row["aggregation"], row["attack"], row["f"], row["seeds"]) == (
+        "cra_dl",
+        "median",
+        "sign_flip",
+        4,
+        4,
+    )
+    assert (row["devices"], row["subsets"], row["dimension"], row["redundancy"]) == (20, 60, 7, 12)
+    assert row["attack_options"] == "coefficient=-5"
+    assert row["diverged"] == 0
+    levels = np.median(measured.excess_loss[:, -8:], axis=1)
+    assert row["excess_loss_median"] == pytest.approx(np.median(levels))
+    assert row["excess_loss_q25"] == pytest.approx(np.quantile(levels, 0.25))
+    assert row["excess_loss_q75"] == pytest.approx(np.quantile(levels, 0.75))
+    assert row["relative_excess_loss_median"] == pytest.approx(np.median(levels / measured.excess_loss[:, 0]))
+    assert row["gradients_computed_per_iteration"] == 20 * 12
+    assert row["bits_sent_per_iteration"] == 20 * 7 * 32
+
+
+def test_the_rate_is_the_factor_by_which_the_excess_loss_shrinks(store):
+    """Gradient descent on a quadratic whose level is only rounding: a rate below 1, and the cost up to there."""
+    spec, path, measured = store(
+        method="gradient_descent", redundancy=None, aggregation=None, attack=None, byzantine=None, iterations=400
+    )
+    row = summarise([path], [spec.run_id]).iloc[0]
+    assert row["at_plateau"] == 4
+    rates = []
+    for excess in measured.excess_loss:
+        since = plateau(excess[None]).since[0]
+        rates.append((excess[since] / excess[0]) ** (1 / (5 * since)))
+    assert row["rate_median"] == pytest.approx(np.median(rates))
+    assert 0 < row["rate_median"] < 1
+
+
+def test_a_run_that_diverges_is_summarised_as_infinite(store):
+    spec, path, _ = store(method="ma", redundancy=None, aggregation=None, iterations=400)
+    row = summarise([path], [spec.run_id]).iloc[0]
+    assert (row["diverged"], row["at_plateau"]) == (4, 0)
+    assert row["excess_loss_median"] == np.inf
+    assert row["bits_sent_to_plateau_median"] == np.inf
+
+
+def test_the_cost_of_an_iteration_is_known_even_if_a_seed_diverges_at_once(store):
+    spec, path, _ = store(method="ma", redundancy=None, aggregation=None, diverged_at=1.001, iterations=5)
+    row = summarise([path], [spec.run_id]).iloc[0]
+    assert row["diverged"] == 4
+    assert row["gradients_computed_per_iteration"] == 60
+    assert row["bits_sent_per_iteration"] == 20 * 7 * 32
+
+
+def test_the_file_of_another_run_is_refused(store):
+    spec, path, _ = store()
+    with pytest.raises(UserError, match=rf"^{path}: holds run {spec.run_id}; expected 0123"):
+        summarise([path], ["0123"])
+
+
+def test_files_of_different_engines_do_not_compare(store, monkeypatch):
+    (one, first, _) = store()
+    monkeypatch.setattr(trajectory, "engine_digest", lambda: "000000000000")
+    (two, second, _) = store(aggregation="phocas")
+    with pytest.raises(UserError, match="000000000000") as caught:
+        summarise([first, second], [one.run_id, two.run_id])
+    assert "\n" not in str(caught.value)

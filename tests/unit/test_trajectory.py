@@ -1,0 +1,304 @@
+"""Trajectory files: what is written is read again, and whatever is in doubt is refused in one line."""
+
+from __future__ import annotations
+
+import json
+
+import netCDF4
+import numpy as np
+import pytest
+
+from byzcode import netcdf, trajectory
+from byzcode.allocation import file
+from byzcode.engine import FINISHED, train
+from byzcode.errors import UserError
+from byzcode.studies.spec import RunSpec
+
+COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.5, "cpu_seconds": 1.25}
+MEASURED = (
+    "loss",
+    "excess_loss",
+    "aggregation_error",
+    "honest_dispersion",
+    "coding_bias",
+    "distance_to_optimum",
+)
+
+
+@pytest.fixture
+def stored(make_spec, tmp_path):
+    """A spec, what was measured, and the file of both."""
+    spec = make_spec(record={"step": 5})
+    path = tmp_path / "trajectories" / f"{spec.run_id}.nc"
+    held = file.draw(spec.allocation_spec)
+    measured = train(spec, held)
+    trajectory.write(path, spec, measured, held, **COSTS)
+    return spec, measured, path
+
+
+def refusal(path) -> str:
+    with pytest.raises(UserError) as caught:
+        trajectory.open(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    with pytest.raises(UserError):
+        trajectory.read_spec(path)
+    return message.removeprefix(f"{path}: ")
+
+
+def edit(path, change):
+    with netCDF4.Dataset(path, "a") as dataset:
+        change(dataset)
+
+
+def test_what_is_written_is_read_again(stored):
+    spec, measured, path = stored
+    dataset = trajectory.open(path)
+    assert dict(dataset.sizes) == {"seed": 2, "iteration": 11}
+    assert dataset["seed"].values.tolist() == [3, 0]
+    assert dataset["iteration"].values.tolist() == spec.record.iterations(50)
+    for name in MEASURED:
+        assert dataset[name].dims == ("seed", "iteration")
+        np.testing.assert_array_equal(dataset[name].values, getattr(measured, name))
+    assert dataset["diverged"].values.tolist() == [0, 0]
+    assert dataset["diverged_at"].values.tolist() == [FINISHED, FINISHED]
+    assert trajectory.read_spec(path) == (spec, trajectory.engine_digest())
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_the_file_says_what_it_is(stored):
+    spec, _, path = stored
+    dataset = trajectory.open(path)
+    assert set(dataset.variables) == set(trajectory.VARIABLES)
+    for variable in dataset.variables.values():
+        assert variable.attrs["units"]
+        assert variable.attrs["long_name"]
+    about = dataset.attrs
+    assert RunSpec.from_json(about["spec"], path) == spec
+    assert about["run_id"] == spec.run_id
+    assert about["engine_digest"] == trajectory.engine_digest()
+    assert (about["byzcode_file"], about["complete"], about["device"], about["threads"]) == ("trajectory", 1, "cpu", 1)
+    assert (about["wall_seconds"], about["cpu_seconds"]) == (1.5, 1.25)
+    for name in ("byzcode", "torch", "numpy", "python"):
+        assert about[f"{name}_version"]
+
+
+def test_costs_are_counted(stored):
+    """Bits = N D b a step, gradients = N r a step."""
+    _, _, path = stored
+    dataset = trajectory.open(path)
+    steps = dataset["iteration"].values
+    for row in range(2):
+        assert dataset["gradients_computed"].values[row].tolist() == (steps * 20 * 12).tolist()
+        assert dataset["bits_sent"].values[row].tolist() == (steps * 20 * 7 * 32).tolist()
+
+
+def test_a_divergence_is_stored_as_such(make_spec, tmp_path):
+    spec = make_spec(method="ma", redundancy=None, aggregation=None, iterations=400, record={"step": 5}, message_bits=8)
+    held = file.draw(spec.allocation_spec)
+    measured = train(spec, held)
+    path = tmp_path / "t.nc"
+    trajectory.write(path, spec, measured, held, **COSTS)
+    dataset = trajectory.open(path)
+    assert dataset["diverged"].values.tolist() == [1, 1]
+    np.testing.assert_array_equal(dataset["diverged_at"].values, measured.diverged_at)
+    steps = dataset["iteration"].values
+    for row, at in enumerate(measured.diverged_at):
+        for name in (*MEASURED, "gradients_computed", "bits_sent"):
+            np.testing.assert_array_equal(np.isnan(dataset[name].values[row]), steps >= at, err_msg=name)
+    before = steps < measured.diverged_at[0]
+    np.testing.assert_array_equal(dataset["bits_sent"].values[0][before], steps[before] * 20 * 7 * 8)
+
+
+def test_written_twice_it_is_replaced(stored):
+    spec, measured, path = stored
+    trajectory.write(path, spec, measured, file.draw(spec.allocation_spec), **{**COSTS, "threads": 2})
+    assert trajectory.open(path).attrs["threads"] == 2
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    assert refusal(tmp_path / "none.nc") == "no such file"
+    assert refusal(tmp_path) == "no such file"  # a folder is no file
+
+
+@pytest.mark.parametrize("part", [0.0, *np.random.default_rng(0).uniform(size=10), 0.999])
+def test_a_truncated_file_is_refused(part, stored):
+    path = stored[-1]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: min(int(part * len(whole)), len(whole) - 1)])
+    assert "truncated" in refusal(path)
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.9])
+def test_a_hole_of_zeros_is_refused_or_harms_nothing(place, stored):
+    """What a crash of the machine may leave: a block of the right length and no content."""
+    _, _, path = stored
+    before = trajectory.open(path)
+    whole = bytearray(path.read_bytes())
+    start = int(place * len(whole))
+    whole[start : start + 2048] = bytes(len(whole[start : start + 2048]))
+    path.write_bytes(whole)
+    try:
+        after = trajectory.open(path)
+    except UserError as error:
+        assert str(error).startswith(f"{path}: ")
+    else:
+        assert after.identical(before)
+
+
+@pytest.mark.parametrize("content", [b"", b"seed,loss\n0,1\n", b"\x89HDF\r\n\x1a\n", b"CDF\x01" + bytes(40)])
+def test_a_file_that_is_no_netcdf_is_refused(content, tmp_path):
+    path = tmp_path / "t.nc"
+    path.write_bytes(content)
+    refusal(path)
+
+
+def test_a_foreign_netcdf_is_refused(tmp_path):
+    path = tmp_path / "t.nc"
+    with netCDF4.Dataset(path, "w") as dataset:
+        dataset.createDimension("seed", 2)
+        dataset.createVariable("loss", "f8", ("seed",))[:] = 1.0
+    assert "foreign" in refusal(path)
+
+
+def test_an_allocation_is_no_trajectory(make_spec, tmp_path):
+    path = tmp_path / "a.nc"
+    file.write(make_spec().allocation_spec, path)
+    assert "foreign" in refusal(path)
+
+
+@pytest.mark.parametrize("complete", [None, 0, 2, "yes"])
+def test_an_incomplete_file_is_refused(complete, stored):
+    path = stored[-1]
+    edit(path, lambda d: d.delncattr("complete") if complete is None else d.setncattr("complete", complete))
+    assert "incomplete" in refusal(path)
+
+
+@pytest.mark.parametrize("name", trajectory.VARIABLES)
+def test_a_file_without_one_of_its_variables_is_refused(name, stored):
+    path = stored[-1]
+    edit(path, lambda dataset: dataset.renameVariable(name, f"other_{name}"))
+    message = refusal(path)
+    assert "incomplete" in message
+    assert name in message
+
+
+def test_a_variable_with_other_dimensions_is_refused(stored):
+    path = stored[-1]
+
+    def swap(dataset):
+        dataset.renameVariable("loss", "old")
+        dataset.createVariable("loss", "f8", ("iteration", "seed"))[:] = dataset["old"][:].T
+
+    edit(path, swap)
+    assert "loss" in refusal(path)
+
+
+@pytest.mark.parametrize("changes", [{"seeds": [3, 0, 1]}, {"iterations": 60}, {"record": {"step": 1}}], ids=str)
+def test_a_file_with_fewer_rows_or_columns_than_its_spec_is_refused(changes, stored, make_spec):
+    path = stored[-1]
+    other = make_spec(**{"record": {"step": 5}, **changes})
+
+    def pretend(dataset):
+        dataset.spec, dataset.run_id = other.canonical(), other.run_id
+
+    edit(path, pretend)
+    with pytest.raises(UserError, match=rf"^{path}: incomplete: has .*, expected "):
+        trajectory.open(path)
+
+
+def test_a_run_id_of_another_spec_is_refused(stored, make_spec):
+    path = stored[-1]
+    edit(path, lambda dataset: dataset.setncattr("run_id", make_spec(step_size=0.1).run_id))
+    assert "run_id" in refusal(path)
+
+
+def test_a_changed_spec_is_refused(stored):
+    path = stored[-1]
+
+    def change(dataset):
+        values = json.loads(dataset.spec)
+        dataset.spec = json.dumps({**values, "step_size": 0.123})
+
+    edit(path, change)
+    assert "run_id" in refusal(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"method": "cra"}', '{"method": "cra_dl", "colour": 1}'])
+def test_a_spec_that_is_none_is_refused(text, stored):
+    path = stored[-1]
+    edit(path, lambda dataset: dataset.setncattr("spec", text))
+    refusal(path)
+
+
+@pytest.mark.parametrize("name", ["spec", "run_id", "engine_digest"])
+def test_a_file_without_its_identity_is_refused(name, stored):
+    path = stored[-1]
+    edit(path, lambda dataset: dataset.delncattr(name))
+    assert name in refusal(path)
+
+
+# --- failing writes --------------------------------------------------------------------------------------------------
+
+
+class Crash(Exception):
+    pass
+
+
+def fail_half_way(path, error):
+    with netcdf.writing(path) as dataset:
+        dataset.createDimension("seed", 3)
+        dataset.createVariable("loss", "f8", ("seed",))[:] = 1.0
+        raise error
+
+
+@pytest.mark.parametrize("error", [Crash, KeyboardInterrupt])
+def test_a_failing_write_leaves_nothing(error, tmp_path):
+    with pytest.raises(error):
+        fail_half_way(tmp_path / "t.nc", error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_write_leaves_an_older_file_as_it_was(stored):
+    path = stored[-1]
+    before = path.read_bytes()
+    with pytest.raises(Crash):
+        fail_half_way(path, Crash)
+    assert path.read_bytes() == before
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_no_file_is_there_before_it_is_whole(tmp_path):
+    path = tmp_path / "t.nc"
+    with netcdf.writing(path) as dataset:
+        dataset.setncattr("complete", 1)
+        assert not path.exists()
+        assert len(list(tmp_path.iterdir())) == 1
+    assert [one.name for one in tmp_path.iterdir()] == ["t.nc"]
+
+
+def test_a_full_disk_is_the_users_to_mend(tmp_path):
+    path = tmp_path / "t.nc"
+    with pytest.raises(UserError, match=rf"^{path}: cannot be written: No space left on device$"):
+        fail_half_way(path, OSError(28, "No space left on device"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path):
+    """A path below a file: what a test that runs as root can do for a folder that may not be written."""
+    (tmp_path / "results").write_text("a file")
+    for path in (tmp_path / "results" / "t.nc", tmp_path / "results" / "deep" / "t.nc"):
+        with pytest.raises(UserError, match=rf"^{path}: cannot be written: ") as caught, netcdf.writing(path):
+            pass
+        assert "\n" not in str(caught.value)
+
+
+def test_a_path_that_is_a_folder_is_the_users_to_mend(tmp_path):
+    (tmp_path / "t.nc").mkdir()
+    with pytest.raises(UserError, match="cannot be written"), netcdf.writing(tmp_path / "t.nc"):
+        pass
+    assert [one.name for one in tmp_path.iterdir()] == ["t.nc"]
