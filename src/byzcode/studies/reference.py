@@ -50,8 +50,9 @@ def _keys() -> Iterator[str]:
         yield f"### {title}\n"
         yield "| key | default | meaning |\n|---|---|---|"
         for name, field in model.model_fields.items():
-            default = _shown(field.default)
-            if field.is_required():
+            if not field.is_required():
+                default = _shown(field.default)
+            else:
                 default = "the method's" if name in settled and model is RunSpec else "required"
             yield f"| `{name}` | {default} | {field.description or ''} |"
         yield ""
