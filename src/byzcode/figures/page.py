@@ -40,7 +40,7 @@ class Page:
     Title, legend and caption are measured and get strips of their own, so that nothing covers anything.
     """
 
-    def __init__(self, request: Request, rows: int, columns: int, *, aspect: float = 0.8, **shared: Any) -> None:
+    def __init__(self, request: Request, rows: int, columns: int, *, aspect: float = 0.75, **shared: Any) -> None:
         self.request = request
         self.width = _WIDTHS.get(columns, _WIDTH)
         self.panel_height = float(np.clip(aspect * (self.width - 0.6) / columns, 1.25, 2.8))
@@ -55,7 +55,7 @@ class Page:
         title = self._wrapped(self.request.title, TITLE, weight="bold")
         below = [self._wrapped(" ".join([self.request.plot.caption, *notes]), SMALL)]
         if paper := self.request.paper:
-            below.append(self._wrapped(f"Reproduces {paper.figure} of {paper.source}; the name is ours.", SMALL))
+            below.append(self._wrapped(f"Source: {paper.source}; our name for its figure: {paper.figure}.", SMALL))
         caption = "\n".join(below)
 
         columns = self._legend_columns(handles)
@@ -63,7 +63,7 @@ class Page:
         legend_height = legend.get_window_extent().height / figure.dpi if legend else 0.0
         title_height, caption_height = _height(title, TITLE), _height(caption, SMALL)
         foot = _EDGE + caption_height + (_GAP + legend_height if legend else 0.0) + _GAP
-        total = foot + rows * (self.panel_height + 0.22) + 0.3 + title_height + _EDGE
+        total = foot + rows * (self.panel_height + 0.2) + 0.22 + title_height + _EDGE
         figure.set_size_inches(self.width, total)
         left = _EDGE / self.width
         figure.text(left, 1 - _EDGE / total, title, size=TITLE, weight="bold", va="top", parse_math=False)
@@ -92,7 +92,7 @@ class Page:
             trial.remove()
             rows = -(-len(handles) // columns)
             # The widest that fits, then as few columns as that number of rows needs: the last row is then full.
-            if width <= self.width - 2 * _EDGE:
+            if width <= 0.98 * self.width - 2 * _EDGE:
                 return -(-len(handles) // rows)
         return 1
 
