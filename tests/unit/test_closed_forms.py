@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from byzcode import theory
 from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
 from byzcode.allocation.statistics import overlaps, replications
@@ -225,3 +226,16 @@ def test_f11_error_variance_of_gaussian_lies_under_the_mean():
         lies = ATTACKS["gaussian"](honest, threat, Draws(streams, iteration, like=honest), scale=30.0)
         sent.append(lies.mean(dim=-2).square().sum().item())
     assert_mean(sent, 0.2 * 30.0**2 * 7 / 20)
+
+
+def test_the_library_has_the_same_closed_forms():
+    """byzcode.theory, which figures draw, against the numbers that the tests above confirm."""
+    assert [theory.coded_variance(1000, r) for r in (10, 40, 110)] == pytest.approx([0.0991, 0.02402, 0.0081], abs=6e-5)
+    assert theory.coded_variance(60, 12) == pytest.approx(Setting(60).factor(12))
+    assert theory.coded_variance(60, 60) == 0
+    assert theory.coded_distance(60, 12, 5) == pytest.approx(2 * (12 - 5) / 144 * 60 / 59)
+    assert theory.coded_distance(1000, 40) == pytest.approx(2 * theory.coded_variance(1000, 40))
+    assert theory.bias_variance(60, 12, 20) == pytest.approx(Setting(60).factor(12) / 20)
+    assert theory.uncovered(1000, 10, 100) == pytest.approx(1000 * 0.99**100)
+    assert theory.mean_message_under_sign_flip(0.2, -5.0) == pytest.approx(-0.2)
+    assert theory.mean_message_under_sign_flip(0.2, -1.0) == pytest.approx(0.6)

@@ -52,28 +52,26 @@ class Page:
         """Put title, legend and caption around the panels. ``notes`` follow the caption of the study."""
         figure, rows = self.figure, len(self.axes)
         sns.despine(fig=figure)
-        title = self._wrapped(self.request.title, TITLE, weight="bold")
+        title = figure.text(0, 0, self._wrapped(self.request.title, TITLE, weight="bold"), **_TEXT, size=TITLE)
+        title.set(weight="bold", va="top")
         below = [self._wrapped(" ".join([self.request.plot.caption, *notes]), SMALL)]
         if paper := self.request.paper:
             below.append(self._wrapped(f"Source: {paper.source}; our name for its figure: {paper.figure}.", SMALL))
-        caption = "\n".join(below)
+        caption = figure.text(0, 0, "\n".join(below), **_TEXT, size=SMALL, color=SOFT, va="bottom", linespacing=1.25)
+        legend = figure.legend(handles=handles, ncols=self._legend_columns(handles), **_LEGEND)
 
-        columns = self._legend_columns(handles)
-        legend = figure.legend(handles=handles, ncols=columns, **_LEGEND) if handles else None
-        legend_height = legend.get_window_extent().height / figure.dpi if legend else 0.0
-        title_height, caption_height = _height(title, TITLE), _height(caption, SMALL)
-        foot = _EDGE + caption_height + (_GAP + legend_height if legend else 0.0) + _GAP
-        total = foot + rows * (self.panel_height + 0.2) + 0.22 + title_height + _EDGE
-        figure.set_size_inches(self.width, total)
-        left = _EDGE / self.width
-        figure.text(left, 1 - _EDGE / total, title, size=TITLE, weight="bold", va="top", parse_math=False)
-        figure.text(
-            left, _EDGE / total, caption, size=SMALL, color=SOFT, va="bottom", parse_math=False, linespacing=1.3
+        title_height, legend_height, caption_height = (
+            part.get_window_extent().height / figure.dpi for part in (title, legend, caption)
         )
-        if legend:
-            legend.set_loc("lower center")
-            legend.set_bbox_to_anchor((0.5, (_EDGE + caption_height + _GAP) / total))
-        ceiling = total - _EDGE - title_height - _GAP
+        foot = _EDGE + caption_height + _GAP + legend_height + _GAP
+        ceiling = foot + rows * (self.panel_height + 0.2) + 0.22
+        total = ceiling + _GAP + title_height + _EDGE
+        left = _EDGE / self.width
+        figure.set_size_inches(self.width, total)
+        title.set_position((left, 1 - _EDGE / total))
+        caption.set_position((left, _EDGE / total))
+        legend.set_loc("lower center")
+        legend.set_bbox_to_anchor((0.5, (_EDGE + caption_height + _GAP) / total))
         figure.set_layout_engine(
             "constrained",
             rect=(left, foot / total, 1 - 2 * left, (ceiling - foot) / total),
@@ -112,6 +110,7 @@ class Page:
         return "\n".join(lines)
 
 
+_TEXT: dict[str, Any] = {"parse_math": False, "in_layout": False}
 _LEGEND: dict[str, Any] = {
     "loc": "lower left",
     "frameon": False,
@@ -122,10 +121,6 @@ _LEGEND: dict[str, Any] = {
     "borderpad": 0.0,
     "borderaxespad": 0.0,
 }
-
-
-def _height(text: str, size: float) -> float:
-    return (text.count("\n") + 1) * size * 1.5 / 72
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ _GAP, _FLOOR_GAP = 1e8, 1e3
 #: How far the panel then goes on below the lowest curve that stays.
 _BELOW = 30.0
 
+_UNITS = ((1e12, "trillions"), (1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
+
 
 class Extent(NamedTuple):
     """The lowest and the highest median of a curve in a panel; ``floor`` as :attr:`Curve.is_floor`."""
@@ -53,6 +55,17 @@ def plain_ticks(axes: Axes, low: float, high: float) -> None:
     if high < 1e5:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def cost_ticks(axes: Axes, low: float, high: float) -> str:
+    """Ticks of a logarithmic axis of large numbers; returns the unit that their labels leave out."""
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if high / low > 300:
+        return ""
+    size, unit = next(((size, unit) for size, unit in _UNITS if high >= 10 * size), (1.0, ""))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0, 3.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value / size)))
+    return unit
 
 
 def log_y(axes: Axes, bottom: float, top: float) -> None:
@@ -104,7 +117,7 @@ class Positions:
 
 
 def apart(places: Sequence[float], gap: float) -> list[float]:
-    """The nearest places (least squares) of which no two are closer than ``gap``, in the same order."""
+    """The nearest places (least squares) within 0 to 1 of which no two are closer than ``gap``, in the same order."""
     order = np.argsort(places, kind="stable")
     blocks: list[list[float]] = []  # each block of labels that touch: its wishes, measured from its own foot
     for rank, place in enumerate(order):
@@ -112,7 +125,8 @@ def apart(places: Sequence[float], gap: float) -> list[float]:
         while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
             last = blocks.pop()
             blocks[-1] += last
-    settled = [float(np.mean(block)) for block in blocks for _ in block]
+    room = max(0.0, 1 - gap * (len(places) - 1))
+    settled = [float(np.clip(np.mean(block), 0, room)) for block in blocks for _ in block]
     result = [0.0] * len(places)
     for rank, place in enumerate(order):
         result[int(place)] = settled[rank] + rank * gap

@@ -16,10 +16,10 @@ from byzcode.studies.study import LineStyle
 INK, SOFT, GRID = "#1A1A1A", "#555555", "#E6E6E6"
 
 #: Font sizes, in points.
-TITLE, PANEL, LABEL, TICK, SMALL = 11.0, 9.5, 9.0, 8.0, 8.5
+TITLE, PANEL, LABEL, TICK, SMALL = 11.0, 9.5, 9.0, 8.0, 8.0
 
 _THEME: dict[str, Any] = {
-    "font.family": ["STIXGeneral", "DejaVu Sans"],
+    "font.family": ["STIXGeneral", "DejaVu Sans"],  # both come with matplotlib: the same letters on every machine
     "mathtext.fontset": "stix",
     "font.size": LABEL,
     "axes.titlesize": PANEL,
@@ -99,7 +99,7 @@ CROSS: dict[str, Any] = {"marker": "x", "markersize": 6.0, "markeredgewidth": 1.
 def ramp(levels: int) -> list[ColorType]:
     """Colours for ordered levels: dark to light, even in grey, the lightest still clear on white."""
     colors = mpl.colormaps["viridis"]
-    return [colors(0.85 * place / max(1, levels - 1)) for place in range(levels)]
+    return [colors(0.8 * place / max(1, levels - 1)) for place in range(levels)]
 
 
 #: Keys of a RunSpec, as a title or an axis says them: the symbol, and the words.
@@ -139,7 +139,7 @@ class Quantity(NamedTuple):
 
 QUANTITIES = {
     "loss": Quantity("training loss", r"$F(\theta)$"),
-    "excess_loss": Quantity("excess loss", r"$F(\theta)-F^{\,\star}$"),
+    "excess_loss": Quantity("excess loss", r"$F(\theta)-F^{\star}$"),
     "aggregation_error": Quantity("aggregation error", r"$\|\hat{g}-\nabla F\|$"),
     "honest_dispersion": Quantity("honest dispersion", r"$(\mathrm{mean}\,\|g_i-\bar{g}\|^2)^{1/2}$"),
     "coding_bias": Quantity("coding bias", r"$\|\bar{g}-\nabla F\|$"),

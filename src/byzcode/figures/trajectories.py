@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,8 @@ from byzcode.studies.study import TrajectoryPlot
 _RISE, _RISE_DIVERGED = 1e3, 10.0
 #: Markers on a line, and panels side by side.
 _MARKERS, _ABREAST = 5, 4
+#: The width of lines of which there are many.
+_THIN = 1.4
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,15 @@ class Panel:
     lines: list[Line]
 
 
+class View(NamedTuple):
+    """The limits of the axes of a row of panels."""
+
+    start: float
+    end: float
+    bottom: float
+    top: float
+
+
 def trajectories(request: Request, results: Path) -> Drawing:
     """Draw ``kind: trajectories``. Raises UserError."""
     plot = request.plot
@@ -133,13 +144,14 @@ def trajectories(request: Request, results: Path) -> Drawing:
     for unused in page.axes[-1][len(cells) - len(page.axes) * abreast or abreast :]:
         unused.remove()
 
-    limits = [_limits([panel for panel in panels if panel.row == row]) for row in range(len(page.axes))]
+    views = [_view([panel for panel in panels if panel.row == row], panels, plot) for row in range(len(page.axes))]
     for panel in panels:
-        _draw(panel, plot, limits[panel.row])
+        _draw(panel, plot, views[panel.row])
     _label(page, panels, plot)
-    page.arrange(_legend(request, plot, hues, panels), _notes(plot, panels, limits))
-    if plot.x == "iteration" and sum(curve.varies_with(plot.hue) for curve in request.curves) == 1:
-        for panel in panels:
+    page.arrange(_legend(request, plot, hues, panels), _notes(plot, panels, views))
+    for panel in panels:  # now that the panels have their sizes
+        _cross_out(panel, views[panel.row])
+        if plot.x == "iteration" and sum(curve.varies_with(plot.hue) for curve in request.curves) == 1:
             _label_ends(panel, str(plot.hue))
     return Drawing(page, pd.concat([_table(panel, line, plot) for panel in panels for line in panel.lines]))
 
@@ -151,68 +163,72 @@ def _hues(request: Request, plot: TrajectoryPlot) -> list[tuple[Any, ColorType]]
     return list(zip(levels, ramp(len(levels)), strict=True))
 
 
-def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
-    """The y limits of a row of panels. A curve that diverges sets no lower limit for the others."""
-    lines = [line for panel in panels for line in panel.lines]
+def _view(row: Sequence[Panel], panels: Sequence[Panel], plot: TrajectoryPlot) -> View:
+    """The limits of a row of panels. A curve that diverges sets no lower limit for the others."""
+    lines = [line for panel in row for line in panel.lines]
     steady = [line for line in lines if not line.stored.diverges] or lines
-    extents = [found for line in steady if (found := line.stored.extent(floor=line.curve.is_floor))]
-    bottom, top = window(extents)
+    bottom, top = window(found for line in steady if (found := line.stored.extent(floor=line.curve.is_floor)))
     risen = [found.high for line in lines if (found := line.stored.extent(floor=False))]
-    return bottom, max([top, *risen])
+    reached = np.concatenate([line.stored.x[line.stored.x > 0] for panel in panels for line in panel.lines])
+    start = 0.0 if plot.x == "iteration" else float(reached.min())
+    return View(start, float(reached.max()), bottom, max([top, *risen]))
 
 
-def _draw(panel: Panel, plot: TrajectoryPlot, limits: tuple[float, float]) -> None:
+def _draw(panel: Panel, plot: TrajectoryPlot, view: View) -> None:
     axes = panel.axes
-    log_y(axes, *limits)
-    shown = np.concatenate([line.stored.x[line.stored.x > 0] for line in panel.lines])
-    start = float(np.nanmin(shown)) if plot.x != "iteration" else 0.0
-    if plot.x == "iteration":
-        axes.set_xlim(0, float(np.nanmax(shown)))
-    else:
+    log_y(axes, view.bottom, view.top)
+    if plot.x != "iteration":
         axes.set_xscale("log", nonpositive="mask")
+    axes.set_xlim(view.start, view.end)
     for place, line in enumerate(panel.lines):
         x, y = line.stored.x, line.stored.y
+        look = line_style(line.curve.style, line.color)
+        if line.level is not None:
+            look["linewidth"] = min(look["linewidth"], _THIN)
         # Drawn a little beyond the panel at most: a path that runs to 1e300 is no good in any viewer.
-        low, high = (np.clip(edge, limits[0] * 1e-3, limits[1] * 1e3) for edge in (y.low, y.high))
+        low, high = (np.clip(edge, view.bottom * 1e-3, view.top * 1e3) for edge in (y.low, y.high))
         visible = np.isfinite(y.median) & (y.median > 0)
         axes.fill_between(x, low, high, where=visible, color=line.color, alpha=0.16, linewidth=0, zorder=1.5)
         axes.plot(
             x,
             np.where(visible, y.median, np.nan),
-            **line_style(line.curve.style, line.color),
+            **look,
             **marker_style(line.curve.style, line.color),
-            markevery=_marked(x, visible, start, place / len(panel.lines)),
+            markevery=_marked(x, visible, view, place / len(panel.lines)),
             zorder=2 + 0.01 * place,
         )
-        if line.stored.diverges:
-            _cross_out(axes, line, limits[1])
 
 
-def _marked(x: NDArray[np.float64], visible: NDArray[np.bool_], start: float, offset: float) -> list[int]:
+def _marked(x: NDArray[np.float64], visible: NDArray[np.bool_], view: View, offset: float) -> list[int]:
     """Where markers go: evenly over the axis, and each curve at other places, so that none covers another."""
-    places = np.flatnonzero(visible & (x >= start))
+    places = np.flatnonzero(visible & (x >= view.start))
     if places.size == 0:
         return []
-    along = np.log(x[places]) if start > 0 else x[places]
+    along = np.log(x[places]) if view.start > 0 else x[places]
     wanted = along[0] + (np.arange(_MARKERS) + 0.15 + 0.7 * offset) / _MARKERS * (along[-1] - along[0])
     return sorted({int(places[np.abs(along - target).argmin()]) for target in wanted})
 
 
-def _cross_out(axes: Axes, line: Line, top: float) -> None:
-    """Mark where a line ends because the median becomes infinite, or where it leaves the panel on its way there."""
+def _crossing(line: Line, top: float) -> tuple[float, float]:
+    """Where a line ends because the median becomes infinite, or where it leaves the panel on its way there."""
     x, median = line.stored.x, line.stored.y.median
-    last = int((~np.isfinite(median)).argmax()) - 1
-    if last < 0:
-        return
-    end, height = x[last], median[last]
-    above = np.flatnonzero(median[: last + 1] > top)
-    if above.size:
-        after = int(above[0])
-        end, height = x[after], top
-        if after:
-            steps = np.log([median[after - 1], median[after]])
-            end = float(np.interp(np.log(top), steps, x[after - 1 : after + 1]))
-    axes.plot([end], [height], **CROSS, color=line.color, clip_on=False, zorder=5)
+    after = int((~(median <= top)).argmax())
+    if after == 0 or not np.isfinite(median[after]):
+        return x[max(0, after - 1)], min(median[max(0, after - 1)], top)
+    heights = np.log(median[after - 1 : after + 1])
+    return float(np.interp(np.log(top), heights, x[after - 1 : after + 1])), top
+
+
+def _cross_out(panel: Panel, view: View) -> None:
+    """Mark divergences. Marks that would cover each other stand side by side."""
+    axes = panel.axes
+    lines = [line for line in panel.lines if line.stored.diverges]
+    ends = [_crossing(line, view.top) for line in lines]
+    places = [float((axes.transScale + axes.transLimits).transform(end)[0]) for end in ends]
+    apart_by = 7.0 / (axes.get_window_extent().width / axes.figure.dpi * 72)
+    for line, (_, y), place in zip(lines, ends, apart(places, apart_by), strict=True):
+        where = axes.get_yaxis_transform()  # x in parts of the panel, y as data
+        axes.plot([place], [y], **CROSS, color=line.color, transform=where, clip_on=False, zorder=5)
 
 
 def _label(page: Page, panels: Sequence[Panel], plot: TrajectoryPlot) -> None:
@@ -252,8 +268,8 @@ def _legend(
     return handles
 
 
-def _notes(plot: TrajectoryPlot, panels: Sequence[Panel], limits: Sequence[tuple[float, float]]) -> list[str]:
-    lines = [(line, limits[panel.row]) for panel in panels for line in panel.lines]
+def _notes(plot: TrajectoryPlot, panels: Sequence[Panel], views: Sequence[View]) -> list[str]:
+    lines = [(line, views[panel.row]) for panel in panels for line in panel.lines]
     notes = [f"Lines: median over {seeds_of(line.stored.seeds for line, _ in lines)}; bands: interquartile range."]
     if any(line.stored.diverges for line, _ in lines):
         runs = {line.run: line for line, _ in lines if line.stored.diverged.any()}
@@ -264,14 +280,14 @@ def _notes(plot: TrajectoryPlot, panels: Sequence[Panel], limits: Sequence[tuple
         told = [f"{label} {gone} of {seeds}" for label, (gone, seeds) in counts.items()]
         notes += sentence("A seed that diverges counts as infinite; \N{MULTIPLICATION SIGN} marks where the median "
                           "does. Diverged seeds", told)  # fmt: skip
-    ranged = [(line, line.stored.y.median[np.isfinite(line.stored.y.median)], limit) for line, limit in lines]
+    ranged = [(line, line.stored.y.median[np.isfinite(line.stored.y.median)], view) for line, view in lines]
     notes += sentence(
         "Falls below its panel",
-        [_name(line, plot) for line, shown, (bottom, _) in ranged if shown.size and 0 < shown[-1] < bottom],
+        [_name(line, plot) for line, shown, view in ranged if shown.size and 0 < shown[-1] < view.bottom],
     )
     notes += sentence(
         "Rises above its panel",
-        [_name(line, plot) for line, shown, (_, top) in ranged if not line.stored.diverges and shown.max() > top],
+        [_name(line, plot) for line, shown, view in ranged if not line.stored.diverges and shown.max() > view.top],
     )
     notes += sentence("Zero throughout, so not drawn", [_name(line, plot) for line, shown, _ in ranged if not shown.any()])
     if len(panels) > 1:

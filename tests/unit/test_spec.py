@@ -1,0 +1,605 @@
+"""Run specifications: their identity, what methods and readings fill in, and how studies unfold into them."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from byzcode.errors import UserError
+from byzcode.methods import METHODS
+from byzcode.studies import AllocationSpec, Reading, RunSpec, Study, load_plan
+from byzcode.studies.expand import expand, lookup, merge, points
+from byzcode.studies.plan import read_yaml
+
+CRA = {"method": "cra_dl", "redundancy": 40, "aggregation": "median"}
+
+
+def spec(**changes):
+    return RunSpec.parse({**CRA, **changes}, "test")
+
+
+def of_method(name, **changes):
+    needs = {"redundancy": 40} if METHODS[name].coded else {}
+    rule = {} if "aggregation" in METHODS[name].fixed else {"aggregation": "median"}
+    return RunSpec.parse({"method": name, **needs, **rule, **changes}, "test")
+
+
+def refusal(**changes) -> str:
+    with pytest.raises(UserError) as caught:
+        spec(**changes)
+    message = str(caught.value)
+    assert message.startswith("test: ")
+    assert "\n" not in message
+    return message.removeprefix("test: ")
+
+
+# --- identity --------------------------------------------------------------------------------------------------------
+
+FULL = {
+    "method": "cra_dl",
+    "problem": {"name": "linear_regression", "subsets": 1000, "dimension": 100, "sigma_h": 0.25},
+    "devices": 100,
+    "redundancy": 40,
+    "attack": {"name": "sign_flip", "coefficient": -2.0},
+    "byzantine": {"alpha": 0.2, "identities": "redrawn"},
+    "aggregation": {"name": "trimmed_mean"},
+    "record": {"spacing": "every", "step": 5},
+    "seeds": [0, 1, 2],
+    "step_size": 0.5,
+}
+
+
+def shuffled(value, order):
+    if isinstance(value, dict):
+        keys = sorted(value)
+        order.shuffle(keys)
+        return {key: shuffled(value[key], order) for key in keys}
+    return value
+
+
+@given(order=st.randoms(use_true_random=False))
+def test_the_order_of_keys_does_not_matter(order):
+    values = shuffled(FULL, order)
+    assert RunSpec.parse(values, "test").run_id == RunSpec.parse(FULL, "test").run_id
+    through_yaml = yaml.safe_load(yaml.safe_dump(values, sort_keys=False))
+    assert RunSpec.parse(through_yaml, "test").run_id == RunSpec.parse(FULL, "test").run_id
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("byzantine: {alpha: 0.2}", "byzantine: {alpha: 2.0e-1}"),
+        ("byzantine: {alpha: 0}", "byzantine: {alpha: 0.0}"),
+        ("step_size: 1", "step_size: 1.0"),
+        ("attack: {name: sign_flip, coefficient: -5}", "attack: {coefficient: -5.0, name: sign_flip}"),
+        ("attack: sign_flip", "attack: {name: sign_flip}"),
+        ("attack: sign_flip", "attack: {name: sign_flip, coefficient: -5.0}"),
+        ("aggregation: median", "aggregation: {name: median}"),
+        ("problem: linear_regression", "problem: {name: linear_regression, dimension: 100}"),
+        ("seeds: 3", "seeds: [0, 1, 2]"),
+        ("diverged_at: 1000000", "diverged_at: 1.0e+6"),
+        ("devices: 100", "{}"),
+        ("redundancy: 40", "redundancy: 40.0"),
+        ("allocation: random", "allocation: {name: random, side: device}"),
+    ],
+)
+def test_the_same_said_otherwise_is_the_same_run(one, two):
+    left, right = (spec(**yaml.safe_load(text)) for text in (one, two))
+    assert left == right
+    assert left.run_id == right.run_id
+    assert left.canonical() == right.canonical()
+
+
+CHANGES = {
+    "method": "cra_dl_corrected",
+    "devices": 99,
+    "redundancy": 41,
+    "step_size": 0.25,
+    "iterations": 501,
+    "diverged_at": 1e5,
+    "message_bits": 64,
+    "seeds": [0, 1],
+    "dtype": "float32",
+    "encoding": "replication",
+    "aggregation": "phocas",
+    "attack": "gaussian",
+    "attack.coefficient": -1.0,
+    "byzantine.alpha": 0.25,
+    "byzantine.identities": "persistent",
+    "record.spacing": "log",
+    "record.step": 6,
+    "allocation.side": "subset",
+    "problem.subsets": 999,
+    "problem.dimension": 99,
+    "problem.samples_per_subset": 2,
+    "problem.sigma_h": 0.5,
+    "problem.label_noise": 0.5,
+    "problem.feature_scale": 2.0,
+}
+
+
+def test_every_change_of_one_field_is_another_run():
+    base = {**FULL, "allocation": {"name": "random"}}
+    ids = {key: RunSpec.parse(merge(base, {key: value}), "test").run_id for key, value in CHANGES.items()}
+    ids["none"] = RunSpec.parse(base, "test").run_id
+    assert len(set(ids.values())) == len(ids)
+
+
+def test_every_field_is_among_those_changes():
+    """A field added tomorrow is to be added there."""
+    unchangeable = {"spec_version", "start"}  # one allowed value each
+    tried = {key.split(".")[0] for key in CHANGES}
+    assert tried | unchangeable >= set(RunSpec.model_fields)
+    options = {f"problem.{name}" for name in spec().problem.options}
+    assert set(CHANGES) >= options
+    dumped = spec().model_dump()
+    for field in ("byzantine", "record"):
+        assert set(CHANGES) >= {f"{field}.{name}" for name in dumped[field]}
+
+
+def test_a_run_id_is_short_and_frozen():
+    assert RunSpec.parse(FULL, "test").run_id == "17835fa5f6cf"  # changes where a field is added: every run is then new
+    assert AllocationSpec.parse(
+        {"allocation": "random", "devices": 4, "subsets": 8, "redundancy": 2, "seeds": [0]}, "test"
+    ).allocation_id == "c44c9ececdbf"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_canonical_json_goes_round(name):
+    one = of_method(name)
+    again = RunSpec.from_json(one.canonical(), "test")
+    assert again == one
+    assert again.canonical() == one.canonical()
+    assert again.run_id == one.run_id
+    values = json.loads(one.canonical())
+    assert list(values) == sorted(values)
+    assert set(values) == set(RunSpec.model_fields)  # all defaults are written out
+    allocation = one.allocation_spec
+    assert AllocationSpec.from_json(allocation.canonical(), "test") == allocation
+
+
+def test_an_allocation_is_shared_by_what_holds_the_same_subsets():
+    ids = {
+        spec(**changes).allocation_spec.allocation_id
+        for changes in ({}, {"aggregation": "phocas"}, {"attack": "gaussian"}, {"method": "cra_dl_corrected"})
+    }
+    assert len(ids) == 1
+    assert len(ids | {spec(redundancy=41).allocation_spec.allocation_id}) == 2
+    problem = {"name": "linear_regression", "sigma_h": 0.0}
+    assert spec(problem=problem).allocation_spec.allocation_id in ids
+    assert spec(problem={**problem, "subsets": 500}).allocation_spec.allocation_id not in ids
+
+
+def test_a_spec_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        spec().devices = 3
+
+
+# --- what is filled in -----------------------------------------------------------------------------------------------
+
+
+def test_defaults_are_filled_in():
+    one = spec()
+    assert (one.devices, one.subsets, one.dimension, one.iterations, one.dtype) == (100, 1000, 100, 500, "float64")
+    assert one.attack.name == "none"
+    assert one.seeds == tuple(range(10))
+    assert (one.byzantine.alpha, one.byzantine.identities, one.f) == (0.2, "redrawn", 20)
+    assert one.problem.options == {
+        "subsets": 1000,
+        "dimension": 100,
+        "samples_per_subset": 1,
+        "sigma_h": 0.25,
+        "label_noise": 1.0,
+        "feature_scale": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "allocation", "encoding", "aggregation"),
+    [
+        ("ma", "disjoint", "uniform", "mean"),
+        ("rba_dl", "disjoint", "uniform", "median"),
+        ("sgc_dl", "random", "replication", "mean"),
+        ("cra_dl", "random", "uniform", "median"),
+        ("cra_dl_corrected", "random", "replication", "median"),
+        ("clairvoyant", "random", "uniform", "mean"),
+        ("gradient_descent", "disjoint", "uniform", "mean"),
+    ],
+)
+def test_a_method_settles_its_parts(method, allocation, encoding, aggregation):
+    one = of_method(method)
+    assert (one.allocation.name, one.encoding.name, one.aggregation.name) == (allocation, encoding, aggregation)
+    if not METHODS[method].coded:
+        assert one.redundancy == 10  # M / N
+    if method == "gradient_descent":
+        assert (one.f, one.attack.name) == (0, "none")
+
+
+def test_what_a_method_leaves_open_may_be_said():
+    assert spec(encoding="replication").encoding.name == "replication"
+    assert spec(allocation={"name": "random", "side": "subset"}).allocation.options == {"side": "subset"}
+    assert of_method("rba_dl", redundancy=1).redundancy == 1
+    assert of_method("rba_dl", devices=30, problem={"name": "linear_regression", "subsets": 100}).redundancy == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "key"),
+    [
+        ("ma", {"aggregation": "median"}, "aggregation"),
+        ("sgc_dl", {"aggregation": {"name": "phocas"}}, "aggregation"),
+        ("gradient_descent", {"attack": "sign_flip"}, "attack"),
+        ("gradient_descent", {"byzantine": {"alpha": 0.1}}, "byzantine"),
+    ],
+)
+def test_what_a_method_fixes_may_not_be_changed(method, changes, key):
+    with pytest.raises(UserError, match=rf"^test: {key} = .*method {method} fixes {key} to"):
+        of_method(method, **changes)
+
+
+def test_what_a_method_fixes_may_be_repeated():
+    assert of_method("ma", aggregation="mean") == of_method("ma", aggregation={"name": "mean"}) == of_method("ma")
+    assert of_method("gradient_descent", attack="none", byzantine={"alpha": 0}) == of_method("gradient_descent")
+
+
+@pytest.mark.parametrize(
+    ("alpha", "devices", "f"),
+    [(0.2, 100, 20), (0.05, 100, 5), (0.03, 100, 3), (0.29, 100, 29), (0.07, 100, 7), (0.025, 20, 1), (0.024, 20, 0)],
+)
+def test_the_number_of_liars_is_rounded_half_up(alpha, devices, f):
+    assert spec(byzantine={"alpha": alpha}, devices=devices).f == f
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"method": "cra"}, ["method = 'cra'", "did you mean", "cra_dl"]),
+        ({"colour": "red"}, ["colour", "unknown key"]),
+        ({"step_sise": 0.5}, ["step_sise", "did you mean 'step_size'"]),
+        ({"aggregation": "medain"}, ["aggregation", "did you mean 'median'"]),
+        ({"aggregation": {"name": "median", "f": 3}}, ["aggregation.f", "unknown key"]),
+        ({"attack": {"name": "sign_flip", "coeficient": -1}}, ["attack.coeficient", "did you mean 'coefficient'"]),
+        ({"attack": {"name": "sign_flip", "coefficient": 1.0}}, ["attack.coefficient = 1.0", "less than 0"]),
+        ({"attack": {"name": "gaussian", "scale": 0}}, ["attack.scale = 0", "greater than 0"]),
+        ({"problem": {"name": "linear_regression", "sigma_h": -1}}, ["problem.sigma_h = -1"]),
+        ({"problem": {"name": "linear_regression", "sigma_h": float("nan")}}, ["problem.sigma_h = nan"]),
+        ({"byzantine": {"alpha": 1.0}}, ["byzantine.alpha = 1.0"]),
+        ({"byzantine": {"alpha": 0.5}}, ["byzantine.alpha = 0.5", "f = 50", "at most 49"]),
+        ({"byzantine": {"alpha": 0.2, "f": 3}}, ["byzantine.f", "unknown key"]),
+        ({"redundancy": 1001}, ["redundancy = 1001", "1 to 1000"]),
+        ({"redundancy": -1}, ["redundancy = -1"]),
+        ({"redundancy": 40.5}, ["redundancy = 40.5"]),
+        ({"redundancy": None}, ["redundancy", "method cra_dl is coded"]),
+        ({"allocation": "disjoint"}, ["redundancy = 40", "1 to 10", "disjoint"]),
+        ({"seeds": []}, ["seeds = []"]),
+        ({"seeds": 0}, ["seeds"]),
+        ({"seeds": [1, 1]}, ["seeds = [1, 1]", "each seed once"]),
+        ({"seeds": [-1]}, ["seeds[0] = -1"]),
+        ({"iterations": 0}, ["iterations = 0"]),
+        ({"step_size": 0}, ["step_size = 0"]),
+        ({"step_size": float("inf")}, ["step_size = inf"]),
+        ({"dtype": "float16"}, ["dtype = 'float16'", "float64"]),
+        ({"start": "one"}, ["start = 'one'"]),
+        ({"record": {"spacing": "linear"}}, ["record.spacing = 'linear'"]),
+        ({"aggregation": None}, ["aggregation = None", "allowed: mean, median"]),
+        ({"dtype": None}, ["dtype = None", "float64"]),
+        ({"devices": "many"}, ["devices = 'many'"]),
+        ({"diverged_at": 1.0}, ["diverged_at = 1.0"]),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_told_in_one_line_with_key_value_and_what_is_allowed(changes, words):
+    message = refusal(**changes)
+    for word in words:
+        assert word in message
+
+
+def test_what_nothing_settles_is_required():
+    with pytest.raises(UserError, match=r"^test: aggregation = .*: this key is required$"):
+        RunSpec.parse({"method": "cra_dl", "redundancy": 40}, "test")
+    with pytest.raises(UserError, match=r"^test: method = .*: this key is required"):
+        RunSpec.parse({"redundancy": 40}, "test")
+
+
+def test_an_uncoded_method_needs_as_many_subsets_as_devices():
+    with pytest.raises(UserError, match="devices = 100: allowed: 1 to 99"):
+        of_method("rba_dl", problem={"name": "linear_regression", "subsets": 99})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "3", '{"method": 3}', '{"redundancy": 3}'])
+def test_json_that_is_no_spec_is_refused(text):
+    with pytest.raises(UserError, match=r"^there: ") as caught:
+        RunSpec.from_json(text, "there")
+    assert "\n" not in str(caught.value)
+
+
+# --- from a study to its runs ----------------------------------------------------------------------------------------
+
+
+def test_merge_reaches_into_components_by_dotted_keys():
+    assert merge({"a": 1, "b": 2}, {"b": 3, "c": 4}) == {"a": 1, "b": 3, "c": 4}
+    assert merge({"attack": "sign_flip"}, {"attack.coefficient": -1}) == {
+        "attack": {"name": "sign_flip", "coefficient": -1}
+    }
+    assert merge({"attack": {"name": "gaussian", "scale": 1}}, {"attack.scale": 2}) == {
+        "attack": {"name": "gaussian", "scale": 2}
+    }
+    assert merge({}, {"byzantine.alpha": 0.1}) == {"byzantine": {"alpha": 0.1}}
+    assert merge({"attack": {"name": "gaussian", "scale": 1}}, {"attack": "sign_flip"}) == {"attack": "sign_flip"}
+    before = {"byzantine": {"alpha": 0.1}}
+    merge(before, {"byzantine.alpha": 0.2})
+    assert before == {"byzantine": {"alpha": 0.1}}
+
+
+def test_points_are_the_product_of_a_grid():
+    assert list(points({})) == [{}]
+    assert list(points({"a": [1, 2], "b": ["x", "y"]})) == [
+        {"a": 1, "b": "x"},
+        {"a": 1, "b": "y"},
+        {"a": 2, "b": "x"},
+        {"a": 2, "b": "y"},
+    ]
+
+
+def test_lookup():
+    one = spec(attack={"name": "sign_flip", "coefficient": -3})
+    assert lookup(one, "redundancy") == 40
+    assert lookup(one, "attack") == "sign_flip"
+    assert lookup(one, "attack.coefficient") == -3
+    assert lookup(one, "byzantine.alpha") == 0.2
+    assert lookup(one, "attack.scale") is None
+
+
+EMPTY_READING = Reading(reading="none", title="Nothing", choices=[])
+PLOTS = {"p": {"kind": "allocation", "caption": "c"}}
+
+
+def study(curves, **parts):
+    return Study.model_validate({"study": "s", "title": "t", "plots": PLOTS, "curves": curves, **parts})
+
+
+def reading(**choices):
+    listed = [
+        {"key": key.replace("__", "."), "value": value, "mark": "unknown", "reason": "a test"}
+        for key, value in choices.items()
+    ]
+    return Reading.model_validate({"reading": "r", "title": "t", "choices": listed})
+
+
+def runs(asked, by=EMPTY_READING):
+    return [member.spec for member in expand(asked, by, "test")]
+
+
+def test_base_grid_and_curve_make_a_run():
+    found = runs(
+        study(
+            [
+                {"label": "CRA", **CRA, "grid": {"redundancy": [20, 30]}},
+                {"label": "MA", "method": "ma"},
+                {"label": "weak", **CRA, "attack.coefficient": -1},
+            ],
+            base={"attack": "sign_flip", "iterations": 7},
+            grid={"byzantine.alpha": [0.1, 0.2], "problem.sigma_h": [0, 0.5]},
+        )
+    )
+    assert len(found) == 4 * 2 + 4 + 4
+    assert {one.iterations for one in found} == {7}
+    assert [(one.byzantine.alpha, one.problem.options["sigma_h"], one.redundancy) for one in found[:4]] == [
+        (0.1, 0, 20),
+        (0.1, 0, 30),
+        (0.1, 0.5, 20),
+        (0.1, 0.5, 30),
+    ]
+    assert [one.attack.options["coefficient"] for one in found[-4:]] == [-1] * 4
+    assert len({one.run_id for one in found}) == len(found)
+
+
+def test_labels_and_styles_are_no_part_of_a_run():
+    one, two = (
+        runs(study([{"label": label, "style": style, **CRA}], title=title))
+        for label, style, title in (("A", None, "T"), ("B", "cra_dl", "Another"))
+    )
+    assert one[0].run_id == two[0].run_id == spec().run_id
+
+
+def test_what_a_method_fixes_outweighs_base_and_grid_but_no_curve():
+    found = runs(
+        study(
+            [{"label": "GD", "method": "gradient_descent"}, {"label": "MA", "method": "ma"}],
+            base={"attack": "sign_flip", "aggregation": "median"},
+            grid={"byzantine.alpha": [0.1, 0.2]},
+        )
+    )
+    assert [one.f for one in found] == [0, 0, 10, 20]
+    assert found[0] == found[1]
+    assert {one.aggregation.name for one in found} == {"mean"}
+    with pytest.raises(UserError, match=r"^test: curve 'MA': aggregation = .*method ma fixes aggregation"):
+        runs(study([{"label": "MA", "method": "ma", "aggregation": "median"}]))
+
+
+def test_a_mistake_names_the_curve():
+    with pytest.raises(UserError, match=r"^test: curve 'X': method = 'nonsense'"):
+        runs(study([{"label": "X", "method": "nonsense"}]))
+    with pytest.raises(UserError, match=r"^test: curve 'X': redundancy = 2000"):
+        runs(study([{"label": "X", **CRA, "redundancy": 2000}]))
+    with pytest.raises(UserError, match="each label once"):
+        runs(study([{"label": "X", **CRA}, {"label": "X", **CRA}]))
+
+
+def test_a_choice_for_a_component_holds_for_that_component_alone():
+    by = reading(attack__sign_flip__coefficient=-2.0, attack__gaussian__scale=3.0)
+    for attack, options in (
+        ("sign_flip", {"coefficient": -2.0}),
+        ("gaussian", {"scale": 3.0}),
+        ("none", {}),
+        ({"name": "sign_flip", "coefficient": -1}, {"coefficient": -1.0}),
+    ):
+        [one] = runs(study([{"label": "A", **CRA, "attack": attack}]), by)
+        assert one.attack.options == options
+
+
+def test_a_choice_for_the_problem_holds_without_naming_it():
+    by = reading(problem__linear_regression__sigma_h=0.5, problem__linear_regression__dimension=10)
+    [one] = runs(study([{"label": "A", **CRA}]), by)
+    assert (one.problem.options["sigma_h"], one.dimension) == (0.5, 10)
+    [one] = runs(study([{"label": "A", **CRA, "problem.sigma_h": 0.0}]), by)
+    assert (one.problem.options["sigma_h"], one.dimension) == (0.0, 10)
+
+
+def test_a_choice_for_a_part_that_the_method_settles_holds_too():
+    """cra_dl allocates at random unless told otherwise; the reading says from which side."""
+    [one] = runs(study([{"label": "A", **CRA}]), reading(allocation__random__side="subset"))
+    assert one.allocation.options == {"side": "subset"}
+
+
+def test_a_choice_of_a_component_holds_unless_the_study_or_the_method_says_otherwise():
+    by = reading(aggregation="phocas", attack="gaussian", allocation="random")
+    cra, own, ma = runs(
+        study(
+            [
+                {"label": "A", "method": "cra_dl", "redundancy": 40},
+                {"label": "B", **CRA, "attack": "none"},
+                {"label": "C", "method": "ma"},
+            ]
+        ),
+        by,
+    )
+    assert (cra.aggregation.name, cra.attack.name) == ("phocas", "gaussian")
+    assert (own.aggregation.name, own.attack.name) == ("median", "none")
+    assert (ma.aggregation.name, ma.attack.name) == ("mean", "gaussian")
+
+
+def test_a_choice_for_a_method_holds_for_that_method_alone():
+    by = reading(method__cra_dl__encoding="replication", method__clairvoyant__redundancy=40)
+    cra, corrected, seen, sgc = runs(
+        study(
+            [
+                {"label": "A", **CRA},
+                {"label": "B", **CRA, "encoding": "uniform"},
+                {"label": "C", "method": "clairvoyant"},
+                {"label": "D", "method": "sgc_dl", "redundancy": 30},
+            ]
+        ),
+        by,
+    )
+    assert (cra.encoding.name, corrected.encoding.name) == ("replication", "uniform")
+    assert (seen.redundancy, sgc.redundancy) == (40, 30)
+
+
+def test_a_choice_for_a_plain_field_holds_unless_the_study_says_otherwise():
+    by = reading(step_size=0.3, byzantine__identities="persistent", record__step=9, iterations=11)
+    one, two = runs(
+        study([{"label": "A", **CRA}, {"label": "B", **CRA, "step_size": 1, "byzantine": {"identities": "redrawn"}}]), by
+    )
+    assert (one.step_size, one.byzantine.identities, one.record.step, one.iterations) == (0.3, "persistent", 9, 11)
+    assert (two.step_size, two.byzantine.identities, two.iterations) == (1.0, "redrawn", 11)
+
+
+# --- plans -----------------------------------------------------------------------------------------------------------
+
+STUDY = """
+    study: {name}
+    title: {title}
+    base: {{problem: {{name: linear_regression, subsets: 60, dimension: 7}}, devices: 20, attack: sign_flip}}
+    curves:
+      - {{label: {label}, method: cra_dl, redundancy: 12, aggregation: median}}
+      - {{label: Own, method: cra_dl, redundancy: {own}, aggregation: median}}
+    plots:
+      loss: {{kind: trajectories, caption: c}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    def write(name, text):
+        (tmp_path / name).write_text(textwrap.dedent(text), encoding="utf-8")
+
+    monkeypatch.chdir(tmp_path)
+    write("one.yaml", STUDY.format(name="one", title="First", label="A", own=13))
+    write("two.yaml", STUDY.format(name="two", title="Second", label="B", own=14))
+    write("reading.yaml", "{reading: r, title: t, choices: []}")
+    write("style.yaml", "cra_dl: {color: '#D55E00'}")
+    return write
+
+
+CONFIG = {"studies": ["one.yaml", "two.yaml"], "reading": "reading.yaml", "style": "style.yaml"}
+
+
+def test_a_run_that_two_studies_share_is_one_run(project):
+    plan = load_plan(CONFIG)
+    one, two = (plan.studies[name].run_ids() for name in ("one", "two"))
+    assert one[0] == two[0]
+    assert one[1] != two[1]
+    assert set(plan.runs) == {*one, *two}
+    assert len(plan.runs) == 3
+    assert all(run == spec.run_id for run, spec in plan.runs.items())
+    assert len(plan.allocations) == 3
+
+
+def test_a_new_label_changes_no_run_and_no_summary_but_the_figure(project):
+    before = load_plan(CONFIG)
+    project("one.yaml", STUDY.format(name="one", title="First", label="New", own=13))
+    after = load_plan(CONFIG)
+    assert after.runs.keys() == before.runs.keys()
+    assert after.studies["one"].summary_json() == before.studies["one"].summary_json()
+    assert after.studies["one"].figure_json("loss") != before.studies["one"].figure_json("loss")
+
+
+def test_a_new_point_is_the_only_new_run(project):
+    before = load_plan(CONFIG)
+    project("one.yaml", STUDY.format(name="one", title="First", label="A", own=13) + "    grid: {redundancy: [12]}\n")
+    project("two.yaml", STUDY.format(name="two", title="Second", label="B", own=15))
+    after = load_plan(CONFIG)
+    assert len(after.runs.keys() - before.runs.keys()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("one.yaml", "study: [", ["one.yaml", "line", "not valid YAML"]),
+        ("one.yaml", "- 1", ["one.yaml", "expected a mapping"]),
+        ("one.yaml", "study: one\nstudy: two\n", ["one.yaml", "line 2", "stands twice"]),
+        ("one.yaml", STUDY.format(name="two", title="T", label="A", own=13), ["two.yaml", "already the name of one.yaml"]),
+        ("one.yaml", STUDY.format(name="One Two", title="T", label="A", own=13), ["one.yaml", "study"]),
+        ("style.yaml", "ma: {color: '#D55E00'}", ["cra_dl", "style.yaml"]),
+        ("style.yaml", "cra_dl: {color: red}", ["style.yaml", "cra_dl", "red"]),
+        (
+            "reading.yaml",
+            "{reading: r, title: t, choices: [{key: colour, value: 1, mark: unknown, reason: x}]}",
+            ["reading.yaml", "colour"],
+        ),
+    ],
+)
+def test_a_mistake_in_a_file_is_told_in_one_line(name, text, words, project):
+    project(name, text)
+    with pytest.raises(UserError) as caught:
+        load_plan(CONFIG)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_missing_files_are_told(project):
+    for config in (
+        {**CONFIG, "studies": ["none*.yaml"]},
+        {**CONFIG, "reading": "none.yaml"},
+        {**CONFIG, "style": "none.yaml"},
+    ):
+        with pytest.raises(UserError, match="none"):
+            load_plan(config)
+    with pytest.raises(UserError, match="did you mean 'studies'"):
+        load_plan({"studys": []})
+
+
+def test_yaml_numbers_with_an_exponent_are_numbers(project):
+    """YAML 1.1 reads 1e6 as a text; a spec makes a number of it."""
+    project("numbers.yaml", "diverged_at: 1e6\n")
+    assert spec(**read_yaml("numbers.yaml")) == spec(diverged_at=1_000_000)
