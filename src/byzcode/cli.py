@@ -77,7 +77,7 @@ def summarise(
 ) -> None:
     """One row a run: plateau, rate and cost over its seeds."""
     from byzcode.analysis.summary import summarise as table
-    from byzcode.textfile import writing
+    from byzcode.wholefile import text as writing
 
     runs = json.loads(request)["runs"]
     rows = table([_trajectory(results, run) for run in runs], runs)
@@ -148,7 +148,7 @@ def explain(
 def schema(project: Annotated[Path, typer.Option(help="Folder of the project.")] = Path()) -> None:
     """Write workflow/schemas/ and the reference in config/README.md out of the models that check the files."""
     from byzcode.studies.schema import generated
-    from byzcode.textfile import writing
+    from byzcode.wholefile import text as writing
 
     for path, text in generated(project).items():
         with writing(path) as file:

@@ -1,12 +1,11 @@
-"""NetCDF files that are whole or not there: written under a temporary name, synced, renamed.
+"""NetCDF files that describe themselves, and are whole or not there.
 
 netCDF4 writes and checks (it is quick to import); xarray reads for those who analyse.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ import netCDF4
 import numpy as np
 
 from byzcode.errors import UserError
+from byzcode.wholefile import whole
 
 
 class Variable(NamedTuple):
@@ -31,19 +31,8 @@ class Variable(NamedTuple):
 @contextmanager
 def writing(path: Path) -> Iterator[netCDF4.Dataset]:
     """A new file that appears at ``path`` when the block ends well, and not at all otherwise. Raises UserError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
-            yield file
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as temporary, netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
+        yield file
 
 
 def fill(
@@ -66,8 +55,11 @@ def fill(
     file.setncatts({"created": datetime.now(UTC).isoformat(timespec="seconds"), **attributes, "complete": 1})
 
 
-def check(path: Path, kind: str, variables: Mapping[str, Variable]) -> dict[str, Any]:
-    """The attributes of a file of ours. Raises UserError where it is missing, truncated, foreign or incomplete."""
+def check(path: Path, kind: str, variables: Mapping[str, Variable], required: Sequence[str]) -> dict[str, Any]:
+    """The attributes of a file of ours, among them the ``required`` ones.
+
+    Raises UserError where it is missing, truncated, foreign or incomplete.
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
@@ -84,15 +76,10 @@ def check(path: Path, kind: str, variables: Mapping[str, Variable]) -> dict[str,
         raise UserError(f"{path}: foreign file: its attribute byzcode_file is not {kind!r}")
     if attributes.get("complete") != 1:
         raise UserError(f"{path}: incomplete: its attribute complete is not 1")
+    for name in required:
+        if name not in attributes:
+            raise UserError(f"{path}: incomplete: its attribute {name} is missing")
     for name, about in variables.items():
         if present.get(name) != about.dimensions:
             raise UserError(f"{path}: incomplete: variable {name}{about.dimensions} is not in it")
     return attributes
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

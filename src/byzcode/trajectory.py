@@ -27,7 +27,7 @@ _BOTH = ("seed", "iteration")
 VARIABLES = {
     "seed": Variable(("seed",), "i8", "1", "seed", "settles data, allocation, liars and attack of a row"),
     "iteration": Variable(("iteration",), "i8", "1", "iteration", "number of steps taken before the measurement"),
-    "loss": Variable(_BOTH, "f8", "1", "training loss F(theta)", "NaN after a divergence, as in all variables"),
+    "loss": Variable(_BOTH, "f8", "1", "training loss F(theta)", "NaN after a divergence, as in all that is measured"),
     "excess_loss": Variable(_BOTH, "f8", "1", "training loss above its minimum, F(theta) - F(theta*)"),
     "aggregation_error": Variable(_BOTH, "f8", "1", "distance of the aggregate from the true gradient"),
     "honest_dispersion": Variable(_BOTH, "f8", "1", "root mean squared distance of honest messages from their mean"),
@@ -63,13 +63,12 @@ def write(
     """Store a run. Raises UserError where the file cannot be written."""
     iterations = np.asarray(spec.record.iterations(spec.iterations))
     bits = spec.devices * spec.dimension * spec.message_bits
-    running = ~np.isnan(measured.loss)
     values = {
         **vars(measured),
         "seed": np.asarray(spec.seeds),
         "iteration": iterations,
-        "gradients_computed": np.where(running, gradients_per_iteration(held)[:, None] * iterations, np.nan),
-        "bits_sent": np.where(running, float(bits) * iterations, np.nan),
+        "gradients_computed": gradients_per_iteration(held)[:, None] * iterations,
+        "bits_sent": np.tile(float(bits) * iterations, (len(spec.seeds), 1)),
         "diverged": (measured.diverged_at != FINISHED).astype(np.int8),
     }
     libraries = {f"{name}_version": version(name) for name in ("torch", "numpy", "netCDF4", "pydantic")}
@@ -104,7 +103,7 @@ def write(
 
 def read_spec(path: str | Path) -> tuple[RunSpec, str]:
     """The spec and the engine digest of a stored run. Raises UserError as :func:`open` does."""
-    attributes = check(Path(path), KIND, VARIABLES)
+    attributes = check(Path(path), KIND, VARIABLES, ("spec", "run_id", "engine_digest"))
     spec = RunSpec.from_json(attributes["spec"], path)
     if spec.run_id != attributes["run_id"]:
         raise UserError(f"{path}: its run_id {attributes['run_id']} is not that of its spec, {spec.run_id}")

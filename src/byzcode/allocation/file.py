@@ -94,7 +94,7 @@ def write(spec: AllocationSpec, path: Path) -> None:
 
 def read(path: Path, spec: AllocationSpec) -> NDArray[np.int32]:
     """The held subsets (R, N, S) of a stored allocation. Raises UserError where the file is not that of ``spec``."""
-    found = check(path, KIND, VARIABLES)["spec"]
+    found = check(path, KIND, VARIABLES, ("spec",))["spec"]
     if found != spec.canonical():
         raise UserError(f"{path}: holds another allocation: {found}; expected {spec.canonical()}")
     with netCDF4.Dataset(path) as file:
@@ -105,6 +105,6 @@ def open(path: str | Path) -> xarray.Dataset:  # noqa: A001 - read as allocation
     """A stored allocation, in memory. Raises UserError where it is missing, truncated, foreign or incomplete."""
     import xarray
 
-    check(Path(path), KIND, VARIABLES)
+    check(Path(path), KIND, VARIABLES, ("spec",))
     with xarray.open_dataset(path, engine="netcdf4") as dataset:
         return dataset.load()

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 #: The plateau is the median over this last part of the recorded iterations.
 WINDOW = 0.2
-#: It is reached if the medians of the window's two halves differ by less than this factor ...
+#: It is reached if the fitted drift over the window is less than this factor ...
 STEADY = 1.25
-#: ... or lie below this part of the first value, where only rounding is left.
+#: ... or less than so many standard deviations of the values around it (a plateau under attack is noisy) ...
+SCATTER = 2.0
+#: ... or if the values lie below this part of the first one, where only rounding is left.
 ROUNDING = 1e-20
 
 
@@ -31,15 +33,20 @@ def plateau(values: NDArray[np.float64]) -> Plateau:
 
     A trajectory has been at its plateau since the first recorded value that is at most ``STEADY`` times the level.
     """
-    recorded = values.shape[1]
-    window = values[:, -max(2, round(WINDOW * recorded)) :]
-    half = window.shape[1] // 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        level = np.median(window, axis=1)
-        early, late = np.median(window[:, :half], axis=1), np.median(window[:, half:], axis=1)
-        ratio = np.maximum(early, late) / np.minimum(early, late)
+    window = values[:, -max(3, round(WINDOW * values.shape[1])) :]
+    level = np.median(window, axis=1)
     floor = ROUNDING * values[:, 0]
-    reached = (ratio < STEADY) | (np.maximum(early, late) < floor)
+    drift, scatter = _trend(np.log(np.maximum(window, np.finfo(float).tiny)))
+    steady = drift < np.maximum(np.log(STEADY), SCATTER * scatter)
+    reached = steady | (window < floor[:, None]).all(axis=1)
     arrived = values <= np.maximum(STEADY * level, floor)[:, None]
-    since = np.where(reached, arrived.argmax(axis=1), -1)
-    return Plateau(level, reached, since)
+    return Plateau(level, reached, since=np.where(reached, arrived.argmax(axis=1), -1))
+
+
+def _trend(window: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The change of the least-squares line over each row, (R,), and the scatter around the line, (R,)."""
+    place = np.linspace(-0.5, 0.5, window.shape[1])
+    centred = window - window.mean(axis=1, keepdims=True)
+    slope = centred @ place / (place @ place)
+    residual = centred - slope[:, None] * place
+    return np.abs(slope), residual.std(axis=1)

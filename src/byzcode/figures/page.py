@@ -43,7 +43,7 @@ class Page:
     def __init__(self, request: Request, rows: int, columns: int, *, aspect: float = 0.75, **shared: Any) -> None:
         self.request = request
         self.width = _WIDTHS.get(columns, _WIDTH)
-        self.panel_height = float(np.clip(aspect * (self.width - 0.6) / columns, 1.25, 2.8))
+        self.panel_height = float(np.clip(aspect * (self.width - 0.6) / columns, 1.4, 2.8))
         self.figure = Figure(figsize=(self.width, rows * self.panel_height))
         self.canvas = FigureCanvasAgg(self.figure)
         self.axes: list[list[Axes]] = self.figure.subplots(rows, columns, squeeze=False, **shared).tolist()
@@ -75,7 +75,7 @@ class Page:
         figure.set_layout_engine(
             "constrained",
             rect=(left, foot / total, 1 - 2 * left, (ceiling - foot) / total),
-            w_pad=0.04,
+            w_pad=0.06,
             h_pad=0.05,
             wspace=0.02,
             hspace=0.03,
@@ -96,7 +96,7 @@ class Page:
 
     def _wrapped(self, text: str, size: float, weight: str = "normal") -> str:
         """Text in lines that fit the page, measured, not guessed."""
-        renderer = self.canvas.get_renderer()
+        renderer = self.canvas.get_renderer()  # type: ignore[no-untyped-call]
         font = FontProperties(size=size, weight=weight)
         room = (self.width - 2 * _EDGE) * self.figure.dpi
         lines = [""]
@@ -134,7 +134,7 @@ class Drawing:
         """Write ``out`` with the suffixes pdf, svg, png and csv; each file whole or not there. Raises UserError."""
         for kind, metadata in _METADATA.items():
             picture = io.BytesIO()
-            self.page.figure.savefig(picture, format=kind, metadata=metadata)
+            self.page.figure.savefig(picture, format=kind, metadata=metadata | {"Title": self.page.request.title})
             _write(out.with_name(f"{out.name}.{kind}"), picture.getvalue())
         table = self.data.to_csv(index=False, lineterminator="\n")
         _write(out.with_name(f"{out.name}.csv"), table.encode())

@@ -72,8 +72,8 @@ def log_y(axes: Axes, bottom: float, top: float) -> None:
     """A logarithmic y axis with these limits, its ticks labelled even where it spans less than a decade."""
     axes.set_yscale("log", nonpositive="mask")
     axes.set_ylim(bottom, top)
-    if top / bottom < 30:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    if top / bottom < 1e3 and 1e-3 < bottom < top < 1e5:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if top / bottom < 50 else (1.0, 3.0)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
@@ -95,13 +95,23 @@ class Positions:
             return float(place * (self.high / self.low) ** nudge)
         return place + nudge * float(self.high - self.low or 1)
 
+    @property
+    def closest(self) -> float:
+        """The smallest distance of two values, in parts of the axis."""
+        places = [self.at(value, 0.0) for value in self.values]
+        low, high = (np.log(place) if self.log else place for place in (min(places), max(places)))
+        along = np.log(places) if self.log else np.array(places)
+        gaps = np.diff(np.sort(along))
+        return float(gaps.min() / (high - low)) if gaps.size else 1.0
+
     def dress(self, axes: Axes) -> None:
         """Scale, limits and ticks of the axis."""
         if self.log:
             axes.set_xscale("log")
             plain_ticks(axes, self.low, self.high)
         elif self.nominal:
-            axes.set_xticks(range(len(self.values)), [value_words(self.key, value) for value in self.values])
+            words = [value_words(self.key, value) for value in self.values]
+            axes.set_xticks(range(len(words)), words, rotation=30, ha="right", rotation_mode="anchor")
         elif len(self.values) <= 5:
             axes.set_xticks(self.values, [number(value) for value in self.values])
         pad = 0.25 if self.nominal else 0.06

@@ -23,7 +23,7 @@ _THEME: dict[str, Any] = {
     "mathtext.fontset": "stix",
     "font.size": LABEL,
     "axes.titlesize": PANEL,
-    "axes.titlepad": 5.0,
+    "axes.titlepad": 6.0,
     "axes.labelsize": LABEL,
     "axes.labelpad": 3.0,
     "xtick.labelsize": TICK,
@@ -68,18 +68,23 @@ def theme() -> Iterator[None]:
         yield
 
 
-_DASHES: dict[str, Any] = {
-    "solid": "-",
-    "dashed": (0, (4.0, 1.5)),
-    "dotted": (0, (1.0, 1.1)),
-    "dashdot": (0, (5.0, 1.4, 1.0, 1.4)),
+_DASHES: dict[str, tuple[float, ...]] = {
+    "solid": (),
+    "dashed": (4.0, 1.5),
+    "dotted": (1.0, 1.1),
+    "dashdot": (5.0, 1.4, 1.0, 1.4),
 }
 _UNFILLED = {"x": "X", "+": "P"}
 
 
-def line_style(style: LineStyle, color: ColorType | None = None) -> dict[str, Any]:
-    """Colour, dashes and width for ``Axes.plot``."""
-    return {"color": color or style.color, "linestyle": _DASHES[style.dashes], "linewidth": style.width}
+def line_style(style: LineStyle, color: ColorType | None = None, phase: float = 0.0) -> dict[str, Any]:
+    """Colour, dashes and width for ``Axes.plot``.
+
+    ``phase``, 0 to 1, shifts the dashes: of two curves that coincide, one then shows in the gaps of the other.
+    """
+    dashes = _DASHES[style.dashes]
+    pattern: Any = (phase * sum(dashes), dashes) if dashes else "-"
+    return {"color": color or style.color, "linestyle": pattern, "linewidth": style.width}
 
 
 def marker_style(style: LineStyle, color: ColorType | None = None, *, hollow: bool = False) -> dict[str, Any]:
@@ -104,7 +109,7 @@ def ramp(levels: int) -> list[ColorType]:
 
 #: Keys of a RunSpec, as a title or an axis says them: the symbol, and the words.
 _KEYS = {
-    "redundancy": ("$r$", "redundancy $r$ (subsets held by each device)"),
+    "redundancy": ("$r$", "redundancy $r$"),
     "devices": ("$N$", "number of devices $N$"),
     "problem.subsets": ("$M$", "number of subsets $M$"),
     "problem.dimension": ("$D$", "number of parameters $D$"),
@@ -147,8 +152,8 @@ QUANTITIES = {
 }
 COSTS = {
     "iteration": "iteration",
-    "gradients_computed": "gradients computed by all devices",
-    "bits_sent": "bits sent by all devices",
+    "gradients_computed": "gradients computed\nby all devices",
+    "bits_sent": "bits sent\nby all devices",
 }
 
 

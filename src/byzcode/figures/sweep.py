@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from byzcode.errors import UserError, complain
 from byzcode.figures.page import Drawing, Page
@@ -27,12 +29,14 @@ from byzcode.figures.style import (
     literal,
     marker_style,
 )
-from byzcode.figures.words import level_in_words, seeds_of, sentence
+from byzcode.figures.words import named, seeds_of, sentence
 from byzcode.studies.study import SweepPlot
 
 _COST = "gradients_computed_to_plateau"
 #: Curves stand apart by so much of the axis, at most, and by so much of the room between two values.
 _NUDGE, _CROWD = 0.012, 0.6
+#: Marks on the upper edge stand so many points apart.
+_STACK = 6.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def sweep(request: Request, results: Path) -> Drawing:
         for panel in panels:
             log_y(panel.axes[quantity], *limits[quantity])
             places.dress(panel.axes[quantity])
-            _draw(panel, quantity, places, request.curves, limits[quantity])
+            _draw(panel, quantity, places, limits[quantity])
     _label(page, panels, plot)
     page.arrange(_legend(request, panels), _notes(panels, plot, limits[plot.y]))
     return Drawing(page, _table(panels, plot))
@@ -129,29 +133,145 @@ def _read(path: Path, quantities: Sequence[str]) -> pd.DataFrame:
 def _row(summary: pd.DataFrame, run: str, path: Path) -> pd.Series[Any]:
     if run not in summary.index:
         raise complain(path, "run_id", run, "is not in it; make the summary anew")
-    return summary.loc[run]
+    row: pd.Series[Any] = summary.loc[[run]].iloc[0]
+    return row
 
 
 def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
-    extents = []
-    for label in distinct(point.curve.label for panel in panels for point in panel.points):
-        own = [point for panel in panels for point in panel.points if point.curve.label == label]
-        for point in own:
-            medians = np.array([point.median(quantity)])
-            if found := extent(medians, floor=point.curve.is_floor):
-                extents.append(found)
-    return window(extents)
+    points = [point for panel in panels for point in panel.points]
+    medians = [(np.array([point.median(quantity)]), point.curve.is_floor) for point in points]
+    return window(found for median, floor in medians if (found := extent(median, floor=floor)))
 
 
-def _draw(
-    panel: Panel, quantity: str, places: Positions, curves: Sequence[Curve], limits: tuple[float, float]
-) -> None:
-    moving = [curve.label for curve in curves if any(p.x is not None and p.curve is curve for p in panel.points)]
-    for rank, curve in enumerate(curves):
-        own = [point for point in panel.points if point.curve is curve]
-        if curve.label in moving:
-            step = min(_NUDGE, _CROWD * places.closest / len(moving))
-            _draw_moving(panel.axes[quantity], own, quantity, places, step * (moving.index(curve.label) - (len(moving) - 1) / 2), limits)
+def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, float]) -> None:
+    axes, edge = panel.axes[quantity], _Edge(panel.axes[quantity], limits[1])
+    labels = distinct(point.curve.label for point in panel.points)
+    moving = distinct(point.curve.label for point in panel.points if point.x is not None)
+    step = min(_NUDGE, _CROWD * places.closest / max(1, len(moving)))
+    for rank, label in enumerate(labels):
+        own = [point for point in panel.points if point.curve.label == label]
+        if label in moving:
+            nudge = step * (moving.index(label) - (len(moving) - 1) / 2)
+            x = [places.at(point.x, nudge) for point in own]
+            _draw_curve(axes, own, quantity, x, limits, rank / len(labels))
         else:
-            for point in own:
-                _draw_flat(panel.axes[quantity], point, quantity, (rank + 0.5) / len(curves), limits)
+            x = [(rank + 0.5) / len(labels)]
+            _draw_level(axes, own[0], quantity, x[0], limits)
+        for point, place in zip(own, x, strict=True):
+            if not np.isfinite(point.median(quantity)):
+                edge.mark(point, places.at(point.x, 0.0) if label in moving else place)
+
+
+def _draw_curve(
+    axes: Axes, points: Sequence[Point], quantity: str, x: Sequence[float], limits: tuple[float, float], phase: float
+) -> None:
+    """A curve: its medians joined, a bar over the quartiles of each."""
+    style = points[0].curve.style
+    medians = np.array([point.median(quantity) for point in points])
+    medians[~((medians > 0) & np.isfinite(medians))] = np.nan
+    axes.plot(x, medians, **line_style(style, phase=phase), zorder=2)
+    for point, place, median in zip(points, x, medians, strict=True):
+        if np.isfinite(median):
+            low, high = np.clip(point.quartiles(quantity), limits[0] * 1e-3, limits[1] * 1e3)
+            axes.plot([place, place], [low, high], color=style.color, linewidth=1.0, alpha=0.8, zorder=2.1)
+            axes.plot([place], [median], **_look(point), zorder=3)
+
+
+def _draw_level(axes: Axes, point: Point, quantity: str, place: float, limits: tuple[float, float]) -> None:
+    """A curve that does not vary with x: a horizontal line and a band."""
+    median = point.median(quantity)
+    if 0 < median < np.inf:
+        low, high = np.clip(point.quartiles(quantity), limits[0] * 1e-3, limits[1] * 1e3)
+        axes.axhspan(low, high, color=point.curve.style.color, alpha=0.13, linewidth=0, zorder=1.5)
+        axes.axhline(median, **line_style(point.curve.style), zorder=1.9)
+        axes.plot([place], [median], **_look(point), transform=axes.get_yaxis_transform(), zorder=3)
+
+
+def _look(point: Point) -> dict[str, Any]:
+    """The marker of a median: hollow where a seed is not at its plateau."""
+    return marker_style(point.curve.style, hollow=not point.settled) | {"linestyle": "none"}
+
+
+class _Edge:
+    """The upper edge of a panel, on which infinite medians stand, one above the other where they meet."""
+
+    def __init__(self, axes: Axes, top: float) -> None:
+        self.axes, self.top, self.stacked = axes, top, Counter[float]()
+
+    def mark(self, point: Point, x: float) -> None:
+        """Mark an infinite median: crossed out if the seeds diverged, hollow if they were not at a plateau."""
+        look = CROSS | {"color": point.curve.style.color} if point.diverged else _look(point)
+        base = self.axes.get_yaxis_transform() if point.x is None else self.axes.transData
+        figure = self.axes.figure
+        lift = ScaledTranslation(0, self.stacked[x] * _STACK / 72, figure.dpi_scale_trans)
+        self.axes.plot([x], [self.top], **look, transform=base + lift, clip_on=False, zorder=5)
+        self.stacked[x] += 1
+
+
+def _label(page: Page, panels: Sequence[Panel], plot: SweepPlot) -> None:
+    for panel in panels:
+        above, below = panel.axes[plot.y], panel.axes[_COST]
+        above.set_title(level_words(plot.columns, panel.coordinates.get(str(plot.columns))))
+        above.set_ylabel(f"{QUANTITIES[plot.y].words}\nat its plateau", linespacing=0.95)
+        below.set_ylabel("gradients of all devices\nuntil the plateau", linespacing=0.95)
+        below.set_xlabel(axis_words(plot.x))
+        for axes in (above, below):
+            axes.label_outer()
+    page.figure.align_ylabels()
+
+
+def _legend(request: Request, panels: Sequence[Panel]) -> list[Artist]:
+    handles: list[Artist] = [
+        Line2D([], [], **line_style(curve.style), **marker_style(curve.style), label=literal(curve.label))
+        for curve in request.curves
+    ]
+    points = [point for panel in panels for point in panel.points]
+    if any(point.diverged for point in points):
+        handles.append(Line2D([], [], **CROSS, color=INK, label="diverged"))
+    if any(not point.settled and not point.diverged for point in points):
+        hollow = marker_style(request.curves[0].style, INK, hollow=True) | {"marker": "o"}
+        handles.append(Line2D([], [], **hollow, linestyle="none", label="not yet at its plateau"))
+    return handles
+
+
+def _notes(panels: Sequence[Panel], plot: SweepPlot, limits: tuple[float, float]) -> list[str]:
+    points = [point for panel in panels for point in panel.points]
+    seeds = seeds_of(int(point.row["seeds"]) for point in points)
+    notes = [
+        f"Markers: median over {seeds}, a little apart where curves meet; bars and bands: interquartile range.",
+    ]
+    if any(point.diverged for point in points):
+        notes.append("\N{MULTIPLICATION SIGN} on the upper edge: infinite, half of the seeds or more diverged.")
+    if any(not point.settled and not point.diverged for point in points):
+        notes.append(
+            "Hollow: some seeds had not reached a plateau when training ended; on the upper edge, half of them or more."
+        )
+    for start, chosen in {
+        "Below its panel": [point for point in points if point.median(plot.y) < limits[0]],
+        "Without a cost, for the plateau is no lower than the start": [p for p in points if p.median(_COST) == 0],
+    }.items():
+        everything = [(point.curve.label, point.x) for point in points]
+        notes += sentence(start, named([(point.curve.label, point.x) for point in chosen], everything, plot.x))
+    return notes
+
+
+def _table(panels: Sequence[Panel], plot: SweepPlot) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            **panel.coordinates,
+            "quantity": quantity,
+            "curve": point.curve.label,
+            "method": point.curve.method,
+            "run": point.run,
+            "x": point.x,
+            "median": point.median(quantity),
+            "q25": point.quartiles(quantity)[0],
+            "q75": point.quartiles(quantity)[1],
+            "seeds": int(point.row["seeds"]),
+            "diverged": int(point.row["diverged"]),
+            "at_plateau": int(point.row["at_plateau"]),
+        }
+        for quantity in (plot.y, _COST)
+        for panel in panels
+        for point in panel.points
+    )

@@ -20,27 +20,25 @@ from byzcode import trajectory
 from byzcode.analysis.spread import Spread, spread
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Curve, Facets, Request, distinct, in_order, only_run
-from byzcode.figures.scale import Extent, apart, extent, log_y, window
+from byzcode.figures.scale import Extent, apart, cost_ticks, extent, log_y, window
 from byzcode.figures.style import (
     COSTS,
     CROSS,
     INK,
     QUANTITIES,
-    SOFT,
     TICK,
     level_words,
     line_style,
     literal,
     marker_style,
-    number,
     ramp,
     value_words,
 )
-from byzcode.figures.words import level_in_words, seeds_of, sentence
+from byzcode.figures.words import named, seeds_of, sentence
 from byzcode.studies.study import TrajectoryPlot
 
 #: A panel ends so far above the start of its curves, at the latest; where a curve diverges, so far.
-_RISE, _RISE_DIVERGED = 1e3, 10.0
+_RISE, _RISE_DIVERGED = 100.0, 10.0
 #: Markers on a line, and panels side by side.
 _MARKERS, _ABREAST = 5, 4
 #: The width of lines of which there are many.
@@ -147,7 +145,7 @@ def trajectories(request: Request, results: Path) -> Drawing:
     views = [_view([panel for panel in panels if panel.row == row], panels, plot) for row in range(len(page.axes))]
     for panel in panels:
         _draw(panel, plot, views[panel.row])
-    _label(page, panels, plot)
+    _label(page, panels, plot, views[0])
     page.arrange(_legend(request, plot, hues, panels), _notes(plot, panels, views))
     for panel in panels:  # now that the panels have their sizes
         _cross_out(panel, views[panel.row])
@@ -180,9 +178,10 @@ def _draw(panel: Panel, plot: TrajectoryPlot, view: View) -> None:
     if plot.x != "iteration":
         axes.set_xscale("log", nonpositive="mask")
     axes.set_xlim(view.start, view.end)
+    several = len({line.curve.label for line in panel.lines if line.level is not None}) > 1
     for place, line in enumerate(panel.lines):
         x, y = line.stored.x, line.stored.y
-        look = line_style(line.curve.style, line.color)
+        look = line_style(line.curve.style, line.color, phase=place / len(panel.lines))
         if line.level is not None:
             look["linewidth"] = min(look["linewidth"], _THIN)
         # Drawn a little beyond the panel at most: a path that runs to 1e300 is no good in any viewer.
@@ -193,7 +192,7 @@ def _draw(panel: Panel, plot: TrajectoryPlot, view: View) -> None:
             x,
             np.where(visible, y.median, np.nan),
             **look,
-            **marker_style(line.curve.style, line.color),
+            **(marker_style(line.curve.style, line.color) if several or line.level is None else {}),
             markevery=_marked(x, visible, view, place / len(panel.lines)),
             zorder=2 + 0.01 * place,
         )
@@ -231,22 +230,20 @@ def _cross_out(panel: Panel, view: View) -> None:
         axes.plot([place], [y], **CROSS, color=line.color, transform=where, clip_on=False, zorder=5)
 
 
-def _label(page: Page, panels: Sequence[Panel], plot: TrajectoryPlot) -> None:
-    quantity = QUANTITIES[plot.y]
+def _label(page: Page, panels: Sequence[Panel], plot: TrajectoryPlot, view: View) -> None:
+    quantity, cost = QUANTITIES[plot.y], COSTS[plot.x]
+    if len(page.axes[0]) < _ABREAST - 1:  # room for it in one line
+        cost = cost.replace("\n", " ")
     for panel in panels:
-        title = level_words(plot.columns, panel.coordinates.get(str(plot.columns)))
-        aside = level_words(plot.rows, panel.coordinates.get(str(plot.rows)))
-        panel.axes.set_title(", ".join(words for words in (title, aside) if words))
-        panel.axes.set_xlabel(COSTS[plot.x])
+        titles = [level_words(key, level) for key, level in panel.coordinates.items()]
+        panel.axes.set_title(", ".join(words for words in titles if words))
         panel.axes.set_ylabel(f"{quantity.words} {quantity.symbol}")
+        unit = cost_ticks(panel.axes, view.start, view.end) if plot.x != "iteration" else ""
+        panel.axes.set_xlabel(f"{cost} ({unit})" if unit else cost, linespacing=0.95)
         panel.axes.label_outer()
-    # Where the last line of panels is not full, the panels above its gap carry the ticks.
-    below = {id(axes) for axes in page.axes[-1]}
-    if len(panels) % len(page.axes[0]):
-        for panel in panels[-len(page.axes[0]) :]:
-            if id(panel.axes) not in below:
-                panel.axes.tick_params(labelbottom=True)
-                panel.axes.set_xlabel(COSTS[plot.x])
+    for panel in panels[-len(page.axes[0]) :]:  # the lowest of each column, also where the last line is not full
+        panel.axes.tick_params(labelbottom=True)
+        panel.axes.xaxis.label.set_visible(True)
 
 
 def _legend(
@@ -257,7 +254,9 @@ def _legend(
     varying = [curve.label for curve in request.curves if curve.varies_with(plot.hue)]
     for curve in request.curves:
         color = INK if curve.label in varying else None
-        look = line_style(curve.style, color) | marker_style(curve.style, color)
+        look = line_style(curve.style, color) | (marker_style(curve.style, color) if varying != [curve.label] else {})
+        if curve.label in varying:
+            look["linewidth"] = _THIN
         handles.append(Line2D([], [], **look, label=literal(curve.label)))
         if varying and curve.label == varying[-1]:
             handles += [
@@ -271,39 +270,32 @@ def _legend(
 def _notes(plot: TrajectoryPlot, panels: Sequence[Panel], views: Sequence[View]) -> list[str]:
     lines = [(line, views[panel.row]) for panel in panels for line in panel.lines]
     notes = [f"Lines: median over {seeds_of(line.stored.seeds for line, _ in lines)}; bands: interquartile range."]
-    if any(line.stored.diverges for line, _ in lines):
-        runs = {line.run: line for line, _ in lines if line.stored.diverged.any()}
-        counts = {}
-        for line in runs.values():
-            gone, seeds = counts.get(line.curve.label, (0, 0))
-            counts[line.curve.label] = gone + int(line.stored.diverged[-1]), seeds + line.stored.seeds
-        told = [f"{label} {gone} of {seeds}" for label, (gone, seeds) in counts.items()]
-        notes += sentence("A seed that diverges counts as infinite; \N{MULTIPLICATION SIGN} marks where the median "
-                          "does. Diverged seeds", told)  # fmt: skip
+    counts: dict[str, tuple[int, int]] = {}
+    for line in {line.run: line for line, _ in lines}.values():
+        gone, seeds = counts.get(line.curve.label, (0, 0))
+        counts[line.curve.label] = gone + int(line.stored.diverged[-1]), seeds + line.stored.seeds
+    told = [f"{label} ({gone} of {seeds})" for label, (gone, seeds) in counts.items() if gone]
+    if told:
+        notes.append("A seed that diverges counts as infinite; \N{MULTIPLICATION SIGN} marks where the median does.")
+    notes += sentence("Diverged seeds", told)
     ranged = [(line, line.stored.y.median[np.isfinite(line.stored.y.median)], view) for line, view in lines]
-    notes += sentence(
-        "Falls below its panel",
-        [_name(line, plot) for line, shown, view in ranged if shown.size and 0 < shown[-1] < view.bottom],
-    )
-    notes += sentence(
-        "Rises above its panel",
-        [_name(line, plot) for line, shown, view in ranged if not line.stored.diverges and shown.max() > view.top],
-    )
-    notes += sentence("Zero throughout, so not drawn", [_name(line, plot) for line, shown, _ in ranged if not shown.any()])
-    if len(panels) > 1:
-        common = [_name(line, plot) for line, _ in lines if all(_is_in(line, panel) for panel in panels)]
-        notes += sentence("The same in every panel", common)
+    for start, chosen in {
+        "Falls below its panel": [line for line, shown, view in ranged if shown.size and 0 < shown[-1] < view.bottom],
+        "Rises above its panel": [
+            line for line, shown, view in ranged if not line.stored.diverges and shown.max() > view.top
+        ],
+        "Zero throughout, so not drawn": [line for line, shown, _ in ranged if not shown.any()],
+        "The same in every panel": [
+            line for line, _ in lines if len(panels) > 1 and all(_is_in(line, panel) for panel in panels)
+        ],
+    }.items():
+        points = [(line.curve.label, line.level) for line in chosen]
+        notes += sentence(start, named(points, [(line.curve.label, line.level) for line, _ in lines], plot.hue))
     return notes
 
 
 def _is_in(line: Line, panel: Panel) -> bool:
     return any(other.run == line.run and other.curve.label == line.curve.label for other in panel.lines)
-
-
-def _name(line: Line, plot: TrajectoryPlot) -> str:
-    if line.level is None:
-        return line.curve.label
-    return f"{line.curve.label} at {level_in_words(str(plot.hue), line.level)}"
 
 
 def _label_ends(panel: Panel, hue: str) -> None:
@@ -314,7 +306,7 @@ def _label_ends(panel: Panel, hue: str) -> None:
     heights = {line.run: (np.log(end) - bottom) / (top - bottom) for line, end in ends if np.isfinite(end) and end > 0}
     labelled = [line for line, _ in ends if 0 <= heights.get(line.run, -1) <= 1]
     points = axes.get_window_extent().height / axes.figure.dpi * 72
-    places = apart([heights[line.run] for line in labelled], gap=1.05 * TICK / points)
+    places = apart([heights[line.run] for line in labelled], gap=TICK / points)
     for line, place in zip(labelled, places, strict=True):
         axes.annotate(
             value_words(hue, line.level),
@@ -326,7 +318,7 @@ def _label_ends(panel: Panel, hue: str) -> None:
             color=line.color,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": line.color, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "color": line.color, "linewidth": 0.5, "relpos": (0, 0.5), "shrinkB": 0},
         )
 
 

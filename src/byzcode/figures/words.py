@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 def listing(names: Iterable[str]) -> str:
@@ -21,12 +22,31 @@ def seeds_of(counts: Iterable[int]) -> str:
 
 
 def sentence(start: str, names: Iterable[str]) -> list[str]:
-    """"<start>: a, b and c.", as a list of one; of none where there are no names."""
-    listed = listing(names)
+    """"<start>: a; b; c.", as a list of one; of none where there are no names."""
+    listed = "; ".join(dict.fromkeys(names))
     return [f"{start}: {listed}."] if listed else []
 
 
-def level_in_words(key: str, value: object) -> str:
-    """A key at a value, for a sentence in plain text."""
-    name = {"redundancy": "r", "problem.sigma_h": "σ_H", "byzantine.alpha": "α"}.get(key, key.split(".")[-1])
-    return f"{name.replace('_', ' ')} = {value}"
+#: Keys of a RunSpec in plain text.
+_SYMBOLS = {
+    "redundancy": "r",
+    "problem.sigma_h": "\N{GREEK SMALL LETTER SIGMA}_H",
+    "byzantine.alpha": "\N{GREEK SMALL LETTER ALPHA}",
+}
+
+
+def named(some: Iterable[tuple[str, Any]], everything: Iterable[tuple[str, Any]], key: str | None) -> list[str]:
+    """Some of the points of a figure, each a label and a level of ``key``: "CRA-DL at r = 100, 200; RBA-DL".
+
+    A curve of which all points are meant, or one that has no levels, goes by its label alone.
+    """
+    chosen, points = list(some), list(everything)
+    told = []
+    for label in dict.fromkeys(label for label, _ in chosen):
+        levels = [level for other, level in chosen if other == label]
+        if all(level in levels for other, level in points if other == label) or key is None:
+            told.append(label)
+        else:
+            symbol = _SYMBOLS.get(key, key.split(".")[-1].replace("_", " "))
+            told.append(f"{label} at {symbol} = {', '.join(f'{level}' for level in dict.fromkeys(levels))}")
+    return told

@@ -1,0 +1,60 @@
+"""What overlaps and replications should be: the laws of the allocations that are drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import comb
+from typing import NamedTuple
+
+from byzcode.studies.spec import AllocationSpec
+
+#: The probability of a count.
+Law = Callable[[int], float]
+
+
+class Laws(NamedTuple):
+    """The laws of the overlap of two devices and of the replication of a subset."""
+
+    overlap: Law
+    replication: Law
+
+
+def laws(spec: AllocationSpec) -> Laws | None:
+    """The laws of an allocation, or None where it has none that we know."""
+    devices, subsets, redundancy = spec.devices, spec.subsets, spec.redundancy
+    if spec.allocation.name == "disjoint":
+        covered = devices * redundancy / subsets
+        return Laws(_certain(0), lambda count: {0: 1 - covered, 1: covered}.get(count, 0.0))
+    if spec.allocation.name != "random":
+        return None
+    if spec.allocation.options.get("side") == "subset":
+        copies = max(1, round(devices * redundancy / subsets))
+        both = copies * (copies - 1) / max(1, devices * (devices - 1))
+        return Laws(_binomial(subsets, both), _certain(copies))
+    return Laws(_hypergeometric(subsets, redundancy), _binomial(devices, redundancy / subsets))
+
+
+def _hypergeometric(subsets: int, redundancy: int) -> Law:
+    """Of two draws of ``redundancy`` among ``subsets``, how many are common."""
+    ways = comb(subsets, redundancy)
+
+    def law(count: int) -> float:
+        if not 0 <= count <= redundancy:
+            return 0.0
+        return comb(redundancy, count) * comb(subsets - redundancy, redundancy - count) / ways
+
+    return law
+
+
+def _binomial(trials: int, chance: float) -> Law:
+    def law(count: int) -> float:
+        # Through logarithms nothing overflows, but a chance of 0 or 1 has none; integers do both.
+        if not 0 <= count <= trials:
+            return 0.0
+        return float(comb(trials, count)) * chance**count * (1 - chance) ** (trials - count)
+
+    return law
+
+
+def _certain(value: int) -> Law:
+    return lambda count: float(count == value)
