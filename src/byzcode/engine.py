@@ -80,15 +80,16 @@ def _in_processes(
     spec: RunSpec, tasks: Sequence[tuple[tuple[int, ...], NDArray[np.int32]]], workers: int, advance: Progress
 ) -> list[Measurements]:
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver")) as pool:
-        futures = [pool.submit(_train_quietly, spec, seeds, part) for seeds, part in tasks]
+        futures = [pool.submit(_train_quietly, spec.canonical(), seeds, part) for seeds, part in tasks]
         for _ in as_completed(futures):
             advance(spec.iterations + 1)
         return [future.result() for future in futures]
 
 
-def _train_quietly(spec: RunSpec, seeds: tuple[int, ...], held: NDArray[np.int32]) -> Measurements:
+def _train_quietly(spec: str, seeds: tuple[int, ...], held: NDArray[np.int32]) -> Measurements:
+    """A task of another process; the spec travels as JSON, because the classes of its components are made at import."""
     torch.set_num_threads(1)
-    return _train_batch(spec, seeds, held, "cpu", lambda _: None)
+    return _train_batch(RunSpec.from_json(spec, "spec"), seeds, held, "cpu", lambda _: None)
 
 
 def _train_batch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import comb
+from math import comb, exp, lgamma, log, log1p
 from typing import NamedTuple
 
 from byzcode.studies.spec import AllocationSpec
@@ -47,11 +47,14 @@ def _hypergeometric(subsets: int, redundancy: int) -> Law:
 
 
 def _binomial(trials: int, chance: float) -> Law:
+    if chance in (0.0, 1.0):
+        return _certain(round(trials * chance))
+
     def law(count: int) -> float:
-        # Through logarithms nothing overflows, but a chance of 0 or 1 has none; integers do both.
         if not 0 <= count <= trials:
             return 0.0
-        return float(comb(trials, count)) * chance**count * (1 - chance) ** (trials - count)
+        ways = lgamma(trials + 1) - lgamma(count + 1) - lgamma(trials - count + 1)  # a logarithm: nothing overflows
+        return exp(ways + count * log(chance) + (trials - count) * log1p(-chance))
 
     return law
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,13 @@ class Page:
             wspace=0.02,
             hspace=0.03,
         )
-        figure.draw_without_rendering()
+        self.settle()
+
+    def settle(self) -> None:
+        """Give the panels their sizes, again where something has been added since."""
+        engine = self.figure.get_layout_engine()
+        assert engine is not None
+        engine.execute(self.figure)
 
     def _legend_columns(self, handles: Sequence[Artist]) -> int:
         """As many columns as fit: short rows read across."""
@@ -132,9 +139,12 @@ class Drawing:
 
     def save(self, out: Path) -> None:
         """Write ``out`` with the suffixes pdf, svg, png and csv; each file whole or not there. Raises UserError."""
+        figure = self.page.figure
+        self.page.settle()
+        figure.set_layout_engine("none")  # laid out once, the same in each format
         for kind, metadata in _METADATA.items():
             picture = io.BytesIO()
-            self.page.figure.savefig(picture, format=kind, metadata=metadata | {"Title": self.page.request.title})
+            figure.savefig(picture, format=kind, metadata=metadata | {"Title": self.page.request.title})
             _write(out.with_name(f"{out.name}.{kind}"), picture.getvalue())
         table = self.data.to_csv(index=False, lineterminator="\n")
         _write(out.with_name(f"{out.name}.csv"), table.encode())
@@ -150,6 +160,6 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)

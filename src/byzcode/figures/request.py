@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from byzcode.errors import UserError
 from byzcode.methods import METHODS
@@ -48,7 +50,7 @@ class Request(Strict):
     title: str
     paper: Paper | None
     plot: Plot
-    curves: tuple[Curve, ...]
+    curves: Annotated[tuple[Curve, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)

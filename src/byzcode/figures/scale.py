@@ -98,11 +98,11 @@ class Positions:
     @property
     def closest(self) -> float:
         """The smallest distance of two values, in parts of the axis."""
-        places = [self.at(value, 0.0) for value in self.values]
-        low, high = (np.log(place) if self.log else place for place in (min(places), max(places)))
-        along = np.log(places) if self.log else np.array(places)
-        gaps = np.diff(np.sort(along))
-        return float(gaps.min() / (high - low)) if gaps.size else 1.0
+        if len(self.values) < 2:
+            return 1.0
+        places = np.sort([self.at(value, 0.0) for value in self.values])
+        along = np.log(places) if self.log else places
+        return float(np.diff(along).min() / (along[-1] - along[0]))
 
     def dress(self, axes: Axes) -> None:
         """Scale, limits and ticks of the axis."""

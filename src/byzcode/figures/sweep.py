@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -89,7 +90,7 @@ def sweep(request: Request, results: Path) -> Drawing:
         found = []
         for curve in request.curves:
             here = [run for run in curve.runs if columns.holds(curve, run, level)]
-            flat = bool(varying) and curve.label not in varying
+            flat = curve.label not in varying and (bool(varying) or all(run.point[plot.x] is None for run in here))
             for x in [None] if flat else in_order(distinct(run.point[plot.x] for run in here)):
                 run = only_run(curve, [run for run in here if flat or run.point[plot.x] == x], request.study)
                 if run:
@@ -102,14 +103,16 @@ def sweep(request: Request, results: Path) -> Drawing:
         for axes, level in zip(zip(*page.axes, strict=True), columns.levels, strict=True)
     ]
     places = Positions(plot.x, in_order(distinct(point.x for p in panels for point in p.points if point.x is not None)))
-    limits = {}
+    limits: dict[str, tuple[float, float]] = {}
+    heights: dict[str, int] = {}
     for quantity in (plot.y, _COST):
         limits[quantity] = _limits(panels, quantity)
         for panel in panels:
             log_y(panel.axes[quantity], *limits[quantity])
             places.dress(panel.axes[quantity])
-            _draw(panel, quantity, places, limits[quantity])
-    _label(page, panels, plot)
+            stacked = _draw(panel, quantity, places, limits[quantity])
+            heights[quantity] = max(stacked, heights.get(quantity, 0))
+    _label(page, panels, plot, heights[plot.y])
     page.arrange(_legend(request, panels), _notes(panels, plot, limits[plot.y]))
     return Drawing(page, _table(panels, plot))
 
@@ -143,7 +146,8 @@ def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
     return window(found for median, floor in medians if (found := extent(median, floor=floor)))
 
 
-def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, float]) -> None:
+def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, float]) -> int:
+    """Draw the curves of a panel; returns how many marks stand above one another on its upper edge."""
     axes, edge = panel.axes[quantity], _Edge(panel.axes[quantity], limits[1])
     labels = distinct(point.curve.label for point in panel.points)
     moving = distinct(point.curve.label for point in panel.points if point.x is not None)
@@ -160,6 +164,7 @@ def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, f
         for point, place in zip(own, x, strict=True):
             if not np.isfinite(point.median(quantity)):
                 edge.mark(point, places.at(point.x, 0.0) if label in moving else place)
+    return max(edge.stacked.values(), default=0)
 
 
 def _draw_curve(
@@ -208,10 +213,11 @@ class _Edge:
         self.stacked[x] += 1
 
 
-def _label(page: Page, panels: Sequence[Panel], plot: SweepPlot) -> None:
+def _label(page: Page, panels: Sequence[Panel], plot: SweepPlot, stacked: int) -> None:
+    pad = mpl.rcParams["axes.titlepad"] + _STACK * max(0, stacked - 1)
     for panel in panels:
         above, below = panel.axes[plot.y], panel.axes[_COST]
-        above.set_title(level_words(plot.columns, panel.coordinates.get(str(plot.columns))))
+        above.set_title(level_words(plot.columns, panel.coordinates.get(str(plot.columns))), pad=pad)
         above.set_ylabel(f"{QUANTITIES[plot.y].words}\nat its plateau", linespacing=0.95)
         below.set_ylabel("gradients of all devices\nuntil the plateau", linespacing=0.95)
         below.set_xlabel(axis_words(plot.x))
@@ -248,7 +254,7 @@ def _notes(panels: Sequence[Panel], plot: SweepPlot, limits: tuple[float, float]
         )
     for start, chosen in {
         "Below its panel": [point for point in points if point.median(plot.y) < limits[0]],
-        "Without a cost, for the plateau is no lower than the start": [p for p in points if p.median(_COST) == 0],
+        "Where a cost is missing, the plateau is no lower than the start": [p for p in points if p.median(_COST) == 0],
     }.items():
         everything = [(point.curve.label, point.x) for point in points]
         notes += sentence(start, named([(point.curve.label, point.x) for point in chosen], everything, plot.x))

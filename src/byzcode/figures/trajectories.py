@@ -43,6 +43,15 @@ _RISE, _RISE_DIVERGED = 100.0, 10.0
 _MARKERS, _ABREAST = 5, 4
 #: The width of lines of which there are many.
 _THIN = 1.4
+#: From the end of a line to its label.
+_LEADER: dict[str, Any] = {
+    "arrowstyle": "-",
+    "linewidth": 0.5,
+    "relpos": (0, 0.5),
+    "patchA": None,
+    "shrinkA": 1,
+    "shrinkB": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ class Panel:
     """What is drawn into one pair of axes."""
 
     axes: Axes
-    row: int
+    row: int  # the place of its level among those of the rows
     coordinates: dict[str, Any]
     lines: list[Line]
 
@@ -131,18 +140,19 @@ def trajectories(request: Request, results: Path) -> Drawing:
 
     cells = [(row, column) for row in rows.levels for column in columns.levels]
     abreast = len(columns.levels)
-    if len(rows.levels) == 1:  # a long row of panels goes on in the next line
+    wrapped = len(rows.levels) == 1 and abreast > _ABREAST
+    if wrapped:  # a long row of panels goes on in the next line
         abreast = -(-len(cells) // -(-len(cells) // _ABREAST))
-    page = Page(request, -(-len(cells) // abreast), abreast, sharex=True, sharey="row")
+    page = Page(request, -(-len(cells) // abreast), abreast, sharex=True, sharey=True if wrapped else "row")
+    places = [axes for line in page.axes for axes in line]
     panels = [
-        Panel(page.axes[place // abreast][place % abreast], place // abreast, coordinates, lines(row, column))
-        for place, (row, column) in enumerate(cells)
-        for coordinates in [rows.coordinates(row) | columns.coordinates(column)]
+        Panel(axes, rows.levels.index(row), rows.coordinates(row) | columns.coordinates(column), lines(row, column))
+        for axes, (row, column) in zip(places, cells, strict=False)
     ]
-    for unused in page.axes[-1][len(cells) - len(page.axes) * abreast or abreast :]:
+    for unused in places[len(cells) :]:
         unused.remove()
 
-    views = [_view([panel for panel in panels if panel.row == row], panels, plot) for row in range(len(page.axes))]
+    views = [_view([one for one in panels if one.row == row], panels, plot) for row in range(len(rows.levels))]
     for panel in panels:
         _draw(panel, plot, views[panel.row])
     _label(page, panels, plot, views[0])
@@ -167,9 +177,8 @@ def _view(row: Sequence[Panel], panels: Sequence[Panel], plot: TrajectoryPlot) -
     steady = [line for line in lines if not line.stored.diverges] or lines
     bottom, top = window(found for line in steady if (found := line.stored.extent(floor=line.curve.is_floor)))
     risen = [found.high for line in lines if (found := line.stored.extent(floor=False))]
-    reached = np.concatenate([line.stored.x[line.stored.x > 0] for panel in panels for line in panel.lines])
-    start = 0.0 if plot.x == "iteration" else float(reached.min())
-    return View(start, float(reached.max()), bottom, max([top, *risen]))
+    reached = [float(x) for panel in panels for line in panel.lines for x in line.stored.x if x > 0] or [1.0]
+    return View(0.0 if plot.x == "iteration" else min(reached), max(reached), bottom, max([top, *risen]))
 
 
 def _draw(panel: Panel, plot: TrajectoryPlot, view: View) -> None:
@@ -239,11 +248,10 @@ def _label(page: Page, panels: Sequence[Panel], plot: TrajectoryPlot, view: View
         panel.axes.set_title(", ".join(words for words in titles if words))
         panel.axes.set_ylabel(f"{quantity.words} {quantity.symbol}")
         unit = cost_ticks(panel.axes, view.start, view.end) if plot.x != "iteration" else ""
-        panel.axes.set_xlabel(f"{cost} ({unit})" if unit else cost, linespacing=0.95)
         panel.axes.label_outer()
     for panel in panels[-len(page.axes[0]) :]:  # the lowest of each column, also where the last line is not full
         panel.axes.tick_params(labelbottom=True)
-        panel.axes.xaxis.label.set_visible(True)
+        panel.axes.set_xlabel(f"{cost} ({unit})" if unit else cost, linespacing=0.95)
 
 
 def _legend(
@@ -318,7 +326,7 @@ def _label_ends(panel: Panel, hue: str) -> None:
             color=line.color,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": line.color, "linewidth": 0.5, "relpos": (0, 0.5), "shrinkB": 0},
+            arrowprops=_LEADER | {"color": line.color},
         )
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 
 def listing(names: Iterable[str]) -> str:
-    """"a, b and c", each once."""
+    """The names as "a, b and c", each once."""
     listed = list(dict.fromkeys(names))
     return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
 
 
 def seeds_of(counts: Iterable[int]) -> str:
-    """"10 seeds", or "5 to 10 seeds" where runs differ."""
+    """The words "10 seeds", or "5 to 10 seeds" where runs differ."""
     found = sorted(set(counts))
     if not found:
         return "no seed"
@@ -22,7 +22,7 @@ def seeds_of(counts: Iterable[int]) -> str:
 
 
 def sentence(start: str, names: Iterable[str]) -> list[str]:
-    """"<start>: a; b; c.", as a list of one; of none where there are no names."""
+    """The words "<start>: a; b; c.", as a list of one; of none where there are no names."""
     listed = "; ".join(dict.fromkeys(names))
     return [f"{start}: {listed}."] if listed else []
 
@@ -48,5 +48,5 @@ def named(some: Iterable[tuple[str, Any]], everything: Iterable[tuple[str, Any]]
             told.append(label)
         else:
             symbol = _SYMBOLS.get(key, key.split(".")[-1].replace("_", " "))
-            told.append(f"{label} at {symbol} = {', '.join(f'{level}' for level in dict.fromkeys(levels))}")
+            told.append(f"{label} at {symbol} = {', '.join(dict.fromkeys(map(str, levels)))}")
     return told

@@ -23,19 +23,16 @@ def sort_devices(messages: Tensor) -> Tensor:
 
 
 def mean_of_nearest(ordered: Tensor, centre: Tensor, f: int) -> Tensor:
-    """Mean of the N - f values nearest to a centre, per coordinate.
+    """Mean of the N - f values nearest to a centre, per coordinate; of two equally near, the lower is taken.
 
-    ``ordered`` (..., N, D) is sorted over N, ``centre`` is (..., D); returns (..., D). The nearest values are one of
-    the f + 1 windows of N - f consecutive sorted values: the one whose farther end is nearest. Ties go to the lower.
+    ``ordered`` (..., N, D) is sorted over N, ``centre`` is (..., D); returns (..., D). The nearest values are
+    consecutive, so the s-th smallest is left out exactly if the (s + N - f)-th is nearer, for each s < f.
     """
     kept = ordered.shape[-2] - f
-    below = centre.unsqueeze(-2) - ordered[..., : f + 1, :]
-    above = ordered[..., kept - 1 :, :] - centre.unsqueeze(-2)
-    farthest = torch.maximum(below, above).nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
-    start = farthest.argmin(dim=-2, keepdim=True)  # (..., 1, D), the first of equals
-    # The core is in every window; each edge value is added or left out, never added and subtracted again.
+    middle = centre.unsqueeze(-2)
+    smallest, largest = ordered[..., :f, :], ordered[..., kept:, :]
+    upper = middle - smallest > largest - middle  # false for NaN, which is sorted last and so is never taken
+    # The core is always taken; each edge value is added or not, never added and subtracted again.
     core = ordered[..., f:kept, :].sum(dim=-2)
-    edge = torch.arange(f, device=ordered.device).unsqueeze(-1)
-    low = torch.where(edge >= start, ordered[..., :f, :], 0.0).sum(dim=-2)
-    high = torch.where(edge < start, ordered[..., kept:, :], 0.0).sum(dim=-2)
-    return (core + low + high) / kept
+    edges = torch.where(upper, largest, smallest).sum(dim=-2)
+    return (core + edges) / kept
