@@ -18,7 +18,7 @@ import torch
 from byzcode.allocation import file
 from byzcode.engine import train
 from byzcode.problems import PROBLEMS
-from byzcode.studies import RunSpec
+from byzcode.studies.spec import RunSpec
 
 RULES = ("median", "trimmed_mean", "phocas")
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from byzcode.errors import UserError, complain, one_of
-from byzcode.studies import AllocationSpec, RunSpec
+from byzcode.studies.spec import AllocationSpec, RunSpec
 
 if TYPE_CHECKING:
-    from byzcode.studies import Plan
+    from byzcode.studies.plan import Plan
 
 app = typer.Typer(
     name="byzcode",
@@ -100,8 +100,8 @@ def figure(
 @app.command()
 def plan(config: ConfigPath = "config/config.yaml") -> None:
     """List the runs of each study: id, label, and whether the result is present and current."""
-    from byzcode.studies import load_plan_file
     from byzcode.studies.expand import lookup
+    from byzcode.studies.plan import load_plan_file
 
     asked = load_plan_file(config)
     states = {run: _state(_trajectory(Path(asked.config.results), run)) for run in asked.runs}
@@ -123,8 +123,8 @@ def explain(
     config: ConfigPath = "config/config.yaml",
 ) -> None:
     """Say in words what a stored file is, or will be."""
-    from byzcode.studies import load_plan_file
     from byzcode.studies.describe import describe
+    from byzcode.studies.plan import load_plan_file
 
     asked = load_plan_file(config)
     results = Path(asked.config.results)

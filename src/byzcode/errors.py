@@ -78,7 +78,7 @@ def _allowed(error: Mapping[str, Any], model: type[BaseModel]) -> str:
         names = [tag.strip("' ") for tag in str(context["expected_tags"]).split(",")]
         return "unknown name; " + one_of(names, context.get("tag"))
     if kind == "missing":
-        named = [str(_tag_of(choice)) for choice in _choices(model, str(error["loc"][-1]))]
+        named = [str(_tag_of(choice)) for choice in component_models(model, str(error["loc"][-1]))]
         return "this key is required" + ("; " + one_of(named) if named else "")
     if kind == "value_error":
         return str(context["error"])
@@ -95,7 +95,7 @@ def _model_at(model: Any, location: Sequence[str | int]) -> type[BaseModel] | No
                 continue
             field = candidate.model_fields.get(str(item))
             if field is not None:
-                following += _choices(candidate, str(item)) or list(_models_in(field.annotation))
+                following += component_models(candidate, str(item)) or list(_models_in(field.annotation))
             elif _tag_of(candidate) == item:
                 following.append(candidate)
         candidates = following or candidates
@@ -103,7 +103,7 @@ def _model_at(model: Any, location: Sequence[str | int]) -> type[BaseModel] | No
     return found[0] if found else None
 
 
-def _choices(model: type[BaseModel], key: str) -> list[type[BaseModel]]:
+def component_models(model: type[BaseModel], key: str) -> list[type[BaseModel]]:
     """The models of a component field, one a name."""
     field = model.model_fields.get(key)
     return [choice for about in (field.metadata if field else ()) for choice in getattr(about, "models", ())]

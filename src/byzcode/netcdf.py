@@ -31,8 +31,11 @@ class Variable(NamedTuple):
 @contextmanager
 def writing(path: Path) -> Iterator[netCDF4.Dataset]:
     """A new file that appears at ``path`` when the block ends well, and not at all otherwise. Raises UserError."""
-    with whole(path) as temporary, netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
-        yield file
+    try:
+        with whole(path) as temporary, netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
+            yield file
+    except RuntimeError as error:  # how netCDF4 tells of a full disk
+        raise UserError(f"{path}: cannot be written: {error}") from None
 
 
 def fill(

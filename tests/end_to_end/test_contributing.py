@@ -51,7 +51,7 @@ def test_the_worked_attack_is_planned_and_trained(tmp_path: Path) -> None:
     run_id = re.search(r"([0-9a-f]{12})\s+missing\s+CRA-DL", planned)
     assert run_id, planned
     script = (
-        "from byzcode.studies import load_plan_file as load; "
+        "from byzcode.studies.plan import load_plan_file as load; "
         f"print(load('config/config.yaml').runs['{run_id[1]}'].canonical())"
     )
     spec = subprocess.run(

@@ -171,9 +171,7 @@ def test_the_statistics_in_the_file_are_those_of_its_lists(changes, tmp_path):
         shared, copies = overlaps(held, 60), replications(held, 60)
         assert one["replication"].values.tolist() == copies.tolist()
         counted = dict(zip(one["overlap"].values.tolist(), one["overlap_count"].values.tolist(), strict=True))
-        assert {k: v for k, v in counted.items() if v} == {
-            k: shared.tolist().count(k) for k in set(shared.tolist())
-        }
+        assert {k: v for k, v in counted.items() if v} == {k: shared.tolist().count(k) for k in set(shared.tolist())}
         assert float(one["overlap_mean"]) == pytest.approx(shared.mean())
         assert float(one["overlap_std"]) == pytest.approx(shared.std())
         assert float(one["replication_mean"]) == pytest.approx(copies.mean())

@@ -117,7 +117,9 @@ def test_f1_replication_weights_recover_the_covered_gradient_exactly(subsets, de
         covered = replications(held, subsets) > 0
         expected = some.gradients[covered].sum(axis=0) / subsets
         scale = np.abs(some.gradients).mean()
-        np.testing.assert_allclose(some.messages(held, "replication").mean(axis=0), expected, rtol=0, atol=1e-13 * scale)
+        np.testing.assert_allclose(
+            some.messages(held, "replication").mean(axis=0), expected, rtol=0, atol=1e-13 * scale
+        )
         if side == "subset":
             assert covered.all()
     if r == 10:

@@ -405,7 +405,13 @@ def test_progress_counts_every_seed_and_iteration(record, make_spec):
 
 
 def test_replication_weights_reach_the_optimum_and_uniform_ones_do_not(make_spec):
-    options = {"redundancy": 30, "byzantine": {"alpha": 0.0}, "iterations": 500, "step_size": 1.0, "record": {"step": 500}}
+    options = {
+        "redundancy": 30,
+        "byzantine": {"alpha": 0.0},
+        "iterations": 500,
+        "step_size": 1.0,
+        "record": {"step": 500},
+    }
     corrected = make_spec(**SGC, **options)
     held = file.draw(corrected.allocation_spec)
     assert all(len(np.unique(lists)) == 60 for lists in held)  # every subset is on some device

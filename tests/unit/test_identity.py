@@ -227,7 +227,7 @@ def loaded_by(*names):
 
 def test_reading_studies_loads_no_heavy_library():
     """Snakemake does it at every start, for every job."""
-    loaded = loaded_by("byzcode.studies")
+    loaded = loaded_by("byzcode.studies.plan")
     assert "byzcode.studies.spec" in loaded
     assert not {"torch._C", "netCDF4", "pandas", "xarray", "seaborn", "matplotlib", "scipy"} & loaded
 
@@ -239,5 +239,7 @@ def test_training_loads_no_library_of_analysis():
 
 
 def test_torch_is_there_when_it_is_used():
-    got = run_python("from byzcode.lazy import torch; print(torch.zeros(2).tolist(), torch.nn.functional.relu.__name__)")
+    got = run_python(
+        "from byzcode.lazy import torch; print(torch.zeros(2).tolist(), torch.nn.functional.relu.__name__)"
+    )
     assert got == "[0.0, 0.0] relu"

@@ -47,6 +47,17 @@ def test_a_noisy_floor_is_a_plateau():
     assert ((since > 5) & (since < 20)).all()
 
 
+def test_a_very_noisy_floor_is_one_too():
+    """An attack makes plateaus scatter by factors: a drift within that scatter is none."""
+    noise = np.exp(np.random.default_rng(1).normal(scale=0.8, size=(200, 101)))
+    assert plateau((0.1 + 0.7**STEPS) * noise).reached.mean() > 0.95
+
+
+def test_what_falls_under_noise_is_not_at_a_plateau():
+    noise = np.random.default_rng(0).uniform(0.9, 1.1, size=(4, 101))
+    assert not plateau(0.95**STEPS * noise).reached.any()
+
+
 def test_what_falls_to_rounding_is_at_a_plateau():
     """Gradient descent on a quadratic: excess loss falls until nothing is left, and exact zeros come last."""
     values = 1e-25 * decay(0.0, 0.5)

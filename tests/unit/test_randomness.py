@@ -144,7 +144,7 @@ def test_every_device_lies_equally_often():
     assert abs(np.mean(shared) - f * f / devices) < 5 * np.std(shared) / np.sqrt(len(shared))
 
 
-# --- paired runs: two methods compared at one seed meet the same data and the same liars --------------------------------
+# --- paired runs: two methods compared at one seed meet the same data and the same liars -----------------------------
 
 
 VARIANTS = [

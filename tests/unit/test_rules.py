@@ -105,6 +105,12 @@ def test_agrees_with_the_loops_with_ties_and_at_any_scale(name, scale):
         assert_as_loops(name, scale * generator.integers(-2, 3, size=(n, 12)), f, scale=3 * scale)
 
 
+def test_the_median_of_the_largest_numbers_does_not_overflow():
+    largest = np.finfo(np.float64).max
+    messages = largest * np.array([[1.0, -1.0, 0.75], [0.75, -0.75, -0.75], [1.0, -1.0, 1.0], [-1.0, 1.0, -1.0]])
+    np.testing.assert_allclose(apply("median", messages, 1) / largest, [0.875, -0.875, 0.0], atol=1e-15)
+
+
 @pytest.mark.parametrize("name", [name for name in LOOPS if name in ROBUST])
 @pytest.mark.parametrize("ties", [False, True])
 def test_agrees_with_the_loops_among_extreme_lies(name, ties):
@@ -129,6 +135,10 @@ def test_agrees_with_the_loops_among_extreme_lies(name, ties):
 def test_agrees_with_the_loops_on_small_fractions(name, data, part):
     f = int(part * min(RULES[name].most_liars(len(data)), len(data) - 1))
     assert_as_loops(name, data, f, scale=2)
+
+
+def test_phocas_takes_the_lower_of_two_values_equally_near():
+    assert apply("phocas", np.array([[1.0], [-1.0], [0.0]]), 1).tolist() == [-0.5]
 
 
 # --- what the theory promises against f liars ------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from byzcode.errors import UserError
-from byzcode.studies import load_plan
+from byzcode.studies.plan import load_plan
 from byzcode.studies.identity import stage_digest
 
 try:

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from byzcode.errors import UserError
 from byzcode.figures.request import Request
@@ -73,21 +74,17 @@ class Page:
         caption.set_position((left, _EDGE / total))
         legend.set_loc("lower center")
         legend.set_bbox_to_anchor((0.5, (_EDGE + caption_height + _GAP) / total))
-        figure.set_layout_engine(
-            "constrained",
-            rect=(left, foot / total, 1 - 2 * left, (ceiling - foot) / total),
-            w_pad=0.06,
-            h_pad=0.05,
-            wspace=0.02,
-            hspace=0.03,
-        )
+        self._room = (left, foot / total, 1 - 2 * left, (ceiling - foot) / total)
         self.settle()
 
     def settle(self) -> None:
         """Give the panels their sizes, again where something has been added since."""
-        engine = self.figure.get_layout_engine()
-        assert engine is not None
+        engine = ConstrainedLayoutEngine(rect=self._room, w_pad=0.06, h_pad=0.05, wspace=0.02, hspace=0.03)
         engine.execute(self.figure)
+        for axes in self.figure.axes:
+            # The solver's last bits depend on where its variables lie in memory; files should not.
+            axes.set_position(np.round(axes.get_position(original=True).bounds, 4))
+            axes.set_in_layout(True)
 
     def _legend_columns(self, handles: Sequence[Artist]) -> int:
         """As many columns as fit: short rows read across."""
@@ -139,12 +136,9 @@ class Drawing:
 
     def save(self, out: Path) -> None:
         """Write ``out`` with the suffixes pdf, svg, png and csv; each file whole or not there. Raises UserError."""
-        figure = self.page.figure
-        self.page.settle()
-        figure.set_layout_engine("none")  # laid out once, the same in each format
         for kind, metadata in _METADATA.items():
             picture = io.BytesIO()
-            figure.savefig(picture, format=kind, metadata=metadata | {"Title": self.page.request.title})
+            self.page.figure.savefig(picture, format=kind, metadata=metadata | {"Title": self.page.request.title})
             _write(out.with_name(f"{out.name}.{kind}"), picture.getvalue())
         table = self.data.to_csv(index=False, lineterminator="\n")
         _write(out.with_name(f"{out.name}.csv"), table.encode())

@@ -159,8 +159,10 @@ def trajectories(request: Request, results: Path) -> Drawing:
     page.arrange(_legend(request, plot, hues, panels), _notes(plot, panels, views))
     for panel in panels:  # now that the panels have their sizes
         _cross_out(panel, views[panel.row])
-        if plot.x == "iteration" and sum(curve.varies_with(plot.hue) for curve in request.curves) == 1:
+    if plot.x == "iteration" and sum(curve.varies_with(plot.hue) for curve in request.curves) == 1:
+        for panel in panels:
             _label_ends(panel, str(plot.hue))
+        page.settle()
     return Drawing(page, pd.concat([_table(panel, line, plot) for panel in panels for line in panel.lines]))
 
 

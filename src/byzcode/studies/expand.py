@@ -91,21 +91,25 @@ def lookup(spec: RunSpec, key: str) -> Any:
 def _with_defaults(values: Values, reading: Reading) -> Values:
     """The reading's choices, and then the method's, where the study says nothing."""
     complete, method = dict(values), values["method"]
+    options = []
     for choice in reading.choices:
         head, _, rest = choice.key.partition(".")
         name, _, option = rest.partition(".")
         if head == "method":
             if name == method:
                 complete.setdefault(option, choice.value)
-        elif head in COMPONENTS:
-            given = _mapping(head, complete.get(head, {}))
-            if given.get("name") == name:
-                complete[head] = {option: choice.value, **given}
+        elif head in COMPONENTS and rest:
+            options.append((head, name, option, choice.value))
         elif rest:
             complete[head] = {rest: choice.value, **_mapping(head, complete.get(head, {}))}
         else:
             complete.setdefault(head, choice.value)
-    return {**METHODS[method].defaults, **complete}
+    complete = {**METHODS[method].defaults, **complete}
+    for head, name, option, value in options:  # last: the component itself may come from the reading or the method
+        given = _mapping(head, complete.get(head, {}))
+        if given.get("name") == name:
+            complete[head] = {option: value, **given}
+    return complete
 
 
 def _check_labels(study: Study, where: object) -> None:

@@ -32,8 +32,8 @@ STAGES = {
     "figure": ("byzcode.figures",),
 }
 
-#: Modules that can change no number, only what is said about mistakes.
-NEUTRAL = {"byzcode.errors"}
+#: Modules that can change no number: the version, and what is said about mistakes.
+NEUTRAL = {"byzcode", "byzcode.errors"}
 
 
 def stage_digest(stage: str) -> str:

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel
 
-from byzcode.errors import UserError, complain, one_of
+from byzcode.errors import KeyedError, UserError, complain, component_models, one_of
 from byzcode.studies.expand import Member, expand
 from byzcode.studies.identity import canonical
-from byzcode.studies.spec import AllocationSpec, RunSpec, parse
+from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec, method_named, parse
 from byzcode.studies.study import LineStyle, Plot, Reading, Study, WorkflowConfig
 
 #: Figures are asked for by these keys of a RunSpec, whatever the kind of plot.
@@ -207,8 +207,27 @@ def _check_figure_names(studies: Mapping[str, PlannedStudy]) -> None:
 
 
 def _check_choices(reading: Reading, path: str) -> None:
-    fields = {*RunSpec.model_fields, "method"}
     for choice in reading.choices:
-        head = choice.key.split(".")[0]
-        if head not in fields:
-            raise complain(path, "choices.key", choice.key, "unknown key; " + one_of(sorted(fields), head))
+        try:
+            _check_key(choice.key)
+        except KeyedError as error:
+            raise complain(path, "choices.key", choice.key, error.allowed) from None
+
+
+def _check_key(key: str) -> None:
+    """Whether a key of a choice names something. Raises KeyedError."""
+    head, _, rest = key.partition(".")
+    name, _, option = rest.partition(".")
+    fields = sorted({*RunSpec.model_fields, "method"})
+    if head not in fields:
+        raise KeyedError(key, head, "unknown key; " + one_of(fields, head))
+    if head == "method":
+        method_named(name)
+        if option not in fields:
+            raise KeyedError(key, option, "unknown field of a run; " + one_of(fields, option))
+    elif head in COMPONENTS and rest:
+        models = {model.__name__: model for model in component_models(RunSpec, head)}
+        if name not in models:
+            raise KeyedError(key, name, "unknown name; " + one_of(models, name))
+        if option not in models[name].model_fields:
+            raise KeyedError(key, option, "unknown option; " + one_of(models[name].model_fields, option))

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from byzcode.errors import component_models
 from byzcode.methods import METHODS
 from byzcode.studies.components import Component
 from byzcode.studies.spec import COMPONENTS, Byzantine, Record, RunSpec
@@ -63,14 +64,13 @@ def _components() -> Iterator[str]:
     yield "A component is a name (`median`) or a mapping of name and options (`{name: sign_flip, coefficient: -2}`).\n"
     yield "| key | name | options | |\n|---|---|---|---|"
     for key in COMPONENTS:
-        for about in RunSpec.model_fields[key].metadata:
-            for model in getattr(about, "models", ()):
-                options = [
-                    f"`{name}` ({_shown(field.default)}): {field.description}"
-                    for name, field in model.model_fields.items()
-                    if name != "name"
-                ]
-                yield f"| `{key}` | `{model.__name__}` | {'<br>'.join(options)} | {model.__doc__} |"
+        for model in component_models(RunSpec, key):
+            options = [
+                f"`{name}` ({_shown(field.default)}): {field.description}"
+                for name, field in model.model_fields.items()
+                if name != "name"
+            ]
+            yield f"| `{key}` | `{model.__name__}` | {'<br>'.join(options)} | {model.__doc__} |"
     yield ""
 
 

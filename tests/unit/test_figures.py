@@ -1,0 +1,425 @@
+"""Figures: what is drawn is what was stored, nothing is dropped without a word, and nothing covers anything."""
+
+import hashlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.text import Text
+
+from byzcode import trajectory
+from byzcode.allocation import file as allocation
+from byzcode.analysis.summary import summarise
+from byzcode.engine import FINISHED, Measurements
+from byzcode.errors import UserError
+from byzcode.figures import FIGURES, draw
+from byzcode.figures.laws import laws
+from byzcode.figures.request import Facets, Request
+from byzcode.figures.scale import Extent, apart, window
+from byzcode.figures.style import theme
+from byzcode.studies.expand import expand
+from byzcode.studies.plan import PlannedStudy
+from byzcode.studies.spec import AllocationSpec
+from byzcode.studies.study import LineStyle, Reading, Study
+
+DASHES = ("solid", "dashed", "dotted", "dashdot")
+COLORS = ("#D55E00", "#0072B2", "#7F7F7F", "#E69F00")
+STYLES = {
+    name: LineStyle(color=color, dashes=dashes, marker=marker)
+    for name, color, dashes, marker in zip(
+        ("cra_dl", "rba_dl", "gradient_descent", "ma"), COLORS, DASHES, "os*x", strict=True
+    )
+}
+STUDY = {
+    "study": "made-up",
+    "title": "A study at $5",
+    "paper": {"source": "a paper", "figure": "one", "reported": "something", "mark": "unknown"},
+    "base": {
+        "problem": {"name": "linear_regression", "subsets": 20, "dimension": 3},
+        "devices": 5,
+        "iterations": 100,
+        "record": {"step": 5},
+        "seeds": 5,
+        "attack": {"name": "sign_flip"},
+        "byzantine": {"alpha": 0.2},
+        "aggregation": "median",
+    },
+    "grid": {"attack.coefficient": [-2.0, -5.0]},
+    "curves": [
+        {"label": "MA", "method": "ma"},
+        {"label": "RBA-DL", "method": "rba_dl"},
+        {"label": "CRA-DL", "method": "cra_dl", "grid": {"redundancy": [1, 4, 20]}},
+        {"label": "Floor at $0", "method": "gradient_descent"},
+    ],
+    "plots": {
+        "hue": {"kind": "trajectories", "columns": "attack.coefficient", "hue": "redundancy", "caption": "Costs $1."},
+        "cost": {
+            "kind": "trajectories",
+            "x": "gradients_computed",
+            "y": "excess_loss",
+            "rows": "attack.coefficient",
+            "columns": "redundancy",
+            "last": 60,
+            "caption": "A cost.",
+        },
+        "several": {"kind": "trajectories", "columns": "attack.coefficient", "caption": "Says no hue."},
+        "sweep": {"kind": "sweep", "x": "redundancy", "columns": "attack.coefficient", "caption": "A sweep."},
+        "balance": {"kind": "allocation", "caption": "Allocations."},
+    },
+}
+KINDS = ("hue", "cost", "sweep", "balance")
+
+
+def measured(spec):
+    """Made-up measurements: CRA-DL ends the lower the higher r, MA diverges, three of five seeds at a coefficient of
+    -5 and one at -2, and gradient descent falls to 1e-30."""
+    time = np.asarray(spec.record.iterations(spec.iterations), dtype=float)
+    seed = np.arange(len(spec.seeds))[:, None]
+    scale = 1 + 0.1 * seed
+    diverged_at = np.full(len(seed), FINISHED)
+    if spec.method == "ma":
+        excess = scale * 10 * np.exp(0.1 * time)
+        diverged_at[: 3 if spec.attack.coefficient == -5 else 1] = 70
+    elif spec.method == "gradient_descent":
+        excess = scale * np.maximum(10 * np.exp(-time), 1e-30)
+    else:
+        excess = scale * (10 * np.exp(-time / 4) + 0.1 / spec.redundancy)
+    excess = np.where((diverged_at[:, None] != FINISHED) & (time >= diverged_at[:, None]), np.nan, excess)
+    others = {name: excess.copy() for name in vars(Measurements)["__dataclass_fields__"] if name != "diverged_at"}
+    return Measurements(**others | {"loss": 1 + excess, "diverged_at": diverged_at})
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    runs = {member.spec.run_id: member.spec for member in planned().members}
+    for run, spec in runs.items():
+        drawn = spec.allocation_spec
+        path = folder / "allocations" / f"{drawn.allocation_id}.nc"
+        if not path.exists():
+            allocation.write(drawn, path)
+        trajectory.write(
+            folder / "trajectories" / f"{run}.nc",
+            spec,
+            measured(spec),
+            allocation.read(path, drawn),
+            device="cpu",
+            threads=1,
+            wall_seconds=1.0,
+            cpu_seconds=1.0,
+        )
+    (folder / "summaries").mkdir()
+    rows = summarise([folder / "trajectories" / f"{run}.nc" for run in runs], list(runs))
+    rows.to_csv(folder / "summaries" / "made-up.csv", index=False)
+    return folder
+
+
+def planned():
+    study = Study.model_validate(STUDY)
+    reading = Reading(reading="none", title="none", choices=[])
+    return PlannedStudy(study, "made-up.yaml", expand(study, reading, "made-up.yaml"), STYLES)
+
+
+def request_for(plot):
+    return json.loads(planned().figure_json(plot))
+
+
+@pytest.fixture(scope="module")
+def drawings(results):
+    """The figures as objects."""
+    with theme():
+        return {
+            name: FIGURES[asked.plot.kind](asked, results)
+            for name in KINDS
+            for asked in [Request.model_validate(request_for(name))]
+        }
+
+
+@pytest.fixture(scope="module")
+def files(results, drawings):
+    """The figures as files."""
+    with theme():
+        for name, drawing in drawings.items():
+            drawing.save(results / "figures" / f"made-up-{name}")
+    return results / "figures"
+
+
+def table(files, name):
+    return pd.read_csv(files / f"made-up-{name}.csv")
+
+
+def legend(drawing):
+    return [text.get_text() for text in drawing.page.figure.legends[0].get_texts()]
+
+
+def caption(drawing):
+    return " ".join(drawing.page.figure.texts[1].get_text().split())
+
+
+# Files
+
+
+def test_four_whole_files_a_figure_and_nothing_beside(files):
+    starts = {"pdf": b"%PDF", "svg": b"<?xml", "png": b"\x89PNG", "csv": b""}
+    assert sorted(path.name for path in files.iterdir()) == sorted(f"made-up-{n}.{k}" for n in KINDS for k in starts)
+    for name, (kind, start) in itertools.product(KINDS, starts.items()):
+        content = (files / f"made-up-{name}.{kind}").read_bytes()
+        assert len(content) > 500
+        assert content.startswith(start)
+
+
+def test_the_same_results_give_the_same_bytes_in_another_process(files, results, tmp_path):
+    program = (
+        "import json, sys; from pathlib import Path; from byzcode.figures import draw;"
+        "draw(json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))"
+    )
+    asked = json.dumps(request_for("hue"))
+    environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "MPLBACKEND": "svg"}
+    command = [sys.executable, "-c", program, asked, str(results), str(tmp_path / "again")]
+    subprocess.run(command, check=True, env=environment)
+    for kind in ("pdf", "svg", "png", "csv"):
+        first, second = (files / f"made-up-hue.{kind}").read_bytes(), (tmp_path / f"again.{kind}").read_bytes()
+        assert hashlib.sha256(first).digest() == hashlib.sha256(second).digest(), kind
+
+
+def test_letters_stay_letters(files):
+    assert b"/Subtype /Type3" not in (files / "made-up-hue.pdf").read_bytes()
+
+
+def test_a_failed_figure_leaves_the_old_one(results, tmp_path):
+    (tmp_path / "figure.pdf").write_bytes(b"old")
+    asked = request_for("hue")
+    asked["curves"][0]["runs"][0]["run"] = "0" * 12
+    with pytest.raises(UserError, match=r"000000000000\.nc: no such file"):
+        draw(asked, results, tmp_path / "figure")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+# Data
+
+
+def test_plotted_values_are_medians_and_quartiles_of_the_trajectories(files, results):
+    rows = table(files, "hue")
+    assert len(rows) == 2 * 6 * 21
+    for run, shown in rows[rows.curve != "MA"].groupby("run"):
+        loss = trajectory.open(results / "trajectories" / f"{run}.nc")["loss"].to_numpy()
+        panel = shown[shown["attack.coefficient"] == shown["attack.coefficient"].iloc[0]]
+        np.testing.assert_allclose(panel["median"], np.median(loss, axis=0), rtol=1e-12)
+        np.testing.assert_allclose(panel["q25"], np.quantile(loss, 0.25, axis=0), rtol=1e-12)
+        np.testing.assert_allclose(panel["q75"], np.quantile(loss, 0.75, axis=0), rtol=1e-12)
+        assert list(panel["x"]) == list(range(0, 101, 5))
+
+
+def test_last_cuts_and_a_cost_replaces_iterations(files):
+    rows = table(files, "cost")
+    cra = rows[(rows.curve == "CRA-DL") & (rows.redundancy == 4) & (rows["attack.coefficient"] == -5)]
+    assert list(cra["x"]) == [5 * 4 * iteration for iteration in range(0, 61, 5)]
+
+
+def test_one_level_curves_are_in_every_panel(files):
+    rows = table(files, "cost")
+    floor = rows[rows.curve == "Floor at $0"]
+    assert set(zip(floor["attack.coefficient"], floor.redundancy, strict=True)) == set(
+        itertools.product([-2.0, -5.0], [1, 4, 20])
+    )
+    rba = rows[rows.curve == "RBA-DL"]
+    assert rba.groupby(["attack.coefficient", "redundancy"]).run.nunique().eq(1).all()
+    assert rba.run.nunique() == 2  # it does vary with the coefficient
+
+
+def test_facets_take_their_levels_from_curves_that_vary(results):
+    curves = Request.model_validate(request_for("cost")).curves
+    facets = Facets.of(curves, "redundancy")
+    assert facets.levels == (1, 4, 20)
+    assert facets.everywhere == {"MA", "RBA-DL", "Floor at $0"}
+    assert Facets.of(curves, None).levels == (None,)
+
+
+def test_sweep_shows_the_summary(files, results):
+    rows, summary = table(files, "sweep"), pd.read_csv(results / "summaries" / "made-up.csv").set_index("run_id")
+    assert set(rows.quantity) == {"excess_loss", "gradients_computed_to_plateau"}
+    for row in rows.itertuples():
+        stored = summary.loc[row.run]
+        assert row.median == stored[f"{row.quantity}_median"]
+        assert (row.q25, row.q75) == (stored[f"{row.quantity}_q25"], stored[f"{row.quantity}_q75"])
+    flat = rows[rows.curve != "CRA-DL"]
+    assert flat.x.isna().all()
+    assert sorted(rows[rows.curve == "CRA-DL"].x.unique()) == [1, 4, 20]
+
+
+def test_allocation_shares_sum_to_one_and_match_the_file(files, results):
+    rows = table(files, "balance")
+    for (name, quantity), shown in rows.groupby(["allocation", "quantity"]):
+        assert shown["mean"].sum() == pytest.approx(1)
+        stored = allocation.open(results / "allocations" / f"{name}.nc")
+        mean = (shown["mean"] * shown["x"]).sum()
+        assert mean == pytest.approx(float(stored[f"{quantity}_mean"].mean()))
+
+
+# Divergence
+
+
+def test_a_divergence_is_in_the_data_the_legend_the_caption_and_the_panel(files, drawings):
+    rows = table(files, "hue")
+    ma = rows[(rows.curve == "MA") & (rows["attack.coefficient"] == -5)].set_index("x")
+    assert (ma.diverged == np.where(ma.index >= 70, 3, 0)).all()
+    assert np.isinf(ma["median"][ma.index >= 70]).all()
+    assert np.isfinite(ma["median"][ma.index < 70]).all()
+    assert legend(drawings["hue"])[-1] == "diverged"
+    assert "Diverged seeds: MA (4 of 10)." in caption(drawings["hue"])
+    left, right = drawings["hue"].page.axes[0]
+    crosses = [[line for line in axes.lines if line.get_marker() == "x"] for axes in (left, right)]
+    assert [len(found) for found in crosses] == [1, 0]  # coefficients in order: -5, -2; at -2 one seed of five
+    assert crosses[0][0].get_ydata()[0] <= left.get_ylim()[1]
+
+
+def test_a_diverged_curve_does_not_squash_the_others(drawings):
+    bottom, top = drawings["hue"].page.axes[0][0].get_ylim()
+    assert 100 < top < 2e3  # a hundred times the start of 13 at most, though MA passes 1e5
+    assert "Rises above its panel: MA." in caption(drawings["hue"])
+    assert 0.5 < bottom < 1.01
+    bottom, _ = drawings["cost"].page.axes[0][0].get_ylim()
+    assert 1e-5 < bottom < 5e-3  # CRA-DL ends at 6e-3; gradient descent at 1e-26
+    assert "Falls below its panel: Floor at $0." in caption(drawings["cost"])
+
+
+def test_bands_stay_near_the_panel(drawings):
+    for axes in drawings["hue"].page.axes[0]:
+        for band in axes.collections:
+            assert isinstance(band, PolyCollection)
+            assert np.isfinite(band.get_paths()[0].vertices).all()
+            assert band.get_paths()[0].vertices[:, 1].max() <= 1e3 * axes.get_ylim()[1]
+
+
+def test_an_infinite_plateau_stands_on_the_upper_edge(drawings):
+    left, right = drawings["sweep"].page.axes[0]
+    assert [[line.get_ydata()[0] for line in axes.lines if line.get_marker() == "x"] for axes in (left, right)] == [
+        [left.get_ylim()[1]],
+        [],
+    ]
+    assert "on the upper edge" in caption(drawings["sweep"])
+
+
+# What a reader sees
+
+
+def test_the_legend_lists_the_curves_in_the_order_of_the_request(drawings):
+    levels = ["$r$ = 1", "$r$ = 4", "$r$ = 20"]
+    assert legend(drawings["hue"]) == ["MA", "RBA-DL", "CRA-DL", *levels, r"Floor at \$0", "diverged"]
+    assert legend(drawings["sweep"])[:4] == ["MA", "RBA-DL", "CRA-DL", r"Floor at \$0"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_nothing_is_hidden(drawings, name):
+    page = drawings[name].page
+    with theme():
+        page.figure.draw_without_rendering()
+        panels = [axes.get_tightbbox() for line in page.axes for axes in line if axes.figure]
+        title, words = (text.get_window_extent() for text in page.figure.texts)
+        key = page.figure.legends[0].get_window_extent()
+    parts = [*panels, title, words, key]
+    for one, other in itertools.combinations(parts, 2):
+        across = min(one.x1, other.x1) - max(one.x0, other.x0)
+        along = min(one.y1, other.y1) - max(one.y0, other.y0)
+        assert min(across, along) < 1, (one, other)  # a pixel of 300 an inch
+    width, height = page.figure.bbox.size
+    for part in parts:
+        assert part.x0 >= 0
+        assert part.y0 >= 0
+        assert part.x1 <= width
+        assert part.y1 <= height
+
+
+def test_labels_of_line_ends_do_not_touch(drawings):
+    with theme():
+        for axes in drawings["hue"].page.axes[0]:
+            boxes = [Text.get_window_extent(text) for text in axes.texts]  # without its leader
+            assert [text.get_text() for text in axes.texts] == ["1", "4", "20"]
+            heights = sorted((box.y0 + box.y1) / 2 for box in boxes)
+            assert np.diff(heights).min() > 0.6 * boxes[0].height
+
+
+def test_the_caption_says_what_is_drawn(drawings):
+    said = caption(drawings["hue"])
+    assert said.startswith("Costs $1. Lines: median over 5 seeds; bands: interquartile range.")
+    assert "The same in every panel: Floor at $0." in said
+    assert said.endswith("Source: a paper; our name for its figure: one.")
+
+
+# Mistakes
+
+
+def test_runs_that_nothing_tells_apart_are_refused(results, tmp_path):
+    with pytest.raises(UserError, match=r"curve 'CRA-DL' has 3 runs in one place .* columns, rows, hue or x"):
+        draw(request_for("several"), results, tmp_path / "figure")
+
+
+def test_a_summary_without_the_run_or_the_column_is_refused(results, tmp_path):
+    summary = pd.read_csv(results / "summaries" / "made-up.csv", dtype={"run_id": str})
+    (tmp_path / "summaries").mkdir()
+    path = tmp_path / "summaries" / "made-up.csv"
+    with pytest.raises(UserError, match=r"made-up\.csv: no such file"):
+        draw(request_for("sweep"), tmp_path, tmp_path / "figure")
+    summary.iloc[1:].to_csv(path, index=False)
+    with pytest.raises(UserError, match="run_id"):
+        draw(request_for("sweep"), tmp_path, tmp_path / "figure")
+    summary.drop(columns="excess_loss_q25").to_csv(path, index=False)
+    with pytest.raises(UserError, match="excess_loss_q25"):
+        draw(request_for("sweep"), tmp_path, tmp_path / "figure")
+
+
+def test_a_foreign_file_and_an_unwritable_place_are_refused(results, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        draw(request_for("balance"), results, tmp_path / "file" / "figure")
+    with pytest.raises(UserError, match="figure request: plot"):
+        draw({**request_for("balance"), "plot": {"kind": "pie"}}, results, tmp_path / "figure")
+
+
+# Pieces
+
+
+def test_window_leaves_floors_below_and_keeps_everything_else():
+    assert window([Extent(1e-30, 10, floor=True), Extent(1e-2, 10)])[0] == pytest.approx(1e-2 / 30)
+    assert window([Extent(1e-30, 10), Extent(1e-2, 10)])[0] == pytest.approx(1e-2 / 30)
+    assert window([Extent(1e-7, 10), Extent(1e-2, 10)])[0] < 1e-7
+    assert window([Extent(1e-30, 10, floor=True)])[0] < 1e-30  # alone it is what is shown
+    bottom, top = window([])
+    assert 0 < bottom < top
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_apart_keeps_order_distance_and_bounds(seed):
+    wished = list(np.random.default_rng(seed).uniform(0, 1, 12) ** 3)
+    given = np.array(apart(wished, 0.05))
+    assert (np.diff(given[np.argsort(wished)]) >= 0.05 - 1e-12).all()
+    assert given.min() >= 0
+    assert given.max() <= 1 + 1e-12
+    assert apart([0.2, 0.8], 0.05) == [0.2, 0.8]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "redundancy"), [("device", 1), ("device", 7), ("device", 20), ("subset", 7), ("disjoint", 2)]
+)
+def test_laws_are_laws_and_have_the_right_means(scheme, redundancy):
+    name = {"name": "disjoint"} if scheme == "disjoint" else {"name": "random", "side": scheme}
+    devices, subsets = 10, 20
+    spec = AllocationSpec(allocation=name, devices=devices, subsets=subsets, redundancy=redundancy, seeds=range(200))
+    known = laws(spec)
+    held = allocation.draw(spec)
+    overlaps = [len(np.intersect1d(a[0][a[0] >= 0], a[1][a[1] >= 0])) for a in held]
+    copies = np.stack([np.bincount(lists[lists >= 0], minlength=subsets) for lists in held])
+    for law, drawn in ((known.overlap, np.array(overlaps)), (known.replication, copies)):
+        chances = np.array([law(count) for count in range(subsets + 1)])
+        assert chances.sum() == pytest.approx(1)
+        mean = (chances * np.arange(subsets + 1)).sum()
+        spread = np.sqrt((chances * (np.arange(subsets + 1) - mean) ** 2).sum())
+        assert drawn.mean() == pytest.approx(mean, abs=4 * spread / np.sqrt(200) + 1e-9)
+    if scheme == "device":
+        assert subsets * known.replication(0) == pytest.approx(subsets * (1 - redundancy / subsets) ** devices)
