@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from byzcode.errors import UserError
 from byzcode.figures.request import Request
 from byzcode.figures.style import SMALL, SOFT, TITLE
+from byzcode.wholefile import text, whole
 
 #: Inches.
 _WIDTHS = {1: 4.8, 2: 6.2}
@@ -137,23 +134,7 @@ class Drawing:
     def save(self, out: Path) -> None:
         """Write ``out`` with the suffixes pdf, svg, png and csv; each file whole or not there. Raises UserError."""
         for kind, metadata in _METADATA.items():
-            picture = io.BytesIO()
-            self.page.figure.savefig(picture, format=kind, metadata=metadata | {"Title": self.page.request.title})
-            _write(out.with_name(f"{out.name}.{kind}"), picture.getvalue())
-        table = self.data.to_csv(index=False, lineterminator="\n")
-        _write(out.with_name(f"{out.name}.csv"), table.encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+            with whole(out.with_name(f"{out.name}.{kind}")) as path:
+                self.page.figure.savefig(path, format=kind, metadata=metadata | {"Title": self.page.request.title})
+        with text(out.with_name(f"{out.name}.csv")) as file:
+            self.data.to_csv(file, index=False, lineterminator="\n")

@@ -32,8 +32,8 @@ STAGES = {
     "figure": ("byzcode.figures",),
 }
 
-#: Modules that can change no number: the version, and what is said about mistakes.
-NEUTRAL = {"byzcode", "byzcode.errors"}
+#: Modules that can change no number: the version, what is said about mistakes, when torch is loaded.
+NEUTRAL = {"byzcode", "byzcode.errors", "byzcode.lazy"}
 
 
 def stage_digest(stage: str) -> str:
