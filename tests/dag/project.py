@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,8 @@ class Jobs:
     def of(cls, output: str) -> Jobs:
         """The jobs in the output of Snakemake, in which each job says what it is."""
         jobs = set(re.findall(r"^Job \d+: (\w+) (\S+)$", output, re.MULTILINE))
-        counted = re.search(r"^total +(\d+)$", output, re.MULTILINE)
-        announced = int(counted[1]) - 1 if counted else 0  # without the rule all
-        assert announced == len(jobs), output
+        counts = dict(re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE))
+        assert int(counts.get("total", 0)) - int(counts.get("all", 0)) == len(jobs), output
         names = {rule: frozenset(name for found, name in jobs if found == rule) for rule in cls.__dataclass_fields__}
         assert sum(map(len, names.values())) == len(jobs), output
         return cls(len(names["allocate"]), len(names["train"]), names["summarise"], names["figure"])
@@ -101,10 +101,16 @@ class Project:
     @classmethod
     def create(cls, root: Path, studies: Mapping[str, Mapping[str, Any]], **settings: Any) -> Project:
         """A copy of the workflow, its profile and its package, with other studies."""
+        project = cls.configured(root, studies, **settings)
         without = shutil.ignore_patterns("__pycache__")
         for folder in ("src", "workflow", "profiles"):
             shutil.copytree(ROOT / folder, root / folder, ignore=without)
         shutil.copy(ROOT / "Snakefile", root)
+        return project
+
+    @classmethod
+    def configured(cls, root: Path, studies: Mapping[str, Mapping[str, Any]], **settings: Any) -> Project:
+        """No more than the configuration: enough for ``byzcode plan``."""
         shutil.copytree(ROOT / "config" / "readings", root / "config" / "readings")
         shutil.copy(ROOT / "config" / "style.yaml", root / "config")
         project = cls(root)
@@ -143,8 +149,8 @@ class Project:
         file.write_text(after, encoding="utf-8")
 
     def files(self, pattern: str) -> list[Path]:
-        """Files under results, in order."""
-        return sorted((self.root / "results").glob(pattern))
+        """Files under results, in order. As in a shell, a star stands for no hidden file."""
+        return sorted(Path(path) for path in glob(str(self.root / "results" / pattern), recursive=True))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -153,6 +159,30 @@ class Project:
         binaries = Path(sys.executable).parent
         path = os.pathsep.join([str(binaries), outside.get("PATH", "")])
         return {**outside, "PATH": path, "PYTHONPATH": str(self.root / "src")}
+
+    def start(self, *arguments: str, first_on_path: Path | None = None) -> subprocess.Popen[str]:
+        """Start Snakemake in the project, in a process group of its own."""
+        environment = self.environment
+        if first_on_path is not None:
+            environment["PYTHONPATH"] = os.pathsep.join([str(first_on_path), environment["PYTHONPATH"]])
+        with self._said.open("w", encoding="utf-8") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "snakemake", *arguments],
+                cwd=self.root,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+
+    @property
+    def _said(self) -> Path:
+        return self.root / "snakemake.out"
+
+    def said(self) -> str:
+        """What a started Snakemake has said so far."""
+        return self._said.read_text(encoding="utf-8")
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project."""

@@ -19,7 +19,8 @@ ENGINE, ATTACK = "src/byzcode/engine.py", "src/byzcode/attacks/sign_flip.py"
 SUMMARY, STYLE = "src/byzcode/analysis/summary.py", "src/byzcode/figures/style.py"
 
 STUDIES_TRAINED = {"lines", "sweep"}
-FIGURES = {"lines-loss", "lines-excess", "sweep-plateau", "holding-balance"}
+FIGURES_OF_RUNS = {"lines-loss", "lines-excess", "sweep-plateau"}
+FIGURES = {*FIGURES_OF_RUNS, "holding-balance"}
 
 Edit = Callable[[Project], None]
 
@@ -29,14 +30,15 @@ def add_code(project: Project, path: str) -> None:
     project.rewrite(path, lambda text: text + "\nADDED = 1\n")
 
 
-def add_comments(project: Project, path: str) -> None:
+def add_comments(project: Project) -> None:
     """A comment, another docstring, other line breaks: the same program."""
-    project.rewrite(path, lambda text: ast.unparse(ast.parse(text)) + "\n\n# A comment.\n")
-    project.rewrite(path, lambda text: text.replace('"""', '"""Said otherwise. ', 1))
+    for path in (ENGINE, ATTACK, SUMMARY, STYLE):
+        project.rewrite(path, lambda text: ast.unparse(ast.parse(text)) + "\n\n# A comment.\n")
+        project.rewrite(path, lambda text: text.replace('"""', '"""Said otherwise. ', 1))
 
 
 def reverse_keys(project: Project) -> None:
-    """The same YAML, every mapping the other way round (a study's grids keep their order: it is that of the rows)."""
+    """The same studies, every mapping the other way round."""
 
     def reversed_(value: object) -> object:
         if isinstance(value, dict):
@@ -89,7 +91,7 @@ EDITS: dict[str, tuple[Edit, Jobs]] = {
         lambda project: project.edit(SWEEP, "curves", 0, "grid", "redundancy", to=[4, 6, 8]),
         Jobs(allocate=1, train=1, summarise={"sweep"}, figure={"sweep-plateau"}),
     ),
-    "a point that another study has trained": (
+    "a curve less": (
         lambda project: project.edit(LINES, "curves", to=[*TINY["lines"]["curves"][:2]]),
         Jobs(summarise={"lines"}, figure={"lines-loss"}),
     ),
@@ -140,16 +142,7 @@ EDITS: dict[str, tuple[Edit, Jobs]] = {
         NOTHING,
     ),
     # code
-    "comments in the engine": (lambda project: add_comments(project, ENGINE), NOTHING),
-    "comments in an attack": (lambda project: add_comments(project, ATTACK), NOTHING),
-    "code of the engine": (
-        lambda project: add_code(project, ENGINE),
-        Jobs(train=3, summarise=STUDIES_TRAINED, figure=FIGURES),
-    ),
-    "code of an attack": (
-        lambda project: add_code(project, ATTACK),
-        Jobs(allocate=3, train=3, summarise=STUDIES_TRAINED, figure=FIGURES),
-    ),
+    "comments": (add_comments, NOTHING),
     "code of the summaries": (
         lambda project: add_code(project, SUMMARY),
         Jobs(summarise=STUDIES_TRAINED, figure={"sweep-plateau"}),
@@ -164,6 +157,23 @@ def test_a_change_reruns_what_it_concerns(project: Project, edit: Edit, expected
     edit(project)
 
     assert project.would_make() == expected
+
+
+@pytest.mark.parametrize("path", [ENGINE, ATTACK])
+def test_code_that_trains_retrains_everything(project: Project, path: str) -> None:
+    add_code(project, path)
+
+    jobs = project.would_make()
+
+    assert (jobs.train, jobs.summarise) == (3, STUDIES_TRAINED)
+    assert set(jobs.figure) >= FIGURES_OF_RUNS
+
+
+def test_how_studies_are_read_is_no_matter_of_the_trainings(project: Project) -> None:
+    for module in ("plan", "expand", "study"):
+        add_code(project, f"src/byzcode/studies/{module}.py")
+
+    assert project.would_make().train == 0
 
 
 def test_the_copy_runs_its_own_package(project: Project) -> None:
@@ -192,6 +202,13 @@ def test_code_tracking_off_lets_an_edit_of_the_engine_pass(tmp_path: Path) -> No
     add_code(project, ENGINE)
 
     assert project.would_make(target) == NOTHING
+
+
+@pytest.mark.xfail(strict=True, reason="the param that says so is another than the one noted")
+def test_switching_code_tracking_off_retrains_nothing(project: Project) -> None:
+    add_code(project, ENGINE)
+
+    assert project.would_make("--config", "code_tracking=off") == NOTHING
 
 
 def test_results_of_another_engine_are_told_apart_when_snakemakes_notes_are_lost(project: Project) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: The plateau is the median over this last part of the recorded iterations.
-WINDOW = 0.2
+WINDOW = 0.4
 #: It is reached if the fitted drift over the window is less than this factor ...
 STEADY = 1.25
 #: ... or less than so many standard deviations of the values around it (a plateau under attack is noisy) ...
-SCATTER = 2.0
+SCATTER = 3.0
 #: ... or if the values lie below this part of the first one, where only rounding is left.
 ROUNDING = 1e-20
 
