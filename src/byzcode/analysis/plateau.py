@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-#: The plateau is the median over this last part of the recorded iterations.
-WINDOW = 0.4
-#: It is reached if the fitted drift over the window is less than this factor ...
+#: The level is the median over this last part of the recorded iterations; drift is looked for over this last part.
+LEVEL, TREND = 0.2, 0.4
+#: The plateau is reached if the fitted drift is less than this factor ...
 STEADY = 1.25
 #: ... or less than so many standard deviations of the values around it (a plateau under attack is noisy) ...
 SCATTER = 3.0
@@ -33,14 +33,18 @@ def plateau(values: NDArray[np.float64]) -> Plateau:
 
     A trajectory has been at its plateau since the first recorded value that is at most ``STEADY`` times the level.
     """
-    window = values[:, -max(3, round(WINDOW * values.shape[1])) :]
-    level = np.median(window, axis=1)
+    level = np.median(_last(values, LEVEL), axis=1)
+    window = _last(values, TREND)
     floor = ROUNDING * values[:, 0]
     drift, scatter = _trend(np.log(np.maximum(window, np.finfo(float).tiny)))
     steady = drift < np.maximum(np.log(STEADY), SCATTER * scatter)
     reached = steady | (window < floor[:, None]).all(axis=1)
     arrived = values <= np.maximum(STEADY * level, floor)[:, None]
     return Plateau(level, reached, since=np.where(reached, arrived.argmax(axis=1), -1))
+
+
+def _last(values: NDArray[np.float64], part: float) -> NDArray[np.float64]:
+    return values[:, -max(3, round(part * values.shape[1])) :]
 
 
 def _trend(window: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
