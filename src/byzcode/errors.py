@@ -65,6 +65,8 @@ _TAGGED = {"problem", "allocation", "encoding", "aggregation", "attack"}
 
 
 def _is_tag(location: Sequence[str | int], step: int) -> bool:
+    if location[0] == "plots":  # plots, name of the plot, kind, key
+        return step == 2
     return step > 0 and location[step - 1] in _TAGGED and step + 1 < len(location)
 
 

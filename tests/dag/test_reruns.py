@@ -204,7 +204,6 @@ def test_code_tracking_off_lets_an_edit_of_the_engine_pass(tmp_path: Path) -> No
     assert project.would_make(target) == NOTHING
 
 
-@pytest.mark.xfail(strict=True, reason="the param that says so is another than the one noted")
 def test_switching_code_tracking_off_retrains_nothing(project: Project) -> None:
     add_code(project, ENGINE)
 

@@ -1,13 +1,17 @@
 import fcntl
+import json
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from byzcode.errors import UserError
-from byzcode.studies.plan import load_plan
-from byzcode.studies.identity import stage_digest
+from byzcode.studies.identity import STAGES, stage_digest
+from byzcode.studies.plan import load_plan, read_yaml
 
 try:
+    # Snakemake lets a key stand twice in a file; this says so.
+    for file in workflow.configfiles:
+        read_yaml(str(file))
     PLAN = load_plan(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -25,11 +29,20 @@ wildcard_constraints:
     figure="|".join(FIGURES),
 
 
+def digests():
+    # Without code tracking the code counts as it was when Snakemake last ran here.
+    if PLAN.config.code_tracking == "off" and NOTED.exists():
+        return json.loads(NOTED.read_text())
+    return {stage: stage_digest(stage) for stage in STAGES}
+
+
+NOTED = Path(".snakemake/byzcode.digests.json")
+DIGESTS = digests()
+
+
 def code_of(stage):
     # Prefixed, because params are compared as a set of values without their names.
-    if PLAN.config.code_tracking == "off":
-        return f"{stage}: code not tracked"
-    return f"{stage}:{stage_digest(stage)}"
+    return f"{stage}:{DIGESTS[stage]}"
 
 
 def trajectories_of(runs):
@@ -104,3 +117,4 @@ def hold_folder():
         raise WorkflowError(
             "another Snakemake is at work in this folder: wait for it, or stop it"
         ) from None
+    NOTED.write_text(json.dumps(DIGESTS))

@@ -7,16 +7,17 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from byzcode.errors import KeyedError, UserError, complain, component_models, one_of
 from byzcode.studies.expand import Member, expand
 from byzcode.studies.identity import canonical
 from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec, method_named, parse
-from byzcode.studies.study import LineStyle, Plot, Reading, Study, WorkflowConfig
+from byzcode.studies.study import Axis, LineStyle, Plot, Reading, Study, WorkflowConfig
 
 #: Figures are asked for by these keys of a RunSpec, whatever the kind of plot.
 PANEL_KEYS = ("columns", "rows", "hue", "x")
@@ -40,7 +41,7 @@ class PlannedStudy:
 
     def run_ids(self, plot: str | None = None) -> list[str]:
         """The distinct runs of the study, or of one of its plots, in the order of the file."""
-        members = self.members if plot is None else self._shown(self.study.plots[plot])
+        members = self.members if plot is None else self.shown(self.study.plots[plot])
         return list(dict.fromkeys(member.spec.run_id for member in members))
 
     def allocation_ids(self) -> list[str]:
@@ -56,7 +57,7 @@ class PlannedStudy:
         plot = self.study.plots[name]
         keys = [key for key in (getattr(plot, field, None) for field in PANEL_KEYS) if key]
         curves: dict[str, dict[str, Any]] = {}
-        for member in self._shown(plot):
+        for member in self.shown(plot):
             curve, spec, _ = member
             style = self.styles[curve.style or spec.method]
             drawn = curves.setdefault(
@@ -75,7 +76,8 @@ class PlannedStudy:
             }
         )
 
-    def _shown(self, plot: Plot) -> list[Member]:
+    def shown(self, plot: Plot) -> list[Member]:
+        """The runs that a plot draws."""
         chosen = getattr(plot, "curves", None)
         return [member for member in self.members if chosen is None or member.curve.label in chosen]
 
@@ -130,6 +132,8 @@ def load_plan(config: Mapping[str, Any], where: object = "config/config.yaml") -
         members = expand(study, reading, path)
         _check_styles(members, styles, settings.style, path)
         studies[study.study] = PlannedStudy(study, path, members, styles)
+        for name in study.plots:
+            _check_places(studies[study.study], name)
     _check_figure_names(studies)
     return Plan(settings, reading, studies)
 
@@ -156,7 +160,8 @@ def read_yaml(path: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
-        raise UserError(f"{path}:{line} not valid YAML: {getattr(error, 'problem', None) or error}") from None
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"{path}:{line} not valid YAML: {problem}") from None
     return _mapping(values, path, "the file")
 
 
@@ -166,6 +171,8 @@ class _OnceLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key.start_mark)
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
             seen.add(key.value)
@@ -196,6 +203,31 @@ def _check_styles(members: list[Member], styles: Mapping[str, LineStyle], style_
             raise complain(where, "style", style, f"not in {style_file}; " + one_of(styles, style))
 
 
+def _check_places(planned: PlannedStudy, name: str) -> None:
+    """A plot's keys are those of its runs, and no two runs of a curve stand in one place of it."""
+    plot = planned.study.plots[name]
+    members = planned.shown(plot)
+    axes = {field: key for field in PANEL_KEYS if (key := getattr(plot, field, None)) and key not in get_args(Axis)}
+    for field, key in axes.items():
+        if all(member.coordinate(key) is None for member in members):
+            raise complain(planned.path, f"plots.{name}.{field}", key, "no run of this study has this key")
+    if plot.kind == "allocation":
+        return
+    places: dict[str, Member] = {}
+    for member in members:
+        place = canonical([member.curve.label, *(member.coordinate(key) for key in axes.values())])
+        other = places.setdefault(place, member)
+        if other.spec.run_id != member.spec.run_id:
+            differ = [key for key in member.point if member.coordinate(key) != other.coordinate(key)]
+            raise complain(
+                planned.path,
+                f"plots.{name}",
+                ", ".join(differ),
+                f"runs of curve {member.curve.label!r} differ in it and stand in one place: "
+                "name it as columns, rows, hue or x",
+            )
+
+
 def _check_figure_names(studies: Mapping[str, PlannedStudy]) -> None:
     seen: dict[str, str] = {}
     for planned in studies.values():
@@ -209,25 +241,38 @@ def _check_figure_names(studies: Mapping[str, PlannedStudy]) -> None:
 def _check_choices(reading: Reading, path: str) -> None:
     for choice in reading.choices:
         try:
-            _check_key(choice.key)
+            field = _field_of(choice.key)
         except KeyedError as error:
             raise complain(path, "choices.key", choice.key, error.allowed) from None
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[(field.annotation, *field.metadata, None)])
+            adapter.validate_python(choice.value)
+        except ValidationError as error:
+            raise complain(path, choice.key, choice.value, error.errors()[0]["msg"]) from None
 
 
-def _check_key(key: str) -> None:
-    """Whether a key of a choice names something. Raises KeyedError."""
+def _field_of(key: str) -> FieldInfo:
+    """The field that the key of a choice names. Raises KeyedError where there is none."""
     head, _, rest = key.partition(".")
     name, _, option = rest.partition(".")
-    fields = sorted({*RunSpec.model_fields, "method"})
-    if head not in fields:
-        raise KeyedError(key, head, "unknown key; " + one_of(fields, head))
     if head == "method":
         method_named(name)
-        if option not in fields:
-            raise KeyedError(key, option, "unknown field of a run; " + one_of(fields, option))
-    elif head in COMPONENTS and rest:
+        return _named_field(RunSpec, option)
+    field = _named_field(RunSpec, head)
+    if not rest:
+        return field
+    if head in COMPONENTS:
         models = {model.__name__: model for model in component_models(RunSpec, head)}
         if name not in models:
             raise KeyedError(key, name, "unknown name; " + one_of(models, name))
-        if option not in models[name].model_fields:
-            raise KeyedError(key, option, "unknown option; " + one_of(models[name].model_fields, option))
+        return _named_field(models[name], option)
+    inner = field.annotation
+    if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        raise KeyedError(key, head, f"{head} has no parts")
+    return _named_field(inner, rest)
+
+
+def _named_field(model: type[BaseModel], name: str) -> FieldInfo:
+    if name not in model.model_fields:
+        raise KeyedError(name, name, "unknown key; " + one_of(model.model_fields, name))
+    return model.model_fields[name]

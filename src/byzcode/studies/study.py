@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from byzcode.studies.spec import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 Key = Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$")]
 Grid = dict[Key, Annotated[list[Any], Field(min_length=1)]]
+
+Labels = Annotated[list[str], Field(min_length=1)]
 
 #: Whence a value comes: the marks of the project's reading of the papers.
 Mark = Literal["stated", "inferred", "unknown", "derived"]
@@ -60,7 +62,7 @@ class TrajectoryPlot(Strict):
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     rows: Key | None = Field(default=None, description="Key of a RunSpec that varies over rows.")
     hue: Key | None = Field(default=None, description="Key of a RunSpec that tells the lines of one curve apart.")
-    curves: list[str] | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
+    curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     last: Annotated[int, Field(ge=1)] | None = Field(default=None, description="The last iteration to draw.")
     caption: str = Field(description="What the figure shows, in a sentence or two.")
 
@@ -72,7 +74,7 @@ class SweepPlot(Strict):
     x: Key = Field(description="Key of a RunSpec on the horizontal axis.")
     y: Quantity = Field(default="excess_loss", description="Whose plateau is drawn.")
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
-    curves: list[str] | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
+    curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     caption: str = Field(description="What the figure shows, in a sentence or two.")
 
 
@@ -117,13 +119,22 @@ class Reading(Strict):
     choices: list[Choice] = Field(description="Its decisions.")
 
 
+#: The markers of matplotlib that can be told apart in print.
+Marker = Literal["o", "s", "D", "d", "^", "v", "<", ">", "P", "X", "x", "+", "*", "p", "h"]
+
+
 class LineStyle(Strict):
     """How one method is drawn, in every figure."""
 
     color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Field(description="As #RRGGBB.")
     dashes: Literal["solid", "dashed", "dotted", "dashdot"] = Field(default="solid", description="For a grey print.")
-    marker: str = Field(default="o", max_length=1, description="A marker of matplotlib.")
+    marker: Marker = Field(default="o", description="A marker of matplotlib.")
     width: Annotated[float, Field(gt=0, le=6)] = Field(default=1.6, description="Line width in points.")
+
+
+def _off(value: Any) -> Any:
+    """YAML reads a bare ``off`` as false."""
+    return "off" if value is False else value
 
 
 class WorkflowConfig(Strict):
@@ -136,6 +147,6 @@ class WorkflowConfig(Strict):
         default="results", description="Folder of all that is made, inside the project."
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where trainings run. Not part of a run.")
-    code_tracking: Literal["strict", "off"] = Field(
+    code_tracking: Annotated[Literal["strict", "off"], BeforeValidator(_off)] = Field(
         default="strict", description="strict: an edit of the engine retrains what it computes; off: it does not."
     )

@@ -1,0 +1,408 @@
+"""A mistake in what is asked ends in one line - file, key, value, what is allowed - before any job starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from dag.project import STUDIES, TINY, Project
+
+from byzcode.allocation import file as allocation_file
+from byzcode.cli import main
+from byzcode.studies.spec import RunSpec
+
+CONFIG, READING, STYLE = "config/config.yaml", "config/readings/primary.yaml", "config/style.yaml"
+LINES, SWEEP = f"{STUDIES}/lines.yaml", f"{STUDIES}/sweep.yaml"
+
+RBA, FIRST_CRA = f"{LINES}: curve 'RBA-DL'", f"{LINES}: curve 'CRA-DL, r = 4'"
+
+
+class Mistake(NamedTuple):
+    """A value put into a file of a good project, and what the message says: whence, and then what."""
+
+    file: str
+    keys: tuple[str | int, ...]
+    value: Any
+    where: str
+    says: str
+
+
+def in_curve(place: int, key: str, value: Any, says: str) -> Mistake:
+    return Mistake(LINES, ("curves", place, key), value, (RBA, FIRST_CRA)[place], f"{key} = {value!r}: {says}")
+
+
+def in_base(key: str, value: Any, says: str) -> Mistake:
+    return Mistake(LINES, ("base", key), value, RBA, f"{key} = {value!r}: {says}")
+
+
+def in_study(keys: tuple[str | int, ...], value: Any, says: str) -> Mistake:
+    return Mistake(LINES, keys, value, LINES, says)
+
+
+def in_config(key: str, value: Any, says: str) -> Mistake:
+    return Mistake(CONFIG, (key,), value, CONFIG, f"{key} = {value!r}: {says}")
+
+
+_LIARS = "f = 3 liars, but {} among 6 devices bears at most 2"
+
+MISTAKES = {
+    # unknown keys
+    "key in the configuration": in_config("devcie", "cpu", "unknown key; did you mean 'device'? allowed: studies, "),
+    "key in a study": in_study(("colour",), "red", "colour = 'red': unknown key; allowed: study, title, paper, base,"),
+    "key in the base": in_base("devcies", 6, "unknown key; did you mean 'devices'? allowed: "),
+    "key in a curve": in_curve(1, "aggregator", "mean", "unknown key; did you mean 'aggregation'? allowed: "),
+    "key in a grid": Mistake(
+        LINES, ("grid",), {"redundncy": [4]}, RBA, "redundncy = 4: unknown key; did you mean 'redundancy'? allowed: "
+    ),
+    "key in a plot": in_study(
+        ("plots", "loss", "colums"), "attack", "plots.loss.colums = 'attack': unknown key; did you mean 'columns'? all"
+    ),
+    "key in a style": Mistake(
+        STYLE, ("ma", "colour"), "#000000", STYLE, "ma: colour = '#000000': unknown key; did you mean 'color'?"
+    ),
+    "key in a reading": Mistake(
+        READING, ("choices", 0, "key"), "problm.x", READING, "choices.key = 'problm.x': unknown key; did you mean"
+    ),
+    # wrong types
+    "one study, no list": in_config("studies", LINES, "input should be a valid list"),
+    "devices in words": in_base("devices", "six", "input should be a valid integer"),
+    "half a device": in_base("devices", 6.5, "input should be a valid integer"),
+    "a label that is a number": in_study(("curves", 0, "label"), 3, "curves[0].label = 3: input should be a valid str"),
+    "a grid that is no list": in_study(("grid",), {"devices": 6}, "grid.devices = 6: input should be a valid list"),
+    "curves that are a mapping": in_study(("curves",), {}, "curves = {}: input should be a valid list"),
+    "an attack that is a number": in_base("attack", 5, "expected a name, or a mapping of keys to values"),
+    "a style that is a colour": Mistake(STYLE, ("ma",), "#000000", STYLE, "ma = '#000000': expected a mapping of keys"),
+    # out of range
+    "r > M": in_curve(1, "redundancy", 13, "allowed: 1 to 12 (the number of subsets, M)"),
+    "r = 0 subsets": in_curve(1, "redundancy", -1, "input should be greater than or equal to 1"),
+    "disjoint r > M / N": in_curve(0, "redundancy", 3, "allowed: 1 to 2 (subsets over devices), without overlap"),
+    "no redundancy, coded": in_curve(1, "redundancy", None, "method cra_dl is coded: say how many subsets each"),
+    "no device": in_base("devices", 0, "input should be greater than or equal to 1"),
+    "no iteration": in_base("iterations", 0, "input should be greater than or equal to 1"),
+    "a seed twice": in_base("seeds", [1, 1], "each seed once"),
+    "an infinite step": in_base("step_size", float("inf"), "input should be a finite number"),
+    "alpha = 1": in_base("byzantine.alpha", 1, "input should be less than 1"),
+    "alpha < 0": in_base("byzantine.alpha", -0.1, "input should be greater than or equal to 0"),
+    "alpha = 1/2, median": in_base("byzantine.alpha", 0.5, _LIARS.format("median")),
+    "option of an attack": in_base("attack.coefficient", 5, "input should be less than 0"),
+    "option of an allocation": Mistake(
+        LINES,
+        ("curves", 1, "allocation"),
+        {"name": "random", "side": "left"},
+        FIRST_CRA,
+        "allocation.side = 'left': input should be 'device' or 'subset'",
+    ),
+    "results outside the project": in_config("results", "../elsewhere", "string should match pattern"),
+    "a colour by name": Mistake(STYLE, ("ma", "color"), "red", STYLE, "ma: color = 'red': string should match pattern"),
+    # unknown names
+    "a rule": in_base("aggregation", "medain", "unknown rule; did you mean 'median'? allowed: "),
+    "an attack": in_base("attack", "signflip", "unknown attack; did you mean 'sign_flip'? allowed: none, "),
+    "a method": in_curve(1, "method", "cra", "unknown method; did you mean 'cra_dl'? allowed: ma, "),
+    "an allocation": in_curve(1, "allocation", "cyclc", "unknown allocation; "),
+    "an encoding": in_curve(1, "encoding", "unifrm", "unknown encoding; did you mean 'uniform'? allowed: "),
+    "an option of a problem": in_base("problem.sigma", 1, "unknown key; did you mean 'sigma_h'? allowed: name, "),
+    "an option of an attack": in_base("attack.scale", 5, "unknown key; allowed: name, coefficient"),
+    "an option of who lies": in_base("byzantine.identitis", "redrawn", "unknown key; did you mean 'identities'?"),
+    "a style": in_curve(0, "style", "rba", "not in config/style.yaml; did you mean 'rba_dl'? allowed: ma, "),
+    "a kind of plot": in_study(("plots", "loss", "kind"), "pie", "unknown name; allowed: trajectories, sweep, "),
+    "a quantity": in_study(("plots", "loss", "y"), "accuracy", "y = 'accuracy': input should be 'loss', 'excess_loss'"),
+    "a curve of a plot": in_study(
+        ("plots", "excess", "curves"), ["RBA"], "plots.excess.curves = 'RBA': not a curve of this study; did you mean"
+    ),
+    "a device": in_config("device", "tpu", "input should be 'cpu' or 'cuda'"),
+    # what is empty, missing or there twice
+    "no value in a grid": in_study(("grid",), {"devices": []}, "grid.devices = []: list should have at least 1 item"),
+    "no curve": in_study(("curves",), [], "curves = []: list should have at least 1 item"),
+    "no plot": in_study(("plots",), {}, "plots = {}: dictionary should have at least 1 item"),
+    "no study": in_config("studies", [], "list should have at least 1 item"),
+    "no study file": Mistake(
+        CONFIG, ("studies", 0), "config/x.yaml", CONFIG, "studies = 'config/x.yaml': no such file"
+    ),
+    "no reading file": Mistake(CONFIG, ("reading",), "config/x.yaml", "config/x.yaml", "cannot be read: No such file"),
+    "no style file": Mistake(CONFIG, ("style",), "config/x.yaml", "config/x.yaml", "cannot be read: No such file"),
+    "a study twice": Mistake(SWEEP, ("study",), "lines", SWEEP, f"study = 'lines': already the name of {LINES}; each"),
+    "a label twice": in_study(("curves", 1, "label"), "RBA-DL", "curves.label = 'RBA-DL': each label once in a study"),
+    "two figures of one name": Mistake(
+        SWEEP,
+        (),
+        {**TINY["lines"], "study": "lines-loss", "plots": {"all": TINY["lines"]["plots"]["loss"]}},
+        SWEEP,
+        "plots = 'all': figure lines-loss-all is already made by",
+    ),
+    # what fits by itself and means nothing
+    "an axis that no run has": Mistake(
+        SWEEP, ("plots", "plateau", "x"), "redundncy", SWEEP, "plots.plateau.x = 'redundncy': "
+    ),
+    "panels that no run has": in_study(
+        ("plots", "loss", "columns"), "agregation", "plots.loss.columns = 'agregation': "
+    ),
+    "two runs in one place of a figure": in_study(("grid",), {"step_size": [0.1, 0.5]}, "step_size"),
+    "no curve in a plot": in_study(("plots", "loss", "curves"), [], "plots.loss.curves = []: "),
+    "a marker that matplotlib has not": Mistake(STYLE, ("ma", "marker"), "Q", STYLE, "ma: marker = 'Q': "),
+    "a component in a reading": Mistake(
+        READING, ("choices", 0, "key"), "problem.linear.sigma_h", READING, "'problem.linear.sigma_h'"
+    ),
+    "a method in a reading": Mistake(
+        READING, ("choices", 0, "key"), "method.cra.encoding", READING, "'method.cra.encoding'"
+    ),
+    "a value in a reading": Mistake(READING, ("choices", 12, "value"), "fast", READING, "start = 'fast': "),
+}
+
+
+def cases(table: Mapping[str, Any]) -> list[Any]:
+    """The entries of a table as parameters."""
+    return [pytest.param(entry, id=name) for name, entry in table.items()]
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A good configuration, in the working directory."""
+    project = Project.configured(tmp_path, TINY)
+    project.edit(LINES, "plots", "loss-all", to=TINY["lines"]["plots"]["loss"])
+    monkeypatch.chdir(tmp_path)
+    return project
+
+
+class Said(NamedTuple):
+    """How a command ended."""
+
+    code: object
+    out: str
+    error: str
+
+
+@pytest.fixture
+def byzcode(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Any:
+    """The command line, in this process."""
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr("sys.argv", ["byzcode", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Said(ended.value.code, *capfd.readouterr())
+
+    return run
+
+
+def is_one_complaint(said: Said, where: str, says: str) -> bool:
+    return (
+        said.code == 1
+        and said.error.endswith("\n")
+        and len(said.error.splitlines()) == 1
+        and said.error.startswith(f"byzcode: {where}: ")
+        and says in said.error
+    )
+
+
+def put(project: Project, mistake: Mistake) -> None:
+    if mistake.keys:
+        project.edit(mistake.file, *mistake.keys, to=mistake.value)
+    else:
+        project.write(mistake.file, mistake.value)
+
+
+def test_the_configuration_is_good_without_a_mistake(configured: Project, byzcode: Any) -> None:
+    said = byzcode("plan")
+
+    assert (said.code, said.error) == (0, "")
+    assert "3 runs: 3 missing" in said.out
+
+
+@pytest.mark.parametrize("mistake", cases(MISTAKES))
+def test_a_mistake_in_the_configuration(configured: Project, byzcode: Any, mistake: Mistake) -> None:
+    put(configured, mistake)
+
+    said = byzcode("plan", "--config", CONFIG)
+
+    assert is_one_complaint(said, mistake.where, mistake.says), said
+    assert said.out == ""
+    assert [path.name for path in configured.root.iterdir()] == ["config"]
+
+
+@pytest.mark.parametrize("rule", ["median", "trimmed_mean", "phocas"])
+def test_no_rule_bears_half_of_the_devices(configured: Project, byzcode: Any, rule: str) -> None:
+    configured.edit(LINES, "base", "byzantine.alpha", to=0.5)
+    configured.edit(LINES, "curves", 0, "aggregation", to=rule)
+
+    assert is_one_complaint(byzcode("plan"), RBA, f"byzantine.alpha = 0.5: {_LIARS.format(rule)}")
+
+
+@pytest.mark.parametrize("value", ["off", False], ids=["quoted", "as YAML reads it"])
+def test_code_tracking_can_be_off(configured: Project, byzcode: Any, value: object) -> None:
+    configured.edit(CONFIG, "code_tracking", to=value)
+
+    assert byzcode("plan").code == 0
+
+
+def test_a_style_for_every_method(configured: Project, byzcode: Any) -> None:
+    configured.write(STYLE, {"cra_dl": {"color": "#000000"}})
+
+    assert is_one_complaint(byzcode("plan"), RBA, f"style = 'rba_dl': not in {STYLE}; did you mean 'cra_dl'?")
+
+
+BROKEN = {
+    "not YAML": ("study: [lines\ntitle: Lines\n", "line 2: not valid YAML: expected ',' or ']'"),
+    "a tab": ("study: lines\n\ttitle: Lines\n", "line 2: not valid YAML: found character '\\t'"),
+    "a key twice": ("study: lines\ntitle: a\ntitle: b\n", "line 3: not valid YAML: key 'title' stands twice"),
+    "a key twice, deep": ("base: {devices: 6, devices: 7}\n", "line 1: not valid YAML: key 'devices' stands twice"),
+    "a list for a key": ("? [a, b]\n: 3\n", "not valid YAML"),
+    "a list": ("- study\n", "the file = ['study']: expected a mapping of keys to values"),
+    "a word": ("study\n", "the file = 'study': expected a mapping of keys to values"),
+    "nothing": ("", "the file = None: expected a mapping of keys to values"),
+    "two documents": ("study: a\n---\nstudy: b\n", "line 2: not valid YAML"),
+    "not even text": ("\x00\x01", "not valid YAML"),
+}
+
+
+@pytest.mark.parametrize("path", [CONFIG, LINES, READING, STYLE])
+@pytest.mark.parametrize("broken", cases(BROKEN))
+def test_a_file_that_is_no_mapping(configured: Project, byzcode: Any, path: str, broken: tuple[str, str]) -> None:
+    text, says = broken
+    (configured.root / path).write_text(text, encoding="utf-8")
+
+    assert is_one_complaint(byzcode("plan"), path, says)
+
+
+def test_a_configuration_that_is_not_there(configured: Project, byzcode: Any) -> None:
+    said = byzcode("plan", "--config", "config/x.yaml")
+
+    assert is_one_complaint(said, "config/x.yaml", "cannot be read: No such file or directory")
+
+
+SHOWN_BY_SNAKEMAKE = ["key in a study", "r > M", "no reading file", "two figures of one name"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHOWN_BY_SNAKEMAKE)
+def test_snakemake_passes_the_complaint_on(tmp_path: Path, name: str) -> None:
+    project = Project.create(tmp_path / "project", TINY)
+    project.edit(LINES, "plots", "loss-all", to=TINY["lines"]["plots"]["loss"])
+    mistake = MISTAKES[name]
+    put(project, mistake)
+
+    assert_refused(project, f"{mistake.where}: {mistake.says}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [CONFIG, LINES])
+def test_snakemake_refuses_a_key_that_stands_twice(tmp_path: Path, path: str) -> None:
+    project = Project.create(tmp_path / "project", TINY)
+    project.rewrite(path, lambda text: text + text.partition("\n")[0] + "\n" + text.partition("\n")[2])
+
+    assert_refused(project, f"{path}: line ", "stands twice")
+
+
+def assert_refused(project: Project, *messages: str) -> None:
+    ended = project.snakemake("--cores", "1", "results/summaries/sweep.csv")
+    said = ended.stdout + ended.stderr
+
+    assert ended.returncode != 0, said
+    assert all(message in said for message in messages), said
+    assert "Traceback" not in said
+    assert not (project.root / "results").exists()
+
+
+RUN: dict[str, Any] = {
+    "method": "cra_dl",
+    "problem": {"name": "linear_regression", "subsets": 12, "dimension": 3},
+    "devices": 6,
+    "redundancy": 4,
+    "aggregation": "median",
+    "iterations": 5,
+    "seeds": 2,
+}
+
+
+def spec(**changes: Any) -> str:
+    """The JSON of a small run."""
+    return RunSpec.parse({**RUN, **changes}, "test").canonical()
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "says"),
+    [
+        ('{"method": "cra_dl"', "--spec", 'JSON = \'{"method": "cra_dl"\': not valid JSON: '),
+        ("missing.json", "missing.json", "cannot be read: No such file or directory"),
+        (".", ".", "cannot be read: Is a directory"),
+        ("{}", "--spec", "method = None: this key is required"),
+        (spec().replace('"devices"', '"devcies"'), "--spec", "devcies = 6: unknown key; did you mean 'devices'?"),
+        (spec().replace('"median"', '"medain"'), "--spec", "aggregation = {'name': 'medain'}: unknown rule; did you"),
+        (spec().replace('"redundancy":4', '"redundancy":13'), "--spec", "redundancy = 13: allowed: 1 to 12"),
+    ],
+    ids=["not JSON", "no such file", "a folder", "empty", "unknown key", "unknown name", "out of range"],
+)
+def test_a_mistake_in_a_spec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, byzcode: Any, text: str, where: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    said = byzcode("train", "--spec", text, "--out", "out.nc")
+
+    assert is_one_complaint(said, where, says), said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_in_a_spec_file_names_the_file(tmp_path: Path, byzcode: Any) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(spec().replace('"devices"', '"devcies"'))
+
+    assert is_one_complaint(byzcode("train", "--spec", str(file), "--out", "x.nc"), str(file), "devcies = 6: unknown k")
+
+
+@pytest.fixture
+def allocation(tmp_path: Path) -> Path:
+    """The allocation of another run."""
+    path = tmp_path / "allocation.nc"
+    allocation_file.write(RunSpec.parse({**RUN, "redundancy": 6}, "test").allocation_spec, path)
+    return path
+
+
+def test_the_allocation_of_another_run(tmp_path: Path, allocation: Path, byzcode: Any) -> None:
+    out = tmp_path / "out.nc"
+
+    said = byzcode("train", "--spec", spec(), "--allocation", str(allocation), "--out", str(out))
+
+    assert is_one_complaint(said, str(allocation), "holds another allocation: "), said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "no such file"), (b"", "not NetCDF"), (b"text", "not NetCDF"), (64, "damaged or not")]
+)
+def test_an_allocation_that_is_none(
+    allocation: Path, byzcode: Any, tmp_path: Path, content: bytes | int | None, says: str
+) -> None:
+    if content is None:
+        allocation.unlink()
+    else:
+        allocation.write_bytes(allocation.read_bytes()[:-content] if isinstance(content, int) else content)
+
+    said = byzcode("train", "--spec", spec(redundancy=6), "--allocation", str(allocation), "--out", str(tmp_path / "o"))
+
+    assert is_one_complaint(said, str(allocation), says), said
+
+
+@pytest.mark.parametrize("place", ["a folder", "a file for a folder", "no permission"])
+def test_a_place_that_cannot_be_written(tmp_path: Path, byzcode: Any, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    out = {"a folder": tmp_path, "a file for a folder": tmp_path / "file" / "out.nc", "no permission": Path("/proc/o")}
+
+    said = byzcode("train", "--spec", spec(), "--out", str(out[place]))
+
+    *progress, last = said.error.splitlines()
+    assert all(line.startswith("train ") for line in progress)
+    assert is_one_complaint(said._replace(error=last + "\n"), str(out[place]), "cannot be written: "), said
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there(tmp_path: Path, byzcode: Any) -> None:
+    said = byzcode("train", "--spec", spec(), "--device", "cuda", "--out", str(tmp_path / "out.nc"))
+
+    *progress, last = said.error.splitlines()
+    assert all(line.startswith("train ") for line in progress)
+    assert is_one_complaint(said._replace(error=last + "\n"), "--device cuda", "no CUDA device is available"), said
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,136 @@
+"""What the tools say of the sources, and what the shipped files say of each other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dag.project import ROOT, TINY, Project
+
+from byzcode.errors import UserError
+from byzcode.methods import METHODS
+from byzcode.studies.expand import expand
+from byzcode.studies.plan import load, load_plan, read_yaml
+from byzcode.studies.schema import SCHEMAS, as_text
+from byzcode.studies.spec import COMPONENTS
+from byzcode.studies.study import Choice, Reading, Study
+
+SCHEMA_FILES = ROOT / "workflow" / "schemas"
+READING = "config/readings/primary.yaml"
+STUDY_FILES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "config").glob("**/studies/*.yaml"))
+CONFIG_FILES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "config").glob("**/config.yaml"))
+
+
+def check(*command: str) -> None:
+    """Run a tool of the development environment over the project; it must be content."""
+    ended = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.slow
+def test_snakemake_finds_nothing_to_complain_of(tmp_path: Path) -> None:
+    ended = Project.create(tmp_path / "project", TINY).snakemake("--lint")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_the_workflow_is_formatted() -> None:
+    check("snakefmt", "--check", "Snakefile", "workflow")
+
+
+def test_the_code_is_clean() -> None:
+    check("ruff", "check", "src", "tests")
+
+
+def test_the_code_is_formatted() -> None:
+    check("ruff", "format", "--check", "src", "tests")
+
+
+@pytest.mark.slow
+def test_the_types_agree() -> None:
+    check("mypy")
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_stored_schema_is_that_of_its_model(name: str) -> None:
+    stored = SCHEMA_FILES / f"{name}.schema.json"
+
+    assert stored.is_file(), "run `byzcode schema`"
+    assert stored.read_text(encoding="utf-8") == as_text(SCHEMAS[name]), f"{stored.name} is old: run `byzcode schema`"
+
+
+def test_every_stored_schema_has_a_model() -> None:
+    assert {path.name for path in SCHEMA_FILES.iterdir()} == {f"{name}.schema.json" for name in SCHEMAS}
+
+
+@pytest.fixture
+def _in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.usefixtures("_in_the_project")
+@pytest.mark.parametrize("path", STUDY_FILES)
+def test_every_study_loads(path: str) -> None:
+    plan = load_plan({"studies": [path]})
+
+    assert [planned.path for planned in plan.studies.values()] == [path]
+    assert Path(path).stem == next(iter(plan.studies)), "the name of a study is that of its file"
+    assert plan.figures
+
+
+@pytest.mark.usefixtures("_in_the_project")
+@pytest.mark.parametrize("path", CONFIG_FILES)
+def test_every_configuration_loads(path: str) -> None:
+    assert load_plan(read_yaml(path), path).runs
+
+
+@pytest.mark.parametrize("path", [*STUDY_FILES, *CONFIG_FILES, READING])
+def test_every_file_names_its_schema(path: str) -> None:
+    head, _, schema = (ROOT / path).read_text(encoding="utf-8").partition("\n")[0].partition("$schema=")
+
+    assert head == "# yaml-language-server: "
+    assert (ROOT / path).parent.joinpath(schema).resolve().is_relative_to(SCHEMA_FILES.resolve())
+
+
+def primary_reading() -> list[Choice]:
+    return load(Reading, str(ROOT / READING)).choices
+
+
+@pytest.mark.parametrize("choice", primary_reading(), ids=lambda choice: choice.key)
+def test_the_primary_reading_repeats_the_defaults_of_the_models(choice: Choice) -> None:
+    """A run without the reading is the same run; where the models leave the value open, they refuse."""
+    with_it, without = (Reading(reading="one", title="One", choices=choices) for choices in ([choice], []))
+    study = study_about(choice)
+    chosen = expand(study, with_it, "with")
+    try:
+        assert expand(study, without, "without") == chosen
+    except UserError:
+        *_, field = choice.key.split(".")
+        assert choice.key.startswith("method.")
+        assert field == "redundancy"
+
+
+def study_about(choice: Choice) -> Study:
+    """A study of one run in which the choice has a say."""
+    head, _, rest = choice.key.partition(".")
+    name, _, option = rest.partition(".")
+    base: dict[str, Any] = {head: {"name": name}} if head in COMPONENTS else {}
+    curve = {"label": "a", "method": name if head == "method" else "cra_dl"}
+    if option != "redundancy":
+        curve["redundancy"] = 40
+    if "aggregation" not in METHODS[curve["method"]].fixed:
+        curve["aggregation"] = "median"
+    return Study.model_validate(
+        {
+            "study": "one",
+            "title": "One",
+            "base": base,
+            "curves": [curve],
+            "plots": {"all": {"kind": "trajectories", "caption": "All."}},
+        }
+    )
