@@ -89,7 +89,9 @@ def test_the_command_line_knows_the_results(finished: Project) -> None:
     run = next(path.stem for path in finished.files("trajectories/*.nc") if "rba_dl" in trajectory.open(path).title)
     allocation = finished.files("allocations/*.nc")[0].stem
 
-    assert "3 runs: 3 current" in finished.byzcode("plan").stdout
+    planned = finished.byzcode("plan")
+    assert "3 runs: 3 current" in planned.stdout
+    assert planned.stderr == ""
     explained = finished.byzcode("explain", run[:8]).stdout
     assert explained.startswith(f"results/trajectories/{run}.nc: current\nRBA-DL: ")
     assert "6 devices hold 2 of 12 subsets each, by disjoint allocation" in explained
