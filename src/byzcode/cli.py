@@ -48,10 +48,12 @@ def train(
     """Train all seeds of a run and store the trajectory. The same spec gives the same bits."""
     from byzcode import trajectory
     from byzcode.allocation import file
+    from byzcode.engine import require
     from byzcode.engine import train as run
     from byzcode.progress import progress
 
     parsed = _read_spec(RunSpec, spec)
+    require(device)
     wanted = parsed.allocation_spec
     held = file.draw(wanted) if allocation is None else file.read(allocation, wanted)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -79,7 +81,7 @@ def summarise(
     from byzcode.analysis.summary import summarise as table
     from byzcode.wholefile import text as writing
 
-    runs = json.loads(request)["runs"]
+    runs = _read_request(request).get("runs", [])
     rows = table([_trajectory(results, run) for run in runs], runs)
     with writing(out) as file:
         rows.to_csv(file, index=False)
@@ -94,7 +96,7 @@ def figure(
     """Draw one figure, as pdf, svg and png, and store the plotted data as csv."""
     from byzcode.figures import draw
 
-    draw(json.loads(request), results, out)
+    draw(_read_request(request), results, out)
 
 
 @app.command()
@@ -128,7 +130,7 @@ def explain(
 
     asked = load_plan_file(config)
     results = Path(asked.config.results)
-    stored = {path.stem: path for path in sorted(results.glob("trajectories/*.nc"))}
+    stored = {path.stem: path for path in sorted(results.glob("trajectories/[!.]*.nc"))}
     known = sorted({*asked.runs, *asked.allocations, *stored})
     matches = [name for name in known if run_id and name.startswith(run_id)]
     if len(matches) != 1:
@@ -175,6 +177,17 @@ def _read_spec(model: Any, text: str) -> Any:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
             raise UserError(f"{path}: cannot be read: {reason}") from None
     return model.from_json(text, where)
+
+
+def _read_request(text: str) -> dict[str, Any]:
+    """A request of the workflow, as it writes them itself."""
+    try:
+        request = json.loads(text)
+    except ValueError as error:
+        raise complain("--request", "JSON", text, f"not valid JSON: {error}") from None
+    if not isinstance(request, dict):
+        raise complain("--request", "JSON", request, "expected an object of keys and values")
+    return request
 
 
 def _trajectory(results: Path, run: str) -> Path:

@@ -66,8 +66,8 @@ def train(
     if held.shape[:2] != (len(spec.seeds), spec.devices):
         raise ValueError(f"held must be (R, N, S) = ({len(spec.seeds)}, {spec.devices}, S); got {held.shape}")
     advance = progress or (lambda _: None)
+    require(device)
     if device == "cuda":
-        _require_cuda()
         return _train_batch(spec, spec.seeds, held, device, advance)
     torch.set_num_threads(1)  # more would split sums, and so change bits
     tasks = [((seed,), held[place : place + 1]) for place, seed in enumerate(spec.seeds)]
@@ -188,8 +188,9 @@ def _join(parts: Iterable[Measurements]) -> Measurements:
     )
 
 
-def _require_cuda() -> None:
-    if not torch.cuda.is_available():
+def require(device: str) -> None:
+    """Raises UserError where a device is not there."""
+    if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: no CUDA device is available to torch here; allowed: cpu")
 
 

@@ -1,5 +1,6 @@
 import fcntl
 import json
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -12,7 +13,7 @@ try:
     # Snakemake lets a key stand twice in a file; this says so.
     for file in workflow.configfiles:
         read_yaml(str(file))
-    PLAN = load_plan(config)
+    PLAN = load_plan(config, ", ".join(map(str, workflow.configfiles)))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -118,3 +119,7 @@ def hold_folder():
             "another Snakemake is at work in this folder: wait for it, or stop it"
         ) from None
     NOTED.write_text(json.dumps(DIGESTS))
+    for litter in Path(RESULTS).glob("*/.*.part.*"):
+        # Left half written by a kill -9; a file is written in less than a second, so an old one has no writer.
+        if time.time() - litter.stat().st_mtime > 3600:
+            litter.unlink(missing_ok=True)

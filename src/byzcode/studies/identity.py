@@ -76,12 +76,20 @@ def _imports(module: str) -> list[str]:
     return [name for name in named if name.split(".")[0] == PACKAGE and _path(name) is not None]
 
 
-def _meaning(source: str) -> str:
+def _meaning(source: str) -> Any:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return _shape(tree)
+
+
+def _shape(node: Any) -> Any:
+    """A tree as plain lists and mappings, the same under every Python (each writes ``ast.dump`` in its own way)."""
+    if isinstance(node, ast.AST):
+        fields = {name: _shape(value) for name, value in ast.iter_fields(node) if value is not None and value != []}
+        return [type(node).__name__, fields]
+    return [_shape(item) for item in node] if isinstance(node, list) else repr(node)
 
 
 def _source(module: str) -> str:

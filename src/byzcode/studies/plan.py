@@ -245,10 +245,11 @@ def _check_choices(reading: Reading, path: str) -> None:
         except KeyedError as error:
             raise complain(path, "choices.key", choice.key, error.allowed) from None
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[(field.annotation, *field.metadata, None)])  # type: ignore[arg-type]
-            adapter.validate_python(choice.value)
+            wanted: Any = Annotated[(field.annotation, *field.metadata, None)]
+            TypeAdapter(wanted).validate_python(choice.value)
         except ValidationError as error:
-            raise complain(path, choice.key, choice.value, error.errors()[0]["msg"]) from None
+            message = error.errors()[0]["msg"]
+            raise complain(path, choice.key, choice.value, message[:1].lower() + message[1:]) from None
 
 
 def _field_of(key: str) -> FieldInfo:
