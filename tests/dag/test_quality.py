@@ -14,7 +14,7 @@ from byzcode.errors import UserError
 from byzcode.methods import METHODS
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import load, load_plan, read_yaml
-from byzcode.studies.schema import SCHEMAS, as_text
+from byzcode.studies.schema import SCHEMAS, as_text, generated
 from byzcode.studies.spec import COMPONENTS
 from byzcode.studies.study import Choice, Reading, Study
 
@@ -62,6 +62,12 @@ def test_a_stored_schema_is_that_of_its_model(name: str) -> None:
 
     assert stored.is_file(), "run `byzcode schema`"
     assert stored.read_text(encoding="utf-8") == as_text(SCHEMAS[name]), f"{stored.name} is old: run `byzcode schema`"
+
+
+def test_the_reference_of_keys_is_that_of_the_models() -> None:
+    readme = ROOT / "config" / "README.md"
+
+    assert readme.read_text(encoding="utf-8") == generated(ROOT)[readme], "run `byzcode schema`"
 
 
 def test_every_stored_schema_has_a_model() -> None:
