@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,15 +16,9 @@ from byzcode.engine import FINISHED, Measurements, gradients_per_iteration, trai
 from byzcode.errors import UserError
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import ByzantineSets, Stream
+from byzcode.studies.study import Quantity
 
-QUANTITIES = (
-    "loss",
-    "excess_loss",
-    "aggregation_error",
-    "honest_dispersion",
-    "coding_bias",
-    "distance_to_optimum",
-)
+QUANTITIES = get_args(Quantity)
 
 
 def run(spec, **options):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import get_args
 
 import netCDF4
 import numpy as np
@@ -15,16 +16,10 @@ from byzcode.allocation import file
 from byzcode.engine import FINISHED, train
 from byzcode.errors import UserError
 from byzcode.studies.spec import RunSpec
+from byzcode.studies.study import Quantity
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.5, "cpu_seconds": 1.25}
-MEASURED = (
-    "loss",
-    "excess_loss",
-    "aggregation_error",
-    "honest_dispersion",
-    "coding_bias",
-    "distance_to_optimum",
-)
+MEASURED = get_args(Quantity)
 
 
 @pytest.fixture
