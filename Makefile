@@ -19,7 +19,7 @@ bench: setup $(VENV)/peers
 
 setup: $(VENV)/done
 
-$(VENV)/done: requirements.lock pyproject.toml
+$(VENV)/done: requirements.lock pyproject.toml src/byzcode/kernels/native.cpp
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "byzcode needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock

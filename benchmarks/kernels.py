@@ -12,8 +12,8 @@ from timing import Case, repeated
 from torch import Tensor
 
 from byzcode.kernels.distances import squared_distances
-from byzcode.kernels.gather import weighted_rows
-from byzcode.kernels.order import mean_of_nearest, sort_devices
+from byzcode.kernels.gather import Code, coded_rows
+from byzcode.kernels.order import mean_near_median, sort_devices
 from byzcode.kernels.select import smallest
 
 DEVICES, SUBSETS, DIMENSION, LIARS = 100, 1000, 100, 20
@@ -41,10 +41,12 @@ def _sums(held: int) -> Case:
     rows = torch.randn(SUBSETS, DIMENSION, dtype=torch.float64, generator=generator)
     index = torch.stack([torch.randperm(SUBSETS, generator=generator)[:held] for _ in range(DEVICES)])
     weight = torch.rand(DEVICES, held, dtype=torch.float64, generator=generator)
+    factor = torch.randn(SUBSETS, dtype=torch.float64, generator=generator)
+    code = Code(index[None], weight[None])
     return _case(
-        f"weighted_rows, r = {held}",
-        lambda: weighted_rows(rows, index, weight),
-        lambda: (weight.unsqueeze(-1) * rows[index]).sum(dim=1),
+        f"coded_rows, r = {held}",
+        lambda: coded_rows(rows[None], factor[None], code)[0],
+        lambda: ((weight * factor[index]).unsqueeze(-1) * rows[index]).sum(dim=1),
         read=8.0 * held * DEVICES * DIMENSION,
         resident=float(rows.nbytes),
     )
@@ -63,11 +65,10 @@ def _sort(dimension: int) -> Case:
 
 def _nearest() -> Case:
     told = rules.messages(DIMENSION)
-    ordered, centre = sort_devices(told), told.mean(dim=-2)
     return _case(
-        "mean_of_nearest",
-        lambda: mean_of_nearest(ordered, centre, LIARS),
-        lambda: naive.mean_of_nearest(ordered, centre, LIARS),
+        "mean_near_median",
+        lambda: mean_near_median(told, LIARS),
+        lambda: naive.meamed(told, LIARS),
         read=float(told.nbytes),
         resident=float(told.nbytes),
     )

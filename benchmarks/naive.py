@@ -106,7 +106,7 @@ class Loop:
         """The loss after so many steps from zero."""
         spec, theta = self.spec, torch.zeros_like(self.features[0])
         for iteration in range(iterations):
-            order, rows, names = (torch.from_numpy(orders.at(iteration)[0]) for orders in self.orders)
+            order, rows, names = (orders.at(iteration)[0] for orders in self.orders)
             liars = set(order[: spec.f].tolist())
             masks = self._masks(iteration)
             messages = []

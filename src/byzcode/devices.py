@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.allocation import EMPTY
+from byzcode.kernels.gather import Code
 from byzcode.lazy import torch
-from byzcode.problems import Code, Problem
+from byzcode.problems import Problem
 from byzcode.randomness import Orders
 
 if TYPE_CHECKING:
@@ -38,11 +39,13 @@ class Devices:
         self._problem = problem
         like = problem.start()
         parts = (weights.real, weights.imag) if np.iscomplexobj(weights) else (weights,)
-        self._held = torch.from_numpy(np.where(held == EMPTY, 0, held).astype(np.int64)).to(like.device)
-        self._weights = [torch.from_numpy(np.ascontiguousarray(part)).to(like) for part in parts]
-        self._codes = [problem.encode(self._held, part) for part in self._weights]
+        places = torch.from_numpy(np.where(held == EMPTY, 0, held).astype(np.int64)).to(like.device)
+        self._codes = [Code(places, torch.from_numpy(np.ascontiguousarray(part)).to(like)) for part in parts]
         self._orders = (
-            [Orders(seeds, size, purpose, redrawn=True) for size, purpose in _permuted(held.shape[1], subsets)]
+            [
+                Orders(seeds, size, purpose, redrawn=True, device=like.device)
+                for size, purpose in _permuted(held.shape[1], subsets)
+            ]
             if redrawn
             else []
         )
@@ -51,10 +54,8 @@ class Devices:
         """Who sends which combination in an iteration: one code, or two where weights are complex."""
         if not self._orders:
             return self._codes
-        rows, labels = (torch.from_numpy(order.at(iteration)).to(self._held.device) for order in self._orders)
-        held = _rows(self._held, rows)
-        named = labels.gather(-1, held.flatten(-2)).view_as(held)
-        return [self._problem.encode(named, _rows(part, rows)) for part in self._weights]
+        devices, names = (orders.at(iteration) for orders in self._orders)
+        return [Code(code.held, code.weight, devices, names) for code in self._codes]
 
     def messages(self, forward: Any, codes: Sequence[Code]) -> Tensor:
         """What the devices send if none lies, (R, N, D) or (R, N, 2 D)."""
@@ -68,8 +69,3 @@ class Devices:
 
 def _permuted(devices: int, subsets: int) -> list[tuple[int, str]]:
     return [(devices, "assignment/devices"), (subsets, "assignment/subsets")]
-
-
-def _rows(table: Tensor, rows: Tensor) -> Tensor:
-    """The rows (R, N) of a table (R, N, S)."""
-    return table.gather(-2, rows.unsqueeze(-1).expand_as(table))

@@ -71,19 +71,42 @@ class Orders:
     """Uniformly random orders of ``size`` things, per seed and iteration: redrawn at each iteration, or persistent.
 
     The first f devices of an order are the liars: the sets of one seed are then nested in f and depend on nothing else.
+    At most ``BLOCK`` iterations are kept, on ``device``.
     """
 
-    def __init__(self, seeds: Sequence[int], size: int, purpose: str, *, redrawn: bool) -> None:
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        size: int,
+        purpose: str,
+        *,
+        redrawn: bool,
+        device: torch.device | str = "cpu",
+        first: int = 0,
+    ) -> None:
         self._streams = [Stream(seed, purpose) for seed in seeds]
-        self._size, self._redrawn = size, redrawn
+        self._size, self._redrawn, self._device, self._first = size, redrawn, device, first
         self._block = -1
-        self._order = np.empty((0, 0, 0), dtype=np.int64)
+        self._orders: Sequence[Tensor] = ()
+        self._parts: Sequence[tuple[Tensor, Tensor]] = ()
 
-    def at(self, iteration: int) -> NDArray[np.int64]:
+    def at(self, iteration: int) -> Tensor:
         """The order of an iteration, (R, size)."""
+        offset = self._offset(iteration)
+        return self._orders[offset]
+
+    def parts(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """The first ones of that order, (R, first), and the others, (R, size - first)."""
+        offset = self._offset(iteration)
+        return self._parts[offset]
+
+    def _offset(self, iteration: int) -> int:
+        """Where an iteration stands in its block, which is drawn if it is not there."""
         block, offset = divmod(iteration if self._redrawn else 0, BLOCK)
         if block != self._block:
-            priority = np.stack([stream.at(block).random((BLOCK, self._size)) for stream in self._streams])
-            self._order = np.argsort(priority, axis=-1, kind="stable")
+            priority = np.stack([stream.at(block).random((BLOCK, self._size)) for stream in self._streams], axis=1)
+            orders = torch.from_numpy(np.argsort(priority, axis=-1, kind="stable")).to(self._device)
+            first, others = orders[..., : self._first].unbind(), orders[..., self._first :].unbind()
+            self._orders, self._parts = orders.unbind(), list(zip(first, others, strict=True))
             self._block = block
-        return self._order[:, offset]
+        return offset

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode import __version__
-from byzcode.engine import FINISHED, Measurements, gradients_per_iteration
 from byzcode.errors import UserError
 from byzcode.netcdf import Variable, check, fill, writing
+from byzcode.records import FINISHED, Measurements, gradients_per_iteration
 from byzcode.studies.identity import stage_digest
 from byzcode.studies.spec import RunSpec
 

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from byzcode import engine
 from byzcode.aggregation import RULES
 from byzcode.allocation import EMPTY, file
 from byzcode.attacks import ATTACKS
 from byzcode.compression import COMPRESSORS
-from byzcode.engine import FINISHED, Measurements, gradients_per_iteration, train
+from byzcode.engine import train, train_together
 from byzcode.errors import UserError
+from byzcode.kernels import native
 from byzcode.pre_aggregation import PRE_AGGREGATORS, PreAggregator
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Orders, Stream
+from byzcode.records import FINISHED, Measurements, gradients_per_iteration, join
 from byzcode.studies.study import Quantity
 
 QUANTITIES = get_args(Quantity)
@@ -326,7 +327,7 @@ def test_what_the_decoder_notices_is_told_from_what_is_wrong(make_spec):
 
 # --- (c) bits --------------------------------------------------------------------------------------------------------
 
-ENOUGH = {"problem": {"subsets": 200, "dimension": 40}, "devices": 20, "redundancy": 30}  # sums long enough to split
+ENOUGH = {"problem": {"subsets": 200, "dimension": 37}, "devices": 20, "redundancy": 30}  # long sums, odd addresses
 
 
 @pytest.mark.parametrize("attack", ["sign_flip", "gaussian", "sample_duplicating"])
@@ -420,7 +421,7 @@ def test_one_seed_may_diverge_beside_others(make_spec, monkeypatch):
     spec = make_spec(**MA, attack="none", seeds=[3, 0])
     alone = run(make_spec(**MA, attack="none", seeds=[0]))
     monkeypatch.setitem(ATTACKS, "none", extreme)
-    measured = engine._train_batch(spec, spec.seeds, file.draw(spec.allocation_spec), "cpu", lambda _: None)
+    measured = train_together([spec], [file.draw(spec.allocation_spec)], device="cpu")[0]
     assert measured.diverged_at.tolist() == [1, FINISHED]
     assert all_nan(measured, 0, 1)
     np.testing.assert_allclose(measured.loss[1:], alone.loss, rtol=1e-12)
@@ -537,17 +538,17 @@ def test_replication_weights_reach_the_optimum_and_uniform_ones_do_not(make_spec
 # --- (j) all seeds in one batch, as on a GPU -------------------------------------------------------------------------
 
 
+def one_by_one(spec, held):
+    """Each seed alone, without the rest of its batch."""
+    alone = [spec.model_copy(update={"seeds": (seed,)}) for seed in spec.seeds]
+    return join(train(each, held[place : place + 1]) for place, each in enumerate(alone))
+
+
 @pytest.mark.parametrize("name", COMBINATIONS)
-def test_a_batch_of_seeds_agrees_with_seed_by_seed(name, make_spec):
+def test_a_batch_of_seeds_has_the_bits_of_seed_by_seed(name, make_spec):
     spec = make_spec(**COMBINATIONS[name][1], seeds=[3, 0, 11])
     held = file.draw(spec.allocation_spec)
-    one_by_one = train(spec, held)
-    batch = engine._train_batch(spec, spec.seeds, held, "cpu", lambda _: None)
-    np.testing.assert_array_equal(batch.diverged_at, one_by_one.diverged_at)
-    for quantity in QUANTITIES:
-        expected = getattr(one_by_one, quantity)
-        scale = max(expected[:, 0].max(), one_by_one.honest_dispersion.max())
-        np.testing.assert_allclose(getattr(batch, quantity), expected, rtol=1e-10, atol=1e-12 * scale)
+    assert_same_bits(train_together([spec], [held], device="cpu")[0], one_by_one(spec, held))
 
 
 EVERY_PART = {
@@ -560,17 +561,20 @@ EVERY_PART = {
 
 
 @pytest.mark.parametrize("name", EVERY_PART)
-def test_every_part_of_the_tables_can_be_batched(name, make_spec):
+def test_every_part_of_the_tables_has_the_same_bits_in_a_batch(name, make_spec):
     """A rule, pre-aggregator or compressor that is added tomorrow is in this test by being in its table."""
     spec = make_spec(**ENOUGH | {"iterations": 10, "seeds": [4, 0, 7]} | EVERY_PART[name])
     held = file.draw(spec.allocation_spec)
-    one_by_one, batch = train(spec, held), engine._train_batch(spec, spec.seeds, held, "cpu", lambda _: None)
-    np.testing.assert_array_equal(batch.diverged_at, one_by_one.diverged_at)
-    np.testing.assert_array_equal(batch.bits_sent, one_by_one.bits_sent)
-    for quantity in QUANTITIES:
-        expected = getattr(one_by_one, quantity)
-        scale = max(np.nanmax(one_by_one.heterogeneity), 1.0)
-        np.testing.assert_allclose(getattr(batch, quantity), expected, rtol=1e-9, atol=1e-11 * scale)
+    assert_same_bits(train_together([spec], [held], device="cpu")[0], one_by_one(spec, held))
+
+
+@pytest.mark.parametrize("name", EVERY_PART)
+def test_every_part_of_the_tables_has_the_same_bits_without_compiled_kernels(name, make_spec, monkeypatch):
+    spec = make_spec(**ENOUGH | {"iterations": 10, "seeds": [4, 0]} | EVERY_PART[name])
+    held = file.draw(spec.allocation_spec)
+    compiled = train(spec, held)
+    monkeypatch.setattr(native, "_functions", lambda _: {})
+    assert_same_bits(compiled, train(spec, held))
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

@@ -16,13 +16,14 @@ from matplotlib.text import Text
 from byzcode import trajectory
 from byzcode.allocation import file as allocation
 from byzcode.analysis.summary import summarise
-from byzcode.engine import FINISHED, Measurements, train
+from byzcode.engine import train
 from byzcode.errors import UserError
 from byzcode.figures import FIGURES, draw
 from byzcode.figures.laws import laws
 from byzcode.figures.request import Facets, Request
 from byzcode.figures.scale import Extent, apart, window
 from byzcode.figures.style import theme
+from byzcode.records import FINISHED, Measurements
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import PlannedStudy
 from byzcode.studies.spec import AllocationSpec, RunSpec

@@ -13,8 +13,9 @@ import pytest
 
 from byzcode import netcdf, trajectory
 from byzcode.allocation import file
-from byzcode.engine import FINISHED, train
+from byzcode.engine import train
 from byzcode.errors import UserError
+from byzcode.records import FINISHED
 from byzcode.studies.spec import RunSpec
 from byzcode.studies.study import Quantity
 

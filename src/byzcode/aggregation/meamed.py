@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.kernels.order import mean_of_nearest, middle, sort_devices
+from byzcode.kernels import order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,5 +17,4 @@ def meamed(messages: Tensor, f: int) -> Tensor:
     f < N/2 liars, who may send infinities and NaN. Robustness (derived as for Phocas, from the constant of the
     median, a = f / (N - 2 f)): kappa <= 4 f / (N - f) (1 + 4 (1 + a)^2).
     """
-    ordered = sort_devices(messages)
-    return mean_of_nearest(ordered, middle(ordered), f)
+    return order.mean_near_median(messages, f)

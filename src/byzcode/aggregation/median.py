@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.kernels.order import middle, sort_devices
+from byzcode.kernels import order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,4 +16,4 @@ def median(messages: Tensor, f: int) -> Tensor:
     Shapes: (..., N, D) to (..., D). Cost: N log N D. Bears f < N/2 liars, who may send infinities and NaN; ``f``
     itself is not used. Robustness (Allouah et al. 2023, 2302.01772): kappa <= 4 (1 + f / (N - 2 f))^2.
     """
-    return middle(sort_devices(messages))
+    return order.median(messages)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from byzcode.kernels import order
 from byzcode.kernels.distances import norms
-from byzcode.kernels.order import mean_of_least, mean_of_nearest, sort_devices
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,9 +27,7 @@ def phocas(messages: Tensor, f: int, *, variant: Variant = "coordinate") -> Tens
     infinities and NaN. Robustness of both (derived from the constant of the trimmed mean, a = f / (N - 2 f)):
     kappa <= 4 f / (N - f) (1 + 6 a (1 + a)).
     """
-    ordered = sort_devices(messages)
-    kept = messages.shape[-2] - f
-    centre = ordered[..., f:kept, :].mean(dim=-2)
-    if variant == "vector":
-        return mean_of_least(messages, norms(messages - centre.unsqueeze(-2)), kept)
-    return mean_of_nearest(ordered, centre, f)
+    if variant == "coordinate":
+        return order.mean_near_trimmed_mean(messages, f)
+    away = messages - order.trimmed_mean(messages, f).unsqueeze(-2)
+    return order.mean_of_least(messages, norms(away), messages.shape[-2] - f)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.kernels.order import sort_devices
+from byzcode.kernels import order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,4 +17,4 @@ def trimmed_mean(messages: Tensor, f: int) -> Tensor:
     counts as largest). Robustness (Allouah et al. 2023, 2302.01772), a = f / (N - 2 f): kappa <= 6 a (1 + a).
     """
     # A mean of the kept values, never the sum minus the extremes: huge Byzantine values would cancel.
-    return sort_devices(messages)[..., f : messages.shape[-2] - f, :].mean(dim=-2)
+    return order.trimmed_mean(messages, f)

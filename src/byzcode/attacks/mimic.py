@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from byzcode.attacks.threat import rows_of
 from byzcode.errors import UserError
+from byzcode.kernels.order import take_devices
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ def mimic(messages: Tensor, threat: Threat, draws: Draws, *, victim: Victim = No
     """
     if victim is None:
         place = _farthest(threat.of_honest(messages)).unsqueeze(-1)
-        return threat.replace(messages, rows_of(messages, threat.honest.gather(-1, place)))
+        return threat.replace(messages, take_devices(messages, threat.honest.gather(-1, place)))
     if victim >= messages.shape[-2]:
         raise UserError(f"attack.victim = {victim}: allowed: 0 to {messages.shape[-2] - 1} (the devices)")
     return threat.replace(messages, messages[:, victim : victim + 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.attacks.threat import rows_of
+from byzcode.kernels.order import take_devices
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,4 +20,4 @@ def sample_duplicating(messages: Tensor, threat: Threat, draws: Draws) -> Tensor
     compressed, the copy goes through the compressor of the liar as well.
     """
     place = (draws.uniform(1) * threat.honest.shape[-1]).long()  # (R, 1), a uniform place in the honest list
-    return threat.replace(messages, rows_of(messages, threat.honest.gather(-1, place)))
+    return threat.replace(messages, take_devices(messages, threat.honest.gather(-1, place)))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from byzcode.kernels.order import put_devices, take_devices
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -44,18 +45,12 @@ class Threat:
 
     def of_liars(self, messages: Tensor) -> Tensor:
         """The liars' rows of (R, N, D), as (R, f, D)."""
-        return rows_of(messages, self.liars)
+        return take_devices(messages, self.liars)
 
     def of_honest(self, messages: Tensor) -> Tensor:
         """The honest rows of (R, N, D), as (R, N - f, D)."""
-        return rows_of(messages, self.honest)
+        return take_devices(messages, self.honest)
 
     def replace(self, messages: Tensor, lies: Tensor) -> Tensor:
-        """``messages`` (R, N, D) with the liars' rows replaced by ``lies``, (R, f, D)."""
-        index = self.liars.unsqueeze(-1).expand(-1, -1, messages.shape[-1])
-        return messages.scatter(-2, index, lies.expand(index.shape))
-
-
-def rows_of(messages: Tensor, devices: Tensor) -> Tensor:
-    """The messages (R, N, D) of the named devices (R, K), as (R, K, D)."""
-    return messages.gather(-2, devices.unsqueeze(-1).expand(-1, -1, messages.shape[-1]))
+        """``messages`` (R, N, D) with the liars' rows replaced by ``lies``, (R, f, D) or (R, 1, D)."""
+        return put_devices(messages, self.liars, lies)

@@ -2,26 +2,92 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from byzcode.kernels.native import function
 from byzcode.kernels.product import product
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Where each sum takes this part of all rows, or more, a matrix product is quicker (4 times, where it takes all).
-DENSE = 0.4
+#: Where each sum takes this part of all rows, or more, a matrix product is quicker.
+DENSE = 0.8
 
 
-def weighted_rows(rows: Tensor, index: Tensor, weight: Tensor) -> Tensor:
-    """``out[i] = sum_s weight[i, s] rows[index[i, s]]``.
+@dataclass(frozen=True, eq=False)
+class Code:
+    """Who sends which combination: device i sends the sum over slots s of ``weight[i, s]`` grad f of ``held[i, s]``.
 
-    ``rows`` (K, D); ``index`` and ``weight`` (I, S), returns (I, D). Sparse sums run over
-    s in order, so a result does not depend on what else is in the batch; nor does a product's. Cost: I S D
-    multiplications, or I K D where S is near K.
+    Both are (R, N, S), and any subset may stand in a slot of weight 0. A redrawn assignment leaves them as they are:
+    device i then stands in row ``devices[i]``, (R, N), and subset k of a row means ``names[k]``, (R, M).
     """
-    if index.shape[-1] < DENSE * len(rows):
-        return torch.nn.functional.embedding_bag(index, rows, per_sample_weights=weight, mode="sum")
-    matrix = torch.zeros(len(index), len(rows), dtype=weight.dtype, device=weight.device)
+
+    held: Tensor
+    weight: Tensor
+    devices: Tensor | None = None
+    names: Tensor | None = None
+
+    @cached_property
+    def settled(self) -> tuple[Tensor, Tensor]:
+        """``held`` and ``weight`` with devices and names in their places."""
+        held, weight = self.held, self.weight
+        if self.devices is not None:
+            rows = self.devices.unsqueeze(-1).expand_as(held)
+            held, weight = held.gather(-2, rows), weight.gather(-2, rows)
+        if self.names is not None:
+            held = self.names.gather(-1, held.flatten(-2)).view_as(held)
+        return held, weight
+
+
+def coded_rows(rows: Tensor, factor: Tensor, code: Code, samples: int = 1) -> Tensor:
+    """What devices send if the gradient of a subset is the sum over its rows k of ``factor[k] rows[k]``.
+
+    ``rows`` (R, K, D) and ``factor`` (R, K), both contiguous, with ``samples`` rows to a subset, one after the other; returns (R, N, D).
+    Sums run over slots and rows in order, so a result does not depend on what else is in the batch; nor does a
+    product's. Cost: N S D ``samples`` multiplications, or N K D where S is near M.
+    """
+    runs, count, dimension = rows.shape
+    devices, slots = code.held.shape[1:]
+    if slots * samples >= DENSE * count:
+        return _dense(rows, factor, code, samples)
+    compiled = function("coded", rows)
+    if compiled is None:
+        return _sparse(rows, factor, code, samples)
+    out = rows.new_empty(runs, devices, dimension)
+    compiled(
+        *(_pointer(tensor) for tensor in (rows, factor, code.held, code.weight, code.devices, code.names, out)),
+        *(runs, count, devices, slots, samples, dimension),
+    )
+    return out
+
+
+def _pointer(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _sparse(rows: Tensor, factor: Tensor, code: Code, samples: int) -> Tensor:
+    index, weight = _terms(factor, code, samples)
+    runs, devices, terms = index.shape
+    if runs > 1:
+        index = index + (torch.arange(runs, device=index.device) * rows.shape[1]).view(-1, 1, 1)
+    return torch.nn.functional.embedding_bag(
+        index.view(-1, terms), rows.flatten(0, 1), per_sample_weights=weight.view(-1, terms), mode="sum"
+    ).view(runs, devices, -1)
+
+
+def _dense(rows: Tensor, factor: Tensor, code: Code, samples: int) -> Tensor:
+    index, weight = _terms(factor, code, samples)
+    matrix = torch.zeros(*index.shape[:2], rows.shape[1], dtype=weight.dtype, device=weight.device)
     return product(matrix.scatter_add_(-1, index, weight), rows)
+
+
+def _terms(factor: Tensor, code: Code, samples: int) -> tuple[Tensor, Tensor]:
+    """Which rows a device adds, and by what it multiplies them, both (R, N, S samples)."""
+    index, weight = code.settled
+    if samples > 1:
+        index = (index.unsqueeze(-1) * samples + torch.arange(samples, device=index.device)).flatten(-2)
+        weight = weight.repeat_interleave(samples, dim=-1)
+    return index, weight * factor.gather(-1, index.flatten(-2)).view_as(index)

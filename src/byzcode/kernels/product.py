@@ -25,5 +25,13 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     return out.reshape(*batch, rows, columns)
 
 
-def _aligned(matrix: Tensor) -> Tensor:
-    return matrix if matrix.data_ptr() % 64 == 0 else matrix.clone()
+def times(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Matrices (R, I, K) times vectors (R, K), (R, I), with the same bits alone and in a batch. Cost: I K."""
+    if matrices.device.type != "cpu":
+        return torch.bmm(matrices, vectors.unsqueeze(-1)).squeeze(-1)
+    found = [torch.mv(_aligned(a), _aligned(b)) for a, b in zip(matrices.unbind(), vectors.unbind(), strict=True)]
+    return torch.stack(found) if len(found) > 1 else found[0].unsqueeze(0)
+
+
+def _aligned(tensor: Tensor) -> Tensor:
+    return tensor if tensor.data_ptr() % 64 == 0 else tensor.clone()

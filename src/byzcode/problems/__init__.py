@@ -7,10 +7,10 @@
 from collections.abc import Callable
 
 from byzcode.problems.linear_regression import linear_regression
-from byzcode.problems.problem import Code, Problem
+from byzcode.problems.problem import Problem
 
 PROBLEMS: dict[str, Callable[..., Problem]] = {
     "linear_regression": linear_regression,
 }
 
-__all__ = ["PROBLEMS", "Code", "Problem"]
+__all__ = ["PROBLEMS", "Problem"]

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from byzcode.kernels.gather import weighted_rows
+from byzcode.kernels.gather import Code, coded_rows
+from byzcode.kernels.product import times
 from byzcode.lazy import torch
-from byzcode.problems.problem import Code
 from byzcode.randomness import Stream
 
 if TYPE_CHECKING:
@@ -35,7 +35,14 @@ class LinearRegression:
     def __init__(self, features: Tensor, labels: Tensor, subsets: int, optimum: Tensor, smoothness: Tensor) -> None:
         self.features, self.labels, self.subsets = features, labels, subsets
         self.optimum, self.smoothness = optimum, smoothness
-        self._rows, self._square_norms = features.flatten(0, 1), features.square().sum(dim=-1)
+        self._square_norms = features.square().sum(dim=-1)
+        self._least = self.forward(optimum)
+
+    def joined(self, others: Sequence[LinearRegression]) -> LinearRegression:
+        """These runs and those of other problems of the same shape."""
+        parts = [(each.features, each.labels, each.optimum, each.smoothness) for each in (self, *others)]
+        features, labels, optimum, smoothness = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return LinearRegression(features, labels, self.subsets, optimum, smoothness)
 
     def start(self) -> Tensor:
         """theta^0 = 0, (R, D)."""
@@ -43,50 +50,39 @@ class LinearRegression:
 
     def forward(self, theta: Tensor) -> Tensor:
         """The residuals <z, theta> - y, (R, K): computed once, they give loss and gradients."""
-        return torch.bmm(self.features, theta.unsqueeze(-1)).squeeze(-1) - self.labels
+        return times(self.features, theta) - self.labels
 
     def loss(self, residual: Tensor) -> Tensor:
         """F, (R,)."""
-        return 0.5 * residual.square().mean(dim=-1)
+        return 0.5 / residual.shape[-1] * torch.linalg.vecdot(residual, residual)
 
     def gradient(self, residual: Tensor) -> Tensor:
         """The gradient of F, (R, D)."""
-        return torch.bmm(residual.unsqueeze(-2), self.features).squeeze(-2) / residual.shape[-1]
+        return times(self.features.mT, residual) / residual.shape[-1]
 
-    def excess_loss(self, theta: Tensor) -> Tensor:
+    def excess_loss(self, residual: Tensor) -> Tensor:
         """F(theta) - F(theta*), (R,), without the cancellation of that difference: F is quadratic."""
-        step = torch.bmm(self.features, (theta - self.optimum).unsqueeze(-1)).squeeze(-1)
-        return 0.5 * step.square().mean(dim=-1)
+        return self.loss(residual - self._least)
 
-    def heterogeneity(self, residual: Tensor) -> Tensor:
-        """Betahat, (R,): the mean square of the subsets' gradients without that of their mean."""
+    def heterogeneity(self, residual: Tensor, gradient: Tensor) -> Tensor:
+        """Betahat, (R,): the mean square of the subsets' gradients without that of their mean, ``gradient``."""
         runs, rows, dimension = self.features.shape
         if rows == self.subsets:  # one sample each: no gradient need be formed
-            squares = residual.square() * self._square_norms
+            squares = torch.linalg.vecdot(residual.square(), self._square_norms) / rows
         else:
             gradients = (residual.unsqueeze(-1) * self.features).view(runs, self.subsets, -1, dimension).mean(dim=-2)
-            squares = gradients.square().sum(dim=-1)
-        return (squares.mean(dim=-1) - self.gradient(residual).square().sum(dim=-1)).clamp(min=0).sqrt()
+            squares = gradients.square().sum(dim=-1).mean(dim=-1)
+        return (squares - torch.linalg.vecdot(gradient, gradient)).clamp(min=0).sqrt()
 
     def relabelled(self, residual: Tensor) -> Tensor:
         """The residuals <z, theta> + y, (R, K)."""
         return residual + 2 * self.labels
 
-    def encode(self, held: Tensor, weights: Tensor) -> Code:
-        """Who sends which combination: ``held`` and ``weights`` (R, N, S)."""
-        runs, devices, slots = held.shape
-        rows = self.features.shape[1]
-        samples = rows // self.subsets
-        run = torch.arange(runs, device=held.device).view(-1, 1, 1) * rows
-        index = (held * samples + run).unsqueeze(-1) + torch.arange(samples, device=held.device)
-        spread = (weights / samples).unsqueeze(-1).expand(-1, -1, -1, samples)
-        shape = (runs * devices, slots * samples)
-        return Code(index=index.reshape(shape), weight=spread.reshape(shape))
-
     def coded_gradients(self, residual: Tensor, code: Code) -> Tensor:
         """What honest devices send, (R, N, D): the gradient of a sample is its residual times its features."""
-        coded = weighted_rows(self._rows, code.index, code.weight * residual.flatten()[code.index])
-        return coded.view(len(residual), -1, coded.shape[-1])
+        samples = residual.shape[-1] // self.subsets
+        factor = residual if samples == 1 else residual / samples
+        return coded_rows(self.features, factor, code, samples)
 
 
 def linear_regression(

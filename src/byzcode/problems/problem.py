@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Code:
-    """A sparse encoding of rows (gradients of samples) into messages: for each of R N messages, S rows and weights."""
-
-    index: Tensor
-    weight: Tensor
+    from byzcode.kernels.gather import Code
 
 
 class Problem(Protocol):
@@ -22,6 +16,9 @@ class Problem(Protocol):
 
     smoothness: Tensor  # L, (R,)
     optimum: Tensor  # (R, D)
+
+    def joined(self, others: Sequence[Any]) -> Problem:
+        """These runs and those of other problems of the same shape."""
 
     def start(self) -> Tensor:
         """The first iterate, (R, D)."""
@@ -35,17 +32,14 @@ class Problem(Protocol):
     def gradient(self, forward: Any) -> Tensor:
         """The gradient of F, (R, D)."""
 
-    def excess_loss(self, theta: Tensor) -> Tensor:
+    def excess_loss(self, forward: Any) -> Tensor:
         """F(theta) - min F, (R,)."""
 
-    def heterogeneity(self, forward: Any) -> Tensor:
+    def heterogeneity(self, forward: Any, gradient: Tensor) -> Tensor:
         """The root mean squared distance of the gradients of the subsets from that of F (betahat), (R,)."""
 
     def relabelled(self, forward: Any) -> Any:
         """What ``forward`` would be had every label the other sign (or the class opposite to its own)."""
-
-    def encode(self, held: Tensor, weights: Tensor) -> Code:
-        """The code of held subsets and their weights, both (R, N, S); any subset may stand in a slot of weight 0."""
 
     def coded_gradients(self, forward: Any, code: Code) -> Tensor:
         """The messages of honest devices, (R, N, D)."""

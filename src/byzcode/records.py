@@ -1,0 +1,137 @@
+"""What is recorded of a batch of runs while it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzcode.allocation import EMPTY
+from byzcode.lazy import torch
+from byzcode.server import Answer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: diverged_at of a seed that did not diverge.
+FINISHED = -1
+
+#: A decoder's gradient is the true one if it is as near to it as this part of the size of the subsets' gradients.
+EXACT = 1e-6
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What a run leaves behind: arrays (R, number of recorded iterations), NaN after a divergence."""
+
+    loss: NDArray[np.float64]
+    excess_loss: NDArray[np.float64]
+    aggregation_error: NDArray[np.float64]
+    honest_dispersion: NDArray[np.float64]
+    coding_bias: NDArray[np.float64]
+    heterogeneity: NDArray[np.float64]
+    distance_to_optimum: NDArray[np.float64]
+    bits_sent: NDArray[np.float64]  # by all devices, cumulative
+    decoding_failures: NDArray[np.float64]  # iterations in which the decoder found no gradient, cumulative
+    decoding_errors: NDArray[np.float64]  # iterations in which its gradient was not the true one, cumulative
+    diverged_at: NDArray[np.int64]  # (R,): FINISHED, or the first recorded iteration at which the seed had diverged
+
+    def rows(self, first: int, last: int) -> Measurements:
+        """Those of the runs ``first`` to ``last``, without the last."""
+        return Measurements(**{name: getattr(self, name)[first:last] for name in _NAMES})
+
+
+_NAMES = [field.name for field in fields(Measurements)]
+QUANTITIES = _NAMES[:-1]
+
+
+def join(parts: Iterable[Measurements]) -> Measurements:
+    """The runs of all parts."""
+    parts = list(parts)
+    return Measurements(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES})
+
+
+class Book:
+    """What is recorded of R runs. It stays on their device until the book is closed: nothing waits for it."""
+
+    def __init__(self, like: Tensor, recorded: list[int], limit: float) -> None:
+        self._place = {iteration: place for place, iteration in enumerate(recorded)}
+        self._recorded, self._limit = recorded, limit
+        self._values = torch.full(
+            (len(QUANTITIES), len(like), len(recorded)), torch.nan, dtype=torch.float64, device=like.device
+        )
+
+    def wants(self, iteration: int) -> bool:
+        """Whether an iteration is recorded."""
+        return iteration in self._place
+
+    def since_last(self, iteration: int) -> int:
+        """Iterations done since the recorded one before this."""
+        place = self._place[iteration]
+        return iteration - self._recorded[place - 1] if place else 1
+
+    def enter(self, iteration: int, **measured: Tensor) -> None:
+        """Record quantities (R,) of an iteration."""
+        self._values[:, :, self._place[iteration]] = torch.stack([measured[name].double() for name in QUANTITIES])
+
+    def all_diverged(self, iteration: int) -> bool:
+        """Whether no run is left, by what is recorded of an iteration. Waits for the device."""
+        loss = self._values[0].cpu().numpy()
+        return not (loss[:, self._place[iteration]] <= self._limit * loss[:, 0]).any()
+
+    def close(self) -> Measurements:
+        """All of it; of a run that diverged, what was before."""
+        values: NDArray[Any] = self._values.cpu().numpy()
+        beyond = ~(values[0] <= self._limit * values[0, :, :1])  # NaN compares false: diverged
+        diverged = beyond.any(axis=-1)
+        values[:, np.maximum.accumulate(beyond, axis=-1)] = np.nan
+        at = np.where(diverged, np.asarray(self._recorded)[beyond.argmax(axis=-1)], FINISHED)
+        return Measurements(**dict(zip(QUANTITIES, values, strict=True)), diverged_at=at)
+
+
+class Ledger:
+    """What has added up since the start, (R,): bits sent, iterations not decoded or wrongly."""
+
+    def __init__(self, theta: Tensor) -> None:
+        self._same = 0  # bits that do not depend on what is sent
+        self._bits = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
+        self._failed, self._wrong = torch.zeros_like(self._bits), torch.zeros_like(self._bits)
+
+    def sent(self, bits: int | Tensor, devices: int) -> None:
+        """Count what all devices sent in an iteration."""
+        if isinstance(bits, int):
+            self._same += bits * devices
+        else:
+            self._bits = self._bits + bits.sum(dim=-1)
+
+    def decoded(self, answer: Answer, gradient: Tensor, scale: Tensor) -> None:
+        """Count what the decoder noticed, and what is wrong."""
+        assert answer.failed is not None
+        self._failed = self._failed + answer.failed
+        self._wrong = self._wrong + ~((answer.aggregate - gradient).norm(dim=-1) <= EXACT * scale)
+
+    def totals(self) -> dict[str, Tensor]:
+        """The counts, by their names in a trajectory."""
+        return {"bits_sent": self._bits + self._same, "decoding_failures": self._failed, "decoding_errors": self._wrong}
+
+
+def dispersion(among: Tensor, gradient: Tensor) -> dict[str, Tensor]:
+    """How far honest messages (R, H, D) are apart, and their mean from the gradient; NaN where messages are none."""
+    if among.shape[-1] != gradient.shape[-1]:
+        nothing = torch.full_like(gradient[:, 0], torch.nan)
+        return {"honest_dispersion": nothing, "coding_bias": nothing}
+    centre = among.mean(dim=-2)
+    away = (among - centre.unsqueeze(-2)).flatten(-2)
+    return {
+        "honest_dispersion": torch.linalg.vector_norm(away, dim=-1) / among.shape[-2] ** 0.5,
+        "coding_bias": torch.linalg.vector_norm(centre - gradient, dim=-1),
+    }
+
+
+def gradients_per_iteration(held: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Gradients of subsets that all devices together compute in one iteration, (R,)."""
+    computed: NDArray[np.int64] = (held != EMPTY).sum(axis=(1, 2))
+    return computed

@@ -1,0 +1,211 @@
+"""The compiled kernels against their torch and numpy bodies, bit for bit, and both against what they say they are."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from byzcode.kernels import native, order
+from byzcode.kernels.gather import Code, coded_rows
+from byzcode.kernels.product import times
+
+needs_compiler = pytest.mark.skipif(native.library() is None, reason="byzcode was installed without a compiler")
+TYPES = st.sampled_from([torch.float64, torch.float32])
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Calls a function without the compiled kernels."""
+
+    def call(function, *arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(native, "_functions", lambda _: {})
+            return function(*arguments)
+
+    return call
+
+
+def same_bits(one, two):
+    # Of zeros and of NaN the sign does not count: adding 0.0 makes -0.0 into 0.0.
+    one, two = np.nan_to_num(one.numpy() + 0.0, nan=7e33), np.nan_to_num(two.numpy() + 0.0, nan=7e33)
+    return one.dtype == two.dtype and one.shape == two.shape and one.tobytes() == two.tobytes()
+
+
+# --- order statistics ------------------------------------------------------------------------------------------------
+
+VALUES = st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e200, -1e200, 1e-300, np.inf, -np.inf, np.nan])
+
+
+@st.composite
+def messages(draw):
+    """(R, N, D) with ties, huge, infinite and missing values, in either precision."""
+    runs, devices, dimension = draw(st.integers(1, 2)), draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    values = np.random.default_rng(draw(st.integers(0, 2**32))).standard_normal((runs, devices, dimension))
+    for _ in range(draw(st.integers(0, 6))):
+        place = tuple(draw(st.integers(0, size - 1)) for size in values.shape)
+        values[place] = draw(VALUES)
+    if draw(st.booleans()):
+        values = values.round()
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(values).to(draw(TYPES))
+
+
+STATISTICS = {
+    "sort_devices": lambda told, f: order.sort_devices(told),
+    "median": lambda told, f: order.median(told),
+    "trimmed_mean": order.trimmed_mean,
+    "mean_near_median": order.mean_near_median,
+    "mean_near_trimmed_mean": order.mean_near_trimmed_mean,
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", STATISTICS)
+def test_a_compiled_statistic_has_the_bits_of_its_plain_body(name, plain):
+    @settings(max_examples=300, deadline=None)
+    @given(messages(), st.floats(0, 0.499))
+    def check(told, share):
+        if name != "sort_devices" and told.shape[-1] == 1:
+            return  # numpy sums a lone column in another order: see test_a_lone_coordinate
+        f = int(share * told.shape[-2])
+        with np.errstate(all="ignore"):
+            expected = plain(STATISTICS[name], told, f)
+        assert same_bits(STATISTICS[name](told, f), expected)
+
+    check()
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", STATISTICS)
+def test_a_lone_coordinate(name, plain):
+    told = torch.randn(2, 101, 1, dtype=torch.float64)
+    torch.testing.assert_close(STATISTICS[name](told, 20), plain(STATISTICS[name], told, 20), rtol=1e-13, atol=1e-15)
+
+
+def test_statistics_are_what_they_say(rng):
+    told = rng.standard_normal((3, 11, 5))
+    tensor, ordered = torch.from_numpy(told), np.sort(told, axis=1)
+    np.testing.assert_array_equal(order.sort_devices(tensor), ordered)
+    np.testing.assert_array_equal(order.median(tensor), np.median(told, axis=1))
+    np.testing.assert_allclose(order.trimmed_mean(tensor, 4), ordered[:, 4:7].mean(axis=1), rtol=1e-14)
+    for name, centre in (("mean_near_median", ordered[:, 5]), ("mean_near_trimmed_mean", ordered[:, 4:7].mean(axis=1))):
+        nearest = np.argsort(np.abs(told - centre[:, None]), axis=1)[:, :7]
+        expected = np.take_along_axis(told, nearest, axis=1).mean(axis=1)
+        np.testing.assert_allclose(STATISTICS[name](tensor, 4), expected, rtol=1e-13)
+
+
+def test_messages_need_not_be_contiguous(rng):
+    told = torch.from_numpy(rng.standard_normal((4, 9, 6)))
+    turned = told.transpose(0, 2)
+    assert same_bits(order.median(turned), order.median(turned.contiguous()))
+
+
+@pytest.mark.parametrize("size", range(1, 13))
+def test_a_network_sorts_all_patterns_of_zeros_and_ones(size):
+    """Knuth's 0-1 principle: it then sorts everything; what is pruned for some places is right there."""
+    patterns = np.array(list(itertools.product([0, 1], repeat=size)))
+    for first, last in itertools.combinations(range(size + 1), 2):
+        values = patterns.copy()
+        for low, high in order.network(size, first, last):
+            values[:, low], values[:, high] = values[:, [low, high]].min(axis=1), values[:, [low, high]].max(axis=1)
+        np.testing.assert_array_equal(values[:, first:last], np.sort(patterns, axis=1)[:, first:last])
+
+
+def test_a_network_for_the_median_is_smaller():
+    assert len(order.network(100, 49, 51)) < len(order.network(100, 20, 80)) < len(order.network(100, 0, 100)) <= 1077
+
+
+def test_beyond_the_widest_network_numpy_sorts(monkeypatch, rng):
+    told = torch.from_numpy(rng.standard_normal((1, 30, 3)))
+    expected = order.sort_devices(told)
+    monkeypatch.setattr(order, "WIDEST", 29)
+    monkeypatch.setattr(order, "network", None)
+    assert same_bits(order.sort_devices(told), expected)
+
+
+def test_devices_are_taken_and_put(rng):
+    told, others = torch.from_numpy(rng.standard_normal((2, 5, 3))), torch.from_numpy(rng.standard_normal((2, 1, 3)))
+    chosen = torch.tensor([[4, 0], [2, 3]])
+    assert same_bits(order.take_devices(told, chosen), torch.stack([told[0, [4, 0]], told[1, [2, 3]]]))
+    expected = told.clone()
+    expected[0, [4, 0]], expected[1, [2, 3]] = others[0], others[1]
+    before = told.clone()
+    assert same_bits(order.put_devices(told, chosen, others), expected)
+    assert same_bits(told, before)
+
+
+# --- coded gradients -------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def codes(draw):
+    """Rows, factors, a code with or without permutations, and samples a subset."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    runs, devices, subsets = draw(st.integers(1, 3)), draw(st.integers(1, 6)), draw(st.integers(1, 30))
+    slots, samples, dimension = draw(st.integers(1, subsets)), draw(st.integers(1, 3)), draw(st.integers(1, 130))
+    dtype = draw(TYPES)
+    rows = torch.from_numpy(rng.standard_normal((runs, subsets * samples, dimension))).to(dtype)
+    factor = torch.from_numpy(rng.standard_normal((runs, subsets * samples))).to(dtype)
+    held = torch.from_numpy(rng.integers(0, subsets, (runs, devices, slots)))
+    weight = torch.from_numpy(rng.standard_normal((runs, devices, slots))).to(dtype)
+    redrawn = draw(st.booleans())
+    orders = [
+        torch.from_numpy(np.stack([rng.permutation(size) for _ in range(runs)])) if redrawn else None
+        for size in (devices, subsets)
+    ]
+    return rows, factor, Code(held, weight, *orders), samples
+
+
+def summed(rows, factor, code, samples):
+    """The same by loops."""
+    runs, devices, slots = code.held.shape
+    out = torch.zeros(runs, devices, rows.shape[-1], dtype=rows.dtype)
+    for run, device, slot in itertools.product(range(runs), range(devices), range(slots)):
+        row = device if code.devices is None else code.devices[run, device]
+        subset = code.held[run, row, slot]
+        subset = subset if code.names is None else code.names[run, subset]
+        for sample in range(samples):
+            k = subset * samples + sample
+            out[run, device] += code.weight[run, row, slot] * factor[run, k] * rows[run, k]
+    return out
+
+
+@settings(max_examples=150, deadline=None)
+@given(codes())
+def test_coded_rows_are_what_they_say(asked):
+    rounding = 1e-12 if asked[0].dtype == torch.float64 else 1e-4
+    torch.testing.assert_close(coded_rows(*asked), summed(*asked), rtol=rounding, atol=rounding)
+
+
+@needs_compiler
+def test_compiled_coded_rows_have_the_bits_of_their_plain_body(plain):
+    """In single precision torch's body fuses multiplications and additions: to rounding only."""
+
+    @settings(max_examples=300, deadline=None)
+    @given(codes())
+    def check(asked):
+        compiled, expected = coded_rows(*asked), plain(coded_rows, *asked)
+        if compiled.dtype == torch.float64:
+            assert same_bits(compiled, expected)
+        torch.testing.assert_close(compiled, expected, rtol=1e-5, atol=1e-5)
+
+    check()
+
+
+def test_a_run_of_a_batch_has_the_bits_that_it_has_alone(rng):
+    for dimension in (1, 7, 8, 100):
+        matrices = torch.from_numpy(rng.standard_normal((3, 33, dimension)))
+        vectors = torch.from_numpy(rng.standard_normal((3, dimension)))
+        together = times(matrices, vectors)
+        for run in range(3):
+            assert same_bits(together[run : run + 1], times(matrices[run : run + 1].clone(), vectors[run : run + 1]))
