@@ -13,8 +13,9 @@ import torch
 from byzcode.aggregation import RULES
 from byzcode.allocation import EMPTY, file
 from byzcode.attacks import ATTACKS
+from byzcode.batch import Part, assemble
 from byzcode.compression import COMPRESSORS
-from byzcode.engine import train, train_together
+from byzcode.engine import loop, train, train_together
 from byzcode.errors import UserError
 from byzcode.kernels import native
 from byzcode.pre_aggregation import PRE_AGGREGATORS, PreAggregator
@@ -575,6 +576,51 @@ def test_every_part_of_the_tables_has_the_same_bits_without_compiled_kernels(nam
     compiled = train(spec, held)
     monkeypatch.setattr(native, "_functions", lambda _: {})
     assert_same_bits(compiled, train(spec, held))
+
+
+@pytest.mark.parametrize("name", EVERY_PART)
+def test_the_loop_waits_for_no_device(name, make_spec):
+    """Tensors of the device "meta" have shapes and no values: whoever asks for a value, as a wait would, fails."""
+    spec = make_spec(**ENOUGH | {"iterations": 3, "seeds": [4, 0]} | EVERY_PART[name])
+    with torch.inference_mode():
+        loop(assemble([Part(spec, spec.seeds, file.draw(spec.allocation_spec))], "meta"), lambda _: None)
+
+
+# --- (k) specs of one shape in one batch -----------------------------------------------------------------------------
+
+
+def test_specs_of_one_shape_are_trained_together(make_spec):
+    """They differ in data, step, weights, lists and seeds; each has the bits that it has alone."""
+    specs = [
+        make_spec(seeds=[3, 0]),
+        make_spec(seeds=[3, 5, 1], problem={"sigma_h": 1.5, "label_noise": 0.2}, step_size=0.3),
+        make_spec(seeds=[9], method="cra_dl_corrected"),
+        make_spec(seeds=[2, 4], allocation={"name": "random", "side": "subset"}),
+    ]
+    held = [file.draw(spec.allocation_spec) for spec in specs]
+    assert len({lists.shape[-1] for lists in held}) > 1  # padded
+    together = train_together(specs, held, device="cpu")
+    for spec, lists, measured in zip(specs, held, together, strict=True):
+        assert_same_bits(measured, train(spec, lists))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"aggregation": "phocas"},
+        {"attack": {"name": "sign_flip", "coefficient": -2.0}},
+        {"byzantine": {"alpha": 0.1}},
+        {"iterations": 51},
+        {"problem": {"dimension": 8}},
+        {"dtype": "float32"},
+        {"method": "clairvoyant", "aggregation": None},
+        {"redundancy": 13},
+    ],
+)
+def test_specs_of_other_shapes_are_not(other, make_spec):
+    specs = [make_spec(), make_spec(**other)]
+    with pytest.raises(ValueError, match="different shapes"):
+        train_together(specs, [file.draw(spec.allocation_spec) for spec in specs], device="cpu")
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

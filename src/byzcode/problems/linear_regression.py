@@ -108,7 +108,8 @@ def linear_regression(
     optimum = torch.linalg.lstsq(features, labels.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
     smoothness = torch.linalg.matrix_norm(features, ord=2).square() / features.shape[1]
     kind = getattr(torch, dtype)
-    moved = [tensor.to(device=device, dtype=kind) for tensor in (features, labels, optimum, smoothness)]
+    # Copied always: torch aligns its own memory, as the products on the CPU need it.
+    moved = [tensor.to(device=device, dtype=kind, copy=True) for tensor in (features, labels, optimum, smoothness)]
     return LinearRegression(moved[0], moved[1], subsets, optimum=moved[2], smoothness=moved[3])
 
 
