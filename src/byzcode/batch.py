@@ -44,7 +44,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Batch:
-    """R runs that ``spec`` describes but for what lies along the leading axis: seeds, problem, lists, weights, steps."""
+    """R runs that ``spec`` describes but for what lies along the leading axis: all of the fields below it."""
 
     spec: RunSpec
     seeds: tuple[int, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -176,6 +177,8 @@ def main() -> None:
     except UserError as error:
         print(f"byzcode: {error}", file=sys.stderr)
         sys.exit(1)
+    finally:
+        gc.freeze()  # the process ends: to search a plotting library once more for garbage takes a third of a second
 
 
 def _read_spec(model: Any, text: str) -> Any:

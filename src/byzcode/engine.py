@@ -168,7 +168,8 @@ def loop(batch: Batch, advance: Progress) -> Book:
 
 
 def _distance(one: Tensor, other: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(one - other, dim=-1)
+    distance: Tensor = torch.linalg.vector_norm(one - other, dim=-1)
+    return distance
 
 
 def require(device: str) -> None:

@@ -26,7 +26,7 @@ def messages_of(seeds=SEEDS, dimension=DIMENSION):
 
 def threat_of(seeds=SEEDS, f=LIARS, iteration=0, rule="median", dimension=DIMENSION):
     """All that a threat can hold, so that attacks added tomorrow find what they need."""
-    order = torch.from_numpy(Orders(seeds, DEVICES, "byzantine", redrawn=True).at(iteration))
+    order = Orders(seeds, DEVICES, "byzantine", redrawn=True).at(iteration)
     poisoned = [np.random.default_rng(1000 + seed).normal(size=(DEVICES, dimension)) for seed in seeds]
     return Threat(
         liars=order[:, :f],

@@ -209,7 +209,7 @@ def test_f11_mean_under_sign_flip(coefficient):
     sets, streams = Orders((1,), devices, "byzantine", redrawn=True), [Stream(1, "attack")]
     sent = []
     for iteration in range(1500):
-        order = torch.from_numpy(sets.at(iteration))
+        order = sets.at(iteration)
         threat = Threat(liars=order[:, :f], honest=order[:, f:])
         draws = Draws(streams, iteration, like=honest)
         messages = ATTACKS["sign_flip"](honest, threat, draws, coefficient=coefficient)
@@ -224,7 +224,7 @@ def test_f11_error_variance_of_gaussian_lies_under_the_mean():
     honest = torch.zeros(1, 20, 7, dtype=torch.float64)
     sets, streams, sent = Orders((1,), 20, "byzantine", redrawn=True), [Stream(1, "attack")], []
     for iteration in range(3000):
-        order = torch.from_numpy(sets.at(iteration))
+        order = sets.at(iteration)
         threat = Threat(liars=order[:, :4], honest=order[:, 4:])
         lies = ATTACKS["gaussian"](honest, threat, Draws(streams, iteration, like=honest), scale=30.0)
         sent.append(lies.mean(dim=-2).square().sum().item())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import byzcode
 from byzcode import trajectory
+from byzcode.allocation import file
 from byzcode.studies import identity
 from byzcode.studies.identity import STAGES, canonical, code_digest, import_closure, short_hash
 
@@ -54,6 +56,54 @@ OTHER = {
 }
 
 
+C = """
+#include <math.h>
+#define TWICE(x) \\
+  ((x) + (x))  /* a macro */
+// a comment
+void f(double *a, int n) {
+  const char *words = "no // comment, no /* comment */";
+  for (int i = 0; i < n; ++i) a[i] = a[i] - -1.0 * '"';  // "
+}
+"""
+
+SAME_C = {
+    "comment": C.replace("a comment", "quite // another"),
+    "no comment": C.replace("// a comment\n", ""),
+    "comment over lines": C.replace("// a comment", '/* one " \n two // */'),
+    "comment within": C.replace("int n", "int/* how many */n"),
+    "comment of a macro": C.replace("/* a macro */", "// twice"),
+    "line breaks": C.replace(") {", ")\n{\n\n"),
+    "no blank space": C.replace("i < n", "i<n").replace("a[i] = a[i]", "a[i]=a[i]"),
+    "indentation": C.replace("  for", "\tfor").replace("#define", "  #define"),
+    "line of a macro": C.replace("\\\n ", ""),
+}
+
+OTHER_C = {
+    "constant": C.replace("1.0", "1.5"),
+    "operator": C.replace("- -1.0", "--1.0"),
+    "names run together": C.replace("int n", "intn"),
+    "text that looks like a comment": C.replace("// comment,", "// other,"),
+    "blank space in a text": C.replace("no //", "no  //"),
+    "character": C.replace("'\"'", "'q'"),
+    "macro": C.replace("((x) + (x))", "(x + x)"),
+    "where a macro ends": C.replace("#include <math.h>\n", "#include <math.h>"),
+    "what is included": C.replace("math.h", "tgmath.h"),
+}
+
+
+@pytest.mark.parametrize("name", SAME_C)
+def test_layout_and_comments_mean_nothing_in_c(name):
+    assert SAME_C[name] != C
+    assert identity._words(SAME_C[name]) == identity._words(C)
+
+
+@pytest.mark.parametrize("name", OTHER_C)
+def test_code_means_something_in_c(name):
+    assert OTHER_C[name] != C
+    assert identity._words(OTHER_C[name]) != identity._words(C)
+
+
 @pytest.mark.parametrize("name", SAME)
 def test_layout_comments_and_docstrings_mean_nothing(name):
     assert SAME[name] != CODE
@@ -81,6 +131,27 @@ def test_the_engine_digest_follows_the_code_it_runs(module, monkeypatch):
     assert digest_after(monkeypatch, module, lambda text: text) == before
     assert digest_after(monkeypatch, module, lambda text: text + "\n# a comment\n") == before
     assert digest_after(monkeypatch, module, lambda text: text + "\nEXTRA = 1\n") != before
+
+
+@pytest.mark.parametrize("name", ["loops.c", "loops.cpp", "loops.h"])
+def test_the_engine_digest_follows_the_kernels_in_c(name, monkeypatch, tmp_path):
+    """In a copy of the package, with a source in C among its kernels."""
+    package = shutil.copytree(SOURCE, tmp_path / "byzcode", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    monkeypatch.setattr(identity, "files", lambda _: package)
+    monkeypatch.setattr(identity, "_path", identity._path.__wrapped__)
+
+    def digest(folder, text):
+        source = package / folder / name
+        source.write_text(text)
+        found = code_digest.__wrapped__(*STAGES["train"])
+        source.unlink()
+        return found
+
+    without = code_digest.__wrapped__(*STAGES["train"])
+    assert digest("kernels", C) != without
+    assert digest("kernels", SAME_C["comment"]) == digest("kernels", C)
+    assert digest("kernels", OTHER_C["constant"]) != digest("kernels", C)
+    assert digest("figures", C) == without
 
 
 def test_the_engine_digest_does_not_follow_other_code(monkeypatch):
@@ -125,6 +196,26 @@ def test_the_closure_has_every_module_that_python_loads():
         "print(*[m for m in sys.modules if m.split('.')[0] == 'byzcode'])"
     ).split()
     assert set(loaded) <= set(import_closure(*STAGES["train"]))
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "if x:\n  pass\nelse:\n  {}",
+        "for x in y:\n  {}",
+        "while x:\n  {}",
+        "with x:\n  {}",
+        "try:\n  {}\nfinally:\n  pass",
+        "try:\n  pass\nexcept OSError:\n  {}",
+        "try:\n  pass\nfinally:\n  {}",
+        "match x:\n  case 1:\n    {}",
+        "class A:\n  def f(self):\n    {}",
+        "async def f():\n  {}",
+    ],
+)
+def test_an_import_is_found_wherever_it_stands(block):
+    assert identity._named(block.format("from byzcode import coding")) == ["byzcode", "byzcode.coding"]
+    assert identity._named(block.format("import byzcode.coding, os")) == ["byzcode.coding"]
 
 
 def test_an_unknown_module_is_no_silent_digest():
@@ -217,8 +308,10 @@ def test_the_rooms_do_not_import_each_other_in_a_circle():
 # --- what an import costs --------------------------------------------------------------------------------------------
 
 
-def run_python(code):
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+def run_python(code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def loaded_by(*names):
@@ -232,10 +325,45 @@ def test_reading_studies_loads_no_heavy_library():
     assert not {"torch._C", "netCDF4", "pandas", "xarray", "seaborn", "matplotlib", "scipy"} & loaded
 
 
-def test_training_loads_no_library_of_analysis():
-    loaded = loaded_by("byzcode.engine", "byzcode.trajectory", "byzcode.allocation.file")
-    assert "netCDF4" in loaded
-    assert not {"pandas", "xarray", "seaborn", "matplotlib"} & loaded
+TRAINING = """
+import contextlib, sys
+from byzcode.cli import main
+sys.argv = ["byzcode", "train", "--spec", sys.argv[1], "--allocation", sys.argv[2], "--out", sys.argv[3]]
+with contextlib.suppress(SystemExit):
+    main()
+print(*sys.modules)
+"""
+
+
+def test_a_training_loads_only_what_it_needs(make_spec, tmp_path):
+    """A whole training as the workflow starts it: each of hundreds of jobs pays for what it imports."""
+    spec, held, out = make_spec(iterations=1), tmp_path / "held.nc", tmp_path / "out.nc"
+    file.write(spec.allocation_spec, held)
+    loaded = set(run_python(TRAINING, spec.canonical(), held, out).split())
+    assert out.exists()
+    needed = loaded_by("torch", "numpy.random", "netCDF4", "pydantic.types", "typer")
+    assert third_party(loaded) <= third_party(needed) | {"byzcode"}
+    for library in ("torch", "netCDF4"):  # torch alone has hundreds of modules that it leaves for later
+        assert {m for m in loaded if m.startswith(f"{library}.")} <= needed
+    unneeded = {"rich", "galois", "matplotlib", "numba", "pandas", "scipy", "seaborn", "sklearn", "snakemake", "xarray"}
+    assert not (unneeded | {"yaml"}) & loaded
+    assert not [m for m in loaded if m.startswith(("byzcode.figures", "byzcode.analysis", "byzcode.studies.plan"))]
+
+
+def third_party(modules):
+    names = {module.split(".")[0] for module in modules} - sys.stdlib_module_names
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_torch_is_loaded_while_the_collector_rests():
+    """Searching all that torch makes, again and again, costs a training a third of its time."""
+    loaded = run_python(
+        "import gc; from byzcode.lazy import torch; full = gc.get_stats()[2]['collections']; torch.zeros;"
+        "print(gc.get_stats()[2]['collections'] - full, gc.get_freeze_count() > 100_000, gc.isenabled());"
+        "new = [[] for _ in range(1000)]; hasattr(torch, 'no_such_name');"
+        "print(len(gc.get_objects()) > 1000)"  # what is made later is not passed over
+    )
+    assert loaded.split() == ["0", "True", "True", "True"]
 
 
 def test_torch_is_there_when_it_is_used():

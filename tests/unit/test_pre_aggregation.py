@@ -79,6 +79,19 @@ def test_runs_do_not_touch_each_other(case, d):
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_a_calm_run_has_the_same_bits_beside_wild_ones(case):
+    """Where a shorter way is taken if no run needs the longer one."""
+    name, options = CASES[case]
+    messages = np.random.default_rng(15).normal(size=(4, 9, 5))
+    messages[1, 0], messages[2, 1], messages[3] = math.inf, 1e200, messages[3].round()
+    got = apply(case, messages, 3)
+    for run in range(4):
+        alone = torch.from_numpy(messages[run : run + 1].copy())
+        want = PRE_AGGREGATORS[name](alone, 3, Draws([Stream(run, "test")], 0, like=alone), **options)
+        np.testing.assert_array_equal(got[run], want[0].numpy())
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_messages_are_not_modified(case):
     name, options = CASES[case]
     generator = np.random.default_rng(4)
@@ -235,6 +248,12 @@ def test_adaptive_clipping_to_the_next_norm():
             got = apply("clipping", messages, f)
             np.testing.assert_allclose(got, loop_clipping(messages, radius), rtol=1e-14)
             assert (np.abs(got - messages).max(axis=1) > 1e-12).sum() == k
+
+
+def test_nothing_finite_is_clipped_to_an_infinite_norm():
+    messages = np.random.default_rng(16).normal(size=(9, 3))
+    messages[:2] = math.inf  # more than the one that is clipped
+    np.testing.assert_array_equal(apply("clipping", messages, 1), np.where(np.isfinite(messages), messages, 0.0))
 
 
 @pytest.mark.parametrize("case", ["clipping", "clipping, static"])

@@ -432,6 +432,30 @@ def test_the_distance_to_a_message_that_is_not_finite_is_infinite():
     assert norms(messages)[2:].tolist() == [0.0, 5.0, 3.0, math.inf, math.inf, math.inf, 1e200]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_norms_of_any_size_are_exact_and_have_the_same_bits_alone(dtype):
+    """From where squares vanish to where they overflow, each beside the others."""
+    least, most = (-37, 37) if dtype is torch.float32 else (-306, 307)
+    sizes = torch.tensor([10.0**power for power in range(least, most)], dtype=dtype)
+    messages = sizes.unsqueeze(-1) * torch.from_numpy(np.random.default_rng(30).normal(size=(1, 7))).to(dtype)
+    got = norms(messages)
+    want = [math.hypot(*row) for row in messages.double().tolist()]
+    np.testing.assert_allclose(got.double().numpy(), want, rtol=4 * torch.finfo(dtype).eps)
+    for place in range(len(messages)):
+        assert torch.equal(norms(messages[place : place + 1]), got[place : place + 1])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_batch_of_calm_and_wild_entries(name):
+    """To the bit, where a shorter way is taken if no entry needs the longer one."""
+    calm = np.random.default_rng(31).normal(size=(4, 15, 6))
+    batch, f = calm.copy(), min(3, most_liars(name, 15))
+    batch[1, 0], batch[2, 1], batch[3] = math.inf, math.nan, calm[3].round()
+    got = apply(name, batch, f)
+    for place in range(4):
+        np.testing.assert_array_equal(got[place], apply(name, batch[place], f))
+
+
 def test_products_have_the_same_bits_alone_and_in_a_batch():
     generator = torch.Generator().manual_seed(0)
     for n, d in [(5, 1), (9, 7), (20, 33), (31, 100)]:
@@ -441,6 +465,20 @@ def test_products_have_the_same_bits_alone_and_in_a_batch():
         torch.testing.assert_close(got, left @ right, rtol=1e-13, atol=1e-13)
         for i in range(4):
             assert torch.equal(got[i], product(left[i].clone(), right[i].clone()))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_wide_messages_have_the_same_bits_alone(name):
+    """Sums over many coordinates may be made piece by piece."""
+    messages = np.random.default_rng(32).normal(size=(2, 7, 20_001))
+    got = apply(name, messages, most_liars(name, 7))
+    for place in range(2):
+        np.testing.assert_array_equal(got[place], apply(name, messages[place], most_liars(name, 7)))
+
+
+def test_the_mean_of_wide_messages():
+    messages = np.random.default_rng(33).normal(size=(7, 20_001))
+    np.testing.assert_allclose(apply("mean", messages, 0), messages.mean(axis=0), rtol=0, atol=1e-15)
 
 
 # --- the geometric median's own ---------------------------------------------------------------------------------------
@@ -506,6 +544,14 @@ def test_the_geometric_median_stops_after_the_steps_it_is_given():
     assert errors[0] > errors[1] > errors[2] < 1e-13
     rough = (RULES["geometric_median"](messages, 0, tolerance=1e-2) - exactly).norm()
     assert 1e-9 < rough < 0.1
+
+
+def test_bulyan_takes_the_first_of_messages_that_are_infinitely_far_apart():
+    messages = np.random.default_rng(29).normal(size=(11, 3))
+    first = messages[:7]
+    away = np.argsort(np.abs(first - np.median(first, axis=0)), axis=0)[:3]
+    want = np.take_along_axis(first, away, axis=0).mean(axis=0)
+    np.testing.assert_allclose(apply("bulyan", 1e200 * messages, 2), 1e200 * want, rtol=1e-14)
 
 
 def test_multi_krum_refuses_to_keep_lies():

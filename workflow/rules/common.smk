@@ -125,3 +125,11 @@ def hold_folder():
         # Left half written by a kill -9; a file is written in less than a second, so an old one has no writer.
         if time.time() - litter.stat().st_mtime > 3600:
             litter.unlink(missing_ok=True)
+
+
+def lift_rate_limit():
+    # At each of its turns Snakemake 9 sets a timer for one turn more a second later, lest its limit of 100 jobs a
+    # second forbids a job; such a turn sets the next. So n finished jobs leave n turns a second, which after 200 jobs
+    # take a sixth of a core from the trainings. Where the cores are the limit, no other is needed.
+    if workflow.local_exec and getattr(workflow, "scheduler", None) is not None:
+        workflow.scheduler.job_rate_limiter = None

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from byzcode.kernels.distances import clipped
-from byzcode.kernels.order import middle, sort_devices
-from byzcode.lazy import torch
+from byzcode.kernels.distances import clipped, norms
+from byzcode.kernels.order import median
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +30,12 @@ def centered_clipping(
     finite pulls nowhere. Each liar moves the result by at most radius / N a round. Bears f < N/2 of them, but the
     result is near the honest messages only if ``radius`` is of the size of their spread.
     """
-    centre = middle(sort_devices(messages)) if start == "median" else torch.zeros_like(messages[..., 0, :])
-    for _ in range(rounds):
-        centre = centre + clipped(messages - centre.unsqueeze(-2), radius).mean(dim=-2)
+    # From zero the first round is the pull of the messages as they are.
+    centre = median(messages) if start == "median" else _pull(messages, radius)
+    for _ in range(rounds if start == "median" else rounds - 1):
+        centre = centre + _pull(messages - centre.unsqueeze(-2), radius)
     return centre
+
+
+def _pull(away: Tensor, radius: float) -> Tensor:
+    return clipped(away, norms(away), radius).mean(dim=-2)

@@ -34,7 +34,7 @@ def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
     """The decoder for one size: locate up to s lies, erase them, solve, and verify on all other devices.
 
     Messages (R, N, 2 D) of real and imaginary parts to the gradient (R, D). Cost: s N D for each set of devices that
-    is tried: none without lies, one where the lies are linearly independent, six at most.
+    is tried: none without lies, one where the lies are linearly independent, six at most; on a GPU always six.
 
     The syndromes Y = C_R^H messages, (2 s, D), depend on the lies alone: Y = sum over liars of c_i e_i, c_i a column
     of C_R^H. A polynomial of degree L that vanishes at the liars' nodes annihilates every L + 1 consecutive entries
@@ -134,8 +134,9 @@ class _Decoder:
 
         syndromes = self._checks @ received
         best = _Attempt(self._leading @ received, _largest(syndromes) / self._none)
-        sets = self._sets(syndromes @ self._projection, known)
-        while not ((best.doubt <= 1) | lost).all() and (erased := next(sets, None)) is not None:
+        # What is beyond doubt stays. A GPU, which would have to be waited for, is not asked and tries all sets.
+        sets, asked = self._sets(syndromes @ self._projection, known), messages.device.type == "cpu"
+        while not (asked and ((best.doubt <= 1) | lost).all()) and (erased := next(sets, None)) is not None:
             best = best.or_better(self._without(erased, received))
         failed = ~(best.doubt <= 1) | lost
         gradient = (best.gradient.real * unit).to(messages.dtype)

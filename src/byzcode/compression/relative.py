@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byzcode.kernels.distances import largest
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -12,6 +13,6 @@ if TYPE_CHECKING:
 
 def relative(messages: Tensor) -> tuple[Tensor, Tensor]:
     """Messages (..., D) divided by their largest magnitude, and that magnitude, (..., 1); a zero message by one."""
-    largest = messages.abs().amax(dim=-1, keepdim=True)
-    unit = torch.where(largest == 0, 1.0, largest)
+    size = largest(messages)
+    unit = torch.where(size == 0, 1.0, size)
     return messages / unit, unit

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.kernels.order import sort_devices
+import numpy as np
+
+from byzcode.kernels.order import median
 from byzcode.kernels.product import product
 from byzcode.lazy import torch
 
@@ -13,12 +15,11 @@ if TYPE_CHECKING:
 
 
 def centred(messages: Tensor) -> tuple[Tensor, Tensor]:
-    """Messages (..., N, D) without their coordinate-wise lower median, and that median, (..., 1, D).
+    """Messages (..., N, D) without their coordinate-wise median, and that median, (..., 1, D).
 
     Fewer than N/2 lies do not reach it. Off it, what nearly coincides far from zero is told apart to rounding.
     """
-    middle = (messages.shape[-2] - 1) // 2
-    origin = sort_devices(messages)[..., middle : middle + 1, :]
+    origin = median(messages).unsqueeze(-2)
     return messages - origin, origin
 
 
@@ -32,28 +33,53 @@ def squared_distances(away: Tensor) -> Tensor:
     gram = product(away, away.mT)
     squares = gram.diagonal(dim1=-2, dim2=-1)
     # BLAS may round (i, j) and (j, i) differently: together they are symmetric.
-    distances = (squares.unsqueeze(-1) + squares.unsqueeze(-2)) - (gram + gram.mT)
-    distances = torch.nan_to_num(distances.clamp_(min=0), nan=torch.inf, posinf=torch.inf)
+    distances = (squares.unsqueeze(-1) + squares.unsqueeze(-2)).sub_(gram + gram.mT).clamp_(min=0)
+    distances.nan_to_num_(nan=torch.inf, posinf=torch.inf)
     distances.diagonal(dim1=-2, dim2=-1).zero_()
     return distances
 
 
+def largest(messages: Tensor) -> Tensor:
+    """The largest magnitude in each of messages (..., N, D), (..., N, 1); NaN where one is."""
+    return torch.maximum(messages.amax(dim=-1, keepdim=True), messages.amin(dim=-1, keepdim=True).neg_())
+
+
+def surely_finite(values: Tensor) -> bool:
+    """Whether all are finite, on the CPU; on a GPU the answer would have to be waited for, and is no."""
+    return values.device.type == "cpu" and bool(np.isfinite(values.numpy()).all())
+
+
 def norms(messages: Tensor) -> Tensor:
-    """``||m_i||``, (..., N), of messages (..., N, D), by entries of at most 1: squares neither overflow nor vanish.
+    """``||m_i||``, (..., N), of messages (..., N, D); infinite where a message is not finite.
 
-    Infinite where a message is not finite. Cost: N D.
+    Squares neither overflow nor vanish: where they might, norms are taken of entries in units of the largest.
+    On a GPU all are, on the CPU only messages that need it. Cost: N D.
     """
-    largest = messages.abs().amax(dim=-1, keepdim=True)
-    largest = torch.where(largest > 0, largest, 1.0)
-    norm = largest.squeeze(-1) * (messages / largest).norm(dim=-1)
-    return torch.nan_to_num(norm, nan=torch.inf, posinf=torch.inf)
+    if messages.device.type != "cpu":
+        return _scaled_norms(messages)
+    norm: Tensor = torch.linalg.vector_norm(messages, dim=-1)
+    kind = torch.finfo(messages.dtype)
+    rough = ~((norm.numpy() > kind.tiny**0.5 / kind.eps) & (norm.numpy() < np.inf))
+    if rough.any():
+        rows = torch.from_numpy(rough)
+        norm[rows] = _scaled_norms(messages[rows])
+    return norm
 
 
-def clipped(messages: Tensor, radius: float | Tensor) -> Tensor:
-    """``m_i min(1, radius / ||m_i||)``, (..., N, D); 0 where a message is not finite.
+def _scaled_norms(messages: Tensor) -> Tensor:
+    size = largest(messages)
+    size = torch.where(size > 0, size, 1.0)
+    norm: Tensor = size.squeeze(-1) * torch.linalg.vector_norm(messages / size, dim=-1)
+    return norm.nan_to_num_(nan=torch.inf, posinf=torch.inf)
 
-    ``radius`` is a number or broadcasts to (..., N, 1). Cost: N D.
+
+def clipped(messages: Tensor, norm: Tensor, radius: float | Tensor) -> Tensor:
+    """``m_i min(1, radius / ||m_i||)``, (..., N, D), of messages and their norms (..., N); 0 where one is infinite.
+
+    ``radius`` is a number or broadcasts to (..., N). Cost: N D, one pass.
     """
-    norm = norms(messages).unsqueeze(-1)
-    within = torch.where(norm > radius, radius / norm, 1.0)
-    return torch.where(norm.isfinite(), messages * within, 0.0)
+    within = (radius / norm.clamp(min=radius)).nan_to_num_(nan=1.0)  # where both are 0 or infinite
+    shorter = messages * within.unsqueeze(-1)
+    if surely_finite(norm):
+        return shorter
+    return shorter.masked_fill_(norm.isinf().unsqueeze(-1), 0.0)  # 0 times infinity is NaN

@@ -45,7 +45,7 @@ class Code:
 def coded_rows(rows: Tensor, factor: Tensor, code: Code, samples: int = 1) -> Tensor:
     """What devices send if the gradient of a subset is the sum over its rows k of ``factor[k] rows[k]``.
 
-    ``rows`` (R, K, D) and ``factor`` (R, K), both contiguous, with ``samples`` rows to a subset, one after the other; returns (R, N, D).
+    ``rows`` (R, K, D) and ``factor`` (R, K), with ``samples`` rows to a subset, one after the other; returns (R, N, D).
     Sums run over slots and rows in order, so a result does not depend on what else is in the batch; nor does a
     product's. Cost: N S D ``samples`` multiplications, or N K D where S is near M.
     """
@@ -53,19 +53,14 @@ def coded_rows(rows: Tensor, factor: Tensor, code: Code, samples: int = 1) -> Te
     devices, slots = code.held.shape[1:]
     if slots * samples >= DENSE * count:
         return _dense(rows, factor, code, samples)
-    compiled = function("coded", rows)
-    if compiled is None:
+    compiled = function("coded", rows, factor, code.weight)
+    read = (rows, factor, code.held, code.weight, code.devices, code.names)
+    if compiled is None or not all(tensor is None or tensor.is_contiguous() for tensor in read):
         return _sparse(rows, factor, code, samples)
     out = rows.new_empty(runs, devices, dimension)
-    compiled(
-        *(_pointer(tensor) for tensor in (rows, factor, code.held, code.weight, code.devices, code.names, out)),
-        *(runs, count, devices, slots, samples, dimension),
-    )
+    places = [None if tensor is None else tensor.data_ptr() for tensor in read]
+    compiled(*places, out.data_ptr(), runs, count, devices, slots, samples, dimension)
     return out
-
-
-def _pointer(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
 
 
 def _sparse(rows: Tensor, factor: Tensor, code: Code, samples: int) -> Tensor:

@@ -32,11 +32,13 @@ template <class T> struct Code {
   int64_t slots, samples, dimension;
 };
 
-// The sums of message i over K vectors of coordinates, from `column` on; K vectors stay in registers.
-template <class T, int K> INLINE void columns(const Code<T> &code, int64_t device, T *out, int64_t column) {
+// The sums of one message over K vectors of coordinates, from `column` on, in registers. The last of them ends with the
+// row, where it overlaps with the one before if D fills no whole number of vectors.
+template <class T, int K> INLINE void columns(const Code<T> &code, int64_t device, T *out, int64_t column, bool ends) {
   typedef typename Vector<T>::Aligned Aligned;
   typedef typename Vector<T>::Loose Loose;
   constexpr int64_t lanes = Vector<T>::lanes;
+  const int64_t last = ends ? code.dimension - lanes : column + (K - 1) * lanes;
   Aligned sum[K];
   for (int k = 0; k < K; k++) sum[k] = Aligned{};
   for (int64_t slot = 0; slot < code.slots; slot++) {
@@ -44,40 +46,48 @@ template <class T, int K> INLINE void columns(const Code<T> &code, int64_t devic
     const int64_t first = (code.names ? code.names[subset] : subset) * code.samples;
     for (int64_t row = first; row < first + code.samples; row++) {
       const T weight = code.weight[device * code.slots + slot] * code.factor[row];
-      const T *from = code.rows + row * code.dimension + column;
+      const T *from = code.rows + row * code.dimension;
 #pragma GCC unroll 16
-      for (int k = 0; k < K; k++) sum[k] += weight * (Aligned) * (const Loose *)(from + k * lanes);
+      for (int k = 0; k < K; k++)
+        sum[k] += weight * (Aligned) * (const Loose *)(from + (k + 1 < K ? column + k * lanes : last));
     }
   }
 #pragma GCC unroll 16
-  for (int k = 0; k < K; k++) *(Loose *)(out + column + k * lanes) = sum[k];
+  for (int k = 0; k < K; k++) *(Loose *)(out + (k + 1 < K ? column + k * lanes : last)) = sum[k];
 }
 
-// The same over the coordinates that fill no vector.
-template <class T> INLINE void rest(const Code<T> &code, int64_t device, T *out, int64_t column) {
-  const int64_t width = code.dimension - column;
+// The same where all coordinates together fill no vector.
+template <class T> INLINE void few(const Code<T> &code, int64_t device, T *out) {
   T sum[Vector<T>::lanes] = {};
   for (int64_t slot = 0; slot < code.slots; slot++) {
     const int64_t subset = code.held[device * code.slots + slot];
     const int64_t first = (code.names ? code.names[subset] : subset) * code.samples;
     for (int64_t row = first; row < first + code.samples; row++) {
       const T weight = code.weight[device * code.slots + slot] * code.factor[row];
-      const T *from = code.rows + row * code.dimension + column;
-      for (int64_t lane = 0; lane < width; lane++) sum[lane] += weight * from[lane];
+      const T *from = code.rows + row * code.dimension;
+      for (int64_t lane = 0; lane < code.dimension; lane++) sum[lane] += weight * from[lane];
     }
   }
-  for (int64_t lane = 0; lane < width; lane++) out[column + lane] = sum[lane];
+  for (int64_t lane = 0; lane < code.dimension; lane++) out[lane] = sum[lane];
 }
 
 template <class T> INLINE void coded(const Code<T> &code, T *out, int64_t messages) {
   constexpr int64_t lanes = Vector<T>::lanes;
   for (int64_t i = 0; i < messages; i++, out += code.dimension) {
     const int64_t device = code.devices ? code.devices[i] : i;
+    if (code.dimension < lanes) {
+      few<T>(code, device, out);
+      continue;
+    }
     int64_t column = 0;
-    for (; column + 12 * lanes <= code.dimension; column += 12 * lanes) columns<T, 12>(code, device, out, column);
-    for (; column + 4 * lanes <= code.dimension; column += 4 * lanes) columns<T, 4>(code, device, out, column);
-    for (; column + lanes <= code.dimension; column += lanes) columns<T, 1>(code, device, out, column);
-    if (column < code.dimension) rest<T>(code, device, out, column);
+    for (; column + 13 * lanes < code.dimension; column += 12 * lanes) columns<T, 12>(code, device, out, column, false);
+    switch ((code.dimension - column + lanes - 1) / lanes) {
+#define ENDING(K)                                                                                                      \
+  case K: columns<T, K>(code, device, out, column, true); break;
+      ENDING(1) ENDING(2) ENDING(3) ENDING(4) ENDING(5) ENDING(6) ENDING(7)
+      ENDING(8) ENDING(9) ENDING(10) ENDING(11) ENDING(12) ENDING(13)
+#undef ENDING
+    }
   }
 }
 
@@ -132,8 +142,12 @@ INLINE void statistic(const T *messages, T *out, int64_t devices, int64_t dimens
 
     if (which == SORTED) {
       for (int64_t n = 0; n < devices; n++) {
-        const T *from = (const T *)(row + n * W);
-        for (int64_t lane = 0; lane < filled; lane++) out[n * dimension + column + lane] = from[lane];
+        T *to = out + n * dimension + column;
+        if (filled == width) {
+          for (int k = 0; k < W; k++) *(Loose *)(to + k * lanes) = row[n * W + k];
+        } else {
+          for (int64_t lane = 0; lane < filled; lane++) to[lane] = ((const T *)(row + n * W))[lane];
+        }
       }
       continue;
     }

@@ -48,6 +48,8 @@ def _functions(name: str) -> dict[Any, Any]:
     return found
 
 
-def function(name: str, like: Tensor) -> Any:
-    """The compiled ``name`` for tensors of this type and device, or None."""
-    return _functions(name).get(like.dtype) if like.device.type == "cpu" else None
+def function(name: str, like: Tensor, *others: Tensor) -> Any:
+    """The compiled ``name`` for tensors of one type on the CPU, or None."""
+    if like.device.type != "cpu" or any(other.dtype != like.dtype for other in others):
+        return None
+    return _functions(name).get(like.dtype)

@@ -18,11 +18,10 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     """
     if left.device.type != "cpu":
         return torch.matmul(left, right)
-    batch, (rows, columns) = left.shape[:-2], (left.shape[-2], right.shape[-1])
-    out = left.new_empty(batch.numel(), rows, columns)
-    for each, a, b in zip(out, left.reshape(-1, *left.shape[-2:]), right.reshape(-1, *right.shape[-2:]), strict=True):
-        each.copy_(torch.mm(_aligned(a), _aligned(b)))
-    return out.reshape(*batch, rows, columns)
+    pairs = zip(left.reshape(-1, *left.shape[-2:]), right.reshape(-1, *right.shape[-2:]), strict=True)
+    found = [torch.mm(_aligned(a), _aligned(b)) for a, b in pairs]
+    made = found[0] if len(found) == 1 else torch.stack(found) if found else left.new_empty(0)
+    return made.view(*left.shape[:-1], right.shape[-1])
 
 
 def times(matrices: Tensor, vectors: Tensor) -> Tensor:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from byzcode.kernels.order import take_devices
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -29,9 +29,18 @@ def bucketing(messages: Tensor, f: int, draws: Draws, *, size: Size = 2) -> Tens
     behind it must bear f of fewer messages.
     """
     runs, devices, dimension = messages.shape
-    mixed = take_devices(messages, draws.uniform(devices).argsort(dim=-1))
-    whole = devices // size * size
-    means = mixed[:, :whole].reshape(runs, -1, size, dimension).mean(dim=-2)
-    if whole == devices:
-        return means
-    return torch.cat([means, mixed[:, whole:].mean(dim=-2, keepdim=True)], dim=-2)
+    run, first = _starts(runs, devices, size, messages.device)
+    mixed = (draws.uniform(devices).argsort(dim=-1) + run).flatten()
+    # One pass: gathers and adds up bucket by bucket, each in order.
+    sums = torch.nn.functional.embedding_bag(mixed, messages.flatten(0, 1), first, mode="sum")
+    means = sums.div_(size).view(runs, -1, dimension)
+    if devices % size:
+        means[:, -1].mul_(size / (devices % size))
+    return means
+
+
+@cache
+def _starts(runs: int, devices: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where each run starts in a list of all devices, (R, 1), and each bucket."""
+    run = torch.arange(0, runs * devices, devices, device=device).unsqueeze(-1)
+    return run, (run + torch.arange(0, devices, size, device=device)).flatten()

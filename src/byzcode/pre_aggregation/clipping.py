@@ -23,9 +23,9 @@ def clipping(messages: Tensor, f: int, draws: Draws, *, radius: Radius = None) -
     Without a radius, ARC: the k = floor(2 (f / N) (N - f)) largest norms are clipped to the next. Shapes: (R, N, D) to
     (R, N, D). Cost: N D. A message that is not finite becomes 0. Each liar spoils its own message and no other.
     """
+    norm = norms(messages)
     if radius is not None:
-        return clipped(messages, radius)
+        return clipped(messages, norm, radius)
     devices = messages.shape[-2]
     unclipped = devices - 2 * f * (devices - f) // devices
-    ordered = sort_devices(norms(messages).unsqueeze(-1))
-    return clipped(messages, ordered[..., unclipped - 1 : unclipped, :])
+    return clipped(messages, norm, sort_devices(norm.unsqueeze(-1))[..., unclipped - 1, :])

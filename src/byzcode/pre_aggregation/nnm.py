@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.kernels.distances import centred, squared_distances
-from byzcode.kernels.order import sort_devices
+from byzcode.kernels.distances import centred, largest, squared_distances, surely_finite
 from byzcode.kernels.product import product
+from byzcode.kernels.select import smallest
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ def nnm(messages: Tensor, f: int, draws: Draws) -> Tensor:
     kept = messages.shape[-2] - f
     away, origin = centred(messages)  # so that a mean is as exact as the spread and not as the distance from zero
     distances = squared_distances(away)
-    edge = sort_devices(distances)[..., kept - 1 : kept, :].mT  # symmetric: columns are rows
-    nearer, level = distances < edge, distances == edge
-    taken = nearer | (level & (level.cumsum(dim=-1) <= kept - nearer.sum(dim=-1, keepdim=True)))
-    finite = away.abs().amax(dim=-1, keepdim=True).isfinite()
-    mixed = origin + product(taken.to(away.dtype), torch.where(finite, away, 0.0)) / kept  # 0 times inf is NaN
+    taken = smallest(distances, kept).to(away.dtype)
+    if surely_finite(distances):  # and so are the messages
+        return product(taken, away).div_(kept).add_(origin)
+    finite = largest(away).isfinite()
+    mixed = origin + product(taken, torch.where(finite, away, 0.0)) / kept  # 0 times inf is NaN
     return torch.where(finite, mixed, messages)

@@ -54,7 +54,8 @@ class LinearRegression:
 
     def loss(self, residual: Tensor) -> Tensor:
         """F, (R,)."""
-        return 0.5 / residual.shape[-1] * torch.linalg.vecdot(residual, residual)
+        squares: Tensor = torch.linalg.vecdot(residual, residual)
+        return 0.5 / residual.shape[-1] * squares
 
     def gradient(self, residual: Tensor) -> Tensor:
         """The gradient of F, (R, D)."""
@@ -72,7 +73,8 @@ class LinearRegression:
         else:
             gradients = (residual.unsqueeze(-1) * self.features).view(runs, self.subsets, -1, dimension).mean(dim=-2)
             squares = gradients.square().sum(dim=-1).mean(dim=-1)
-        return (squares - torch.linalg.vecdot(gradient, gradient)).clamp(min=0).sqrt()
+        variance: Tensor = squares - torch.linalg.vecdot(gradient, gradient)
+        return variance.clamp(min=0).sqrt()
 
     def relabelled(self, residual: Tensor) -> Tensor:
         """The residuals <z, theta> + y, (R, K)."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -35,6 +36,9 @@ STAGES = {
 #: Modules that can change no number: the version, what is said about mistakes, when torch is loaded.
 NEUTRAL = {"byzcode", "byzcode.errors", "byzcode.lazy"}
 
+#: What is compiled into the package: its text counts as code, beside the modules that call it.
+IN_C = {".c", ".cc", ".cpp", ".cu", ".h", ".hpp"}
+
 
 def stage_digest(stage: str) -> str:
     """The identity of the code of a stage."""
@@ -45,10 +49,13 @@ def stage_digest(stage: str) -> str:
 def code_digest(*roots: str) -> str:
     """The identity of some modules and of all that they import inside this package.
 
-    It is made of syntax trees without docstrings: a comment, a docstring or a line break changes nothing.
+    It is made of syntax trees without docstrings, and of the words of compiled sources: a comment, a docstring or a
+    line break changes nothing.
     """
-    trees = {module: _meaning(_source(module)) for module in import_closure(*roots) if module not in NEUTRAL}
-    return short_hash(canonical(trees))
+    modules = [module for module in import_closure(*roots) if module not in NEUTRAL]
+    trees = {module: _meaning(_source(module)) for module in modules}
+    texts = {f"{module}/{path.name}": path.read_text("utf-8") for module in modules for path in _in_c(module)}
+    return short_hash(canonical(trees | {name: _words(text) for name, text in texts.items()}))
 
 
 def import_closure(*roots: str) -> list[str]:
@@ -66,18 +73,24 @@ def import_closure(*roots: str) -> list[str]:
 
 def _imports(module: str) -> list[str]:
     """Modules of the package that a module names in its import statements, wherever these stand."""
+    return [name for name in _named(_source(module)) if _path(name) is not None]
+
+
+@cache
+def _named(source: str) -> list[str]:
+    """What of the package a source may import: of ``from a import b`` both ``a`` and ``a.b``."""
     named: list[str] = []
-    for node in ast.walk(_tree(_source(module))):
+    for node in _statements(_tree(source)):
         if isinstance(node, ast.Import):
             named += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             named.append(node.module)
             named += [f"{node.module}.{alias.name}" for alias in node.names]
-    return [name for name in named if name.split(".")[0] == PACKAGE and _path(name) is not None]
+    return [name for name in named if name.split(".")[0] == PACKAGE]
 
 
 @cache
-def _meaning(source: str) -> Any:
+def _meaning(source: str) -> str:
     return _shape(_tree(source))
 
 
@@ -85,18 +98,54 @@ def _meaning(source: str) -> Any:
 def _tree(source: str) -> ast.Module:
     """The syntax tree without docstrings. Stages share most modules: each is parsed once."""
     tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+    for node in [tree, *_statements(tree)]:
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             node.body = node.body[1:]
     return tree
 
 
-def _shape(node: Any) -> Any:
-    """A tree as plain lists and mappings, the same under every Python (each writes ``ast.dump`` in its own way)."""
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements below a node. Each training looks through the engine, and most nodes stand in expressions."""
+    for blocks in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for inner in getattr(node, blocks, ()):
+            yield inner
+            yield from _statements(inner)
+
+
+def _shape(node: Any) -> str:
+    """A tree in words, the same under every Python (each writes ``ast.dump`` in its own way).
+
+    Whether a name is read or written follows from its place, so ``ctx``, a third of all nodes, is left out.
+    """
     if isinstance(node, ast.AST):
-        fields = {name: _shape(value) for name, value in ast.iter_fields(node) if value is not None and value != []}
-        return [type(node).__name__, fields]
-    return [_shape(item) for item in node] if isinstance(node, list) else repr(node)
+        fields = [(name, getattr(node, name, None)) for name in node._fields if name != "ctx"]
+        inner = [f"{name}={_shape(value)}" for name, value in fields if value is not None and value != []]
+        return f"{type(node).__name__}({','.join(inner)})"
+    return f"[{','.join(map(_shape, node))}]" if isinstance(node, list) else repr(node)
+
+
+def _in_c(module: str) -> list[Path]:
+    """The sources in C and its kin that lie beside the modules of a package."""
+    path = _path(module)
+    if path is None or path.name != "__init__.py":
+        return []
+    return sorted(found for found in path.parent.iterdir() if found.suffix in IN_C)
+
+
+_TEXT = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\\n])+'"
+_COMMENT = re.compile(rf"//[^\n]*|/\*.*?\*/|({_TEXT})", re.DOTALL)
+_OPERATOR = r"<<=|>>=|->|\+\+|--|<<|>>|&&|\|\||::|[-+*/%&|^<>=!]=|[^\w\s]"
+_WORD = re.compile(rf"^[ \t]*#.*|{_TEXT}|\w+|{_OPERATOR}", re.MULTILINE)
+
+
+def _words(source: str) -> list[str]:
+    """The words of a source in C or C++, without comments and blank space; a line of the preprocessor is one word."""
+    joined = source.replace("\\\n", "")
+    bare = _COMMENT.sub(lambda found: found[1] or " ", joined)  # a text may hold what looks like a comment
+    return [" ".join(word.split()) if word.lstrip().startswith("#") else word for word in _WORD.findall(bare)]
 
 
 def _source(module: str) -> str:
