@@ -1,6 +1,6 @@
 """Whole training runs, microseconds an iteration: the engine, a loop over devices, and byzfl.
 
-The engine's time is that of the whole call of ``train`` for one seed: data, streams, attack, rule, records. The
+The engine's time is that of the whole call of ``train`` for some seeds: data, streams, attack, rule, records. The
 others start with their data ready.
 """
 
@@ -19,6 +19,9 @@ from timing import Case, repeated
 from byzcode.allocation import file
 from byzcode.engine import train
 from byzcode.studies.spec import RunSpec
+
+#: Seeds of a run, as in the studies; some of them are trained side by side.
+SEEDS = 10
 
 #: Iterations of a loop over devices, or of byzfl's classes, and of byzfl's rules on batched gradients.
 SHORT, LONGER = 4, 50
@@ -41,9 +44,9 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-def spec(fields: dict[str, Any], iterations: int) -> RunSpec:
-    """A run of one seed under sign flip."""
-    return RunSpec.parse({**fields, "attack": "sign_flip", "seeds": 1, "iterations": iterations}, "benchmark")
+def spec(fields: dict[str, Any], iterations: int, seeds: int = 1) -> RunSpec:
+    """A run under sign flip."""
+    return RunSpec.parse({**fields, "attack": "sign_flip", "seeds": seeds, "iterations": iterations}, "benchmark")
 
 
 def bytes_read(of: RunSpec) -> float:
@@ -62,11 +65,13 @@ def cases(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Case]:
     for name, fields in RUNS.items():
         if not wanted(f"run: {name}"):
             continue
-        long, short = spec(fields, 500 if quick else 2000), spec(fields, SHORT)
-        held = file.draw(long.allocation_spec)
-        loop = Loop(short, held)
+        length = 500 if quick else 2000
+        whole, long, short = spec(fields, length, SEEDS), spec(fields, length), spec(fields, SHORT)
+        all_held = file.draw(whole.allocation_spec)
+        held = all_held[:1]
+        loop, ours = Loop(short, held), partial(train, whole, all_held)
         contenders = {
-            "byzcode": repeated(partial(train, long, held), long.iterations, answer=partial(last_loss, short, held)),
+            "byzcode": repeated(ours, SEEDS * length, answer=partial(last_loss, short, held)),
             "plain": repeated(partial(loop.train, SHORT), SHORT, answer=partial(loop.train, SHORT)),
         }
         if library is not None and long.aggregation.name in peers.CLASSES and long.compression.name == "identity":

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from dataclasses import fields
+from hashlib import sha256
 from typing import get_args
 
 import numpy as np
@@ -353,6 +357,41 @@ def test_threads_give_the_same_bits_and_count_all_progress(make_spec):
     done = []
     assert_same_bits(run(spec), run(spec, threads=2, progress=done.append))
     assert sum(done) == 3 * 51
+
+
+ANOTHER_PROCESS = """
+import sys
+from byzcode.kernels import native
+if sys.argv[3] == "plain":
+    native.library = lambda: None
+import torch
+torch.set_num_threads(int(sys.argv[2]))
+from dataclasses import fields
+from hashlib import sha256
+from byzcode.allocation import file
+from byzcode.engine import train
+from byzcode.studies.spec import RunSpec
+spec = RunSpec.from_json(sys.argv[1], "test")
+measured = train(spec, file.draw(spec.allocation_spec))
+print(*(sha256(getattr(measured, field.name).tobytes()).hexdigest() for field in fields(measured)))
+"""
+
+
+@pytest.mark.parametrize(("threads", "kernels"), [(1, "compiled"), (2, "compiled"), (2, "plain")])
+@pytest.mark.parametrize("changes", [{}, LAD | {"pre_aggregation": "nnm"}], ids=["cra_dl", "lad"])
+def test_another_process_has_the_same_sha256_of_every_array(changes, threads, kernels, make_spec):
+    """After a restart, with another number of threads in torch's environment, and without a compiler."""
+    spec = make_spec(**ENOUGH | changes, seeds=[4, 0])
+    here = run(spec)
+    there = subprocess.run(
+        [sys.executable, "-c", ANOTHER_PROCESS, spec.canonical(), str(threads), kernels],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
+    )
+    arrays = (getattr(here, field.name) for field in fields(Measurements))
+    assert there.stdout.split() == [sha256(array.tobytes()).hexdigest() for array in arrays]
 
 
 def test_seeds_differ(make_spec):

@@ -39,7 +39,7 @@ def median(messages: Tensor) -> Tensor:
     """The median, (..., D), of (..., N, D) over N: the mid-point of the two central values where N is even."""
     devices = messages.shape[-2]
     quick = _statistic(messages, _MEDIAN, 0, (devices - 1) // 2, devices // 2 + 1)
-    return middle(sort_devices(messages)) if quick is None else quick
+    return _middle(sort_devices(messages)) if quick is None else quick
 
 
 def trimmed_mean(messages: Tensor, f: int) -> Tensor:
@@ -55,7 +55,7 @@ def mean_near_median(messages: Tensor, f: int) -> Tensor:
     if quick is not None:
         return quick
     ordered = sort_devices(messages)
-    return mean_of_nearest(ordered, middle(ordered), f)
+    return _mean_of_nearest(ordered, _middle(ordered), f)
 
 
 def mean_near_trimmed_mean(messages: Tensor, f: int) -> Tensor:
@@ -65,7 +65,7 @@ def mean_near_trimmed_mean(messages: Tensor, f: int) -> Tensor:
     if quick is not None:
         return quick
     ordered = sort_devices(messages)
-    return mean_of_nearest(ordered, total(ordered[..., f : devices - f, :]) / (devices - 2 * f), f)
+    return _mean_of_nearest(ordered, total(ordered[..., f : devices - f, :]) / (devices - 2 * f), f)
 
 
 def total(values: Tensor) -> Tensor:
@@ -75,14 +75,14 @@ def total(values: Tensor) -> Tensor:
     return values.sum(dim=-2)
 
 
-def middle(ordered: Tensor) -> Tensor:
+def _middle(ordered: Tensor) -> Tensor:
     """The median, (..., D), of values (..., N, D) sorted over N: the mid-point of the two central ones."""
     devices = ordered.shape[-2]
     low, high = ordered[..., (devices - 1) // 2, :], ordered[..., devices // 2, :]
     return 0.5 * low + 0.5 * high  # halves first: the sum of two huge numbers would overflow
 
 
-def mean_of_nearest(ordered: Tensor, centre: Tensor, f: int) -> Tensor:
+def _mean_of_nearest(ordered: Tensor, centre: Tensor, f: int) -> Tensor:
     """Mean of the N - f values nearest to a centre, per coordinate; of two equally near, the lower is taken.
 
     ``ordered`` (..., N, D) is sorted over N, ``centre`` is (..., D); returns (..., D). The nearest values are
