@@ -1,4 +1,5 @@
 # make reproduce | quick | test | bench: each makes .venv from requirements.lock first, if it is missing or older.
+# A C++ compiler is used where there is one (src/byzcode/kernels/native.cpp); without it the same numbers take longer.
 PYTHON ?= python3
 VENV := .venv
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"

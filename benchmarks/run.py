@@ -39,6 +39,7 @@ def main() -> None:
 
     one_core()
     import floor
+    import gpu
     import growth
     import kernels
     import peers
@@ -52,7 +53,7 @@ def main() -> None:
     pattern = re.compile(asked.only)
     chosen = [
         case
-        for room in (floor, runs, rules, kernels, growth)
+        for room in (floor, runs, rules, kernels, growth, gpu)
         for case in room.cases(asked.quick, lambda name: bool(pattern.search(name)))
     ]
     timings = timing.interleaved(chosen, rounds, budget=0.5 if asked.quick else 4.0)
@@ -71,6 +72,10 @@ def main() -> None:
         facts["left out"] = "byzfl is not installed: pip install --no-deps byzfl==0.0.11"
     show(timings, memory, facts)
     write(asked.out, timings, memory, facts)
+    if not asked.only:
+        from picture import save
+
+        print(f"{asked.out}, {save(asked.out)}")
 
 
 def one_core() -> None:

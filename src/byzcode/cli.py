@@ -6,6 +6,7 @@ import gc
 import json
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -57,31 +58,28 @@ def train(
     allocation: Annotated[Path | None, typer.Option(help="Allocation file; drawn anew if left out.")] = None,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Seeds trained at once, on the CPU.")] = 1,
+    together: Annotated[Path | None, typer.Option(help="File that lists runs to train as one batch with it.")] = None,
 ) -> None:
     """Train all seeds of a run and store the trajectory. The same spec gives the same bits."""
-    from byzcode import trajectory
+    parsed = _read_spec(RunSpec, spec)
+    if together is not None:
+        from byzcode import sharing
+
+        sharing.train(parsed, allocation, out, together=together, device=device)
+        return
+    from byzcode import cuda, trajectory
     from byzcode.allocation import file
-    from byzcode.engine import require
     from byzcode.engine import train as run
     from byzcode.progress import progress
 
-    parsed = _read_spec(RunSpec, spec)
-    require(device)
     wanted = parsed.allocation_spec
     held = file.draw(wanted) if allocation is None else file.read(allocation, wanted)
-    wall, cpu = time.perf_counter(), time.process_time()
-    with progress(f"train {parsed.run_id}", len(parsed.seeds) * (parsed.iterations + 1)) as advance:
-        measured = run(parsed, held, device=device, threads=threads, progress=advance)
-    trajectory.write(
-        out,
-        parsed,
-        measured,
-        held,
-        device=device,
-        threads=threads,
-        wall_seconds=time.perf_counter() - wall,
-        cpu_seconds=time.process_time() - cpu,
-    )
+    with cuda.reserved() if device == "cuda" else nullcontext(device) as here:
+        wall, cpu = time.perf_counter(), time.process_time()
+        with progress(f"train {parsed.run_id}", len(parsed.seeds) * (parsed.iterations + 1)) as advance:
+            measured = run(parsed, held, device=here, threads=threads, progress=advance)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    trajectory.write(out, parsed, measured, held, device=device, threads=threads, wall_seconds=wall, cpu_seconds=cpu)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from byzcode import __version__
 from byzcode.errors import UserError
+from byzcode.kernels.native import library
 from byzcode.netcdf import Variable, check, fill, writing
 from byzcode.records import FINISHED, Measurements, gradients_per_iteration
 from byzcode.studies.identity import stage_digest
@@ -66,6 +68,27 @@ def engine_digest() -> str:
     return stage_digest("train")
 
 
+def provenance(spec: RunSpec, held: NDArray[np.int32], device: str) -> dict[str, str]:
+    """What settles the bits of a run: the spec, who holds what, code, libraries and device."""
+    return {
+        "spec": spec.canonical(),
+        "allocation_digest": hashlib.sha256(np.ascontiguousarray(held, dtype="<i4").tobytes()).hexdigest()[:12],
+        "engine_digest": engine_digest(),
+        **{f"{name}_version": version(name) for name in ("torch", "numpy", "netCDF4", "pydantic")},
+        "device": device,
+    }
+
+
+def agrees(path: Path, spec: RunSpec, held: NDArray[np.int32], device: str) -> bool:
+    """Whether a file is there, whole, and what a training of this run, here and now, would store."""
+    expected = provenance(spec, held, device)
+    try:
+        found = check(path, KIND, VARIABLES, tuple(expected))
+    except UserError:
+        return False
+    return all(found[name] == value for name, value in expected.items())
+
+
 def write(
     path: Path,
     spec: RunSpec,
@@ -76,8 +99,9 @@ def write(
     threads: int,
     wall_seconds: float,
     cpu_seconds: float,
+    batch_runs: int = 1,
 ) -> None:
-    """Store a run. Raises UserError where the file cannot be written."""
+    """Store a run, one of ``batch_runs`` trained as one batch. Raises UserError where the file cannot be written."""
     iterations = np.asarray(spec.record.iterations(spec.iterations))
     values = {
         **vars(measured),
@@ -86,7 +110,6 @@ def write(
         "gradients_computed": gradients_per_iteration(held)[:, None] * iterations,
         "diverged": (measured.diverged_at != FINISHED).astype(np.int8),
     }
-    libraries = {f"{name}_version": version(name) for name in ("torch", "numpy", "netCDF4", "pydantic")}
     with writing(path) as file:
         fill(
             file,
@@ -98,14 +121,13 @@ def write(
                 "summary": "Measurements of distributed gradient descent in which f of N devices lie (byzcode).",
                 "byzcode_file": KIND,
                 "run_id": spec.run_id,
-                "spec": spec.canonical(),
-                "engine_digest": engine_digest(),
                 "byzcode_version": __version__,
-                **libraries,
+                **provenance(spec, held, device),
                 "python_version": platform.python_version(),
                 "platform": f"{platform.system()} {platform.machine()}",
-                "device": device,
                 "threads": threads,
+                "kernels": "compiled" if library() else "plain",  # on the CPU; with the same bits
+                "batch_runs": batch_runs,  # of a batch, seconds are shared out by seeds
                 "wall_seconds": wall_seconds,
                 "cpu_seconds": cpu_seconds,
             },

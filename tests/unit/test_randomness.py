@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzcode import engine
+from byzcode import engine, randomness
 from byzcode.allocation.file import draw
 from byzcode.attacks import ATTACKS
 from byzcode.problems import PROBLEMS
@@ -192,3 +194,29 @@ def test_a_seed_meets_the_same_data_beside_any_others():
     assert not torch.equal(alone.labels, plain.labels)
     for other in (build((4,), "cpu", "float64", **options), build((0,), "cpu", "float64", **options)):
         assert not torch.equal(alone.features[0], other.features[0])
+
+
+# --- on their way to a GPU -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def uploaded(monkeypatch):
+    """What goes to a GPU, and to which."""
+    met = []
+    monkeypatch.setattr(randomness, "_uploaded", lambda tensor, device: met.append((tensor, str(device))) or tensor)
+    return met
+
+
+def test_draws_go_to_a_gpu_in_the_type_asked_for_and_are_not_waited_for(uploaded):
+    gpu = SimpleNamespace(is_cuda=True, dtype=torch.float32, device="cuda:1")
+    streams = [Stream(seed, "attack") for seed in (0, 7)]
+    drawn = Draws(streams, 3, like=gpu).normal(4)
+    assert [(tensor is drawn, device) for tensor, device in uploaded] == [(True, "cuda:1")]
+    assert torch.equal(drawn, Draws(streams, 3, like=torch.zeros(1, dtype=torch.float32)).normal(4))
+
+
+def test_orders_go_to_a_gpu_a_block_at_a_time_and_are_not_waited_for(uploaded):
+    here, there = (Orders((0, 7), 9, "byzantine", redrawn=True, device=device, first=2) for device in ("cpu", "cuda:1"))
+    for iteration in range(2 * BLOCK):
+        assert torch.equal(here.at(iteration), there.at(iteration))
+    assert [device for _, device in uploaded] == ["cuda:1"] * 2

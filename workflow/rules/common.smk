@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from byzcode.errors import UserError
-from byzcode.studies.identity import STAGES, stage_digest
+from byzcode.studies.identity import STAGES, short_hash, stage_digest
 from byzcode.studies.plan import load_plan, read_yaml
 
 try:
@@ -63,9 +63,25 @@ def allocation_of(wildcards):
     return f"{RESULTS}/allocations/{allocation}.nc"
 
 
+def batches():
+    # Which batch a run belongs to: on a GPU, runs of one shape in one study are trained side by side.
+    from byzcode.batch import shape_of
+
+    found = {}
+    for name, planned in PLAN.studies.items():
+        for member in planned.members if planned.trained else []:
+            batch = short_hash(f"{name} {shape_of(member.spec)}")
+            found.setdefault(member.spec.run_id, f"{RESULTS}/batches/{batch}.json")
+    return found
+
+
+BATCHES = batches() if DEVICE == "cuda" else {}
+
+
 def device(wildcards, output):
     # A param that takes the output is not tracked: another device does not retrain what is there.
-    return DEVICE
+    together = BATCHES.get(wildcards.run)
+    return f"{DEVICE} --together {together}" if together else DEVICE
 
 
 def trajectories_of_study(wildcards):
@@ -125,6 +141,37 @@ def hold_folder():
         # Left half written by a kill -9; a file is written in less than a second, so an old one has no writer.
         if time.time() - litter.stat().st_mtime > 3600:
             litter.unlink(missing_ok=True)
+    for litter in Path(RESULTS).glob("batches/[!.]*"):
+        # Trained for a job that never came to fetch it, or the list of an earlier day.
+        if time.time() - litter.stat().st_mtime > 86400:
+            litter.unlink(missing_ok=True)
+
+
+def list_batches():
+    # For the jobs to know what to train together: what this Snakemake is about to train, and no more. Not where it
+    # only looks (a dry run), nor in the jobs of a cluster, which read what was written here.
+    if DEVICE != "cuda":
+        return
+    from byzcode.cuda import count
+    from byzcode.sharing import write_list
+
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
+    # A machine that submits to a cluster needs no GPU.
+    if jobs and workflow.local_exec and count() == 0:
+        raise WorkflowError(
+            "device = 'cuda': no CUDA device is here; allowed: cpu, on a machine without one"
+        )
+    lists = {}
+    for job in jobs:
+        run = job.wildcards.run
+        spec = PLAN.runs[run]
+        lists.setdefault(BATCHES[run], {})[run] = {
+            "spec": spec.model_dump(mode="json"),
+            "allocation": f"{RESULTS}/allocations/{spec.allocation_spec.allocation_id}.nc",
+            "out": f"{RESULTS}/trajectories/{run}.nc",
+        }
+    for path, listed in lists.items():
+        write_list(Path(path), f"{RESULTS}/batches", listed)
 
 
 def lift_rate_limit():

@@ -1,0 +1,26 @@
+"""What Snakemake itself costs beside the jobs."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from dag.project import Project
+
+pytestmark = pytest.mark.slow
+
+
+def turns(project: Project) -> int:
+    """How often the scheduler looks for jobs to start while every job is done again, one at a time."""
+    finished = project.snakemake("--cores", "1", "--forceall", "--verbose")
+    said = finished.stdout + finished.stderr
+    assert finished.returncode == 0, said
+    return len(re.findall("^Resources before job selection", said, re.MULTILINE))
+
+
+def test_the_scheduler_has_a_turn_a_job_and_no_timers(project: Project) -> None:
+    """Snakemake's limit of jobs a second would give it a turn a second for each job that is done."""
+    jobs = 3 + 3 + 2 + 4 + 1  # allocations, trainings, summaries, figures, all
+    assert turns(project) <= jobs + 3
+    project.rewrite("workflow/Snakefile", lambda text: text.replace("    lift_rate_limit()\n", ""))
+    assert turns(project) > jobs + 6

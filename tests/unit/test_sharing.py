@@ -1,0 +1,526 @@
+"""Runs trained as one batch by jobs of one run each: the same bits as alone, whoever comes first, whatever breaks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from weakref import finalize
+
+import netCDF4
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from byzcode import cuda, sharing, trajectory
+from byzcode.aggregation import RULES
+from byzcode.allocation import file
+from byzcode.attacks import ATTACKS
+from byzcode.batch import Part, assemble
+from byzcode.compression import COMPRESSORS
+from byzcode.engine import loop, train
+from byzcode.errors import UserError
+from byzcode.pre_aggregation import PRE_AGGREGATORS
+
+PATIENCE = 120
+
+COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
+
+
+class Place:
+    """A folder of results, and a list of runs in it."""
+
+    def __init__(self, root, specs):
+        self.root, self.specs, self.list = root, specs, root / "batches" / "list.json"
+        (root / "trajectories").mkdir(parents=True)
+        self.write_list()
+
+    def write_list(self):
+        runs = {
+            spec.run_id: {
+                "spec": spec.model_dump(mode="json"),
+                "allocation": str(self.allocation(spec)),
+                "out": str(self.out(spec)),
+            }
+            for spec in self.specs
+        }
+        sharing.write_list(self.list, str(self.list.parent), runs)
+
+    def out(self, spec):
+        return self.root / "trajectories" / f"{spec.run_id}.nc"
+
+    def allocation(self, spec):
+        return self.root / "allocations" / f"{spec.allocation_spec.allocation_id}.nc"
+
+    def waiting(self, spec):
+        return self.list.parent / f"{spec.run_id}.nc"
+
+    def all_waiting(self):
+        return {path.stem for path in self.list.parent.glob("*.nc")}
+
+    def train(self, spec, device="cpu"):
+        allocation = self.allocation(spec)
+        if not allocation.exists():
+            file.write(spec.allocation_spec, allocation)
+        sharing.train(spec, allocation, self.out(spec), together=self.list, device=device)
+
+    def start(self, spec, *before):
+        command = f"{'; '.join(before)}\nimport sys; from byzcode.cli import main; main()"
+        arguments = ["train", "--spec", spec.canonical(), "--out", self.out(spec), "--together", self.list]
+        return subprocess.Popen(
+            [sys.executable, "-c", command, *map(str, arguments)], stderr=subprocess.PIPE, text=True
+        )
+
+
+@pytest.fixture
+def place(make_spec, tmp_path):
+    """Four runs of one shape."""
+    specs = [make_spec(problem={"sigma_h": spread}, seeds=[3, 0]) for spread in (0.0, 0.1, 0.2)]
+    return Place(tmp_path / "results", [*specs, make_spec(seeds=[5])])
+
+
+def bits(path):
+    """What is measured, hashed."""
+    with netCDF4.Dataset(path) as dataset:
+        held = [np.ma.getdata(variable[...]).tobytes() for variable in dataset.variables.values()]
+    return hashlib.sha256(b"".join(held)).hexdigest()
+
+
+def attribute(path, name):
+    with netCDF4.Dataset(path) as dataset:
+        return dataset.getncattr(name)
+
+
+def alone(spec, path):
+    held = file.draw(spec.allocation_spec)
+    trajectory.write(path, spec, train(spec, held), held, **COSTS)
+    return bits(path)
+
+
+def ids(specs):
+    return {spec.run_id for spec in specs}
+
+
+def test_the_first_trains_all_and_the_others_fetch(place, tmp_path):
+    first, *others = place.specs
+    place.train(first)
+    assert place.all_waiting() == ids(others)
+    assert not any(place.out(spec).exists() for spec in others)
+    for spec in others:
+        place.train(spec)
+        assert trajectory.read_spec(place.out(spec)) == (spec, trajectory.engine_digest())
+        assert place.out(spec).stat().st_mtime >= place.allocation(spec).stat().st_mtime
+    assert place.all_waiting() == set()
+    for spec in place.specs:
+        assert bits(place.out(spec)) == alone(spec, tmp_path / "alone.nc")
+        assert attribute(place.out(spec), "batch_runs") == 4
+    assert sorted(path.name for path in place.list.parent.iterdir()) == [".lock", "list.json"]
+
+
+def test_the_time_of_a_batch_is_shared_out_by_seeds(place):
+    for spec in place.specs:
+        place.train(spec)
+    for what in ("wall_seconds", "cpu_seconds"):
+        times = [attribute(place.out(spec), what) for spec in place.specs]
+        np.testing.assert_allclose(times, [2 * times[3]] * 3 + [times[3]], rtol=1e-12)
+
+
+def test_to_fetch_takes_no_torch(place):
+    place.train(place.specs[0])
+    ended = place.start(
+        place.specs[1], "import atexit, sys", "atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
+    )
+    said = ended.communicate(timeout=PATIENCE)[1]
+    assert ended.returncode == 0, said
+    assert "trained in an earlier batch" in said
+    modules = said.splitlines()[-1].split()
+    assert "byzcode.sharing" in modules
+    assert "torch" not in modules
+
+
+def shorten(path, spec):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def forget(name):
+    def change(path, spec):
+        with netCDF4.Dataset(path, "a") as dataset:
+            dataset.setncattr(name, "another")
+
+    return change
+
+
+def exchange(path, spec):
+    """Whole, and of another run."""
+    other = spec.model_copy(update={"step_size": 0.1})
+    held = file.draw(other.allocation_spec)
+    trajectory.write(path, other, train(other, held), held, **COSTS)
+
+
+UNFIT = {
+    "truncated": shorten,
+    "incomplete": forget("complete"),
+    "another run": exchange,
+    **{f"another {name}": forget(name) for name in ("engine_digest", "allocation_digest", "torch_version", "device")},
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_waits_and_is_unfit_is_thrown_away(name, place, tmp_path):
+    first, second, *others = place.specs
+    place.train(first)
+    UNFIT[name](place.waiting(second), second)
+    place.train(second)
+    assert place.all_waiting() == ids(others)
+    assert attribute(place.out(second), "batch_runs") == 1  # the others wait, and serve
+    assert bits(place.out(second)) == alone(second, tmp_path / "alone.nc")
+
+
+def test_an_unfit_sibling_is_trained_again(place):
+    first, second, *others = place.specs
+    place.train(first)
+    for spec in others:
+        shorten(place.waiting(spec), spec)
+    place.waiting(second).unlink()
+    place.train(second)
+    assert attribute(place.out(second), "batch_runs") == 3
+    for spec in others:
+        place.train(spec)
+        assert attribute(place.out(spec), "batch_runs") == 3
+
+
+def test_another_allocation_than_was_drawn_is_trained_anew(place, monkeypatch):
+    """The file of a sibling's allocation was not there, and is not what was drawn in its stead."""
+    first, second, *_ = place.specs
+    place.train(first)
+    drawn = file.draw
+    with monkeypatch.context() as patched:
+        patched.setattr(file, "draw", lambda spec: drawn(spec)[..., ::-1].copy())
+        file.write(second.allocation_spec, place.allocation(second))
+    place.train(second)
+    held = file.read(place.allocation(second), second.allocation_spec)
+    assert trajectory.agrees(place.out(second), second, held, "cpu")
+    assert not trajectory.agrees(place.out(second), second, drawn(second.allocation_spec), "cpu")
+
+
+def test_a_sibling_with_a_foreign_allocation_is_left_out(place):
+    last = place.specs[-1]  # the only one of its seeds
+    place.allocation(last).parent.mkdir()
+    place.allocation(last).write_text("not an allocation")
+    place.train(place.specs[0])
+    assert place.all_waiting() == ids(place.specs[1:-1])
+
+
+def test_what_is_done_already_is_left_out(place):
+    """By this Snakemake, not before it: what it lists it is to make again."""
+    first, second, third, fourth = place.specs
+    for spec in (second, third):
+        place.out(spec).write_text("done")
+    now = place.list.stat().st_mtime
+    os.utime(place.out(second), (now - 10, now - 10))
+    place.train(first)
+    assert place.all_waiting() == ids([second, fourth])
+
+
+def test_what_has_another_shape_is_left_out(place, make_spec):
+    place.specs.append(make_spec(aggregation="phocas"))
+    place.write_list()
+    place.train(place.specs[0])
+    assert place.all_waiting() == ids(place.specs[1:-1])
+
+
+def test_a_run_that_is_not_listed_is_trained_all_the_same(place, make_spec):
+    stranger = make_spec(problem={"sigma_h": 3.0})
+    place.train(stranger)
+    assert place.out(stranger).exists()
+
+
+def test_what_broke_off_leaves_only_whole_files(place, monkeypatch, tmp_path):
+    """The disk is full at the third of four."""
+    wrote = []
+
+    def write(path, *rest, **named):
+        if len(wrote) == 2:
+            raise UserError("full")
+        wrote.append(path)
+        stored(path, *rest, **named)
+
+    stored = trajectory.write
+    with monkeypatch.context() as patched:
+        patched.setattr(trajectory, "write", write)
+        with pytest.raises(UserError, match="full"):
+            place.train(place.specs[0])
+    assert place.all_waiting() == ids(place.specs[1:2])
+    for spec in place.specs[1:]:
+        place.train(spec)
+        assert bits(place.out(spec)) == alone(spec, tmp_path / "alone.nc")
+    assert [attribute(place.out(spec), "batch_runs") for spec in place.specs] == [4, 4, 2, 2]
+
+
+def test_a_batch_that_fails_is_halved(place, monkeypatch, capsys):
+    sizes = []
+
+    def scarce(specs, held, **rest):
+        sizes.append(len(specs))
+        if len(specs) > 1:
+            raise torch.OutOfMemoryError("no room")
+        return together(specs, held, **rest)
+
+    together = sharing.train_together
+    monkeypatch.setattr(sharing, "train_together", scarce)
+    place.train(place.specs[0])
+    assert sizes == [4, 2, 1]
+    assert place.out(place.specs[0]).exists()
+    assert "4 runs as one batch failed, now half as many: no room" in capsys.readouterr().err
+
+
+def test_a_failure_of_its_own_is_raised(place, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("not converged")
+
+    monkeypatch.setattr(sharing, "train_together", fails)
+    with pytest.raises(RuntimeError, match="not converged"):
+        place.train(place.specs[0])
+    assert not place.out(place.specs[0]).exists()
+
+
+# --- several at once -------------------------------------------------------------------------------------------------
+
+
+def test_jobs_that_begin_at_once_train_one_batch(place, tmp_path):
+    jobs = [place.start(spec) for spec in place.specs]
+    said = [job.communicate(timeout=PATIENCE)[1] for job in jobs]
+    assert [job.returncode for job in jobs] == [0] * 4, said
+    assert sum("and 3 beside it: done" in text for text in said) == 1
+    assert sum("trained in an earlier batch" in text for text in said) == 3
+    for spec in place.specs:
+        assert bits(place.out(spec)) == alone(spec, tmp_path / "alone.nc")
+
+
+HOLD = (
+    "from byzcode.sharing import Claims; from pathlib import Path; import sys; claims = Claims(Path(sys.argv[1])); "
+    "print(claims.take(sys.argv[2]), flush=True); sys.stdin.read()"
+)
+
+
+@contextmanager
+def another_process(place, spec):
+    """One that holds a claim on a run, and is then killed."""
+    command = [sys.executable, "-c", HOLD, str(place.list.parent), spec.run_id]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "True\n"
+        yield process
+        process.kill()
+
+
+def test_who_trains_a_run_has_it_alone(place):
+    first, second, *others = place.specs
+    with another_process(place, second), sharing.Claims(place.list.parent) as claims:
+        assert not claims.take(second.run_id)
+        assert claims.take(first.run_id)
+        place.train(first)
+        assert place.all_waiting() == ids(others)
+
+
+def seconds_of(job):
+    """CPU seconds that a process has taken."""
+    fields = Path(f"/proc/{job.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system tells no CPU time of others here")
+def test_a_job_waits_for_who_trains_its_run_and_outlives_him(place):
+    with another_process(place, place.specs[0]) as holder:
+        job = place.start(place.specs[0])
+        time.sleep(3)
+        spent = seconds_of(job)
+        time.sleep(1)
+        assert job.poll() is None
+        assert seconds_of(job) - spent < 0.1  # waits, and does not look again and again
+        assert not place.out(place.specs[0]).exists()
+        holder.kill()
+        assert job.wait(timeout=PATIENCE) == 0, job.stderr.read()
+    assert place.out(place.specs[0]).exists()
+    job.stderr.close()
+
+
+def test_devices_share_a_batch(place, monkeypatch):
+    """As if there were two devices: each trains half."""
+    monkeypatch.setattr(cuda, "count", lambda: 2)
+    monkeypatch.setattr(cuda, "room", lambda: 1e12)
+
+    @contextmanager
+    def reserved():
+        yield "cpu"
+
+    monkeypatch.setattr(cuda, "reserved", reserved)
+    place.train(place.specs[0], device="cuda")
+    assert place.all_waiting() == ids(place.specs[1:2])
+    place.train(place.specs[2], device="cuda")
+    assert place.all_waiting() == ids([place.specs[1], place.specs[3]])
+    assert attribute(place.out(place.specs[2]), "device") == "cuda"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_missing_device_is_the_users_to_mend(place):
+    with pytest.raises(UserError, match="--device cuda: no CUDA device"):
+        place.train(place.specs[0], device="cuda")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"folder": "x"}', '{"folder": "x", "runs": 3}'])
+def test_a_list_that_is_none_is_refused(content, place):
+    place.list.write_text(content)
+    with pytest.raises(UserError, match=r"list\.json: no list of runs to train together"):
+        place.train(place.specs[0])
+
+
+# --- devices ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_has_a_device_of_his_own(tmp_path):
+    paths = [tmp_path / "locks" / name for name in ("a", "b")]
+    with cuda.first_free(paths) as one, cuda.first_free(paths) as two:
+        assert (one, two) == (0, 1)
+    with cuda.first_free(paths) as again:
+        assert again == 0
+
+
+def test_who_comes_when_all_are_taken_waits(tmp_path, monkeypatch, capsys):
+    paths = [tmp_path / "locks" / "a"]
+    first = cuda.first_free(paths)
+    first.__enter__()
+    monkeypatch.setattr(time, "sleep", lambda _: first.__exit__(None, None, None))
+    with cuda.first_free(paths) as place:
+        assert place == 0
+    assert capsys.readouterr().err == "all 1 CUDA devices are taken: waiting\n"
+
+
+@pytest.fixture
+def two_devices(monkeypatch, tmp_path):
+    """What torch says on a machine with two devices, and which was made the current one."""
+    chosen = []
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda place: SimpleNamespace(uuid=f"{place}-abc"))
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    return chosen
+
+
+def test_a_training_has_its_device_alone(two_devices, tmp_path):
+    with cuda.reserved() as one, cuda.reserved() as two:
+        assert one == two == "cuda"  # the current one, of its own process each
+        assert two_devices == [0, 1]
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["gpu-0-abc.lock", "gpu-1-abc.lock"]
+    with cuda.reserved():
+        assert two_devices == [0, 1, 0]
+
+
+class Driver:
+    def __init__(self, devices, error=0):
+        self.devices, self.error = devices, error
+
+    def cuInit(self, _):  # noqa: N802
+        return self.error
+
+    def cuDeviceGetCount(self, found):  # noqa: N802
+        found._obj.value = self.devices
+        return 0
+
+
+@pytest.mark.parametrize(("driver", "devices"), [(Driver(2), 2), (Driver(0), 0), (Driver(1, error=100), 0), (None, 0)])
+def test_the_driver_counts_the_devices(driver, devices, monkeypatch):
+    def load(name):
+        assert name == "libcuda.so.1"
+        if driver is None:
+            raise OSError
+        return driver
+
+    monkeypatch.setattr(cuda.ctypes, "CDLL", load)
+    assert cuda.count() == devices
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_no_more_runs_than_there_is_room_for(place):
+    runs = [sharing.Run(spec, file.draw(spec.allocation_spec)) for spec in place.specs]
+    sizes = [sharing.footprint(run) for run in runs]
+    assert sizes[0] == sizes[1] == sizes[2] == 2 * sizes[3]
+    for count in (1, 2, 3, 4):
+        assert sharing.fit(runs, sum(sizes[:count])) == runs[:count]
+    assert sharing.fit(runs, sum(sizes[:2]) - 1) == runs[:1]
+    assert sharing.fit(runs, 0) == runs[:1]
+
+
+def test_a_batch_leaves_memory_free(place, monkeypatch):
+    run = sharing.Run(place.specs[0], file.draw(place.specs[0].allocation_spec))
+    monkeypatch.setattr(sharing, "_memory", lambda: 2.1 * sharing.footprint(run) / sharing.FILLED)
+    place.train(place.specs[0])
+    assert place.all_waiting() == ids(place.specs[1:2])
+
+
+class Memory(TorchDispatchMode):
+    """Counts the bytes of all tensors alive, and their most."""
+
+    def __init__(self):
+        super().__init__()
+        self.now, self.most, self._known = 0, 0, set()
+
+    def _gone(self, key, size):
+        self.now -= size
+        self._known.discard(key)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(found):
+            if isinstance(tensor, torch.Tensor) and tensor.device.type == "meta":
+                storage = tensor.untyped_storage()
+                key = storage._cdata
+                if key not in self._known:
+                    self._known.add(key)
+                    self.now += storage.nbytes()
+                    finalize(storage, self._gone, key, storage.nbytes())
+        self.most = max(self.most, self.now)
+        return found
+
+
+def test_what_is_alive_is_counted():
+    with torch.inference_mode(), Memory() as memory:
+        kept = torch.empty(1000, dtype=torch.float64, device="meta")
+        for _ in range(5):
+            kept.view(10, 100).mul(2)
+            kept.add_(1)
+    assert (memory.now, memory.most) == (8000, 16000)
+
+
+LAD = {"method": "lad", "problem": {"subsets": 100, "dimension": 60}, "devices": 100, "redundancy": 20}
+CRA = {"problem": {"subsets": 1000, "dimension": 60}, "devices": 100, "redundancy": 40}
+BIG = {
+    **{rule: {**LAD, "aggregation": rule} for rule in RULES},
+    **{f"{name}, median": {**LAD, "pre_aggregation": name} for name in PRE_AGGREGATORS},
+    **{name: {**LAD, "attack": name, "aggregation": "phocas"} for name in ATTACKS},
+    **{name: {**LAD, "method": "com_lad", "compression": name} for name in COMPRESSORS},
+    "cra": CRA,
+    "cra, single": {**CRA, "dtype": "float32"},
+    "cra, samples": {**CRA, "problem": {"subsets": 200, "dimension": 60, "samples_per_subset": 5}},
+    "draco": {**CRA, "method": "draco_cyclic", "aggregation": None, "byzantine": {"alpha": 0.05}, "redundancy": 110},
+}
+
+
+@pytest.mark.parametrize("name", BIG)
+def test_a_run_takes_no_more_than_is_reckoned_with(name, make_spec):
+    spec = make_spec(**{"byzantine": {"alpha": 0.1}, "iterations": 6, "seeds": 4} | BIG[name])
+    held = file.draw(spec.allocation_spec)
+    with torch.inference_mode(), Memory() as memory:
+        loop(assemble([Part(spec, spec.seeds, held)], "meta"), lambda _: None)
+    reckoned = sharing.footprint(sharing.Run(spec, held))
+    assert 0.1 * reckoned < memory.most < reckoned
