@@ -56,7 +56,7 @@ def main() -> None:
         for room in (floor, runs, rules, kernels, growth, gpu)
         for case in room.cases(asked.quick, lambda name: bool(pattern.search(name)))
     ]
-    timings = timing.interleaved(chosen, rounds, budget=0.5 if asked.quick else 4.0)
+    timings = timing.interleaved(chosen, rounds, budget=0.5 if asked.quick else 12.0)
     memory = floor.levels(timings)
     facts = {
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.platform()}",
