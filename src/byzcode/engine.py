@@ -7,19 +7,22 @@ On a GPU all seeds, of all specs of one shape, are one batch. Either way a seed 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from byzcode.allocation import EMPTY
 from byzcode.attacks import Threat
 from byzcode.batch import Batch, Part, assemble
 from byzcode.channel import Channel
 from byzcode.devices import Devices
 from byzcode.errors import UserError
+from byzcode.kernels.product import ALIGNED
 from byzcode.lazy import torch
 from byzcode.randomness import Orders
 from byzcode.records import Book, Ledger, Measurements, dispersion, join
@@ -47,9 +50,12 @@ def train(
 ) -> Measurements:
     """Train all seeds of a spec on their allocations ``held`` (R, N, S).
 
-    On the CPU a seed gives the same bits alone or beside others, with any number of ``threads``. Raises UserError where
-    the device is not there.
+    On the CPU a seed of a float64 run gives the same bits alone or beside others, with any number of ``threads`` (more
+    than one are processes: call it under ``if __name__ == "__main__"``). Raises UserError where the device is not
+    there, ValueError where ``held`` is not of this spec.
     """
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1; got {threads}")
     if device != "cpu":
         return train_together([spec], [held], device=device, progress=progress)[0]
     advance = progress or _unseen
@@ -57,7 +63,6 @@ def train(
     parts = [
         Part(spec, seeds[first : first + size], held[first : first + size]) for first in range(0, len(seeds), size)
     ]
-    torch.set_num_threads(1)  # more would split sums, and so change bits
     if threads == 1 or len(parts) == 1:
         return join([_train([part], device, advance) for part in parts])
     return join(_in_processes(parts, min(threads, len(parts)), advance))
@@ -88,12 +93,17 @@ def _unseen(_: int) -> None:
 def _seeds(spec: RunSpec, held: NDArray[np.int32]) -> tuple[int, ...]:
     if held.shape[:2] != (len(spec.seeds), spec.devices):
         raise ValueError(f"held must be (R, N, S) = ({len(spec.seeds)}, {spec.devices}, S); got {held.shape}")
+    if held.size and not (held.min() >= EMPTY and held.max() < spec.subsets):
+        raise ValueError(f"held must name subsets 0 to {spec.subsets - 1}, or {EMPTY} for none")
     return spec.seeds
 
 
 def _side_by_side(spec: RunSpec, threads: int) -> int:
     """How many seeds are one batch on the CPU."""
-    run = (8 if spec.dtype == "float64" else 4) * (spec.subsets + 2 * spec.devices) * spec.dimension
+    number = 8 if spec.dtype == "float64" else 4
+    if number * spec.samples * spec.dimension % ALIGNED:
+        return 1  # the data of the second seed would be copied for each product
+    run = number * (spec.samples + 2 * spec.devices) * spec.dimension
     return max(1, min(CACHE // run, -(-len(spec.seeds) // threads)))
 
 
@@ -107,13 +117,23 @@ def _in_processes(parts: Sequence[Part], workers: int, advance: Progress) -> lis
 
 def _train_quietly(spec: str, seeds: tuple[int, ...], held: NDArray[np.int32]) -> Measurements:
     """A task of another process; the spec travels as JSON, because the classes of its components are made at import."""
-    torch.set_num_threads(1)
     return _train([Part(RunSpec.from_json(spec, "spec"), seeds, held)], "cpu", _unseen)
 
 
 def _train(parts: Sequence[Part], device: str, advance: Progress) -> Measurements:
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_thread():
         return loop(assemble(parts, device), advance).close()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """More threads would split sums, and so change bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def loop(batch: Batch, advance: Progress) -> Book:
@@ -175,5 +195,7 @@ def _distance(one: Tensor, other: Tensor) -> Tensor:
 
 def require(device: str) -> None:
     """Raises UserError where a device is not there."""
+    if device not in ("cpu", "cuda"):
+        raise UserError(f"device {device!r}: allowed: cpu, cuda (the current one: torch.cuda.set_device)")
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: no CUDA device is available to torch here; allowed: cpu")

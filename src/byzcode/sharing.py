@@ -36,7 +36,6 @@ from byzcode.allocation import file
 from byzcode.batch import shape_of
 from byzcode.engine import train_together
 from byzcode.errors import UserError
-from byzcode.lazy import torch
 from byzcode.progress import progress
 from byzcode.randomness import BLOCK
 from byzcode.records import QUANTITIES, Measurements
@@ -78,10 +77,10 @@ def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, 
             fitting = fit(chosen, FILLED * (cuda.room() if device == "cuda" else _memory()))
             for run in chosen[len(fitting) :]:
                 claims.leave(run.spec.run_id)  # to whoever comes next
-            _train(fitting, folder, out, device, here)
+            _train(fitting, folder, out, device, here, claims)
 
 
-def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str) -> None:
+def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str, claims: Claims) -> None:
     """Train a batch and store the first run at ``out``, the others where they wait."""
     while True:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -93,7 +92,10 @@ def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str
                 raise
             reason = str(error).partition("\n")[0]
             print(f"{len(batch)} runs as one batch failed, now half as many: {reason}", file=sys.stderr, flush=True)
-        batch = batch[: len(batch) // 2]
+        half = len(batch) // 2
+        for run in batch[half:]:
+            claims.leave(run.spec.run_id)
+        batch = batch[:half]
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     seeds = sum(len(run.spec.seeds) for run in batch)
     for place, (run, found) in enumerate(zip(batch, measured, strict=True)):
@@ -113,8 +115,6 @@ def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str
 
 def _measured(batch: Sequence[Run], device: str) -> list[Measurements]:
     specs = [run.spec for run in batch]
-    if device == "cpu":
-        torch.set_num_threads(1)  # more would split sums, and so change bits
     steps = sum(len(spec.seeds) * (spec.iterations + 1) for spec in specs)
     beside = f" and {len(specs) - 1} beside it" if len(specs) > 1 else ""
     with progress(f"train {specs[0].run_id}{beside}", steps) as advance:
@@ -193,8 +193,7 @@ def footprint(run: Run) -> float:
     """About how many bytes a run takes in a batch, at most: a test holds it above what the loop has at once."""
     spec, (seeds, devices, slots) = run.spec, run.held.shape
     number = 8 if spec.dtype == "float64" else 4
-    rows = spec.subsets * int(spec.problem.options.get("samples_per_subset", 1))
-    samples = rows // spec.subsets
+    rows, samples = spec.samples, spec.samples // spec.subsets
     numbers = (
         (2 + (samples > 1))
         * rows

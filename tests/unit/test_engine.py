@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from byzcode import engine, records
 from byzcode.aggregation import RULES
 from byzcode.allocation import EMPTY, file
 from byzcode.attacks import ATTACKS
@@ -25,7 +26,7 @@ from byzcode.kernels import native
 from byzcode.pre_aggregation import PRE_AGGREGATORS, PreAggregator
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Orders, Stream
-from byzcode.records import FINISHED, Measurements, gradients_per_iteration, join
+from byzcode.records import FINISHED, Book, Measurements, gradients_per_iteration, join
 from byzcode.studies.study import Quantity
 
 QUANTITIES = get_args(Quantity)
@@ -332,7 +333,8 @@ def test_what_the_decoder_notices_is_told_from_what_is_wrong(make_spec):
 
 # --- (c) bits --------------------------------------------------------------------------------------------------------
 
-ENOUGH = {"problem": {"subsets": 200, "dimension": 37}, "devices": 20, "redundancy": 30}  # long sums, odd addresses
+#: Long sums, and data of a second seed that start at an odd address: 220 times 37 numbers are no multiple of 64 bytes.
+ENOUGH = {"problem": {"subsets": 220, "dimension": 37}, "devices": 20, "redundancy": 33}
 
 
 @pytest.mark.parametrize("attack", ["sign_flip", "gaussian", "sample_duplicating"])
@@ -394,6 +396,34 @@ def test_another_process_has_the_same_sha256_of_every_array(changes, threads, ke
     assert there.stdout.split() == [sha256(array.tobytes()).hexdigest() for array in arrays]
 
 
+@pytest.mark.parametrize("changes", [{}, LAD | {"pre_aggregation": "nnm"}], ids=["cra_dl", "lad"])
+def test_a_batch_of_specs_has_the_same_bits_however_many_threads_torch_had(changes, make_spec):
+    """At the size of the papers, where LAPACK would split its work."""
+    spec = make_spec(problem={"subsets": 1000, "dimension": 100}, redundancy=100, iterations=3, seeds=[4, 0], **changes)
+    held, before = file.draw(spec.allocation_spec), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = train_together([spec], [held], device="cpu")[0]
+        torch.set_num_threads(2)
+        assert_same_bits(one, train_together([spec], [held], device="cpu")[0])
+        assert torch.get_num_threads() == 2  # left as it was
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_few_seeds_are_side_by_side_on_the_cpu(make_spec, monkeypatch):
+    """As many as fit into the caches and leave work for all threads; one, where data are not aligned beside others."""
+    monkeypatch.setattr(engine, "CACHE", 4 * 8 * (64 + 2 * 20) * 8)
+    size = {"problem": {"subsets": 64, "dimension": 8}, "seeds": 10}
+    assert engine._side_by_side(make_spec(**size), threads=1) == 4
+    assert engine._side_by_side(make_spec(**size), threads=5) == 2
+    assert engine._side_by_side(make_spec(**size, dtype="float32"), threads=1) == 8
+    assert engine._side_by_side(make_spec(problem={"subsets": 64, "dimension": 7}, seeds=10), threads=1) == 4
+    assert engine._side_by_side(make_spec(problem={"subsets": 63, "dimension": 7}, seeds=10), threads=1) == 1
+    many = {"subsets": 64, "dimension": 8, "samples_per_subset": 50}
+    assert engine._side_by_side(make_spec(problem=many, seeds=10), threads=1) == 1
+
+
 def test_seeds_differ(make_spec):
     loss = run(make_spec(seeds=[0, 1, 2])).loss
     assert len(np.unique(loss[:, 0])) == len(np.unique(loss[:, -1])) == 3
@@ -450,6 +480,17 @@ def test_liars_may_send_anything(lie, make_spec, monkeypatch):
         fine = run(make_spec(aggregation=rule, attack="none"))
         assert (fine.diverged_at == FINISHED).all()
         assert all(np.isfinite(getattr(fine, name)).all() for name in QUANTITIES)
+
+
+def test_a_run_that_comes_back_has_diverged_all_the_same():
+    """What follows a divergence is not recorded, however small it is; a run beside it goes on."""
+    book = Book(torch.zeros(2, 1), [0, 5, 10, 15], limit=10.0)
+    for iteration, losses in zip((0, 5, 10, 15), ([1.0, 1.0], [2.0, 2.0], [11.0, 3.0], [1.0, 4.0]), strict=True):
+        book.enter(iteration, **dict.fromkeys(records.QUANTITIES, torch.tensor(losses)))
+        assert not book.all_diverged(iteration)
+    closed = book.close()
+    assert closed.diverged_at.tolist() == [10, FINISHED]
+    np.testing.assert_array_equal(closed.loss, [[1, 2, np.nan, np.nan], [1, 2, 3, 4]])
 
 
 def test_one_seed_may_diverge_beside_others(make_spec, monkeypatch):
@@ -671,6 +712,26 @@ def test_lists_of_another_shape_are_refused(make_spec):
     for wrong in (held[:1], held[:, :-1], held[0]):
         with pytest.raises(ValueError, match=r"\(R, N, S\) = \(2, 20, S\)"):
             train(spec, wrong)
+
+
+def test_lists_of_subsets_that_are_not_there_are_refused(make_spec):
+    spec = make_spec()
+    for wrong in (60, -2, 10**9):
+        held = file.draw(spec.allocation_spec).copy()
+        held[1, 3, 2] = wrong
+        with pytest.raises(ValueError, match="subsets 0 to 59, or -1 for none"):
+            train(spec, held)
+
+
+def test_no_threads_are_refused(make_spec):
+    with pytest.raises(ValueError, match="at least 1; got 0"):
+        run(make_spec(), threads=0)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:0", "mps"])
+def test_a_device_of_another_name_is_the_users_to_mend(device, make_spec):
+    with pytest.raises(UserError, match="allowed: cpu, cuda"):
+        run(make_spec(), device=device)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from byzcode.kernels import native, order
 from byzcode.kernels.gather import Code, coded_rows
-from byzcode.kernels.product import times
+from byzcode.kernels.product import product, times
 
 needs_compiler = pytest.mark.skipif(native.library() is None, reason="byzcode was installed without a compiler")
 TYPES = st.sampled_from([torch.float64, torch.float32])
@@ -209,3 +209,67 @@ def test_a_run_of_a_batch_has_the_bits_that_it_has_alone(rng):
         together = times(matrices, vectors)
         for run in range(3):
             assert same_bits(together[run : run + 1], times(matrices[run : run + 1].clone(), vectors[run : run + 1]))
+
+
+def test_a_product_of_a_batch_has_the_bits_that_it_has_alone(rng):
+    """Also where matrices of a batch start at odd addresses."""
+    for rows, inner, columns in ((7, 33, 5), (20, 37, 11), (100, 100, 100), (33, 8, 1)):
+        left = torch.from_numpy(rng.standard_normal((3, rows, inner)))
+        right = torch.from_numpy(rng.standard_normal((3, inner, columns)))
+        together = product(left, right)
+        for run in range(3):
+            assert same_bits(
+                together[run : run + 1], product(left[run : run + 1].clone(), right[run : run + 1].clone())
+            )
+        torch.testing.assert_close(together, left @ right, rtol=1e-12, atol=1e-12)
+
+
+@pytest.fixture
+def small(rng):
+    """Rows, factors and a code of 4 devices with 2 of 9 subsets each."""
+    rows, factor = torch.from_numpy(rng.standard_normal((1, 9, 12))), torch.from_numpy(rng.standard_normal((1, 9)))
+    return (
+        rows,
+        factor,
+        Code(torch.tensor([[[0, 8], [3, 3], [7, 1], [2, 5]]]), torch.from_numpy(rng.random((1, 4, 2)))),
+    )
+
+
+def test_what_compiled_code_does_not_take_goes_the_plain_way(small, plain):
+    """Of other strides, types and shapes: right, or refused, and never read as what it is not."""
+    rows, factor, code = small
+    expected = summed(*small, 1)
+    strided = torch.stack([factor, factor], dim=-1)[..., 0]
+    assert not strided.is_contiguous()
+    torch.testing.assert_close(coded_rows(rows, strided, code), expected)
+    torch.testing.assert_close(coded_rows(rows.mT.contiguous().mT, factor, code), expected)
+    torch.testing.assert_close(
+        coded_rows(rows, factor, Code(code.held[..., :1], code.weight[..., :1])),
+        summed(rows, factor, Code(code.held[..., :1], code.weight[..., :1]), 1),
+    )
+    for odd in (
+        (rows, factor[:, :5].clone(), code),
+        (rows, factor, Code(code.held, code.weight[..., :1].clone())),
+        (rows, factor.float(), code),
+        (rows, factor, Code(code.held.int(), code.weight)),
+    ):
+        try:
+            told = plain(coded_rows, *odd)
+        except RuntimeError:
+            with pytest.raises(RuntimeError):
+                coded_rows(*odd)
+        else:  # spread or converted, as torch has it
+            assert same_bits(coded_rows(*odd), told)
+
+
+def test_the_widest_network(monkeypatch, rng):
+    """Up to 512 devices a network, beyond numpy: both sort."""
+    for devices in (511, 512, 513):
+        told = torch.from_numpy(rng.standard_normal((1, devices, 3)))
+        np.testing.assert_array_equal(order.sort_devices(told), np.sort(told, axis=1))
+        np.testing.assert_array_equal(order.median(told), np.median(told, axis=1))
+    monkeypatch.setattr(order, "_network", None)
+    order.median(told)
+    if native.library() is not None:
+        with pytest.raises(TypeError):
+            order.median(told[:, :512])

@@ -174,8 +174,8 @@ def test_a_seed_meets_the_same_liars_in_every_run(changes, make_spec, monkeypatc
 
     monkeypatch.setitem(ATTACKS, "sign_flip", spy)
     spec = make_spec(**{"seeds": [3], "iterations": 5, "record": {"step": 5}, **changes})
-    engine.train(spec, draw(spec.allocation_spec))
-    place = spec.seeds.index(3)  # small runs are one batch
+    engine.train_together([spec], [draw(spec.allocation_spec)], device="cpu")
+    place = spec.seeds.index(3)
     liars = [one[place] for one, _ in met]
     sets = Orders((3,), 20, "byzantine", redrawn=True)
     assert liars == [sets.at(iteration)[0, :4].tolist() for iteration in range(6)]
@@ -185,10 +185,12 @@ def test_a_seed_meets_the_same_liars_in_every_run(changes, make_spec, monkeypatc
 
 def test_a_seed_meets_the_same_data_beside_any_others():
     build = PROBLEMS["linear_regression"]
-    options = {"subsets": 30, "dimension": 4}
+    options = {"subsets": 31, "dimension": 5}  # the second data of a batch start at an odd address
     alone, beside = build((3,), "cpu", "float64", **options), build((0, 3), "cpu", "float64", **options)
     assert torch.equal(alone.features[0], beside.features[1])
     assert torch.equal(alone.labels[0], beside.labels[1])
+    assert torch.equal(alone.optimum[0], beside.optimum[1])
+    assert torch.equal(alone.smoothness[0], beside.smoothness[1])
     plain = build((3,), "cpu", "float64", **options, sigma_h=0.0)
     assert torch.equal(alone.features, plain.features)  # paired over sigma_H too
     assert not torch.equal(alone.labels, plain.labels)

@@ -143,13 +143,16 @@ class _Decoder:
         return Decoded(gradient.masked_fill(failed.unsqueeze(-1), 0.0), failed)
 
     def _sets(self, mixed: Tensor, known: Tensor) -> Iterator[Tensor]:
-        """Sets of s devices that may be the liars, (R, s), the cheapest and likeliest first."""
+        """Sets of s devices that may be the liars, (R, s), the cheapest and likeliest first.
+
+        In the order of their numbers: how suspect each of them is varies in its last bits with the batch.
+        """
         ranked = []
         for length in self._locators:
             ranked.append(self._suspects(mixed, known, length))
-            yield ranked[-1][:, : self._liars]
+            yield ranked[-1][:, : self._liars].sort(dim=-1).values
         for suspects in reversed(ranked):
-            yield self._pardon(mixed, suspects)
+            yield self._pardon(mixed, suspects).sort(dim=-1).values
 
     def _suspects(self, mixed: Tensor, known: Tensor, length: int) -> Tensor:
         """The s + s/4 devices, most suspect first, at whose nodes the locators of a degree are smallest, (R, K)."""

@@ -55,12 +55,24 @@ def coded_rows(rows: Tensor, factor: Tensor, code: Code, samples: int = 1) -> Te
         return _dense(rows, factor, code, samples)
     compiled = function("coded", rows, factor, code.weight)
     read = (rows, factor, code.held, code.weight, code.devices, code.names)
-    if compiled is None or not all(tensor is None or tensor.is_contiguous() for tensor in read):
+    if compiled is None or not _as_expected(*read):
         return _sparse(rows, factor, code, samples)
     out = rows.new_empty(runs, devices, dimension)
     places = [None if tensor is None else tensor.data_ptr() for tensor in read]
     compiled(*places, out.data_ptr(), runs, count, devices, slots, samples, dimension)
     return out
+
+
+def _as_expected(
+    rows: Tensor, factor: Tensor, held: Tensor, weight: Tensor, devices: Tensor | None, names: Tensor | None
+) -> bool:
+    """Whether shapes, types and strides are as compiled code takes them for granted; others are left to torch."""
+    if factor.shape != rows.shape[:2] or weight.shape != held.shape:
+        return False
+    places = (held, devices, names)
+    return all(tensor is None or tensor.dtype == torch.int64 for tensor in places) and all(
+        tensor is None or tensor.is_contiguous() for tensor in (rows, factor, weight, *places)
+    )
 
 
 def _sparse(rows: Tensor, factor: Tensor, code: Code, samples: int) -> Tensor:

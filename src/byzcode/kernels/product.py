@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+#: MKL's order of summation depends on where a matrix starts, in bytes modulo this.
+ALIGNED = 64
+
+
 def product(left: Tensor, right: Tensor) -> Tensor:
     """Matrix products (..., I, K) by (..., K, J), with the same bits alone and in a batch.
 
@@ -33,4 +37,4 @@ def times(matrices: Tensor, vectors: Tensor) -> Tensor:
 
 
 def _aligned(tensor: Tensor) -> Tensor:
-    return tensor if tensor.data_ptr() % 64 == 0 else tensor.clone()
+    return tensor if tensor.data_ptr() % ALIGNED == 0 else tensor.clone()

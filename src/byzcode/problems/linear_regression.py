@@ -104,15 +104,18 @@ def linear_regression(
     The features, the noise and the directions u_k of a seed are the same for every ``sigma_h``.
     """
     drawn = [_draw(seed, subsets, dimension, samples_per_subset, sigma_h, label_noise, feature_scale) for seed in seeds]
-    # Drawn and solved on the CPU in float64 whatever the device: every device meets the same problem.
-    features = torch.from_numpy(np.stack([features for features, _ in drawn]))
-    labels = torch.from_numpy(np.stack([labels for _, labels in drawn]))
+    # Drawn and solved on the CPU in float64 whatever the device: every device meets the same problem. One by one, in
+    # memory of torch's own, which is aligned: LAPACK's last bits depend on addresses.
+    solved = [_solved(torch.tensor(features), torch.tensor(labels)) for features, labels in drawn]
+    tensors = [torch.stack(parts).to(device=device, dtype=getattr(torch, dtype)) for parts in zip(*solved, strict=True)]
+    features, labels, optimum, smoothness = tensors
+    return LinearRegression(features, labels, subsets, optimum, smoothness)
+
+
+def _solved(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Features (K, D), labels (K,), the optimum (D,) and the smoothness, (), of one seed."""
     optimum = torch.linalg.lstsq(features, labels.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
-    smoothness = torch.linalg.matrix_norm(features, ord=2).square() / features.shape[1]
-    kind = getattr(torch, dtype)
-    # Copied always: torch aligns its own memory, as the products on the CPU need it.
-    moved = [tensor.to(device=device, dtype=kind, copy=True) for tensor in (features, labels, optimum, smoothness)]
-    return LinearRegression(moved[0], moved[1], subsets, optimum=moved[2], smoothness=moved[3])
+    return features, labels, optimum, torch.linalg.matrix_norm(features, ord=2).square() / len(features)
 
 
 def _draw(

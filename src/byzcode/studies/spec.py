@@ -184,6 +184,11 @@ class RunSpec(Identified):
         return int(self.problem.options["subsets"])
 
     @property
+    def samples(self) -> int:
+        """K, the number of samples in all subsets."""
+        return self.subsets * int(self.problem.options.get("samples_per_subset", 1))
+
+    @property
     def dimension(self) -> int:
         """D, the number of parameters."""
         return int(self.problem.options["dimension"])
