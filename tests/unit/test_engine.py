@@ -649,6 +649,22 @@ def test_every_part_of_the_tables_has_the_same_bits_in_a_batch(name, make_spec):
     assert_same_bits(train_together([spec], [held], device="cpu")[0], one_by_one(spec, held))
 
 
+def test_exact_decoding_at_the_size_of_the_papers_has_the_same_bits_in_a_batch(make_spec):
+    """Among 100 devices many sets of suspects are equally suspect but for rounding."""
+    spec = make_spec(
+        method="draco_cyclic",
+        problem={"subsets": 1000, "dimension": 100},
+        devices=100,
+        redundancy=110,
+        aggregation=None,
+        byzantine={"alpha": 0.05},
+        iterations=25,
+        seeds=[0, 1, 2],
+    )
+    held = file.draw(spec.allocation_spec)
+    assert_same_bits(train_together([spec], [held], device="cpu")[0], one_by_one(spec, held))
+
+
 @pytest.mark.parametrize("name", EVERY_PART)
 def test_every_part_of_the_tables_has_the_same_bits_without_compiled_kernels(name, make_spec, monkeypatch):
     spec = make_spec(**ENOUGH | {"iterations": 10, "seeds": [4, 0]} | EVERY_PART[name])

@@ -211,17 +211,18 @@ def test_a_run_of_a_batch_has_the_bits_that_it_has_alone(rng):
             assert same_bits(together[run : run + 1], times(matrices[run : run + 1].clone(), vectors[run : run + 1]))
 
 
-def test_a_product_of_a_batch_has_the_bits_that_it_has_alone(rng):
-    """Also where matrices of a batch start at odd addresses."""
-    for rows, inner, columns in ((7, 33, 5), (20, 37, 11), (100, 100, 100), (33, 8, 1)):
-        left = torch.from_numpy(rng.standard_normal((3, rows, inner)))
-        right = torch.from_numpy(rng.standard_normal((3, inner, columns)))
-        together = product(left, right)
-        for run in range(3):
-            assert same_bits(
-                together[run : run + 1], product(left[run : run + 1].clone(), right[run : run + 1].clone())
-            )
-        torch.testing.assert_close(together, left @ right, rtol=1e-12, atol=1e-12)
+@pytest.mark.parametrize("size", [(7, 33), (20, 37), (21, 301), (100, 100), (33, 8)])
+def test_a_product_of_a_batch_has_the_bits_that_it_has_alone(size, rng):
+    """Also where matrices of a batch start at odd addresses, and of a matrix with itself, for which MKL has a way."""
+    left = torch.from_numpy(rng.standard_normal((3, *size))).clone()
+    right = torch.from_numpy(rng.standard_normal((3, size[1], 11)))
+    mixed, squares = product(left, right), product(left, left.mT)
+    torch.testing.assert_close(mixed, left @ right, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(squares, left @ left.mT, rtol=1e-12, atol=1e-12)
+    for run in range(3):
+        alone = left[run : run + 1].clone()
+        assert same_bits(mixed[run : run + 1], product(alone, right[run : run + 1].clone()))
+        assert same_bits(squares[run : run + 1], product(alone, alone.mT))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The compiled bodies of the hot loops, from ``native.cpp``: there where a compiler was when byzcode was installed.
 
 Where they are not, or tensors are not such as they take, the torch and numpy bodies beside each call run: slower, and
-with the same bits.
+in double precision with the same bits (docs/performance.md says where not).
 """
 
 from __future__ import annotations
