@@ -7,6 +7,7 @@
 #include <limits>
 
 #define INLINE inline __attribute__((always_inline))
+#define INLINE_LAMBDA __attribute__((always_inline))
 #if defined(__x86_64__) && defined(__linux__)
 // One body, compiled for three generations of processors; the right one is chosen when the library is loaded.
 #define EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -32,6 +33,16 @@ template <class T> struct Code {
   int64_t slots, samples, dimension;
 };
 
+// Each row of a message, with what it is multiplied by, in order.
+template <class T, class Use> INLINE void each_row(const Code<T> &code, int64_t device, Use use) {
+  for (int64_t slot = 0; slot < code.slots; slot++) {
+    const int64_t subset = code.held[device * code.slots + slot];
+    const int64_t first = (code.names ? code.names[subset] : subset) * code.samples;
+    for (int64_t row = first; row < first + code.samples; row++)
+      use(code.weight[device * code.slots + slot] * code.factor[row], code.rows + row * code.dimension);
+  }
+}
+
 // The sums of one message over K vectors of coordinates, from `column` on, in registers. The last of them ends with the
 // row, where it overlaps with the one before if D fills no whole number of vectors.
 template <class T, int K> INLINE void columns(const Code<T> &code, int64_t device, T *out, int64_t column, bool ends) {
@@ -41,17 +52,11 @@ template <class T, int K> INLINE void columns(const Code<T> &code, int64_t devic
   const int64_t last = ends ? code.dimension - lanes : column + (K - 1) * lanes;
   Aligned sum[K];
   for (int k = 0; k < K; k++) sum[k] = Aligned{};
-  for (int64_t slot = 0; slot < code.slots; slot++) {
-    const int64_t subset = code.held[device * code.slots + slot];
-    const int64_t first = (code.names ? code.names[subset] : subset) * code.samples;
-    for (int64_t row = first; row < first + code.samples; row++) {
-      const T weight = code.weight[device * code.slots + slot] * code.factor[row];
-      const T *from = code.rows + row * code.dimension;
+  each_row(code, device, [&](T weight, const T *from) INLINE_LAMBDA {
 #pragma GCC unroll 16
-      for (int k = 0; k < K; k++)
-        sum[k] += weight * (Aligned) * (const Loose *)(from + (k + 1 < K ? column + k * lanes : last));
-    }
-  }
+    for (int k = 0; k < K; k++)
+      sum[k] += weight * (Aligned) * (const Loose *)(from + (k + 1 < K ? column + k * lanes : last));
+  });
 #pragma GCC unroll 16
   for (int k = 0; k < K; k++) *(Loose *)(out + (k + 1 < K ? column + k * lanes : last)) = sum[k];
 }
@@ -59,15 +64,9 @@ template <class T, int K> INLINE void columns(const Code<T> &code, int64_t devic
 // The same where all coordinates together fill no vector.
 template <class T> INLINE void few(const Code<T> &code, int64_t device, T *out) {
   T sum[Vector<T>::lanes] = {};
-  for (int64_t slot = 0; slot < code.slots; slot++) {
-    const int64_t subset = code.held[device * code.slots + slot];
-    const int64_t first = (code.names ? code.names[subset] : subset) * code.samples;
-    for (int64_t row = first; row < first + code.samples; row++) {
-      const T weight = code.weight[device * code.slots + slot] * code.factor[row];
-      const T *from = code.rows + row * code.dimension;
-      for (int64_t lane = 0; lane < code.dimension; lane++) sum[lane] += weight * from[lane];
-    }
-  }
+  each_row(code, device, [&](T weight, const T *from) INLINE_LAMBDA {
+    for (int64_t lane = 0; lane < code.dimension; lane++) sum[lane] += weight * from[lane];
+  });
   for (int64_t lane = 0; lane < code.dimension; lane++) out[lane] = sum[lane];
 }
 
