@@ -8,7 +8,11 @@ The rooms of the package, in the order in which the data passes through them:
 ``coding``       what a device computes from the subsets it holds
 ``attacks``      what liars send
 ``aggregation``  what the server makes of it
+``kernels``      the hot loops of all these, compiled and plain
+``batch``        runs of one shape, side by side
 ``engine``       the training loop
+``records``      what is measured in it
+``sharing``      runs trained together though each is a job, on ``cuda`` devices
 ``trajectory``   the stored result
 ``analysis``     plateaus and summaries
 ``figures``      pictures
