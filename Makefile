@@ -1,10 +1,10 @@
-# make reproduce | quick | test | bench: each makes .venv from requirements.lock first, if it is missing or older.
+# make reproduce | quick | multiverse | test | bench: each makes .venv from requirements.lock first, if it is missing or older.
 # A C++ compiler is used where there is one (src/byzcode/kernels/native.cpp); without it the same numbers take longer.
 PYTHON ?= python3
 VENV := .venv
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: reproduce quick test bench setup lock clean
+.PHONY: reproduce quick multiverse test bench setup lock clean
 
 reproduce: setup
 	$(RUN) snakemake --cores all
@@ -14,6 +14,9 @@ quick: setup
 
 test: setup $(VENV)/peers
 	$(RUN) python -m pytest
+
+multiverse: setup
+	$(RUN) snakemake --cores all multiverse
 
 bench: setup $(VENV)/peers
 	$(RUN) python benchmarks/run.py

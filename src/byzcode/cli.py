@@ -99,6 +99,60 @@ def summarise(
 
 
 @app.command()
+def claims(
+    request: Annotated[str, typer.Option(help="The claims of a study and their runs, as JSON.")],
+    results: Annotated[Path, typer.Option(help="Folder of the results.")],
+    out: Out,
+) -> None:
+    """One row a test of a claim: effect, interval, p-values, and what is not at a plateau."""
+    from byzcode.analysis.evidence import of_study
+    from byzcode.wholefile import text as writing
+
+    rows = of_study(_read_request(request), lambda run: _trajectory(results, run))
+    with writing(out) as file:
+        rows.to_csv(file, index=False)
+
+
+@app.command()
+def scorecard(
+    request: Annotated[str, typer.Option(help="The studies and the title of the reading, as JSON.")],
+    results: Annotated[Path, typer.Option(help="Folder of the results.")],
+    out: Annotated[Path, typer.Option(help="Files to write, without their suffix.")],
+) -> None:
+    """The verdicts on all claims, as a page (html) and as a table (csv)."""
+    from byzcode.scorecard.page import write
+
+    write(_read_request(request), results, out)
+
+
+@app.command()
+def reading(
+    request: Annotated[str, typer.Option(help="A reading and the configuration, as JSON.")],
+    out: Out,
+) -> None:
+    """Train what the claims need under one reading of the papers, and store their verdicts."""
+    from byzcode.multiverse.plan import of_request
+    from byzcode.multiverse.universe import verdicts
+    from byzcode.wholefile import text as writing
+
+    rows = verdicts(*of_request(_read_request(request)))
+    with writing(out) as file:
+        rows.to_csv(file, index=False)
+
+
+@app.command()
+def multiverse(
+    request: Annotated[str, typer.Option(help="The names of the readings, as JSON.")],
+    results: Annotated[Path, typer.Option(help="Folder of the results.")],
+) -> None:
+    """What all readings say together: tables and a picture of which claims hold, and which choices decide them."""
+    from byzcode.multiverse.summarise import summarise as all_of
+
+    folder = results / "multiverse"
+    all_of([folder / "readings" / f"{name}.csv" for name in _read_request(request).get("readings", [])], folder)
+
+
+@app.command()
 def figure(
     request: Annotated[str, typer.Option(help="What to draw, as JSON.")],
     results: Annotated[Path, typer.Option(help="Folder of the results.")],
@@ -108,6 +162,34 @@ def figure(
     from byzcode.figures import draw
 
     draw(_read_request(request), results, out)
+
+
+@app.command()
+def recommend(
+    devices: Annotated[int, typer.Option(help="How many devices there are, N.")],
+    alpha: Annotated[float, typer.Option(help="Byzantine fraction.")],
+    heterogeneity: Annotated[
+        float, typer.Option(help="Root mean squared distance of the subsets' gradients from the true one.")
+    ],
+    budget_gradients: Annotated[int, typer.Option(help="Gradients in an iteration, of all devices together.")],
+    budget_bits: Annotated[int | None, typer.Option(help="Bits sent in an iteration, by all devices together.")] = None,
+    subsets: Annotated[int | None, typer.Option(help="How many subsets there are, M; N if left out.")] = None,
+    dimension: Annotated[int, typer.Option(help="How many parameters there are, D.")] = 100,
+    results: Annotated[Path, typer.Option(help="Folder of results to look for measurements in.")] = Path("results"),
+) -> None:
+    """Say which method, redundancy, rule and compressor the bounds favour within a budget, and what was measured."""
+    from rich.console import Console
+
+    from byzcode import recommend as advice
+
+    asked = advice.need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
+    found, refused = advice.recommend(asked)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(advice.table(asked, found, advice.measurements(results, asked)))
+    print(f"Best by the bounds: {found[0].title}. {found[0].reason}")
+    print(f"As a curve of a study: {json.dumps(found[0].curve)}")
+    for reason in refused:
+        print(f"Not listed: {reason}")
 
 
 @app.command()

@@ -140,11 +140,13 @@ def loop(batch: Batch, advance: Progress) -> Book:
     """The training loop. On a GPU nothing in it waits for the device: what is recorded stays there."""
     spec, problem, seeds = batch.spec, batch.problem, batch.seeds
     theta = problem.start()
-    devices = Devices(problem, batch.held, batch.weights, seeds, spec.subsets, redrawn=spec.assignment == "redrawn")
+    devices = Devices(problem, batch.held, batch.weights, seeds, spec.subsets, assignment=spec.assignment)
     channel, server = Channel(spec, seeds), Server(spec, seeds)
     redrawn = spec.byzantine.identities == "redrawn"
     liars = Orders(seeds, spec.devices, "byzantine", redrawn=redrawn, device=theta.device, first=spec.f)
-    book, ledger = Book(theta, spec.record.iterations(spec.iterations), spec.diverged_at), Ledger(theta)
+    constants = {"smoothness": problem.smoothness, "strong_convexity": problem.strong_convexity}
+    book = Book(theta, spec.record.iterations(spec.iterations), spec.diverged_at, constants)
+    ledger = Ledger(theta)
     for iteration in range(spec.iterations + 1):
         forward = problem.forward(theta)
         codes = devices.codes(iteration)
@@ -172,6 +174,8 @@ def loop(batch: Batch, advance: Progress) -> Book:
                 aggregation_error=_distance(answer.aggregate, gradient),
                 **dispersion(threat.of_honest(sent.messages), gradient),
                 heterogeneity=problem.heterogeneity(forward, gradient),
+                largest_heterogeneity=problem.largest_heterogeneity(forward, gradient),
+                gradient_norm=torch.linalg.vector_norm(gradient, dim=-1),
                 distance_to_optimum=_distance(theta, problem.optimum),
                 **ledger.totals(),
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -42,6 +42,9 @@ def from_validation(error: ValidationError, where: object, model: type[BaseModel
     first = found[0]
     key = dotted(first["loc"], error.title)
     value = None if first["type"] == "missing" else first["input"]
+    if first["type"] == "union_tag_invalid":
+        kind = first["ctx"]
+        key, value = f"{key}.{kind['discriminator'].strip(chr(39))}", kind["tag"]
     message = complain(where, key, value, _allowed(first, model))
     more = len(found) - 1
     return UserError(f"{message} (and {more} more)") if more else message
@@ -65,7 +68,7 @@ _TAGGED = {"problem", "allocation", "encoding", "compression", "attack", "pre_ag
 
 
 def _is_tag(location: Sequence[str | int], step: int) -> bool:
-    if location[0] == "plots":  # plots, name of the plot, kind, key
+    if location[0] in ("plots", "claims"):  # plots, name of the plot, kind, key
         return step == 2
     return step > 0 and location[step - 1] in _TAGGED and step + 1 < len(location)
 
@@ -112,6 +115,10 @@ def component_models(model: type[BaseModel], key: str) -> list[type[BaseModel]]:
 
 
 def _tag_of(model: type[BaseModel]) -> object:
+    """By what a union knows a model: the name of a component, the kind of a plot, the test of a claim."""
+    for key in ("kind", "test"):
+        if key in model.model_fields:
+            return next(iter(get_args(model.model_fields[key].annotation)), None)
     field = model.model_fields.get("name")
     return field.default if field else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ EXACT = 1e-6
 
 @dataclass(frozen=True)
 class Measurements:
-    """What a run leaves behind: arrays (R, number of recorded iterations), NaN after a divergence."""
+    """What a run leaves behind: arrays (R, number of recorded iterations), NaN after a divergence; then arrays (R,)."""
 
     loss: NDArray[np.float64]
     excess_loss: NDArray[np.float64]
@@ -33,10 +33,14 @@ class Measurements:
     honest_dispersion: NDArray[np.float64]
     coding_bias: NDArray[np.float64]
     heterogeneity: NDArray[np.float64]
+    largest_heterogeneity: NDArray[np.float64]
+    gradient_norm: NDArray[np.float64]
     distance_to_optimum: NDArray[np.float64]
     bits_sent: NDArray[np.float64]  # by all devices, cumulative
     decoding_failures: NDArray[np.float64]  # iterations in which the decoder found no gradient, cumulative
     decoding_errors: NDArray[np.float64]  # iterations in which its gradient was not the true one, cumulative
+    smoothness: NDArray[np.float64]  # (R,): L of the problem
+    strong_convexity: NDArray[np.float64]  # (R,): mu of the problem
     diverged_at: NDArray[np.int64]  # (R,): FINISHED, or the first recorded iteration at which the seed had diverged
 
     def rows(self, first: int, last: int) -> Measurements:
@@ -45,7 +49,8 @@ class Measurements:
 
 
 _NAMES = [field.name for field in fields(Measurements)]
-QUANTITIES = _NAMES[:-1]
+PER_SEED = ("smoothness", "strong_convexity", "diverged_at")
+QUANTITIES = [name for name in _NAMES if name not in PER_SEED]
 
 
 def join(parts: Iterable[Measurements]) -> Measurements:
@@ -55,11 +60,14 @@ def join(parts: Iterable[Measurements]) -> Measurements:
 
 
 class Book:
-    """What is recorded of R runs. It stays on their device until the book is closed: nothing waits for it."""
+    """What is recorded of R runs. It stays on their device until the book is closed: nothing waits for it.
 
-    def __init__(self, like: Tensor, recorded: list[int], limit: float) -> None:
+    ``constants`` (R,) are those of the problem, by their names in :class:`Measurements`.
+    """
+
+    def __init__(self, like: Tensor, recorded: list[int], limit: float, constants: Mapping[str, Tensor]) -> None:
         self._place = {iteration: place for place, iteration in enumerate(recorded)}
-        self._recorded, self._limit = recorded, limit
+        self._recorded, self._limit, self._constants = recorded, limit, constants
         self._values = torch.full(
             (len(QUANTITIES), len(like), len(recorded)), torch.nan, dtype=torch.float64, device=like.device
         )
@@ -89,7 +97,8 @@ class Book:
         diverged = beyond.any(axis=-1)
         values[:, np.maximum.accumulate(beyond, axis=-1)] = np.nan
         at = np.where(diverged, np.asarray(self._recorded)[beyond.argmax(axis=-1)], FINISHED)
-        return Measurements(**dict(zip(QUANTITIES, values, strict=True)), diverged_at=at)
+        constants = {name: value.double().cpu().numpy() for name, value in self._constants.items()}
+        return Measurements(**dict(zip(QUANTITIES, values, strict=True)), **constants, diverged_at=at)
 
 
 class Ledger:

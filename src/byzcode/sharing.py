@@ -204,7 +204,7 @@ def footprint(run: Run) -> float:
     whole_numbers = (
         2 * devices * spec.dimension  # places in a sorted row
         + 4 * devices * slots * samples  # who adds which rows, with weights
-        + 2 * BLOCK * (2 * devices + (spec.subsets if spec.assignment == "redrawn" else 0))
+        + 2 * BLOCK * (2 * devices + (spec.subsets if spec.assignment != "fixed" else 0))
         + 2 * len(QUANTITIES) * len(spec.record.iterations(spec.iterations))
     )
     return float(seeds * (number * numbers + 8 * whole_numbers))

@@ -85,6 +85,36 @@ KAPPA: dict[str, Callable[[int, int], float]] = {
 }
 
 
+def _median_sharp(devices: int, f: int) -> float:
+    if devices % 2:
+        return (devices - 1) / (devices + 1 - 2 * f)
+    return devices / (devices - 2 * f)
+
+
+def _near(kappa: Callable[[int, int], float]) -> Callable[[int, int], float]:
+    """The mean of the N - f values nearest to a centre of constant ``kappa``: 4 f / (N - f) (1 + kappa)."""
+    return lambda devices, f: 4 * f / (devices - f) * (1 + kappa(devices, f))
+
+
+#: Smaller constants of the coordinate-wise rules, derived here. Of N values sorted, the (f + j)-th lies between the
+#: j-th and the (f + j)-th of the N - f honest ones; so the trimmed mean lies between the means of the N - 2 f least and
+#: of the N - 2 f greatest honest values. The mean of k of H values is off theirs by at most sqrt((H - k) / k) standard
+#: deviations (Cauchy and Schwarz): kappa = f / (N - 2 f), below which no rule can be. In the same way the median, with
+#: k = (N + 1) / 2 - f or N / 2 - f; sums over coordinates give vectors. Phocas becomes 4 f / (N - 2 f).
+SHARP_KAPPA: dict[str, Callable[[int, int], float]] = {
+    "trimmed_mean": _unevenness,
+    "median": _median_sharp,
+    "phocas": _near(_unevenness),
+    "meamed": _near(_median_sharp),
+}
+
+
+def least_kappa(rule: str, devices: int, f: int) -> float | None:
+    """The smallest constant of a rule that is known here, or None where it has none."""
+    known = [table[rule](devices, f) for table in (KAPPA, SHARP_KAPPA) if rule in table]
+    return min(known, default=None)
+
+
 def kappa_after_nnm(kappa: float, devices: int, f: int) -> float:
     """The constant of a rule with nearest neighbour mixing in front: 8 f / (N - f) (kappa + 1) (2302.01772)."""
     return 8 * f / (devices - f) * (kappa + 1)
@@ -100,3 +130,6 @@ DELTA: dict[str, Callable[..., float]] = {
     "scaled_sign": lambda dimension: 1 - 1 / dimension,
     "natural": lambda dimension: 1 / 8,
 }
+
+#: The compressors with E C(x) = x, each device by its own random numbers (but for a shared mask).
+UNBIASED = frozenset({"identity", "random_k", "bernoulli", "qsgd", "natural"})

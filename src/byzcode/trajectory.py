@@ -43,6 +43,10 @@ VARIABLES = {
     "heterogeneity": Variable(
         _BOTH, "f8", "1", "root mean squared distance of subsets' gradients from the true gradient"
     ),
+    "largest_heterogeneity": Variable(
+        _BOTH, "f8", "1", "largest distance of a subset's gradient from the true gradient"
+    ),
+    "gradient_norm": Variable(_BOTH, "f8", "1", "norm of the true gradient"),
     "distance_to_optimum": Variable(_BOTH, "f8", "1", "distance of theta from the minimiser"),
     "gradients_computed": Variable(
         _BOTH, "f8", "gradients of subsets", "gradients computed by all devices together, cumulative"
@@ -55,6 +59,10 @@ VARIABLES = {
     ),
     "decoding_errors": Variable(
         _BOTH, "f8", "iterations", "iterations with a wrongly decoded gradient, cumulative", "noticed or not"
+    ),
+    "smoothness": Variable(("seed",), "f8", "1", "smoothness L of the training loss", "the step is step_size / L"),
+    "strong_convexity": Variable(
+        ("seed",), "f8", "1", "strong convexity mu of the training loss", "least eigenvalue of its Hessian"
     ),
     "diverged": Variable(("seed",), "i1", "1", "status of the seed", "0: finished; 1: diverged"),
     "diverged_at": Variable(
@@ -132,8 +140,9 @@ def write(
                 "cpu_seconds": cpu_seconds,
             },
         )
-        for name in VARIABLES.keys() - {"seed", "iteration", "diverged", "diverged_at"}:
-            file[name].coordinates = "seed iteration"
+        for name, about in VARIABLES.items():
+            if about.dimensions == _BOTH:
+                file[name].coordinates = "seed iteration"
         file["diverged"].flag_values = np.asarray([0, 1], dtype=np.int8)
         file["diverged"].flag_meanings = "finished diverged"
 

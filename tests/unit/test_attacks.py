@@ -235,6 +235,16 @@ def test_sample_duplicating_copies_one_honest_message():
             assert not threat.mask[seed][copied].any()
 
 
+def test_sample_duplicating_may_copy_the_first_honest_device():
+    """That of lowest number, whoever lies; the stream of the attack is left alone."""
+    for iteration in range(4):
+        messages, threat, got = run("sample_duplicating", iteration=iteration, copied="first")
+        for seed in range(len(SEEDS)):
+            first = int((~threat.mask[seed]).nonzero()[0])
+            assert (got[seed][threat.mask[seed]] == messages[seed, first]).all()
+            assert (got[seed][~threat.mask[seed]] == messages[seed][~threat.mask[seed]]).all()
+
+
 def test_sample_duplicating_draws_its_victim_uniformly():
     """Chi-square over 8 honest devices: 7 degrees of freedom, 40 has probability 1e-6."""
     messages = torch.arange(DEVICES, dtype=torch.float64).view(1, DEVICES, 1)

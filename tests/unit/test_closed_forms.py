@@ -37,7 +37,7 @@ class Setting:
     def messages(self, held, encoding="uniform"):
         """What the devices send, (N, D), by the library."""
         weights = ENCODERS[encoding](held, self.subsets)
-        devices = Devices(self.problem, held[None], weights[None], (1,), self.subsets, redrawn=False)
+        devices = Devices(self.problem, held[None], weights[None], (1,), self.subsets, assignment="fixed")
         return devices.messages(self.forward, devices.codes(0))[0].numpy()
 
     def factor(self, r):
@@ -262,7 +262,7 @@ def test_f1_the_mean_of_cyclic_messages_is_the_gradient_under_every_permutation(
     for d in (1, 7, 60):
         held = draw(60, 60, d, allocation="cyclic")
         weights = ENCODERS["uniform"](held, 60)
-        devices = Devices(some.problem, held[None], weights[None], (1,), 60, redrawn=True)
+        devices = Devices(some.problem, held[None], weights[None], (1,), 60, assignment="redrawn")
         for iteration in range(5):
             sent = devices.messages(some.forward, devices.codes(iteration))[0].numpy()
             np.testing.assert_allclose(sent.mean(axis=0), some.gradient, rtol=0, atol=1e-12 * np.abs(sent).max())
@@ -273,7 +273,7 @@ def test_f2_f3_variance_and_distance_of_redrawn_tasks(d):
     """Over permutations: E |g_i - grad F|^2 = betahat^2 (N - d) / (d (N - 1)), mean pairwise 2 N / (N - 1) of that."""
     some = Setting(60)
     held = draw(60, 60, d, allocation="cyclic")
-    devices = Devices(some.problem, held[None], ENCODERS["uniform"](held, 60)[None], (1,), 60, redrawn=True)
+    devices = Devices(some.problem, held[None], ENCODERS["uniform"](held, 60)[None], (1,), 60, assignment="redrawn")
     near, pairs = [], []
     for iteration in range(400):
         sent = devices.messages(some.forward, devices.codes(iteration))[0].numpy()
@@ -286,3 +286,80 @@ def test_f2_f3_variance_and_distance_of_redrawn_tasks(d):
     else:
         assert_mean(near, expected)
         assert_mean(pairs, 2 * 60 / 59 * expected)
+
+
+def test_what_is_redrawn_is_subsets_devices_or_both():
+    """Redrawn devices send the same messages in another order; redrawn subsets keep each window, with other labels."""
+    some = Setting(60)
+    held = draw(60, 60, 7, allocation="cyclic")
+    sent = {}
+    for assignment in ("fixed", "redrawn", "subsets_redrawn", "devices_redrawn"):
+        weights = ENCODERS["uniform"](held, 60)[None]
+        devices = Devices(some.problem, held[None], weights, (1,), 60, assignment=assignment)
+        sent[assignment] = devices.messages(some.forward, devices.codes(3))[0].numpy()
+
+    def rows(messages):
+        return messages[np.lexsort(messages.T.round(9))]
+
+    order = Orders((1,), 60, "assignment/devices", redrawn=True).at(3)[0].numpy()
+    labels = Orders((1,), 60, "assignment/subsets", redrawn=True).at(3)[0].numpy()
+    np.testing.assert_allclose(sent["devices_redrawn"], sent["fixed"][order])
+    np.testing.assert_allclose(sent["subsets_redrawn"], some.gradients[labels][held].mean(axis=1))
+    np.testing.assert_allclose(sent["redrawn"], sent["subsets_redrawn"][order])
+    assert not np.allclose(rows(sent["fixed"]), rows(sent["subsets_redrawn"]))
+
+
+# --- what differs among subsets --------------------------------------------------------------------------------------
+
+
+def drawn_problem(seeds=range(2000), **options):
+    """Features (R, M, s) and labels (R, M, s) of many seeds, one parameter and no noise: y / z is theta_k."""
+    sizes = {"subsets": 12, "dimension": 1, "samples_per_subset": 2, "label_noise": 0.0}
+    found = PROBLEMS["linear_regression"](tuple(seeds), "cpu", "float64", **sizes, **options)
+    shape = (len(seeds), 12, 2)
+    return found.features[..., 0].reshape(shape).numpy(), found.labels.reshape(shape).numpy()
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.5, 3.0])
+def test_parameters_differ_from_a_common_one_by_sigma(sigma):
+    z, y = drawn_problem(heterogeneity="parameters", sigma_h=sigma)
+    theta = (y / z)[..., 0]
+    np.testing.assert_allclose((y / z)[..., 1], theta, rtol=1e-9)  # both samples of a subset
+    assert_mean(theta**2, 1 + sigma**2)
+    assert_mean(theta[:, 3] * theta[:, 8], 1.0)
+    assert_mean(z**2, 1.0)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.5, 3.0])
+def test_parameters_spread_more_and_more(sigma):
+    """Var theta_k = 1 + k sigma_H, k = 1 .. M, and no two have anything in common."""
+    z, y = drawn_problem(heterogeneity="spread", sigma_h=sigma)
+    theta = (y / z)[..., 0]
+    np.testing.assert_allclose((y / z)[..., 1], theta, rtol=1e-9)
+    assert_mean(theta**2, 1 + sigma * np.arange(1, 13))
+    assert_mean(theta[:, 3] * theta[:, 8], 0.0)
+    assert_mean(z**2, 1.0)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.5, 3.0])
+def test_features_differ_in_their_means(sigma):
+    """Samples of a subset share the mean sigma_H v_k, so E z z' = (scale sigma_H)^2; the parameters are one."""
+    z, y = drawn_problem(heterogeneity="features", sigma_h=sigma, feature_scale=2.0)
+    np.testing.assert_allclose(y / z, np.broadcast_to((y / z)[:, :1, :1], z.shape), rtol=1e-9)
+    assert_mean(z**2, 4 * (1 + sigma**2))
+    assert_mean(z[..., 0] * z[..., 1], 4 * sigma**2)
+    assert_mean(z[:, 3, 0] * z[:, 8, 0], 0.0)
+
+
+@pytest.mark.parametrize("heterogeneity", ["parameters", "spread", "features"])
+def test_all_degrees_of_heterogeneity_have_the_same_random_numbers(heterogeneity):
+    (z0, y0), (z1, y1), (z2, y2) = (
+        drawn_problem(range(5), heterogeneity=heterogeneity, sigma_h=sigma) for sigma in (0.0, 1.0, 2.0)
+    )
+    np.testing.assert_allclose(z2 - z0, 2 * (z1 - z0), atol=1e-12)  # linear in sigma_H, or the same
+    if heterogeneity == "spread":
+        k = np.arange(1, 13)[:, None]
+        np.testing.assert_allclose(y2 / np.sqrt(1 + 2 * k), y1 / np.sqrt(1 + k))
+        np.testing.assert_allclose(y1 / np.sqrt(1 + k), y0)
+    else:
+        np.testing.assert_allclose(y2 - y0, 2 * (y1 - y0), atol=1e-11)

@@ -14,7 +14,7 @@ from byzcode.compression import COMPRESSORS
 from byzcode.kernels.select import smallest
 from byzcode.randomness import Draws, Stream
 from byzcode.studies.components import Choice, Component
-from byzcode.theory import DELTA
+from byzcode.theory import DELTA, UNBIASED
 
 SEEDS = (5, 6, 7)
 DEVICES, DIMENSION, NUMBER_BITS = 6, 20, 32
@@ -34,7 +34,7 @@ CASES = {
         {"name": "qsgd", "levels": 30},
     ]
 }
-BIASED = {"top_k", "scaled_sign"}
+BIASED = set(COMPRESSORS) - UNBIASED
 DETERMINISTIC = {"identity", "top_k", "scaled_sign"}
 #: E ||C(x) - x||^2 is delta ||x||^2 for every x.
 EXACT = {"identity", "random_k", "bernoulli"}

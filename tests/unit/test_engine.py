@@ -85,7 +85,8 @@ def loop_lies(spec, own, honest, flipped, liars, others, generator):
     if name == "gaussian":
         return [options["scale"] * row for row in generator.standard_normal((len(liars), spec.dimension))]
     if name == "sample_duplicating":
-        victim = others[int(generator.random(1)[0] * len(others))]
+        drawn = others[int(generator.random(1)[0] * len(others))]
+        victim = min(others) if options["copied"] == "first" else drawn
         return [honest[victim] for _ in liars]
     return [own[liar] for liar in liars]
 
@@ -125,8 +126,10 @@ def loop_engine(spec, seed, held, server):
             losses.append(sum((z[j] @ theta - y[j]) ** 2 / 2 for j in mine) / samples)
         gradient = sum(gradients) / count
         lists, labels = initial, range(count)
-        if spec.assignment == "redrawn":
-            lists, labels = [initial[row] for row in rows_at.at(t)[0]], labels_at.at(t)[0]
+        if spec.assignment in ("redrawn", "devices_redrawn"):
+            lists = [initial[row] for row in rows_at.at(t)[0]]
+        if spec.assignment in ("redrawn", "subsets_redrawn"):
+            labels = labels_at.at(t)[0]
 
         def coded(of, lists=lists, labels=labels):
             if spec.encoding.name == "uniform":
@@ -161,7 +164,8 @@ def loop_engine(spec, seed, held, server):
                 "heterogeneity": math.sqrt(sum(np.linalg.norm(g - gradient) ** 2 for g in gradients) / count),
                 "distance_to_optimum": np.linalg.norm(theta - optimum),
                 "bits_sent": bits_sent,
-                "gradient": np.linalg.norm(gradient),
+                "largest_heterogeneity": max(np.linalg.norm(g - gradient) for g in gradients),
+                "gradient_norm": np.linalg.norm(gradient),
             }
         )
         bits_sent += sum(bits)
@@ -188,6 +192,7 @@ COMBINATIONS = {
     "sgc, no liars": ("rule", SGC | {"byzantine": {"alpha": 0.0}}),
     "cra, median, sign flip": ("rule", FLIP),
     "cra, median, copies": ("rule", COPY | {"byzantine": {"alpha": 0.4}}),
+    "cra, median, copies of the first": ("rule", {"attack": {"name": "sample_duplicating", "copied": "first"}}),
     "cra, trimmed mean, gaussian": ("rule", NOISE | {"aggregation": "trimmed_mean"}),
     "cra, trimmed mean, persistent": (
         "rule",
@@ -204,6 +209,8 @@ COMBINATIONS = {
     "cra, nnm, sign flip": ("rule", FLIP | {"pre_aggregation": "nnm", "aggregation": "trimmed_mean"}),
     "lad, sign flip": ("rule", FLIP | LAD),
     "lad, fixed": ("rule", FLIP | LAD | {"assignment": "fixed"}),
+    "lad, subsets redrawn": ("rule", FLIP | LAD | {"assignment": "subsets_redrawn"}),
+    "lad, devices redrawn": ("rule", FLIP | LAD | {"assignment": "devices_redrawn"}),
     "lad, label flip": ("rule", LAD | {"attack": "label_flip"}),
     "com-lad, sign flip": ("rule", FLIP | COM),
     "com-lad, nnm, ipm": ("rule", COM | {"attack": "ipm", "pre_aggregation": "nnm"}),
@@ -243,10 +250,22 @@ def test_agrees_with_a_loop_over_devices(name, samples, make_spec):
             "distance_to_optimum": expected["distance_to_optimum"][0],
         }
         for quantity in (*QUANTITIES, "bits_sent"):
-            scale = scales.get(quantity, expected["gradient"][0])
+            scale = scales.get(quantity, expected["gradient_norm"][0])
             np.testing.assert_allclose(
                 getattr(measured, quantity)[place], expected[quantity], rtol=1e-12, atol=1e-12 * scale, err_msg=quantity
             )
+
+
+@pytest.mark.parametrize(("subsets", "samples"), [(60, 1), (6, 1), (6, 10)])
+def test_the_constants_of_a_problem_are_eigenvalues_of_its_hessian(subsets, samples, make_spec):
+    """With fewer samples than parameters the least one is 0, not what rounding leaves of it."""
+    spec = make_spec(problem={"subsets": subsets, "samples_per_subset": samples}, redundancy=2, iterations=1)
+    measured = run(spec)
+    for place, seed in enumerate(spec.seeds):
+        z = PROBLEMS["linear_regression"]((seed,), "cpu", "float64", **spec.problem.options).features[0].numpy()
+        expected = np.linalg.eigvalsh(z.T @ z / len(z))
+        assert measured.smoothness[place] == pytest.approx(expected[-1], rel=1e-12)
+        assert measured.strong_convexity[place] == (pytest.approx(expected[0], rel=1e-9) if len(z) >= 7 else 0.0)
 
 
 def test_excess_loss_is_accurate_near_the_optimum(make_spec):
@@ -484,13 +503,15 @@ def test_liars_may_send_anything(lie, make_spec, monkeypatch):
 
 def test_a_run_that_comes_back_has_diverged_all_the_same():
     """What follows a divergence is not recorded, however small it is; a run beside it goes on."""
-    book = Book(torch.zeros(2, 1), [0, 5, 10, 15], limit=10.0)
+    constants = {"smoothness": torch.tensor([3.0, 4.0]), "strong_convexity": torch.tensor([1.0, 2.0])}
+    book = Book(torch.zeros(2, 1), [0, 5, 10, 15], 10.0, constants)
     for iteration, losses in zip((0, 5, 10, 15), ([1.0, 1.0], [2.0, 2.0], [11.0, 3.0], [1.0, 4.0]), strict=True):
         book.enter(iteration, **dict.fromkeys(records.QUANTITIES, torch.tensor(losses)))
         assert not book.all_diverged(iteration)
     closed = book.close()
     assert closed.diverged_at.tolist() == [10, FINISHED]
     np.testing.assert_array_equal(closed.loss, [[1, 2, np.nan, np.nan], [1, 2, 3, 4]])
+    assert (closed.smoothness.tolist(), closed.strong_convexity.tolist()) == ([3, 4], [1, 2])
 
 
 def test_one_seed_may_diverge_beside_others(make_spec, monkeypatch):

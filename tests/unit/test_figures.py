@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.text import Text
+from pydantic import ValidationError
 
-from byzcode import trajectory
+from byzcode import bounds, trajectory
 from byzcode.allocation import file as allocation
 from byzcode.analysis.summary import summarise
 from byzcode.engine import train
@@ -23,7 +24,7 @@ from byzcode.figures.laws import laws
 from byzcode.figures.request import Facets, Request
 from byzcode.figures.scale import Extent, apart, window
 from byzcode.figures.style import theme
-from byzcode.records import FINISHED, Measurements
+from byzcode.records import FINISHED, PER_SEED, QUANTITIES, Measurements
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import PlannedStudy
 from byzcode.studies.spec import AllocationSpec, RunSpec
@@ -74,9 +75,19 @@ STUDY = {
         "sweep": {"kind": "sweep", "x": "redundancy", "columns": "attack.coefficient", "caption": "A sweep."},
         "balance": {"kind": "allocation", "caption": "Allocations."},
         "variance": {"kind": "variance", "curves": ["CRA-DL"], "caption": "A closed form."},
+        "bounds": {"kind": "bounds", "x": "redundancy", "columns": "attack.coefficient", "caption": "Bounds."},
+        "overlay": {
+            "kind": "trajectories",
+            "y": "aggregation_error",
+            "overlay": ["rule", "allocation", "expected"],
+            "columns": "attack.coefficient",
+            "hue": "redundancy",
+            "curves": ["MA", "CRA-DL"],
+            "caption": "Bounds on an error.",
+        },
     },
 }
-KINDS = ("hue", "cost", "sweep", "balance", "variance")
+KINDS = ("hue", "cost", "sweep", "balance", "variance", "bounds", "overlay")
 
 
 def measured(spec):
@@ -94,7 +105,7 @@ def measured(spec):
     else:
         excess = scale * (10 * np.exp(-time / 4) + 0.1 / spec.redundancy)
     excess = np.where((diverged_at[:, None] != FINISHED) & (time >= diverged_at[:, None]), np.nan, excess)
-    others = {name: excess.copy() for name in vars(Measurements)["__dataclass_fields__"] if name != "diverged_at"}
+    others = {name: excess.copy() for name in QUANTITIES} | {name: np.ones(len(seed)) for name in PER_SEED}
     return Measurements(**others | {"loss": 1 + excess, "diverged_at": diverged_at})
 
 
@@ -457,3 +468,51 @@ def test_laws_are_laws_and_have_the_right_means(scheme, redundancy):
         assert drawn.mean() == pytest.approx(mean, abs=4 * spread / np.sqrt(200) + 1e-9)
     if scheme == "device":
         assert subsets * known.replication(0) == pytest.approx(subsets * (1 - redundancy / subsets) ** devices)
+
+
+def test_bounds_are_those_of_the_stored_runs(results, drawings):
+    """The median over seeds of the floor and of what each bound makes of it, and of their ratio, seed by seed."""
+    rows = drawings["bounds"].data.set_index(["run", "quantity"])
+    member = next(m for m in planned().members if m.curve.label == "CRA-DL" and m.spec.redundancy == 4)
+    run, spec = member.spec.run_id, member.spec
+    stored = trajectory.open(results / "trajectories" / f"{run}.nc")
+    floor, known = bounds.floor(spec, stored), bounds.bounds(spec, stored)
+    assert np.median(floor) == pytest.approx(rows.loc[(run, "measured"), "median"])
+    for name in ("rule", "allocation"):
+        above = bounds.floor_bound(spec, stored, known[name].error)
+        assert np.median(above) == pytest.approx(rows.loc[(run, name), "median"])
+        assert np.median(above / floor) == pytest.approx(rows.loc[(run, name), "ratio_median"])
+    assert (run, "expected") not in rows.index  # it is known at the start only
+    assert set(rows.loc[rows["curve"] == "MA"].index.get_level_values("quantity")) == {"measured"}
+
+
+def test_what_has_no_bound_and_what_diverged_is_said(drawings):
+    said = " ".join(text.get_text() for text in drawings["bounds"].page.figure.texts).replace("\n", " ")
+    assert "Diverged, half of the seeds or more: MA" in said
+    assert "Above its panel: MA" in said  # at the other coefficient one seed alone diverges
+    assert "Below its panel, and no ratio: Floor at" in said
+    low, high = drawings["bounds"].page.axes[0][0].get_ylim()
+    shown = drawings["bounds"].data.query("curve == 'CRA-DL' and quantity == 'measured'")["median"]
+    assert low < shown.min() < shown.max() < high  # what has no bound does not push the others out
+    labels = [text.get_text() for text in drawings["bounds"].page.figure.legends[0].get_texts()]
+    assert "bound in expectation" not in labels
+    assert "diverged" in labels
+
+
+def test_an_overlay_is_a_bound_on_the_error(results, drawings):
+    data = drawings["overlay"].data
+    coded = data[data["curve"] == "CRA-DL"]
+    run = coded["run"].iloc[0]
+    stored = trajectory.open(results / "trajectories" / f"{run}.nc")
+    known = bounds.bounds(RunSpec.from_json(stored.attrs["spec"], "run"), stored)
+    drawn = coded[(coded["run"] == run) & (coded["attack.coefficient"] == coded["attack.coefficient"].iloc[0])]
+    for name in ("rule", "allocation"):
+        np.testing.assert_allclose(drawn[f"bound_{name}"], np.median(known[name].error, axis=0))
+    assert np.isfinite(drawn["bound_expected"].iloc[0])
+    assert not np.isfinite(drawn["bound_expected"].iloc[1:]).any()
+    assert data.loc[data["curve"] == "MA", "bound_rule"].isna().all()
+
+
+def test_an_overlay_of_another_quantity_is_refused():
+    with pytest.raises(ValidationError, match="y must be that, not loss"):
+        Study.model_validate(STUDY | {"plots": {"p": {"kind": "trajectories", "overlay": ["rule"], "caption": "c"}}})

@@ -74,7 +74,7 @@ BOUNDS = {
 }
 
 #: So many more where an iteration is recorded.
-RECORDED = 36
+RECORDED = 47
 
 
 @pytest.mark.parametrize("name", BOUNDS)

@@ -21,7 +21,7 @@ def decay(floor, rate=0.8):
 
 
 def test_a_decay_to_a_floor_is_at_its_plateau():
-    level, reached, since = plateau(np.stack([decay(0.01), decay(0.1)]))
+    level, reached, since, _ = plateau(np.stack([decay(0.01), decay(0.1)]))
     np.testing.assert_allclose(level, [0.01, 0.1], rtol=1e-6)
     assert reached.tolist() == [True, True]
     # since is the first value at most 1.25 times the floor: 0.8^t <= floor / 4
@@ -29,7 +29,7 @@ def test_a_decay_to_a_floor_is_at_its_plateau():
 
 
 def test_what_still_falls_is_not_at_a_plateau():
-    level, reached, since = plateau(decay(0.0, 0.95)[None])
+    level, reached, since, _ = plateau(decay(0.0, 0.95)[None])
     assert reached.tolist() == [False]
     assert since.tolist() == [-1]
     assert level[0] == pytest.approx(np.median(0.95 ** STEPS[-20:]))
@@ -39,9 +39,15 @@ def test_what_rises_is_not_at_a_plateau():
     assert not plateau(decay(0.0, 1.05)[None]).reached[0]
 
 
+@pytest.mark.parametrize("rate", [0.9, 0.95, 1.02])
+def test_the_drift_is_the_change_of_the_logarithm_over_the_last_part(rate):
+    """Two fifths of 101 values are 40, so 39 steps; its sign says whether a level bounds from above or from below."""
+    assert plateau(decay(0.0, rate)[None]).drift[0] == pytest.approx(39 * np.log(rate))
+
+
 def test_a_noisy_floor_is_a_plateau():
     noise = np.random.default_rng(0).uniform(0.9, 1.1, size=(4, 101))
-    level, reached, since = plateau((0.1 + 0.7**STEPS) * noise)
+    level, reached, since, _ = plateau((0.1 + 0.7**STEPS) * noise)
     assert reached.all()
     np.testing.assert_allclose(level, 0.1, rtol=0.1)
     assert ((since > 5) & (since < 20)).all()
@@ -63,7 +69,7 @@ def test_what_falls_to_rounding_is_at_a_plateau():
     values = 1e-25 * decay(0.0, 0.5)
     values[0] = 1.0
     values[-40:] = 0.0
-    level, reached, since = plateau(values[None])
+    level, reached, since, _ = plateau(values[None])
     assert reached[0]
     assert level[0] == 0.0
     assert since[0] == 1
@@ -74,7 +80,7 @@ def test_a_divergence_has_no_plateau():
     diverged[60:] = np.nan
     late = decay(0.01)
     late[-1] = np.nan
-    level, reached, since = plateau(np.stack([diverged, decay(0.01), late]))
+    level, reached, since, _ = plateau(np.stack([diverged, decay(0.01), late]))
     assert np.isnan(level).tolist() == [True, False, True]
     assert reached.tolist() == [False, True, False]
     assert since[0] == since[2] == -1
@@ -82,7 +88,7 @@ def test_a_divergence_has_no_plateau():
 
 @pytest.mark.parametrize("recorded", [2, 3, 7, 11])
 def test_few_records_are_enough(recorded):
-    level, reached, since = plateau(np.ones((3, recorded)))
+    level, reached, since, _ = plateau(np.ones((3, recorded)))
     assert level.tolist() == [1, 1, 1]
     assert reached.all()
     assert since.tolist() == [0, 0, 0]
@@ -176,7 +182,7 @@ def test_a_run_that_diverges_is_summarised_as_infinite(store):
 def test_the_cost_of_an_iteration_is_known_even_if_the_first_seed_diverges_at_once(store):
     spec, path, measured = store()
     for values in vars(measured).values():
-        if values.dtype == float:
+        if values.ndim == 2:
             values[0, 1:] = np.nan
     measured.diverged_at[0] = 5
     held = file.draw(spec.allocation_spec)

@@ -17,7 +17,7 @@ from byzcode.aggregation import RULES
 from byzcode.kernels.distances import centred, norms, squared_distances
 from byzcode.kernels.product import product
 from byzcode.pre_aggregation import PRE_AGGREGATORS
-from byzcode.theory import KAPPA, kappa_after_nnm
+from byzcode.theory import KAPPA, SHARP_KAPPA, kappa_after_nnm, least_kappa
 
 DEVICES = (1, 2, 3, 4, 5, 8, 11, 20)
 EXTREMES = (math.inf, -math.inf, math.nan, 1e300, -1e300)
@@ -706,6 +706,23 @@ def test_the_constant_of_the_trimmed_mean_is_reached_from_below():
     """Its worst case is known: all lies on the far values, where the error is f / (n - 2 f) of the variance."""
     for n, f in SIZES:
         assert worst_error("trimmed_mean", n, f) == pytest.approx(f / (n - 2 * f), rel=1e-6)
+
+
+@pytest.mark.parametrize("rule", SHARP_KAPPA)
+def test_the_error_reaches_the_smaller_constants_and_stays_below(rule):
+    """They are the worst cases themselves; but for the mid-point of an even number, and the mean near the median."""
+    for n, f in SIZES:
+        found, sharp = worst_error(rule, n, f), SHARP_KAPPA[rule](n, f)
+        assert found <= sharp * (1 + 1e-9), (n, f)
+        assert sharp == least_kappa(rule, n, f) < KAPPA[rule](n, f)
+        exact = rule in ("trimmed_mean", "phocas") or (rule == "median" and n % 2)
+        assert found >= (1 - 1e-6 if exact else 0.4) * sharp, (n, f)
+
+
+@pytest.mark.parametrize("rule", SHARP_KAPPA)
+def test_the_error_behind_mixing_stays_below_the_smaller_constants(rule):
+    for n, f in [(5, 1), (9, 3), (20, 8)]:
+        assert worst_error(rule, n, f, mixed=True) <= kappa_after_nnm(SHARP_KAPPA[rule](n, f), n, f) * (1 + 1e-9)
 
 
 # --- properties of every rule ----------------------------------------------------------------------------------------

@@ -122,6 +122,7 @@ CHANGES = {
     "problem.subsets": 999,
     "problem.dimension": 99,
     "problem.samples_per_subset": 2,
+    "problem.heterogeneity": "spread",
     "problem.sigma_h": 0.5,
     "problem.label_noise": 0.5,
     "problem.feature_scale": 2.0,
@@ -148,7 +149,7 @@ def test_every_field_is_among_those_changes():
 
 
 def test_a_run_id_is_short_and_frozen():
-    assert RunSpec.parse(FULL, "test").run_id == "b072649beb37"  # changes where a field is added: every run is then new
+    assert RunSpec.parse(FULL, "test").run_id == "0c53fff2d263"  # changes where a field is added: every run is then new
     assert (
         AllocationSpec.parse(
             {"allocation": "random", "devices": 4, "subsets": 8, "redundancy": 2, "seeds": [0]}, "test"
@@ -201,6 +202,7 @@ def test_defaults_are_filled_in():
         "subsets": 1000,
         "dimension": 100,
         "samples_per_subset": 1,
+        "heterogeneity": "parameters",
         "sigma_h": 0.25,
         "label_noise": 1.0,
         "feature_scale": 1.0,

@@ -1,12 +1,14 @@
 import fcntl
 import json
 import time
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from byzcode.errors import UserError
-from byzcode.studies.identity import STAGES, short_hash, stage_digest
+from byzcode.multiverse.plan import Multiverse
+from byzcode.studies.identity import STAGES, canonical, short_hash, stage_digest
 from byzcode.studies.plan import load_plan, read_yaml
 
 try:
@@ -20,21 +22,25 @@ except UserError as error:
 RESULTS = PLAN.config.results
 DEVICE = PLAN.config.device
 TRAINED = [name for name, planned in PLAN.studies.items() if planned.trained]
+CLAIMED = [name for name, planned in PLAN.studies.items() if planned.cells]
 FIGURES = list(PLAN.figures)
+MULTIVERSE = ["claims", "choices", "tree", "sizes", "stated"]
 
 
 wildcard_constraints:
     allocation="[0-9a-f]{12}",
     run="[0-9a-f]{12}",
+    reading="[0-9a-f]{12}",
     study="|".join(PLAN.studies),
     figure="|".join(FIGURES),
 
 
 def digests():
     # Without code tracking the code counts as it was when Snakemake last ran here.
+    current = {stage: stage_digest(stage) for stage in STAGES}
     if PLAN.config.code_tracking == "off" and NOTED.exists():
-        return json.loads(NOTED.read_text())
-    return {stage: stage_digest(stage) for stage in STAGES}
+        return current | json.loads(NOTED.read_text())
+    return current
 
 
 NOTED = Path(".snakemake/byzcode.digests.json")
@@ -90,6 +96,41 @@ def trajectories_of_study(wildcards):
 
 def summary_request(wildcards):
     return PLAN.studies[wildcards.study].summary_json()
+
+
+def trajectories_of_claims(wildcards):
+    runs = {
+        run
+        for cell in PLAN.studies[wildcards.study].cells
+        for run in cell.request()["runs"] + cell.request()["against"]
+    }
+    return trajectories_of(sorted(runs))
+
+
+def claims_request(wildcards):
+    return PLAN.studies[wildcards.study].claims_json()
+
+
+def scorecard_request(wildcards):
+    return canonical({"studies": CLAIMED, "reading": PLAN.reading.title})
+
+
+@cache
+def multiverse():
+    # Only for the target of that name: what the readings are is not known before anybody asks.
+    return Multiverse.load(PLAN)
+
+
+def readings_of_multiverse(wildcards):
+    return [f"{RESULTS}/multiverse/readings/{name}.csv" for name in multiverse().universes]
+
+
+def multiverse_request(wildcards):
+    return canonical({"readings": list(multiverse().universes)})
+
+
+def reading_request(wildcards):
+    return multiverse().request(wildcards.reading)
 
 
 def planned_figure(wildcards):

@@ -1,5 +1,22 @@
 # One figure, in three formats, with the plotted data beside it.
 
+from byzcode.scorecard import report as filed
+
+
+def paper_of_figure(wildcards):
+    return filed.category(planned_figure(wildcards)[0].study)
+
+
+def labels_of_figure(wildcards):
+    planned, plot = planned_figure(wildcards)
+    return filed.labels(planned.study, plot)
+
+
+def caption_of_figure(wildcards, output):
+    # A param that takes the output is not tracked: the report alone reads it.
+    planned, plot = planned_figure(wildcards)
+    return filed.caption(planned.study, plot)
+
 
 rule figure:
     input:
@@ -9,9 +26,9 @@ rule figure:
         svg=report(
             f"{RESULTS}/figures/{{figure}}.svg",
             caption="../report/figure.rst",
-            category="Figures",
+            category=paper_of_figure,
             subcategory=study_of_figure,
-            labels={"figure": "{figure}"},
+            labels=labels_of_figure,
         ),
         png=f"{RESULTS}/figures/{{figure}}.png",
         csv=f"{RESULTS}/figures/{{figure}}.csv",
@@ -27,6 +44,7 @@ rule figure:
         request=figure_request,
         stem=stem,
         code=code_of("figure"),
+        caption=caption_of_figure,
         results=results_folder,
     message:
         "figure {wildcards.figure}"

@@ -18,14 +18,16 @@ ROUNDING = 1e-20
 
 
 class Plateau(NamedTuple):
-    """Per seed, (R,): the level, whether the trajectory is at it, and the recorded place where it first was.
+    """Per seed, (R,): the level, whether the trajectory is at it, the recorded place where it first was, and its drift.
 
     ``level`` is NaN and ``since`` -1 for a seed that diverged; ``since`` is -1 too where the plateau is not reached.
+    ``drift`` is the change of the fitted logarithm over the last part.
     """
 
     level: NDArray[np.float64]
     reached: NDArray[np.bool_]
     since: NDArray[np.int64]
+    drift: NDArray[np.float64]
 
 
 def plateau(values: NDArray[np.float64]) -> Plateau:
@@ -37,10 +39,10 @@ def plateau(values: NDArray[np.float64]) -> Plateau:
     window = _last(values, TREND)
     floor = ROUNDING * values[:, 0]
     drift, scatter = _trend(np.log(np.maximum(window, np.finfo(float).tiny)))
-    steady = drift < np.maximum(np.log(STEADY), SCATTER * scatter)
+    steady = np.abs(drift) < np.maximum(np.log(STEADY), SCATTER * scatter)
     reached = steady | (window < floor[:, None]).all(axis=1)
     arrived = values <= np.maximum(STEADY * level, floor)[:, None]
-    return Plateau(level, reached, since=np.where(reached, arrived.argmax(axis=1), -1))
+    return Plateau(level, reached, since=np.where(reached, arrived.argmax(axis=1), -1), drift=drift)
 
 
 def _last(values: NDArray[np.float64], part: float) -> NDArray[np.float64]:
@@ -53,4 +55,4 @@ def _trend(window: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     centred = window - window.mean(axis=1, keepdims=True)
     slope = centred @ place / (place @ place)
     residual = centred - slope[:, None] * place
-    return np.abs(slope), residual.std(axis=1)
+    return slope, residual.std(axis=1)

@@ -13,8 +13,8 @@ from byzcode import trajectory
 from byzcode.analysis.plateau import plateau
 from byzcode.analysis.spread import spread
 from byzcode.errors import UserError
+from byzcode.studies.names import Quantity
 from byzcode.studies.spec import RunSpec
-from byzcode.studies.study import Quantity
 
 if TYPE_CHECKING:
     import xarray

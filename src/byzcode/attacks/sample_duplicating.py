@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from byzcode.kernels.order import take_devices
 
@@ -13,11 +15,23 @@ if TYPE_CHECKING:
     from byzcode.randomness import Draws
 
 
-def sample_duplicating(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
-    """All liars send a copy of the message of one honest device, drawn uniformly in each iteration.
+Copied = Annotated[
+    Literal["drawn", "first"],
+    Field(description="Whom the liars copy: an honest device drawn in each iteration, or the one of lowest number."),
+]
+
+
+def sample_duplicating(messages: Tensor, threat: Threat, draws: Draws, *, copied: Copied = "drawn") -> Tensor:
+    """All liars send a copy of the message of one honest device: drawn in each iteration, or the first honest one.
+
+    The code of Dong et al. copies the first; the subsets of devices of low numbers then count too much throughout.
 
     Shapes: (R, N, D) to (R, N, D). The liars know the messages of the honest devices. Where lies are
     compressed, the copy goes through the compressor of the liar as well.
     """
-    place = (draws.uniform(1) * threat.honest.shape[-1]).long()  # (R, 1), a uniform place in the honest list
-    return threat.replace(messages, take_devices(messages, threat.honest.gather(-1, place)))
+    if copied == "first":
+        victim = threat.honest.min(dim=-1, keepdim=True).values
+    else:
+        place = (draws.uniform(1) * threat.honest.shape[-1]).long()  # (R, 1), a uniform place in the honest list
+        victim = threat.honest.gather(-1, place)
+    return threat.replace(messages, take_devices(messages, victim))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from byzcode.figures.allocation import allocation
+from byzcode.figures.bounds import bounds
 from byzcode.figures.page import Drawing
 from byzcode.figures.request import Request
 from byzcode.figures.style import theme
@@ -24,6 +25,7 @@ FIGURES: dict[str, Callable[[Request, Path], Drawing]] = {
     "sweep": sweep,
     "allocation": allocation,
     "variance": variance,
+    "bounds": bounds,
 }
 
 __all__ = ["FIGURES", "draw"]

@@ -176,8 +176,48 @@ QUANTITIES = {
     "honest_dispersion": Quantity("honest dispersion", r"$(\mathrm{mean}\,\|g_i-\bar{g}\|^2)^{1/2}$"),
     "coding_bias": Quantity("coding bias", r"$\|\bar{g}-\nabla F\|$"),
     "heterogeneity": Quantity("heterogeneity", r"$(\mathrm{mean}\,\|\nabla f_k-\nabla F\|^2)^{1/2}$"),
+    "largest_heterogeneity": Quantity("largest heterogeneity", r"$\max\,\|\nabla f_k-\nabla F\|$"),
+    "gradient_norm": Quantity("gradient norm", r"$\|\nabla F\|$"),
     "distance_to_optimum": Quantity("distance to optimum", r"$\|\theta-\theta^{\star}\|$"),
 }
+
+
+class BoundLook(NamedTuple):
+    """A bound in words, what it is made of, and its line."""
+
+    words: str
+    meaning: str
+    line: dict[str, Any]
+
+
+BOUNDS = {
+    "rule": BoundLook(
+        "bound by the messages",
+        "the rule's constant with dispersion and bias as measured; always holds",
+        {"linestyle": "-", "linewidth": 3.2, "alpha": 0.3},
+    ),
+    "device": BoundLook(
+        "bound by the heterogeneity, device by device",
+        "every device holds the worst subsets that it could; always holds",
+        {"linestyle": (0, (7.0, 2.0)), "linewidth": 1.0},
+    ),
+    "pairs": BoundLook(
+        "bound by the largest heterogeneity",
+        "of two devices, by what they share; always holds",
+        {"linestyle": (0, (3.0, 1.0, 1.0, 1.0, 1.0, 1.0)), "linewidth": 1.0},
+    ),
+    "allocation": BoundLook(
+        "bound by the heterogeneity",
+        "the worst subsets for the allocation, whatever is sent; always holds",
+        {"linestyle": (0, (1.0, 1.2)), "linewidth": 1.2},
+    ),
+    "expected": BoundLook(
+        "bound in expectation",
+        "over tasks that are assigned anew, whatever is sent",
+        {"linestyle": (0, (4.0, 1.5)), "linewidth": 1.2},
+    ),
+}
+
 COSTS = {
     "iteration": "iteration",
     "gradients_computed": "gradients computed\nby all devices",

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from byzcode import trajectory
 from byzcode.analysis.spread import Spread, spread
+from byzcode.bounds import bounds
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Curve, Facets, Request, distinct, in_order, only_run
 from byzcode.figures.scale import Extent, apart, cost_ticks, extent, log_y, window
 from byzcode.figures.style import (
+    BOUNDS,
     COSTS,
     CROSS,
     INK,
@@ -35,6 +37,8 @@ from byzcode.figures.style import (
     value_words,
 )
 from byzcode.figures.words import named, seeds_of, sentence
+from byzcode.studies.names import BoundName
+from byzcode.studies.spec import RunSpec
 from byzcode.studies.study import TrajectoryPlot
 
 #: A panel ends so far above the start of its curves, at the latest; where a curve diverges, so far.
@@ -62,6 +66,7 @@ class Stored:
     y: Spread
     seeds: int
     diverged: NDArray[np.int64]  # seeds that have diverged, at each x
+    bounds: dict[BoundName, NDArray[np.float64]]  # medians of what is laid over it
 
     @classmethod
     def read(cls, path: Path, plot: TrajectoryPlot) -> Stored:
@@ -71,7 +76,10 @@ class Stored:
         values = dataset[plot.y].to_numpy()[:, kept]
         x = np.broadcast_to(dataset[plot.x].to_numpy()[..., kept], values.shape).astype(float)
         # The cost of the seeds that still run: they hardly differ. Where none does, nothing is drawn.
-        return cls(np.fmax.reduce(x, axis=0), spread(values), len(values), np.isnan(values).sum(axis=0))
+        cost, gone = np.fmax.reduce(x, axis=0), np.isnan(values).sum(axis=0)
+        known = bounds(RunSpec.from_json(dataset.attrs["spec"], path), dataset) if plot.overlay else {}
+        laid = {name: spread(known[name].error[:, kept]).median for name in plot.overlay or () if name in known}
+        return cls(cost, spread(values), len(values), gone, laid)
 
     @property
     def diverges(self) -> bool:
@@ -179,6 +187,8 @@ def _view(row: Sequence[Panel], panels: Sequence[Panel], plot: TrajectoryPlot) -
     steady = [line for line in lines if not line.stored.diverges] or lines
     bottom, top = window(found for line in steady if (found := line.stored.extent(floor=line.curve.is_floor)))
     risen = [found.high for line in lines if (found := line.stored.extent(floor=False))]
+    laid = [bound for line in steady for bound in line.stored.bounds.values()]
+    risen += [found.high for bound in laid if (found := extent(bound))]
     reached = [float(x) for panel in panels for line in panel.lines for x in line.stored.x if x > 0] or [1.0]
     return View(0.0 if plot.x == "iteration" else min(reached), max(reached), bottom, max([top, *risen]))
 
@@ -207,6 +217,11 @@ def _draw(panel: Panel, plot: TrajectoryPlot, view: View) -> None:
             markevery=_marked(x, visible, view, place / len(panel.lines)),
             zorder=2 + 0.01 * place,
         )
+        for name, bound in line.stored.bounds.items():
+            shown = np.where(np.isfinite(bound) & (bound > 0), bound, np.nan)
+            at_start = np.isfinite(shown).sum() == 1  # in expectation, where it holds nowhere else
+            mark: dict[str, Any] = {"marker": "_", "markersize": 7} if at_start else {}
+            axes.plot(x, shown, color=line.color, **BOUNDS[name].line, **mark, zorder=1.9)
 
 
 def _marked(x: NDArray[np.float64], visible: NDArray[np.bool_], view: View, offset: float) -> list[int]:
@@ -272,6 +287,12 @@ def _legend(
             handles += [
                 Line2D([], [], color=shade, linewidth=3.0, label=level_words(plot.hue, level)) for level, shade in hues
             ]
+    drawn = {name for panel in panels for line in panel.lines for name in line.stored.bounds}
+    handles += [
+        Line2D([], [], color=INK, **BOUNDS[name].line, label=BOUNDS[name].words)
+        for name in plot.overlay or ()
+        if name in drawn
+    ]
     if any(line.stored.diverges for panel in panels for line in panel.lines):
         handles.append(Line2D([], [], **CROSS, color=INK, label="diverged"))
     return handles
@@ -280,14 +301,17 @@ def _legend(
 def _notes(plot: TrajectoryPlot, panels: Sequence[Panel], views: Sequence[View]) -> list[str]:
     lines = [(line, views[panel.row]) for panel in panels for line in panel.lines]
     notes = [f"Lines: median over {seeds_of(line.stored.seeds for line, _ in lines)}; bands: interquartile range."]
+    drawn = {name for line, _ in lines for name in line.stored.bounds}
+    told = [BOUNDS[name] for name in plot.overlay or () if name in drawn]
+    notes += [f"{bound.words.capitalize()}: {bound.meaning}." for bound in told]
     counts: dict[str, tuple[int, int]] = {}
     for line in {line.run: line for line, _ in lines}.values():
         gone, seeds = counts.get(line.curve.label, (0, 0))
         counts[line.curve.label] = gone + int(line.stored.diverged[-1]), seeds + line.stored.seeds
-    told = [f"{label} ({gone} of {seeds})" for label, (gone, seeds) in counts.items() if gone]
-    if told:
+    lost = [f"{label} ({gone} of {seeds})" for label, (gone, seeds) in counts.items() if gone]
+    if lost:
         notes.append("A seed that diverges counts as infinite; \N{MULTIPLICATION SIGN} marks where the median does.")
-    notes += sentence("Diverged seeds", told)
+    notes += sentence("Diverged seeds", lost)
     ranged = [(line, line.stored.y.median[np.isfinite(line.stored.y.median)], view) for line, view in lines]
     for start, chosen in {
         "Falls below its panel": [line for line, shown, view in ranged if shown.size and 0 < shown[-1] < view.bottom],
@@ -347,5 +371,6 @@ def _table(panel: Panel, line: Line, plot: TrajectoryPlot) -> pd.DataFrame:
             "q75": stored.y.high,
             "seeds": stored.seeds,
             "diverged": stored.diverged,
+            **{f"bound_{name}": bound for name, bound in stored.bounds.items()},
         }
     )

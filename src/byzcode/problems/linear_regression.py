@@ -1,14 +1,19 @@
 """Linear regression with a heterogeneity knob, as in both papers' experiments; the formula of the labels is ours.
 
-Subset k holds s samples (z, y) with features z ~ N(0, scale^2 I) and labels y = <z, theta_k> + e, where
-theta_k = theta_0 + sigma_H u_k and theta_0, u_k ~ N(0, I), e ~ N(0, noise^2). The loss of a subset is
-f_k = (1 / 2s) sum (<z, theta> - y)^2 and F = (1/M) sum_k f_k.
+Subset k holds s samples (z, y) with features z ~ N(0, scale^2 I) and labels y = <z, theta_k> + e, e ~ N(0, noise^2).
+What differs among subsets is a choice, with theta_0, u_k, v_k ~ N(0, I):
+
+- ``parameters``: theta_k = theta_0 + sigma_H u_k;
+- ``spread``: theta_k = sqrt(1 + k sigma_H) u_k, k = 1 .. M, so that later subsets are farther from zero;
+- ``features``: theta_k = theta_0, and z ~ scale N(sigma_H v_k, I).
+
+The loss of a subset is f_k = (1 / 2s) sum (<z, theta> - y)^2 and F = (1/M) sum_k f_k.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Spread = Annotated[float, Field(ge=0)]
+Heterogeneity = Literal["parameters", "spread", "features"]
 
 
 class LinearRegression:
@@ -32,17 +38,30 @@ class LinearRegression:
     ``features`` (R, K, D) and ``labels`` (R, K) with K = M s samples; the samples of a subset are consecutive.
     """
 
-    def __init__(self, features: Tensor, labels: Tensor, subsets: int, optimum: Tensor, smoothness: Tensor) -> None:
+    def __init__(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        subsets: int,
+        optimum: Tensor,
+        smoothness: Tensor,
+        strong_convexity: Tensor,
+    ) -> None:
         self.features, self.labels, self.subsets = features, labels, subsets
-        self.optimum, self.smoothness = optimum, smoothness
+        self.optimum, self.smoothness, self.strong_convexity = optimum, smoothness, strong_convexity
         self._square_norms = features.square().sum(dim=-1)
         self._least = self.forward(optimum)
 
     def joined(self, others: Sequence[LinearRegression]) -> LinearRegression:
         """These runs and those of other problems of the same shape."""
-        parts = [(each.features, each.labels, each.optimum, each.smoothness) for each in (self, *others)]
-        features, labels, optimum, smoothness = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return LinearRegression(features, labels, self.subsets, optimum, smoothness)
+        parts = [each.tensors for each in (self, *others)]
+        features, labels, *solved = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return LinearRegression(features, labels, self.subsets, *solved)
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What it is made of, each with a leading axis of runs."""
+        return self.features, self.labels, self.optimum, self.smoothness, self.strong_convexity
 
     def start(self) -> Tensor:
         """theta^0 = 0, (R, D)."""
@@ -67,14 +86,28 @@ class LinearRegression:
 
     def heterogeneity(self, residual: Tensor, gradient: Tensor) -> Tensor:
         """Betahat, (R,): the mean square of the subsets' gradients without that of their mean, ``gradient``."""
-        runs, rows, dimension = self.features.shape
+        rows = self.features.shape[1]
         if rows == self.subsets:  # one sample each: no gradient need be formed
             squares = torch.linalg.vecdot(residual.square(), self._square_norms) / rows
         else:
-            gradients = (residual.unsqueeze(-1) * self.features).view(runs, self.subsets, -1, dimension).mean(dim=-2)
-            squares = gradients.square().sum(dim=-1).mean(dim=-1)
+            squares = self._gradients(residual).square().sum(dim=-1).mean(dim=-1)
         variance: Tensor = squares - torch.linalg.vecdot(gradient, gradient)
         return variance.clamp(min=0).sqrt()
+
+    def largest_heterogeneity(self, residual: Tensor, gradient: Tensor) -> Tensor:
+        """max_k ||grad f_k - grad F||, (R,)."""
+        if residual.shape[-1] == self.subsets:  # with grad f_k = residual_k z_k the square is multiplied out
+            away = residual * torch.sub(residual * self._square_norms, times(self.features, gradient), alpha=2)
+            largest: Tensor = away.amax(dim=-1) + torch.linalg.vecdot(gradient, gradient)
+        else:
+            largest = (self._gradients(residual) - gradient.unsqueeze(-2)).square().sum(dim=-1).amax(dim=-1)
+        return largest.clamp(min=0).sqrt()
+
+    def _gradients(self, residual: Tensor) -> Tensor:
+        """The gradients of all subsets, (R, M, D)."""
+        runs, _, dimension = self.features.shape
+        rows = residual.unsqueeze(-1) * self.features
+        return rows.view(runs, self.subsets, -1, dimension).mean(dim=-2)
 
     def relabelled(self, residual: Tensor) -> Tensor:
         """The residuals <z, theta> + y, (R, K)."""
@@ -95,38 +128,58 @@ def linear_regression(
     subsets: Annotated[Count, Field(description="M, the number of data subsets.")] = 1000,
     dimension: Annotated[Count, Field(description="D, the number of parameters.")] = 100,
     samples_per_subset: Annotated[Count, Field(description="Samples in each subset.")] = 1,
-    sigma_h: Annotated[Spread, Field(description="sigma_H: how far the subsets' true parameters differ.")] = 0.25,
+    heterogeneity: Annotated[Heterogeneity, Field(description="What differs among subsets.")] = "parameters",
+    sigma_h: Annotated[Spread, Field(description="sigma_H: how far the subsets differ.")] = 0.25,
     label_noise: Annotated[Spread, Field(description="Standard deviation of the label noise.")] = 1.0,
     feature_scale: Annotated[float, Field(gt=0, description="Standard deviation of each feature.")] = 1.0,
 ) -> LinearRegression:
-    """Linear regression on normal features, each subset with its own true parameters.
+    """Linear regression on normal features; subsets differ in their true parameters or in their features.
 
-    The features, the noise and the directions u_k of a seed are the same for every ``sigma_h``.
+    The features, the noise and the directions u_k, v_k of a seed are the same for every ``sigma_h``.
     """
-    drawn = [_draw(seed, subsets, dimension, samples_per_subset, sigma_h, label_noise, feature_scale) for seed in seeds]
+    sizes = (subsets, dimension, samples_per_subset)
+    drawn = [_draw(seed, *sizes, heterogeneity, sigma_h, label_noise, feature_scale) for seed in seeds]
     # Drawn and solved on the CPU in float64 whatever the device: every device meets the same problem. One by one, in
     # memory of torch's own, which is aligned: LAPACK's last bits depend on addresses.
     solved = [_solved(torch.tensor(features), torch.tensor(labels)) for features, labels in drawn]
     tensors = [torch.stack(parts).to(device=device, dtype=getattr(torch, dtype)) for parts in zip(*solved, strict=True)]
-    features, labels, optimum, smoothness = tensors
-    return LinearRegression(features, labels, subsets, optimum, smoothness)
+    features, labels, *rest = tensors
+    return LinearRegression(features, labels, subsets, *rest)
 
 
-def _solved(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Features (K, D), labels (K,), the optimum (D,) and the smoothness, (), of one seed."""
+def _solved(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Features (K, D), labels (K,), the optimum (D,), smoothness and strong convexity, both (), of one seed."""
     optimum = torch.linalg.lstsq(features, labels.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
-    return features, labels, optimum, torch.linalg.matrix_norm(features, ord=2).square() / len(features)
+    rows, dimension = features.shape
+    eigenvalues = torch.linalg.svdvals(features).square() / rows  # of the Hessian, descending; the others are 0
+    least = eigenvalues[-1] if rows >= dimension else torch.zeros_like(eigenvalues[-1])
+    return features, labels, optimum, eigenvalues[0], least
 
 
 def _draw(
-    seed: int, subsets: int, dimension: int, samples: int, sigma_h: float, noise: float, scale: float
+    seed: int,
+    subsets: int,
+    dimension: int,
+    samples: int,
+    heterogeneity: Heterogeneity,
+    sigma_h: float,
+    noise: float,
+    scale: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Features (K, D) and labels (K,) of one seed."""
 
     def normal(purpose: str, *shape: int) -> NDArray[np.float64]:
         return Stream(seed, f"linear_regression/{purpose}").at(0).standard_normal(shape)
 
-    features = scale * normal("features", subsets * samples, dimension)
-    truth = normal("common parameters", dimension) + sigma_h * normal("own parameters", subsets, dimension)
+    features, truth = normal("features", subsets * samples, dimension), normal("common parameters", dimension)[None]
+    if heterogeneity == "features":
+        features = features + np.repeat(sigma_h * normal("own features", subsets, dimension), samples, axis=0)
+        truth = np.broadcast_to(truth, (subsets, dimension))
+    elif heterogeneity == "spread":
+        growing = np.sqrt(1 + sigma_h * np.arange(1, subsets + 1))
+        truth = growing[:, None] * normal("own parameters", subsets, dimension)
+    else:
+        truth = truth + sigma_h * normal("own parameters", subsets, dimension)
+    features = scale * features
     labels = (features * np.repeat(truth, samples, axis=0)).sum(axis=1)
     return features, labels + noise * normal("label noise", subsets * samples)

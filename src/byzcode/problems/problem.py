@@ -15,6 +15,7 @@ class Problem(Protocol):
     """R problems of one shape, one a seed. ``forward`` does the work that loss and gradients share."""
 
     smoothness: Tensor  # L, (R,)
+    strong_convexity: Tensor  # mu, (R,); 0 where F is not strongly convex
     optimum: Tensor  # (R, D)
 
     def joined(self, others: Sequence[Any]) -> Problem:
@@ -37,6 +38,9 @@ class Problem(Protocol):
 
     def heterogeneity(self, forward: Any, gradient: Tensor) -> Tensor:
         """The root mean squared distance of the gradients of the subsets from that of F (betahat), (R,)."""
+
+    def largest_heterogeneity(self, forward: Any, gradient: Tensor) -> Tensor:
+        """The largest distance of the gradient of a subset from that of F, (R,)."""
 
     def relabelled(self, forward: Any) -> Any:
         """What ``forward`` would be had every label the other sign (or the class opposite to its own)."""

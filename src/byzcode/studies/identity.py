@@ -31,6 +31,10 @@ STAGES = {
     "train": ("byzcode.engine", "byzcode.trajectory", "byzcode.allocation.file"),
     "summarise": ("byzcode.analysis.summary",),
     "figure": ("byzcode.figures",),
+    "claims": ("byzcode.analysis.evidence",),
+    "scorecard": ("byzcode.scorecard.page",),
+    "reading": ("byzcode.multiverse.universe",),
+    "multiverse": ("byzcode.multiverse.summarise",),
 }
 
 #: Modules that can change no number: the version, what is said about mistakes, when torch is loaded.
@@ -38,6 +42,8 @@ NEUTRAL = {"byzcode", "byzcode.errors", "byzcode.lazy"}
 
 #: What is compiled into the package: its text counts as code, beside the modules that call it.
 IN_C = {".c", ".cc", ".cpp", ".cu", ".h", ".hpp"}
+#: What pages are made of, word by word.
+IN_PAGES = {".css", ".jinja"}
 
 
 def stage_digest(stage: str) -> str:
@@ -54,8 +60,8 @@ def code_digest(*roots: str) -> str:
     """
     modules = [module for module in import_closure(*roots) if module not in NEUTRAL]
     trees = {module: _meaning(_source(module)) for module in modules}
-    texts = {f"{module}/{path.name}": path.read_text("utf-8") for module in modules for path in _in_c(module)}
-    return short_hash(canonical(trees | {name: _words(text) for name, text in texts.items()}))
+    texts = {f"{module}/{path.name}": _text(path) for module in modules for path in _beside(module)}
+    return short_hash(canonical(trees | texts))
 
 
 def import_closure(*roots: str) -> list[str]:
@@ -127,12 +133,17 @@ def _shape(node: Any) -> str:
     return f"[{','.join(map(_shape, node))}]" if isinstance(node, list) else repr(node)
 
 
-def _in_c(module: str) -> list[Path]:
-    """The sources in C and its kin that lie beside the modules of a package."""
+def _beside(module: str) -> list[Path]:
+    """The sources in C and its kin, and of pages, that lie beside the modules of a package."""
     path = _path(module)
     if path is None or path.name != "__init__.py":
         return []
-    return sorted(found for found in path.parent.iterdir() if found.suffix in IN_C)
+    return sorted(found for found in path.parent.iterdir() if found.suffix in IN_C | IN_PAGES)
+
+
+def _text(path: Path) -> Any:
+    text = path.read_text("utf-8")
+    return _words(text) if path.suffix in IN_C else text.split()
 
 
 _TEXT = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\\n])+'"

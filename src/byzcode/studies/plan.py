@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from byzcode.errors import KeyedError, UserError, complain, component_models, one_of
+from byzcode.studies.cells import Cell, cells
 from byzcode.studies.expand import Member, expand
 from byzcode.studies.identity import canonical
 from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec, method_named, parse
@@ -43,6 +44,21 @@ class PlannedStudy:
         """The distinct runs of the study, or of one of its plots, in the order of the file."""
         members = self.members if plot is None else self.shown(self.study.plots[plot])
         return list(dict.fromkeys(member.spec.run_id for member in members))
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The tests of its claims."""
+        return cells(self.study, self.members)
+
+    def claims_json(self) -> str:
+        """What the evidence for its claims depends on beside the stored results."""
+        return canonical(
+            {
+                "study": self.study.study,
+                "title": self.study.title,
+                "cells": [cell.request() for cell in self.cells],
+            }
+        )
 
     def allocation_ids(self, plot: str) -> list[str]:
         """The distinct allocations of one of its plots."""
@@ -135,8 +151,16 @@ def load_plan(config: Mapping[str, Any], where: object = "config/config.yaml") -
         studies[study.study] = PlannedStudy(study, path, members, styles)
         for name in study.plots:
             _check_places(studies[study.study], name)
+        _check_claims(studies[study.study])
     _check_figure_names(studies)
     return Plan(settings, reading, studies)
+
+
+def _check_claims(planned: PlannedStudy) -> None:
+    try:
+        _ = planned.cells
+    except KeyedError as error:
+        raise complain(planned.path, error.key, error.value, error.allowed) from None
 
 
 def load_plan_file(path: str) -> Plan:

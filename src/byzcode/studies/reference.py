@@ -10,10 +10,13 @@ from pydantic import BaseModel
 
 from byzcode.errors import component_models
 from byzcode.methods import METHODS
+from byzcode.studies.alternatives import Alternative, Asked, MultiverseConfig, OpenChoice
+from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Open, Predicted, Side
 from byzcode.studies.components import Component
 from byzcode.studies.spec import COMPONENTS, Byzantine, Record, RunSpec
 from byzcode.studies.study import (
     AllocationPlot,
+    BoundsPlot,
     Choice,
     Curve,
     LineStyle,
@@ -33,11 +36,24 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "A plot of kind `sweep`": SweepPlot,
     "A plot of kind `allocation`": AllocationPlot,
     "A plot of kind `variance`": VariancePlot,
+    "A plot of kind `bounds`": BoundsPlot,
     "A run": RunSpec,
     "`byzantine` of a run": Byzantine,
     "`record` of a run": Record,
     "A reading": Reading,
     "A choice of a reading": Choice,
+    "A claim of kind `lower`": Lower,
+    "A claim of kind `equivalent`": Equivalent,
+    "A claim of kind `falls`": Falls,
+    "A claim of kind `grows`": Grows,
+    "A claim of kind `law`": Law,
+    "A claim of kind `predicted`": Predicted,
+    "A claim of kind `open`": Open,
+    "A side of a claim": Side,
+    "`readings/alternatives.yaml`: an open choice": OpenChoice,
+    "One of its alternatives": Alternative,
+    "`multiverse.yaml`: claims under other readings": MultiverseConfig,
+    "What it asks of a study": Asked,
     "A line of `style.yaml`": LineStyle,
 }
 

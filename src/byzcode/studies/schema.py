@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from byzcode.errors import UserError
+from byzcode.studies.alternatives import Alternatives, MultiverseConfig
 from byzcode.studies.reference import reference
 from byzcode.studies.spec import RunSpec
 from byzcode.studies.study import Reading, Study, WorkflowConfig
@@ -17,6 +18,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "study": Study,
     "reading": Reading,
     "run": RunSpec,
+    "alternatives": Alternatives,
+    "multiverse": MultiverseConfig,
 }
 
 #: What stands before the reference in config/README.md.

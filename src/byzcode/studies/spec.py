@@ -132,7 +132,7 @@ def method_named(name: Any) -> Method:
 class RunSpec(Identified):
     """One training configuration with all its seeds. Labels, plots and the device are not in it."""
 
-    spec_version: Literal[2] = Field(default=2, description="Changes with the meaning of the fields.")
+    spec_version: Literal[3] = Field(default=3, description="Changes with the meaning of the fields.")
     method: str = Field(description="A name in byzcode.methods.METHODS; it settles what the fields below leave out.")
     problem: Problem = Field(
         default=Component(name="linear_regression"), validate_default=True, description="What is learnt."
@@ -144,9 +144,12 @@ class RunSpec(Identified):
         description="r, the number of subsets that each device holds; M / N for an uncoded method if left out.",
     )
     allocation: Allocation = Field(description="Who holds what; as the method has it if left out.")
-    assignment: Literal["fixed", "redrawn"] = Field(
+    assignment: Literal["fixed", "redrawn", "subsets_redrawn", "devices_redrawn"] = Field(
         default="fixed",
-        description="The allocation throughout, or under a fresh permutation of subsets and devices at each iteration.",
+        description=(
+            "The allocation throughout, or under a fresh permutation of subsets and devices (or of one of the two) at "
+            "each iteration."
+        ),
     )
     encoding: Encoding = Field(description="What is sent of it; as the method has it if left out.")
     compression: Compression = Field(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from byzcode.studies.claim import Claim
+from byzcode.studies.names import BoundName, Key, Mark, Name, Quantity
 from byzcode.studies.spec import Strict
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
-Key = Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$")]
 Grid = dict[Key, Annotated[list[Any], Field(min_length=1)]]
 
 Labels = Annotated[list[str], Field(min_length=1)]
-
-#: Whence a value comes: the marks of the project's reading of the papers.
-Mark = Literal["stated", "inferred", "unknown", "derived"]
 
 
 class Paper(Strict):
@@ -42,15 +39,6 @@ class Curve(BaseModel):
         return dict(self.model_extra or {})
 
 
-Quantity = Literal[
-    "loss",
-    "excess_loss",
-    "aggregation_error",
-    "honest_dispersion",
-    "coding_bias",
-    "heterogeneity",
-    "distance_to_optimum",
-]
 Axis = Literal["iteration", "gradients_computed", "bits_sent"]
 
 
@@ -65,7 +53,16 @@ class TrajectoryPlot(Strict):
     hue: Key | None = Field(default=None, description="Key of a RunSpec that tells the lines of one curve apart.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     last: Annotated[int, Field(ge=1)] | None = Field(default=None, description="The last iteration to draw.")
+    overlay: Annotated[list[BoundName], Field(min_length=1)] | None = Field(
+        default=None, description="Bounds to draw beside the aggregation error, for the runs to which they apply."
+    )
     caption: str = Field(description="What the figure shows, in a sentence or two.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.overlay and self.y != "aggregation_error":
+            raise ValueError(f"overlay: bounds are on the aggregation_error, so y must be that, not {self.y}")
+        return self
 
 
 class SweepPlot(Strict):
@@ -100,7 +97,23 @@ class VariancePlot(Strict):
     caption: str = Field(description="What the figure shows, in a sentence or two.")
 
 
-Plot = Annotated[TrajectoryPlot | SweepPlot | AllocationPlot | VariancePlot, Field(discriminator="kind")]
+class BoundsPlot(Strict):
+    """The squared gradient norm over the last fifth of training against a key of a RunSpec, beside its bounds.
+
+    Below it, how many times the measured one each bound is.
+    """
+
+    kind: Literal["bounds"] = Field(description="The kind of plot.")
+    x: Key = Field(description="Key of a RunSpec on the horizontal axis.")
+    bounds: Annotated[list[BoundName], Field(min_length=1)] = Field(
+        default=["rule", "allocation", "expected"], description="Which bounds; those that apply to a run are drawn."
+    )
+    columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
+    curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
+    caption: str = Field(description="What the figure shows, in a sentence or two.")
+
+
+Plot = Annotated[TrajectoryPlot | SweepPlot | AllocationPlot | VariancePlot | BoundsPlot, Field(discriminator="kind")]
 
 
 class Study(Strict):
@@ -113,6 +126,7 @@ class Study(Strict):
     grid: Grid = Field(default={}, description="Values that all curves run through (their product).")
     curves: Annotated[list[Curve], Field(min_length=1)] = Field(description="What is compared.")
     plots: Annotated[dict[Name, Plot], Field(min_length=1)] = Field(description="The figures, by name.")
+    claims: list[Claim] = Field(default=[], description="What the paper claims of it, as tests.")
 
 
 class Choice(Strict):
@@ -158,6 +172,9 @@ class WorkflowConfig(Strict):
     studies: Annotated[list[str], Field(min_length=1)] = Field(description="Study files, or patterns such as *.yaml.")
     reading: str = Field(default="config/readings/primary.yaml", description="What is decided where papers are silent.")
     style: str = Field(default="config/style.yaml", description="Colours and line styles of the methods.")
+    multiverse: str = Field(
+        default="config/multiverse.yaml", description="Which claims `make multiverse` tests under which readings."
+    )
     results: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = Field(
         default="results", description="Folder of all that is made, inside the project."
     )

@@ -1,0 +1,259 @@
+"""The tests of claims, one function a kind: from the levels of runs to an effect, an interval and two p-values."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from byzcode.analysis.levels import Array, Levels, Mask, Run
+from byzcode.analysis.paired import below, interval
+from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Predicted
+from byzcode.theory import coded_variance
+
+#: Where fewer than this part of the seeds are settled on both sides, an effect is said as a bound.
+ENOUGH = 0.5
+
+#: The seeds that are known speak for all, as long as this p-value is left were all others against them.
+WORST = 0.05
+
+
+class Outcome(NamedTuple):
+    """What a test found.
+
+    ``neutral`` is the effect that separates supported from refuted, ``band`` the margin within which a claim of
+    equality holds; one of the two is NaN. ``p_support`` and ``p_refute`` are one-sided, before any correction.
+    """
+
+    effect: float
+    low: float
+    high: float
+    unit: str
+    p_support: float
+    p_refute: float
+    pairs: int
+    neutral: float = np.nan
+    band: tuple[float, float] = (np.nan, np.nan)
+    note: str = ""
+
+
+def lower(claim: Lower, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
+    """Is the ratio of levels below ``factor``?
+
+    A level that still falls bounds its plateau from above, one that still rises from below: such a seed counts for
+    the side on which the bound is on the safe side, and for no other.
+    """
+    found = _pairs(*(each[0].levels(claim.quantity, claim.at) for each in (runs, against)))
+    limit = float(np.log(claim.factor))
+    shown, bound = found.settled, ""
+    if found.settled.sum() < ENOUGH * len(found.settled):
+        at_most = found.at_most.sum() >= found.at_least.sum()
+        shown, bound = (found.at_most, "at most") if at_most else (found.at_least, "at least")
+    return _of_logs(
+        found.logs[shown],
+        unit=f"ratio of {_what(claim)}",
+        p_support=_below(found.logs, found.at_most, limit),
+        p_refute=_above(found.logs, found.at_least, limit),
+        neutral=claim.factor,
+        note=f"the effect is {bound} this: seeds that are not at a plateau are bounds" if bound and shown.any() else "",
+    )
+
+
+def equivalent(claim: Equivalent, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
+    """Is the ratio of levels between 1 / margin and margin?"""
+    one, other = (each[0].levels(claim.quantity, claim.at) for each in (runs, against))
+    return _equal(_pairs(one, other), claim.margin, f"ratio of {_what(claim)}")
+
+
+def falls(claim: Falls, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
+    """Does the level fall at every step? Supported where each step does, refuted where any rises."""
+    levels = [run.levels(claim.quantity, claim.at) for run in runs]
+    steps = [_pairs(after, before) for before, after in itertools.pairwise(levels)]
+    whole = _pairs(levels[-1], levels[0])
+    return _of_logs(
+        whole.logs[whole.settled],
+        unit=f"ratio of {_what(claim)}, last over first",
+        p_support=max(_below(step.logs, step.at_most) for step in steps),
+        p_refute=min(1.0, len(steps) * min(_above(step.logs, step.at_least) for step in steps)),
+        neutral=1.0,
+        note="steps: " + ", ".join(_times(step.logs[step.settled]) for step in steps),
+    )
+
+
+def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
+    """Does the advantage grow along the key? By the slope of a line through it, one a seed.
+
+    A seed that is not at a plateau, or diverged, at one of the places says nothing of how much an advantage grows.
+    """
+    one = [run.levels(claim.quantity, claim.at) for run in runs]
+    other = [run.levels(claim.quantity, claim.at) for run in against]
+    known = _all(level.settled & ~level.diverged for level in (*one, *other))
+    where = np.asarray(claim.values, dtype=float)
+    ratio = claim.advantage == "ratio"
+    of = _log if ratio else _level
+    advantage = np.stack([of(b) - of(a) for a, b in zip(one, other, strict=True)], axis=1)
+    change = _slope(advantage, where) * np.ptp(where)
+    p_support, p_refute = _above(change, known), _below(change, known)
+    if ratio:
+        return _of_logs(
+            change[known],
+            unit="growth of the advantage as a ratio, first to last",
+            p_support=p_support,
+            p_refute=p_refute,
+            neutral=1.0,
+            note="advantage: " + ", ".join(_times(column) for column in advantage[known].T),
+        )
+    return Outcome(
+        *interval(change[known]),
+        unit="growth of the advantage as a difference, first to last",
+        p_support=p_support,
+        p_refute=p_refute,
+        pairs=int(known.sum()),
+        neutral=0.0,
+        note="advantage: " + ", ".join(f"{column.mean():.2g}" for column in advantage[known].T if len(column)),
+    )
+
+
+def law(claim: Law, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
+    """Is the squared level proportional to a factor of the theory? By the exponent, one a seed.
+
+    A seed that is not at a plateau, or diverged, at one of the places has no exponent.
+    """
+    levels = [run.levels(claim.quantity, claim.at) for run in runs]
+    factor = [_PREDICTED[claim.predicted](run, claim) for run in runs]
+    known = _all((*(level.settled & ~level.diverged for level in levels), *(np.isfinite(each) for each in factor)))
+    exponent = _slope(np.stack([2 * _log(level) for level in levels], axis=1), np.stack(factor, axis=1))
+    band = (1 - claim.margin, 1 + claim.margin)
+    return Outcome(
+        *interval(exponent[known]),
+        unit="exponent",
+        p_support=max(_above(exponent, known, band[0]), _below(exponent, known, band[1])),
+        p_refute=min(1.0, 2 * min(_below(exponent, known, band[0]), _above(exponent, known, band[1]))),
+        pairs=int(known.sum()),
+        band=band,
+    )
+
+
+def predicted(claim: Predicted, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
+    """Is the variance of coded gradients over its closed form between 1 / margin and margin?"""
+    run = runs[0]
+    measured = np.logaddexp(_log_square(run, "honest_dispersion", claim), _log_square(run, "coding_bias", claim))
+    logs = measured - _log_square(run, "heterogeneity", claim) - _closed_form(run, claim)
+    known = np.isfinite(logs)
+    return _equal(_Pairs(logs, known, known, known), claim.margin, "measured variance over the closed form")
+
+
+#: The function of each kind of test.
+TESTS: dict[str, Callable[[Any, Sequence[Run], Sequence[Run]], Outcome]] = {
+    "lower": lower,
+    "equivalent": equivalent,
+    "falls": falls,
+    "grows": grows,
+    "law": law,
+    "predicted": predicted,
+}
+
+
+def _log_square(run: Run, quantity: str, claim: Any) -> Array:
+    found = run.levels(quantity, claim.at)
+    logs: Array = np.where(found.settled & ~found.diverged, 2 * _log(found), np.nan)
+    return logs
+
+
+def _closed_form(run: Run, claim: Any) -> Array:
+    with np.errstate(divide="ignore"):  # nothing is left of it where a device holds all
+        return np.full(len(run.spec.seeds), np.log(coded_variance(run.spec.subsets, run.spec.redundancy)))
+
+
+#: Logarithms of the factors of a law, (R,); NaN of seeds that are not at a plateau.
+_PREDICTED: dict[str, Callable[[Run, Law], Array]] = {
+    "coded_variance": _closed_form,
+    "heterogeneity": lambda run, claim: _log_square(run, "heterogeneity", claim),
+    "dispersion": lambda run, claim: _log_square(run, "honest_dispersion", claim),
+}
+
+
+def _level(levels: Levels) -> Array:
+    return levels.level
+
+
+def _log(levels: Levels) -> Array:
+    logs: Array = np.log(np.maximum(levels.level, np.finfo(float).tiny))
+    return logs
+
+
+class _Pairs(NamedTuple):
+    """Logarithms of ratios, one a seed, and which of them are known: as they are, or as a bound of where they go."""
+
+    logs: Array
+    settled: Mask
+    at_most: Mask
+    at_least: Mask
+
+
+def _pairs(one: Levels, other: Levels) -> _Pairs:
+    """The ratios of two levels. Where both diverged, neither is lower: nothing is known."""
+    ends = ~(one.diverged & other.diverged)
+    return _Pairs(
+        _log(one) - _log(other),
+        settled=ends & one.settled & other.settled,
+        at_most=ends & (one.settled | one.falling) & (other.settled | other.rising),
+        at_least=ends & (one.settled | one.rising) & (other.settled | other.falling),
+    )
+
+
+def _below(values: Array, known: Mask, limit: float = 0.0) -> float:
+    """The p-value of "not below" over the known seeds, if it would hold were all others above; or else that of then.
+
+    For which seeds are not known may hang together with what they would say.
+    """
+    worst = below(np.where(known, values, np.inf), limit)
+    p = below(values[known], limit)
+    return p if worst < WORST else max(p, worst)
+
+
+def _above(values: Array, known: Mask, limit: float = 0.0) -> float:
+    return _below(-values, known, -limit)
+
+
+def _all(masks: Iterable[Mask]) -> Mask:
+    found: Mask = reduce(np.logical_and, masks)
+    return found
+
+
+def _slope(values: Array, where: Array) -> Array:
+    """The least-squares slope of each row of (R, n) over ``where``, (n,) or (R, n)."""
+    away = where - where.mean(axis=-1, keepdims=True)
+    slope: Array = (values * away).sum(axis=-1) / (away**2).sum(axis=-1)
+    return slope
+
+
+def _equal(found: _Pairs, margin: float, unit: str) -> Outcome:
+    """Two one-sided tests (Schuirmann 1987) for, and either side (Bonferroni) against."""
+    logs, edge = found.logs, float(np.log(margin))
+    return _of_logs(
+        logs[found.settled],
+        unit=unit,
+        p_support=max(_above(logs, found.settled, -edge), _below(logs, found.settled, edge)),
+        p_refute=min(1.0, 2 * min(_below(logs, found.at_most, -edge), _above(logs, found.at_least, edge))),
+        band=(1 / margin, margin),
+    )
+
+
+def _of_logs(logs: Array, *, unit: str, p_support: float, p_refute: float, **more: Any) -> Outcome:
+    effect, low, high = (float(np.exp(value)) for value in interval(logs))
+    return Outcome(effect, low, high, unit=unit, p_support=p_support, p_refute=p_refute, pairs=len(logs), **more)
+
+
+def _times(logs: Array) -> str:
+    return f"{np.exp(logs.mean()):.3g}" if len(logs) else "none at a plateau"
+
+
+def _what(claim: Lower | Equivalent | Falls) -> str:
+    names = {"excess_loss": "excess losses", "loss": "losses", "gradients_computed": "gradients an iteration"}
+    part = {"plateau": " at the plateau", "end": " at the end", "start": " at the start"}
+    cost = claim.quantity in ("gradients_computed", "bits_sent")
+    return names.get(claim.quantity, claim.quantity.replace("_", " ")) + ("" if cost else part[claim.at])

@@ -1,0 +1,181 @@
+"""Evidence for and against the claims of a study, and the verdicts over all studies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter
+
+from byzcode import trajectory
+from byzcode.analysis.comparisons import TESTS, Outcome
+from byzcode.analysis.levels import Run, of_dataset
+from byzcode.analysis.paired import holm
+from byzcode.studies.claim import Claim, Open
+
+#: The chance that any verdict "supported" or "refuted" of a scorecard is an accident of the seeds.
+LEVEL = 0.05
+
+_CLAIM: TypeAdapter[Claim] = TypeAdapter(Claim)
+
+#: What is compared, in a sentence a kind of test.
+STATISTIC: dict[str, str] = {
+    "lower": "Geometric mean over seeds of the paired ratio; signed rank tests of below and above {factor:g}.",
+    "equivalent": "Geometric mean over seeds of the paired ratio; two one-sided signed rank tests against {low:.3g} "
+    "and {high:.3g}.",
+    "falls": "Paired ratio at each of the steps {values}; a signed rank test of each, all must fall.",
+    "grows": "Slope of the advantage ({advantage}) over {along} = {values}, one a seed; signed rank test.",
+    "law": "Exponent of the squared {quantity} in {predicted}, over {along} = {values}, one a seed; two one-sided "
+    "signed rank tests against {low:.3g} and {high:.3g}.",
+    "predicted": "Mean squared distance of coded gradients from the gradient over that of the subsets' gradients, over "
+    "its closed form; two one-sided signed rank tests against {low:.3g} and {high:.3g}.",
+    "open": "",
+}
+
+
+class Asked(NamedTuple):
+    """One test of a claim, by the ids of its runs: see :meth:`byzcode.studies.cells.Cell.request`."""
+
+    claim: Claim
+    cell: str
+    place: str
+    runs: tuple[str, ...]
+    against: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, request: Mapping[str, Any]) -> Asked:
+        """Of a request of the workflow."""
+        return cls(
+            _CLAIM.validate_python(request["claim"]),
+            request["cell"],
+            request["place"],
+            tuple(request["runs"]),
+            tuple(request["against"]),
+        )
+
+
+def evidence(asked: Sequence[Asked], run_of: Callable[[str], Run]) -> pd.DataFrame:
+    """One row a test. ``run_of`` gives the run of an id."""
+    return pd.DataFrame([_row(one, run_of) for one in asked])
+
+
+def of_study(request: Mapping[str, Any], path_of: Callable[[str], Path]) -> pd.DataFrame:
+    """The evidence for the claims of a study, out of its stored runs. Raises UserError as trajectory.open does."""
+
+    @cache
+    def run_of(name: str) -> Run:
+        return of_dataset(trajectory.open(path_of(name)))
+
+    rows = evidence([Asked.parse(cell) for cell in request["cells"]], run_of)
+    rows.insert(0, "study", request["study"])
+    rows.insert(1, "study_title", request["title"])
+    rows["figure"] = [f"{request['study']}-{plot}" if plot else "" for plot in rows["figure"]]
+    return rows
+
+
+def scorecard(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """All claims of all studies with their verdicts, in the order of the tables."""
+    return verdicts(pd.concat(tables, ignore_index=True))
+
+
+def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with adjusted p-values (over both sides of all tests) and a verdict each."""
+    tested = rows["test"] != "open"
+    found = rows.copy()
+    adjusted = holm([*found.loc[tested, "p_support"], *found.loc[tested, "p_refute"]])
+    found["p_support"], found["p_refute"] = np.nan, np.nan
+    found.loc[tested, "p_support"], found.loc[tested, "p_refute"] = np.split(adjusted, 2)
+    found["verdict"] = np.select(
+        [found["p_support"] < LEVEL, found["p_refute"] < LEVEL], ["supported", "refuted"], "undecided"
+    )
+    return found
+
+
+def _row(asked: Asked, run_of: Callable[[str], Run]) -> dict[str, Any]:
+    claim = asked.claim
+    row: dict[str, Any] = {
+        "claim": claim.claim,
+        "cell": asked.cell,
+        "place": asked.place,
+        "says": claim.says,
+        "source": claim.source,
+        "mark": claim.mark,
+        "test": claim.test,
+    }
+    if isinstance(claim, Open):
+        nothing = Outcome(np.nan, np.nan, np.nan, "", np.nan, np.nan, 0, note=f"not tested here: {claim.reason}")
+        return row | _words_of(claim, nothing) | _found(nothing)
+    runs, against = ([run_of(name) for name in names] for names in (asked.runs, asked.against))
+    outcome = TESTS[claim.test](claim, runs, against)
+    return (
+        row
+        | _words_of(claim, outcome)
+        | _found(outcome)
+        | {
+            "seeds": len(runs[0].spec.seeds),
+            "unsettled": _status(claim, runs, against, "settled", "{} of {} seeds not at a plateau", wanted=False),
+            "diverged": _status(claim, runs, against, "diverged", "{} of {} seeds diverged", wanted=True),
+            "figure": claim.figure or "",
+            "runs": " ".join(dict.fromkeys([*asked.runs, *asked.against])),
+        }
+    )
+
+
+def _words_of(claim: Claim, outcome: Outcome) -> dict[str, Any]:
+    """What is compared, in words."""
+    low, high = outcome.band
+    values = ", ".join(map(str, getattr(claim, "values", ())))
+    fields = {**claim.model_dump(), "low": low, "high": high, "values": values}
+    words = {name: str(value).replace("_", " ") if isinstance(value, str) else value for name, value in fields.items()}
+    sides = {"compared": getattr(claim, "curve", None), "against": getattr(claim, "against", None)}
+    return {
+        "statistic": STATISTIC[claim.test].format(**words),
+        "confirms": getattr(claim, "confirms", ""),
+        "refutes": getattr(claim, "refutes", ""),
+        **{name: _side(side) for name, side in sides.items()},
+    }
+
+
+def _found(outcome: Outcome) -> dict[str, Any]:
+    """What was found; of an open claim, without runs."""
+    return {
+        "effect": outcome.effect,
+        "low": outcome.low,
+        "high": outcome.high,
+        "unit": outcome.unit,
+        "neutral": outcome.neutral,
+        "band_low": outcome.band[0],
+        "band_high": outcome.band[1],
+        "p_support": outcome.p_support,
+        "p_refute": outcome.p_refute,
+        "pairs": outcome.pairs,
+        "seeds": 0,
+        "unsettled": "",
+        "diverged": "",
+        "note": outcome.note,
+        "figure": "",
+        "runs": "",
+    }
+
+
+def _side(side: Any) -> str:
+    if side is None:
+        return ""
+    more = ", ".join(f"{key} = {value}" for key, value in side.where.items())
+    return f"{side.curve} ({more})" if more else str(side.curve)
+
+
+def _status(claim: Any, runs: Sequence[Run], against: Sequence[Run], field: str, words: str, *, wanted: bool) -> str:
+    """For how many seeds of which run something holds, where it does for any."""
+    found = {}
+    for side, group in ((claim.curve, runs), (getattr(claim, "against", None), against)):
+        for number, run in enumerate(group):
+            holds = getattr(run.levels(getattr(claim, "quantity", "excess_loss"), claim.at), field) == wanted
+            if holds.any():
+                step = f" at {claim.values[number]}" if hasattr(claim, "along") else ""
+                found[run.spec.run_id] = f"{_side(side)}{step}: {words.format(int(holds.sum()), len(holds))}"
+    return "; ".join(found.values())

@@ -1,0 +1,88 @@
+"""The level of each seed of a run: at its plateau, over the last fifth, or at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzcode.analysis.plateau import ROUNDING, plateau
+from byzcode.records import FINISHED, Measurements, gradients_per_iteration
+from byzcode.studies.claim import When
+from byzcode.studies.spec import RunSpec
+
+if TYPE_CHECKING:
+    import xarray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: Costs are compared by iteration, whatever part of a training counts.
+COSTS = ("gradients_computed", "bits_sent")
+
+
+class Levels(NamedTuple):
+    """Per seed, (R,): the level, and what is known of where it goes.
+
+    ``settled``: it is a plateau. ``falling`` or ``rising``: it is none, so the level is a bound of the plateau from
+    above or from below. A seed that diverged counts as settled at ``diverged_at`` times where it began: a finite number
+    that stands for none, good for order alone. A plateau that is only rounding is as high as rounding may be: of two
+    such none is lower. What the run does not measure is neither settled nor a bound.
+    """
+
+    level: Array
+    settled: Mask
+    falling: Mask
+    rising: Mask
+    diverged: Mask
+
+
+@dataclass(frozen=True)
+class Run:
+    """What claims ask of a run: recorded quantities and cumulative costs, (R, n), and which seeds diverged, (R,)."""
+
+    spec: RunSpec
+    values: Mapping[str, Array]
+    diverged: Mask
+
+    def levels(self, quantity: str, at: When) -> Levels:
+        """The level of a quantity."""
+        values = self.values[quantity]
+        nothing = np.zeros(len(values), dtype=bool)
+        if quantity in COSTS:
+            level = self._cost(values)
+            return Levels(level, np.isfinite(level), nothing, nothing, nothing)
+        first = values[:, 0]
+        if at == "start":
+            return Levels(first, np.isfinite(first), nothing, nothing, nothing)
+        found = plateau(values)
+        level = np.where(self.diverged, self.spec.diverged_at * first, np.maximum(found.level, ROUNDING * first))
+        known = np.isfinite(level)
+        settled = known & (found.reached | self.diverged | (at == "end"))
+        moving = known & ~settled
+        return Levels(level, settled, moving & (found.drift < 0), moving & (found.drift >= 0), known & self.diverged)
+
+    def _cost(self, total: Array) -> Array:
+        """An iteration's part of a cumulative cost, (R,); NaN of a seed that diverged before it could be seen."""
+        last = np.isfinite(total).sum(axis=1) - 1  # nothing is counted after a divergence
+        recorded = np.asarray(self.spec.record.iterations(self.spec.iterations), dtype=float)
+        found: Array = np.where(last > 0, total[np.arange(len(total)), last] / np.maximum(recorded[last], 1), np.nan)
+        return found
+
+
+def of_dataset(dataset: xarray.Dataset) -> Run:
+    """The run of a trajectory file."""
+    spec = RunSpec.from_json(dataset.attrs["spec"], dataset.attrs["run_id"])
+    values = {str(name): found.to_numpy() for name, found in dataset.data_vars.items() if found.ndim == 2}
+    return Run(spec, values, dataset["diverged"].to_numpy() == 1)
+
+
+def of_measurements(spec: RunSpec, measured: Measurements, held: NDArray[np.int32]) -> Run:
+    """A run that has just been trained on the allocations ``held`` (R, N, S)."""
+    values = {name: found for name, found in vars(measured).items() if found.ndim == 2}
+    iterations = np.asarray(spec.record.iterations(spec.iterations), dtype=float)
+    values["gradients_computed"] = gradients_per_iteration(held)[:, None] * iterations
+    return Run(spec, values, measured.diverged_at != FINISHED)

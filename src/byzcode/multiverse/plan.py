@@ -1,0 +1,130 @@
+"""The readings of a configuration, and the tests that are made under each of them. Pure reading, no training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from byzcode.errors import complain, one_of
+from byzcode.multiverse.readings import Universe, changes, read_as, universes
+from byzcode.studies.alternatives import Alternatives, Asked, MultiverseConfig
+from byzcode.studies.cells import Cell
+from byzcode.studies.claim import Falls, Grows, Law, Open, Side
+from byzcode.studies.identity import canonical, short_hash
+from byzcode.studies.plan import Plan, load, load_plan
+from byzcode.studies.spec import COMPONENTS, RunSpec
+
+#: What of a configuration settles the tests; where results lie and trainings run is no matter of theirs.
+_READ = {"studies", "reading", "style", "multiverse"}
+
+
+class Test(NamedTuple):
+    """A test of a claim under a reading: its study, what is asked (see ``Cell.request``), and its runs by id."""
+
+    study: str
+    request: Mapping[str, Any]
+    specs: Mapping[str, RunSpec]
+
+
+@dataclass(frozen=True)
+class Multiverse:
+    """Which claims are tested under which readings."""
+
+    plan: Plan
+    settings: MultiverseConfig
+    alternatives: Alternatives
+
+    @classmethod
+    def load(cls, plan: Plan) -> Multiverse:
+        """Of the files that a configuration names. Raises UserError."""
+        settings = load(MultiverseConfig, plan.config.multiverse)
+        return cls(plan, settings, load(Alternatives, settings.alternatives))
+
+    @cached_property
+    def universes(self) -> dict[str, Universe]:
+        """The readings by name."""
+        return {universe.name: universe for universe in universes(self.settings, self.alternatives.choices)}
+
+    def tests(self, universe: Universe) -> list[Test]:
+        """What is tested under a reading. Raises UserError."""
+        return [
+            self._test(cell, asked, universe, changed)
+            for asked in self.settings.claims
+            for changed in (changes(universe.taken, self.alternatives.choices, asked.study),)
+            for cell in self._cells(asked)
+        ]
+
+    def request(self, name: str) -> str:
+        """What the job of a reading is told; its digest changes with any run or claim that is tested under it."""
+        universe = self.universes[name]
+        digest = short_hash(canonical([test.request for test in self.tests(universe)]))
+        about = {"kind": universe.kind, "size": universe.size, "taken": dict(universe.taken)}
+        config = self.plan.config.model_dump(mode="json", include=_READ)
+        return canonical({"config": config, "universe": about, "tests": digest})
+
+    def _cells(self, asked: Asked) -> list[Cell]:
+        """The tests that are made under every reading. Raises UserError."""
+        where = self.plan.config.multiverse
+        if asked.study not in self.plan.studies:
+            raise complain(where, "claims.study", asked.study, one_of(self.plan.studies, asked.study))
+        cells = [cell for cell in self.plan.studies[asked.study].cells if not isinstance(cell.claim, Open)]
+        names = list(dict.fromkeys(cell.claim.claim for cell in cells))
+        for name in asked.claims or ():
+            if name not in names:
+                raise complain(where, "claims.claims", name, one_of(names, name))
+        chosen = [
+            cell
+            for cell in cells
+            if (asked.claims is None or cell.claim.claim in asked.claims)
+            and all(_stands_at(cell, key, value) for key, value in asked.where.items())
+        ]
+        if not chosen:
+            raise complain(where, "claims.where", asked.where, f"no claim of {asked.study} is there")
+        return chosen
+
+    def _test(self, cell: Cell, asked: Asked, universe: Universe, changed: Mapping[str, Any]) -> Test:
+        fixed = _varied(cell, asked.where)
+        smaller: dict[str, Any] = {}
+        if universe.size == "reduced":
+            smaller = {f"method.{name}.method": other for name, other in asked.instead.items()} | asked.reduced
+
+        def ids(specs: list[RunSpec]) -> list[str]:
+            return [spec.run_id for spec in specs]
+
+        runs, against = (
+            [read_as(read_as(member.spec, changed, fixed, cell.name), smaller, (), cell.name) for member in members]
+            for members in (cell.runs, cell.against)
+        )
+        request = cell.request() | {"runs": ids(runs), "against": ids(against)}
+        return Test(asked.study, request, {spec.run_id: spec for spec in (*runs, *against)})
+
+
+def of_request(request: Mapping[str, Any]) -> tuple[Multiverse, Universe]:
+    """A reading out of the request of its job. Raises UserError."""
+    return Multiverse.load(load_plan(request["config"], "--request")), Universe(**request["universe"])
+
+
+def _stands_at(cell: Cell, key: str, value: Any) -> bool:
+    """Whether a test stands at a value of the grid; one that does not vary with the key does."""
+    found = cell.place.get(key, value)
+    return bool(found == value) or (isinstance(found, Mapping) and found.get("name") == value)
+
+
+def _varied(cell: Cell, free: Mapping[str, Any]) -> set[str]:
+    """The grid keys that a test varies itself, without those of ``free``.
+
+    Of a component the name, and the options that the grid gives: the others are not the claim's.
+    """
+    values = list(cell.place.items())
+    for side in (getattr(cell.claim, name, None) for name in ("curve", "against")):
+        values += side.where.items() if isinstance(side, Side) else ()
+    if isinstance(cell.claim, Falls | Grows | Law):
+        values += [(cell.claim.along, value) for value in cell.claim.values]
+    varied = set()
+    for key, value in values:
+        if key not in free:
+            given = value if isinstance(value, Mapping) else ["name"]
+            varied |= {f"{key}.{option}" for option in given} if key in COMPONENTS else {key}
+    return varied

@@ -1,0 +1,102 @@
+"""Readings of the papers: the primary one, those that differ from it in one choice, and random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from byzcode.errors import complain, one_of
+from byzcode.methods import METHODS
+from byzcode.studies.alternatives import MultiverseConfig, OpenChoice
+from byzcode.studies.expand import merge
+from byzcode.studies.identity import canonical, short_hash
+from byzcode.studies.spec import COMPONENTS, RunSpec, method_named
+
+Kind = Literal["primary", "single", "random"]
+Size = Literal["reduced", "full"]
+
+
+class Universe(NamedTuple):
+    """A reading to be tried: which alternative each choice takes, by name, and at which size."""
+
+    kind: Kind
+    size: Size
+    taken: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Its identity: readings with the same choices are the same."""
+        return short_hash(canonical({"size": self.size, "taken": dict(self.taken)}))
+
+
+def universes(settings: MultiverseConfig, choices: Collection[OpenChoice]) -> list[Universe]:
+    """All readings, each once: the primary, one choice changed, random ones; then some of them at full size."""
+    found = {universe.name: universe for universe in reversed([*_reduced(settings, choices)])}
+    reduced = list(reversed(found.values()))
+    first = [universe for universe in reduced if universe.kind != "single"][: settings.full]
+    return reduced + [universe._replace(size="full") for universe in first]
+
+
+def _reduced(settings: MultiverseConfig, choices: Collection[OpenChoice]) -> Iterator[Universe]:
+    primary = {choice.choice: choice.primary for choice in choices}
+    yield Universe("primary", "reduced", primary)
+    for choice in choices:
+        for other in choice.others:
+            yield Universe("single", "reduced", primary | {choice.choice: other.name})
+    generator = np.random.default_rng(settings.seed)
+    for _ in range(settings.random):
+        drawn = {
+            choice.choice: str(generator.choice([choice.primary, *(other.name for other in choice.others)]))
+            for choice in choices
+        }
+        yield Universe("random", "reduced", drawn)
+
+
+def changes(taken: Mapping[str, str], choices: Collection[OpenChoice], study: str) -> dict[str, Any]:
+    """The keys that a reading sets for a study. Raises UserError where a choice has no such value."""
+    found: dict[str, Any] = {}
+    for choice in choices:
+        name = taken.get(choice.choice, choice.primary)
+        others = {other.name: other for other in choice.others}
+        if name != choice.primary and name not in others:
+            raise complain("reading", choice.choice, name, one_of([choice.primary, *others], name))
+        if name in others and (choice.studies is None or study in choice.studies):
+            found |= others[name].set
+    return found
+
+
+def read_as(spec: RunSpec, changed: Mapping[str, Any], fixed: Collection[str], where: object) -> RunSpec:
+    """A run under another reading. What the claim itself varies, the keys ``fixed``, stays. Raises UserError."""
+    values: dict[str, Any] = spec.model_dump(mode="json")
+    for key, value in sorted(changed.items(), key=_order):
+        head, _, rest = key.partition(".")
+        name, _, option = rest.partition(".")
+        if head == "method":
+            if name == spec.method:
+                values = _by_method(values, value, where) if option == "method" else values | {option: value}
+        elif head in COMPONENTS and option:
+            if values[head]["name"] == name and not _touches(f"{head}.{option}", fixed):
+                values = merge(values, {f"{head}.{option}": value})
+        elif not _touches(key, fixed):
+            values = merge(values, {key: {"name": value} if key in COMPONENTS and isinstance(value, str) else value})
+    return RunSpec.parse(values, where)
+
+
+def _order(change: tuple[str, Any]) -> tuple[int, bool]:
+    """Components before their options, and another method last: what the old one was given goes with it."""
+    key = change[0]
+    return key.count("."), key.startswith("method.") and key.endswith(".method")
+
+
+def _touches(key: str, fixed: Collection[str]) -> bool:
+    return any(key == each or key.startswith(f"{each}.") or each.startswith(f"{key}.") for each in fixed)
+
+
+def _by_method(values: dict[str, Any], name: str, where: object) -> dict[str, Any]:
+    """The same run by another method, with what that settles."""
+    old, new = METHODS[values["method"]], method_named(name)
+    settled = {*old.defaults, *old.fixed, *new.fixed, *({} if new.coded else {"redundancy"})}
+    kept = {key: value for key, value in values.items() if key not in settled}
+    return RunSpec.parse(kept | {**new.fixed, "method": name}, where).model_dump(mode="json")

@@ -1,0 +1,35 @@
+"""All files that say what the readings say together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from byzcode.figures.style import theme
+from byzcode.multiverse.picture import picture
+from byzcode.multiverse.summary import choices, claims, read, sizes, stated, tree
+from byzcode.wholefile import text
+
+
+def summarise(paths: Sequence[Path], out: Path) -> None:
+    """Write the tables claims, choices, tree, sizes and stated (.csv) and the picture multiverse.* into ``out``.
+
+    ``paths``: the files of the readings; the functions of :mod:`byzcode.multiverse.summary` say what stands in the
+    tables. The same readings give the same bytes. Raises UserError where a file is not a reading, where files do not
+    belong together, where no reading is random, or where something cannot be written.
+    """
+    table = read(paths)
+    by_claim, by_choice = claims(table), choices(table)
+    tables = {
+        "claims": by_claim,
+        "choices": by_choice,
+        "tree": tree(table),
+        "sizes": sizes(table),
+        "stated": stated(table),
+    }
+    with theme():
+        drawing = picture(table, by_claim, by_choice)
+        for name, rows in tables.items():
+            with text(Path(out) / f"{name}.csv") as file:
+                rows.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
+        drawing.save(Path(out) / "multiverse")

@@ -1,0 +1,44 @@
+"""One reading: trains what the claims need under it, and gives their verdicts."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pandas as pd
+
+from byzcode.allocation import file
+from byzcode.analysis import evidence
+from byzcode.analysis.levels import Run, of_measurements
+from byzcode.engine import train
+from byzcode.multiverse.plan import Multiverse
+from byzcode.multiverse.readings import Universe
+from byzcode.progress import progress
+
+#: What is kept of the evidence: a verdict, how strong, and on how many seeds.
+KEPT = ["claim", "cell", "says", "mark", "test", "effect", "low", "high", "verdict", "pairs", "seeds", "note"]
+
+
+def verdicts(multiverse: Multiverse, universe: Universe) -> pd.DataFrame:
+    """One row a test: which reading, and what becomes of the claim under it. Raises UserError."""
+    tests = multiverse.tests(universe)
+    specs = {name: spec for test in tests for name, spec in test.specs.items()}
+    with progress(f"reading {universe.name}", len(specs)) as advance:
+
+        @cache
+        def run_of(name: str) -> Run:
+            spec = specs[name]
+            held = file.draw(spec.allocation_spec)
+            measured = train(spec, held)
+            advance(1)
+            return of_measurements(spec, measured, held)
+
+        rows = evidence.verdicts(evidence.evidence([evidence.Asked.parse(test.request) for test in tests], run_of))
+    taken = {f"choice:{name}": value for name, value in universe.taken.items()}
+    about = {"reading": universe.name, "kind": universe.kind, "size": universe.size, **taken}
+    return pd.concat(
+        [
+            pd.DataFrame([about | {"study": test.study} for test in tests]),
+            rows[KEPT].reset_index(drop=True),
+        ],
+        axis=1,
+    )

@@ -1,0 +1,155 @@
+"""The page: the table in a template that needs no other file, no network and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from pydantic import Field
+
+from byzcode.analysis.evidence import LEVEL, scorecard
+from byzcode.scorecard import words
+from byzcode.scorecard.axis import Axis, Interval
+from byzcode.scorecard.table import VERDICTS, checked, read, versions, with_versions
+from byzcode.studies.spec import Strict, parse
+from byzcode.wholefile import text
+
+#: What the cells of a claim share; cells that differ in it are shown as different claims.
+_SHARED = ["claim", "says", "source", "mark", "statistic", "confirms", "refutes"]
+
+
+class Request(Strict):
+    """What the workflow asks for."""
+
+    studies: Annotated[tuple[str, ...], Field(min_length=1)]
+    reading: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One test: a row of the table, and how it is said and drawn."""
+
+    row: Mapping[Any, Any]
+    axis: Axis
+    interval: Interval
+    runs: tuple[str, ...]
+
+    @property
+    def figure(self) -> str:
+        """The address of its figure, relative to the page; empty where it has none."""
+        return f"figures/{quote(self.row['figure'], safe='')}.svg" if self.row["figure"] else ""
+
+    @property
+    def tested(self) -> bool:
+        """Whether there was anything to test."""
+        return bool(self.row["test"] != "open")
+
+    @property
+    def effect(self) -> str:
+        """The effect as a number."""
+        return words.number(self.row["effect"])
+
+    @property
+    def extent(self) -> str:
+        """The interval as numbers."""
+        low, high = self.row["low"], self.row["high"]
+        return "no interval" if pd.isna(low) or pd.isna(high) else f"{words.number(low)} to {words.number(high)}"
+
+    @property
+    def compared_with(self) -> str:
+        """What would make no difference: the neutral value or the band of equivalence."""
+        row = self.row
+        if not (pd.isna(row["band_low"]) or pd.isna(row["band_high"])):
+            return f"equivalent from {words.short(row['band_low'])} to {words.short(row['band_high'])}"
+        return "" if pd.isna(row["neutral"]) else f"neutral at {words.short(row['neutral'])}"
+
+    @property
+    def alternative(self) -> str:
+        """The drawing in words."""
+        said = [f"{self.row['unit']} {self.effect}", f"95 % interval {self.extent}", self.compared_with]
+        return "; ".join(filter(None, said))
+
+    @property
+    def tests(self) -> str:
+        """The values of p, after the correction."""
+        row = self.row
+        return f"supported {words.probability(row['p_support'])}, refuted {words.probability(row['p_refute'])}"
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds could be compared."""
+        return words.of(self.row["pairs"], self.row["seeds"])
+
+
+def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
+    """Write ``out``.html and ``out``.csv: the verdicts over results/claims/<study>.csv of ``studies`` in a request.
+
+    Its ``reading`` is the title of the reading. Raises UserError where a file is missing, foreign or cannot be written.
+    """
+    asked = parse(Request, request, "scorecard request")
+    table = scorecard([read(results / "claims" / f"{study}.csv") for study in asked.studies])
+    found = versions()
+    written = page(table, reading=asked.reading, versions=found, results=str(results))
+    for suffix, content in (("html", written), ("csv", with_versions(table, found).to_csv(index=False))):
+        with text(out.with_name(f"{out.name}.{suffix}")) as file:
+            file.write(content)
+
+
+def page(table: pd.DataFrame, *, reading: str, versions: Mapping[str, str], results: str = "results") -> str:
+    """The scorecard as a page of HTML; ``results`` is the folder that its commands name.
+
+    Raises UserError where the table is not one of claims.
+    """
+    cells = checked(table, "scorecard")
+    axes = {unit: Axis.of(found) for unit, found in cells.groupby("unit")}
+    return _template().render(
+        total=_counts(cells),
+        stated=_counts(cells[cells["mark"] == "stated"]),
+        claims=len(cells.drop_duplicates(["study", "claim"])),
+        studies=[_study(found, axes) for _, found in cells.groupby("study", sort=False)],
+        verdicts=VERDICTS,
+        reading=reading,
+        versions=versions,
+        results=results,
+        level=f"{100 * LEVEL:g}",
+    )
+
+
+def _study(cells: pd.DataFrame, axes: Mapping[Any, Axis]) -> dict[str, Any]:
+    first = cells.iloc[0]
+    claims = [_claim(found, axes) for _, found in cells.groupby(_SHARED, sort=False)]
+    return {"name": first["study"], "title": first["study_title"], "counts": _counts(cells), "claims": claims}
+
+
+def _claim(cells: pd.DataFrame, axes: Mapping[Any, Axis]) -> dict[str, Any]:
+    unit = cells["unit"].iloc[0]
+    return {
+        **{name: cells[name].iloc[0] for name in _SHARED},
+        "effect": unit[:1].upper() + unit[1:] if unit and (cells["unit"] == unit).all() else "Effect",
+        "cells": [_cell(row, axes[row["unit"]]) for row in cells.to_dict("records")],
+    }
+
+
+def _cell(row: Mapping[Any, Any], axis: Axis) -> Cell:
+    band = (row["band_low"], row["band_high"])
+    interval = Interval.of(axis, row["effect"], row["low"], row["high"], row["neutral"], band)
+    return Cell(row, axis, interval, tuple(row["runs"].split()))
+
+
+def _counts(cells: pd.DataFrame) -> dict[str, int]:
+    return {verdict: int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS}
+
+
+@cache
+def _template() -> Template:
+    loader = PackageLoader("byzcode.scorecard", "")
+    # Labels and notes are the user's: whatever they hold is text.
+    return Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).get_template("page.html.jinja")

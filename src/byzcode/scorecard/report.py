@@ -1,0 +1,57 @@
+"""How figures stand in the report of Snakemake: under their paper and study, with the claims that they show."""
+
+from __future__ import annotations
+
+import re
+
+from byzcode.studies.claim import Claim
+from byzcode.studies.study import Paper, Study
+
+#: The papers, by their arXiv numbers.
+PAPERS = {"2506.01989": "CRA-DL", "2603.28780": "LAD and Com-LAD"}
+OURS = "Ours"
+
+
+def category(study: Study) -> str:
+    """The paper whose figure a study reproduces; "Ours" where it is the figure of none, or of several."""
+    if study.paper is None or "(ours)" in study.paper.figure:
+        return OURS
+    cited = [name for number, name in PAPERS.items() if number in study.paper.source]
+    return cited[0] if len(cited) == 1 else OURS
+
+
+def labels(study: Study, plot: str) -> dict[str, str]:
+    """What the report's lists say of a figure: its name and the claims that it shows.
+
+    One label, not two: Snakemake 9 takes a second one that has two values in a list for a switch between figures, and
+    its page ends in an error where these are no pairs.
+    """
+    shown = [claim.claim for claim in _shown(study, plot)]
+    return {"figure: claims": f"{study.study}-{plot}" + (f": {', '.join(shown)}" if shown else "")}
+
+
+def caption(study: Study, plot: str) -> str:
+    """What a figure shows and what the paper reports of it, in reStructuredText."""
+    parts = [f"**{_plain(study.title)}.**", _plain(study.plots[plot].caption)]
+    if study.paper:
+        parts.append(_reported(study.paper))
+    if claims := _shown(study, plot):
+        parts.append("Claims that it shows:")
+        parts += [f"- {_plain(claim.says)} ({claim.mark})" for claim in claims]
+    return "\n\n".join(parts)
+
+
+def _shown(study: Study, plot: str) -> list[Claim]:
+    """The claims that name a plot as their figure; an open one names none."""
+    return [claim for claim in study.claims if getattr(claim, "figure", None) == plot]
+
+
+def _reported(paper: Paper) -> str:
+    return f"The paper ({_plain(paper.source)}; our name for its figure: {_plain(paper.figure)}) reports: " + _plain(
+        f"{paper.reported} ({paper.mark})"
+    )
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is markup, on one line."""
+    return re.sub(r"([\\*`_|<>\[\]:{}])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,72 @@
+"""The table behind the page: one row a tested cell of a claim."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+
+from byzcode import __version__
+from byzcode.errors import UserError, complain, one_of
+from byzcode.studies.identity import stage_digest
+from byzcode.studies.names import Mark
+
+#: What a test can end with.
+VERDICTS = ("supported", "refuted", "undecided")
+
+TEXTS = (
+    *("study", "study_title", "claim", "cell", "place", "says", "source", "mark", "test", "statistic"),
+    *("confirms", "refutes", "compared", "against", "unit", "unsettled", "diverged", "note", "figure", "runs"),
+)
+NUMBERS = (*("effect", "low", "high", "neutral", "band_low", "band_high", "p_support", "p_refute", "pairs", "seeds"),)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The evidence for the claims of one study. Raises UserError where there is no such table."""
+    try:
+        # Texts as they stand: a label may be "NA".
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=_NO_NUMBER)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # also what pandas raises of a file that is empty or no csv
+        raise UserError(f"{path}: not a table of claims: {str(error).splitlines()[0]}") from None
+    return _typed(table, path)
+
+
+_NO_NUMBER = {name: ["", "nan", "NaN"] for name in NUMBERS}
+
+
+def checked(table: pd.DataFrame, where: object) -> pd.DataFrame:
+    """The table with verdicts, texts as text and numbers as numbers. Raises UserError where it is not such a table."""
+    typed = _typed(table, where, "verdict")
+    for column, allowed in (("verdict", VERDICTS), ("mark", get_args(Mark))):
+        if unknown := set(typed[column]) - set(allowed):
+            raise complain(where, column, min(unknown), one_of(allowed, min(unknown)))
+    return typed
+
+
+def _typed(table: pd.DataFrame, where: object, *more: str) -> pd.DataFrame:
+    texts = (*TEXTS, *more)
+    if missing := [name for name in (*texts, *NUMBERS) if name not in table]:
+        raise UserError(f"{where}: not a table of claims: column {missing[0]!r} is missing")
+    try:
+        numbers = {name: table[name].astype(float) for name in NUMBERS}
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: not a table of claims: {error}") from None
+    return table.assign(**{name: table[name].fillna("").astype(str) for name in texts}, **numbers)
+
+
+def with_versions(table: pd.DataFrame, versions: Mapping[str, str]) -> pd.DataFrame:
+    """The table with a column for each version, the same in every row."""
+    return table.assign(**{f"version_{name.replace(' ', '_')}": found for name, found in versions.items()})
+
+
+def versions() -> dict[str, str]:
+    """What settles the numbers of a scorecard made here and now."""
+    libraries = {name: version(name) for name in ("torch", "numpy", "scipy")}
+    own = {"python": platform.python_version(), "engine digest": stage_digest("train")}
+    return {"byzcode": __version__, **libraries, **own}

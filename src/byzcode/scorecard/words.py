@@ -1,0 +1,59 @@
+"""Numbers of very different sizes in few characters."""
+
+from __future__ import annotations
+
+import math
+
+MINUS = "\N{MINUS SIGN}"
+
+#: Beyond these a number is said to be smaller or larger, and not how much.
+TINY, HUGE = 1e-6, 1e6
+
+
+def number(value: float) -> str:
+    """Three digits: "0.420", "6.40e-5" with true minus signs; "< 1e-6" below, "> 1e6" above, "none" where it is NaN."""
+    if math.isnan(value):
+        return "none"
+    if value < 0:
+        return _mirrored(number(-value))
+    if math.isinf(value):
+        return "\N{INFINITY}"
+    if value == 0:
+        return "0"
+    if value < TINY:
+        return f"< 1e{MINUS}6"
+    if value > HUGE:
+        return "> 1e6"
+    if 1e-3 <= value < 999.5:
+        return f"{value:#.3g}".rstrip(".")
+    if 999.5 <= value < 9999.5:
+        return f"{value:.0f}"
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
+
+
+def short(value: float) -> str:
+    """A tick of an axis: as few digits as it has."""
+    text = f"{value:g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.0e}".replace("e-0", "e-")
+    return text.replace("e+0", "e").replace("-", MINUS)
+
+
+def probability(value: float) -> str:
+    """The value of p with its sign of relation: "p = 0.0310", "p < 1e-6"; "no p" where there is none."""
+    if math.isnan(value):
+        return "no p"
+    said = number(value)
+    return f"p {said}" if said.startswith("<") else f"p = {said}"
+
+
+def of(part: float, whole: float) -> str:
+    """Counts, as "18 of 20"; "0" where they are missing."""
+    counts = [0 if math.isnan(count) else int(count) for count in (part, whole)]
+    return f"{counts[0]} of {counts[1]}" if counts[0] != counts[1] else f"{counts[0]}"
+
+
+def _mirrored(said: str) -> str:
+    """The words for minus a number, from those for the number."""
+    turned = {"<": f"> {MINUS}", ">": f"< {MINUS}"}
+    relation, _, rest = said.rpartition(" ")
+    return f"{turned[relation]}{rest}" if relation else f"{MINUS}{said}"

@@ -1,0 +1,122 @@
+"""A claim of a paper as a test, written down beside its study before anything is run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from byzcode.studies.names import Key, Mark, Name, Quantity
+from byzcode.studies.spec import Strict
+
+#: Which part of a training counts: its plateau, its last fifth whether that is a plateau or not, or its start.
+When = Literal["plateau", "end", "start"]
+
+#: What is compared: a quantity of the trajectories, or a cost of one iteration, of all devices together.
+Measured = Quantity | Literal["gradients_computed", "bits_sent"]
+
+
+class Side(Strict):
+    """A curve of the study, at a point of its grids."""
+
+    curve: str = Field(min_length=1, description="Label of the curve.")
+    where: dict[Key, Any] = Field(default={}, description="Values of its grid keys.")
+
+
+def _labelled(value: Any) -> Any:
+    return {"curve": value} if isinstance(value, str) else value
+
+
+OneSide = Annotated[Side, BeforeValidator(_labelled, json_schema_input_type=Side | str)]
+
+
+class Record(Strict):
+    """What every claim says of itself."""
+
+    claim: Name = Field(description="Name, once in a study.")
+    says: str = Field(min_length=1, description="The claim, in our words.")
+    source: str = Field(min_length=1, description="Where it is made.")
+    mark: Mark = Field(description="Whether a source states it, or we inferred it.")
+
+
+class Tested(Record):
+    """What every test needs."""
+
+    curve: OneSide = Field(description="Whose runs are tested: a label, or a label and values of grid keys.")
+    where: dict[Key, Any] = Field(default={}, description="The part of the grid: values of grid keys.")
+    each: list[Key] = Field(default=[], description="Grid keys: one test, and one verdict, for each of their values.")
+    quantity: Measured = Field(default="excess_loss", description="Whose level is compared.")
+    at: When = Field(default="plateau", description="Which part of a training counts.")
+    figure: Name | None = Field(default=None, description="The plot of the study that shows it.")
+    confirms: str = Field(min_length=1, description="What would confirm it.")
+    refutes: str = Field(min_length=1, description="What would refute it.")
+
+
+Ratio = Annotated[float, Field(gt=0)]
+Margin = Annotated[float, Field(gt=1)]
+
+
+class Lower(Tested):
+    """The level of ``curve`` is below ``factor`` times that of ``against``."""
+
+    test: Literal["lower"] = Field(description="The kind of test.")
+    against: OneSide = Field(description="The runs that it is compared with.")
+    factor: Ratio = Field(default=1.0, description="Below how many times the other level.")
+
+
+class Equivalent(Tested):
+    """The levels differ by less than ``margin`` times, either way: two one-sided tests."""
+
+    test: Literal["equivalent"] = Field(description="The kind of test.")
+    against: OneSide = Field(description="The runs that it is compared with.")
+    margin: Margin = Field(description="Equivalent: the ratio is between 1 / margin and margin.")
+
+
+class Falls(Tested):
+    """The level falls at every step along a key."""
+
+    test: Literal["falls"] = Field(description="The kind of test.")
+    along: Key = Field(description="Grid key along which it falls.")
+    values: Annotated[list[Any], Field(min_length=2)] = Field(description="Its values, in order.")
+
+
+class Grows(Tested):
+    """The advantage of ``curve`` over ``against`` grows along a key."""
+
+    test: Literal["grows"] = Field(description="The kind of test.")
+    against: OneSide = Field(description="The runs over which it has the advantage.")
+    along: Key = Field(description="Grid key along which it grows.")
+    values: Annotated[list[float], Field(min_length=2)] = Field(description="Its values, in order.")
+    advantage: Literal["ratio", "difference"] = Field(description="How many times lower, or by how much.")
+
+
+class Law(Tested):
+    """The squared level is proportional to a factor of the theory, along a key."""
+
+    test: Literal["law"] = Field(description="The kind of test.")
+    along: Key = Field(description="Grid key along which it holds.")
+    values: Annotated[list[Any], Field(min_length=2)] = Field(description="Its values, in order.")
+    predicted: Literal["coded_variance", "heterogeneity", "dispersion"] = Field(
+        description="The factor: (M - r) / (r (M - 1)), or the mean square of a measured quantity."
+    )
+    margin: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Proportional: the exponent is within so much of 1."
+    )
+
+
+class Predicted(Tested):
+    """The variance of coded gradients at the start is what the closed form says, within ``margin`` times."""
+
+    test: Literal["predicted"] = Field(description="The kind of test.")
+    at: Literal["start"] = Field(default="start", description="There theta does not depend on the allocation.")
+    margin: Margin = Field(description="As predicted: the ratio is between 1 / margin and margin.")
+
+
+class Open(Record):
+    """What cannot be tested with what is here."""
+
+    test: Literal["open"] = Field(description="The kind of test: none.")
+    reason: str = Field(min_length=1, description="Why it is not tested.")
+
+
+Claim = Annotated[Lower | Equivalent | Falls | Grows | Law | Predicted | Open, Field(discriminator="test")]

@@ -1,0 +1,470 @@
+"""The bounds against runs: what is to hold always is never violated, what is to hold in expectation not on average."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from byzcode import bounds, theory
+from byzcode.allocation import ALLOCATIONS, file
+from byzcode.attacks import ATTACKS
+from byzcode.compression import COMPRESSORS
+from byzcode.engine import train
+from byzcode.errors import UserError
+from byzcode.records import FINISHED
+from byzcode.studies.spec import RunSpec
+
+SIGMAS = 5
+GRID = 200
+#: Of the error, and of the size of the gradients from which it is made: rounding only.
+RELATIVE, ROUNDING = 1e-9, 1e-11
+
+ASSIGNMENTS = ("fixed", "redrawn", "subsets_redrawn", "devices_redrawn")
+METHODS = ("cra_dl", "cra_dl_corrected", "rba_dl", "lad", "com_lad", "clairvoyant", "draco_cyclic", "gradient_descent")
+
+
+def random_spec(dice: random.Random) -> RunSpec | None:
+    """A small run, or None where the dice contradict each other."""
+    method, devices = dice.choice(METHODS), dice.randrange(8, 31)
+    subsets = (
+        devices * dice.choice([1, 2, 3]) if method not in ("cra_dl", "cra_dl_corrected") else dice.randrange(8, 61)
+    )
+    alpha = dice.choice([0.0, 0.05, 0.1, 0.2, 0.3, 0.4])
+    values = {
+        "method": method,
+        "devices": devices,
+        "problem": {
+            "name": "linear_regression",
+            "subsets": subsets,
+            "dimension": dice.choice([2, 5, 12]),
+            "samples_per_subset": dice.choice([1, 1, 2]),
+            "sigma_h": dice.choice([0.0, 0.5, 2.0]),
+        },
+        "byzantine": {
+            "alpha": alpha,
+            "identities": dice.choice(["redrawn", "persistent"]),
+            "compressed": dice.choice([True, False]),
+        },
+        "attack": dice.choice(sorted(set(ATTACKS) - {"nan", "none"})),
+        "step_size": dice.choice([0.1, 0.5, 1.0]),
+        "iterations": dice.choice([15, 40]),
+        "record": {"step": 1},
+        "seeds": [dice.randrange(1000) for _ in range(2)],
+    }
+    if method == "gradient_descent":
+        return _parsed({key: value for key, value in values.items() if key not in ("attack", "byzantine")})
+    if method == "draco_cyclic":
+        copies = dice.choice([5, 7])
+        bears = (copies - 1) / 2 / devices
+        values |= {"redundancy": copies * subsets // devices, "byzantine": {"alpha": min(alpha, bears)}}
+        return _parsed(values)
+    values["assignment"] = dice.choice(ASSIGNMENTS)
+    if method != "clairvoyant":
+        values["aggregation"] = dice.choice([*theory.KAPPA, "mean"])
+        values["pre_aggregation"] = dice.choice(["none", "none", "nnm"])
+    if method in ("cra_dl", "clairvoyant"):
+        side = {"name": "random", "side": dice.choice(["device", "subset"])}
+        values["allocation"] = dice.choice([side, side, "cyclic", "repetition", "difference_set"])
+    if method not in ("lad",):
+        values["compression"] = dice.choice(["identity", "identity", *COMPRESSORS])
+    if method == "com_lad" and dice.random() < 0.3:
+        values["compression"] = {"name": "random_k", "share": 0.5, "mask": "shared"}
+    if method != "rba_dl":
+        values["redundancy"] = dice.randrange(1, subsets + 1)
+        if method in ("lad", "com_lad"):
+            values["redundancy"] = dice.randrange(1, devices + 1) * (subsets // devices)
+    return _parsed(values)
+
+
+def _parsed(values):
+    try:
+        return RunSpec.parse(values, "dice")
+    except UserError:
+        return None
+
+
+def random_specs(count):
+    dice, found = random.Random(20), []
+    while len(found) < count:
+        spec = random_spec(dice)
+        if spec is not None:
+            found.append(spec)
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Small runs of all kinds, with what was measured, and who holds what."""
+    runs = []
+    for spec in random_specs(GRID):
+        held = file.draw(spec.allocation_spec)
+        runs.append((spec, vars(train(spec, held)), held))
+    return runs
+
+
+def rounding(measured):
+    """What rounding may amount to, (R, n): of the largest gradient among those that are added up."""
+    size = measured["largest_heterogeneity"] + measured["gradient_norm"]
+    return ROUNDING * np.fmax.accumulate(size, axis=1)
+
+
+def exceeded(found, bound, tolerance):
+    """Whether a value is above its bound; where a run has diverged, or the bound says nothing, it is not."""
+    return found > bound * (1 + RELATIVE) + tolerance
+
+
+def test_no_run_violates_a_bound_on_its_error(trained):
+    checked, nearest = dict.fromkeys(("rule", "device", "pairs", "allocation"), 0), {}
+    for spec, measured, held in trained:
+        error, tolerance = measured["aggregation_error"], rounding(measured)
+        for name, bound in bounds.bounds(spec, measured, held).items():
+            if bound.holds != "always":
+                continue
+            assert not exceeded(error, bound.error, tolerance).any(), (name, spec.canonical())
+            assert (np.isfinite(bound.error) | np.isnan(error)).all()
+            checked[name] += 1
+            meant = bound.error > 1e3 * tolerance
+            ratio = np.divide(error, bound.error, out=np.zeros_like(error), where=meant)
+            if bounds.kappa_of(spec):  # else the error is the bias, exactly
+                nearest[name] = max(nearest.get(name, 0.0), ratio.max())
+    assert checked["rule"] > 0.7 * GRID, checked
+    assert min(checked.values()) > 0.2 * GRID, checked
+    assert nearest["rule"] > 0.8, nearest  # a test that no wrong bound would fail says little
+    assert nearest["allocation"] > 0.2, nearest
+
+
+@pytest.mark.parametrize("rule", ["trimmed_mean", "median", "phocas", "meamed", "krum"])
+def test_a_fourth_of_the_constant_is_violated(rule, trained):
+    """What the rule adds to the bias comes within a factor 4 of kappa: a constant too small by that would show."""
+    found = []
+    for spec, measured, _ in trained:
+        kappa = bounds.kappa_of(spec)
+        if kappa and (spec.aggregation.name, spec.pre_aggregation.name) == (rule, "none"):
+            wrong = bounds.rule_error(kappa / 4, measured["honest_dispersion"], measured["coding_bias"])
+            found.append(exceeded(measured["aggregation_error"], wrong, rounding(measured)).any())
+    assert any(found)
+
+
+WINDOWS = [(0, 1), (0, None), (3, 10), (-4, None)]
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_no_run_violates_the_bound_on_its_mean_squared_gradient(window, trained):
+    """L2 with the error as measured, and with every bound on it."""
+    for spec, measured, held in trained:
+        first, last = (range(spec.iterations + 1)[place if place is not None else -1] for place in window)
+        step = spec.step_size / measured["smoothness"]
+        loss, found = measured["loss"], np.square(measured["gradient_norm"][:, first:last]).mean(axis=1)
+        always = [bound.error for bound in bounds.bounds(spec, measured, held).values() if bound.holds == "always"]
+        tolerance = 1e-12 * np.nanmax(loss, axis=1) / step
+        for error in (measured["aggregation_error"], *always):
+            squares = np.square(error[:, first:last]).mean(axis=1)
+            bound = bounds.mean_squared_gradient(loss[:, first], loss[:, last], last - first, step, squares)
+            assert not exceeded(found, bound, tolerance).any(), spec.canonical()
+
+
+def test_no_run_violates_the_bound_on_its_excess_loss(trained):
+    """F10, step by step, and over a whole training."""
+    strongly = 0
+    for spec, measured, _ in trained:
+        excess, squares = measured["excess_loss"], np.square(measured["aggregation_error"])
+        mu = measured["strong_convexity"]
+        step = spec.step_size / measured["smoothness"]
+        after = bounds.excess_after(excess[:, :-1], squares[:, :-1], step[:, None], mu[:, None])
+        tolerance = 1e-12 * np.fmax.accumulate(measured["loss"], axis=1)
+        assert not exceeded(excess[:, 1:], after, tolerance[:, 1:]).any(), spec.canonical()
+        fine = (mu > 0) & (measured["diverged_at"] == FINISHED)
+        strongly += fine.sum()
+        limit = bounds.excess_limit(squares.max(axis=1), mu)[fine]
+        # until there, what is above the limit shrinks by 1 - eta mu a step
+        kept = (1 - step * mu)[fine] ** spec.iterations
+        assert not exceeded(excess[fine, -1], limit + kept * excess[fine, 0], tolerance[fine, -1]).any()
+    assert strongly > GRID
+    assert bounds.excess_limit(1.0, 0.0) == np.inf
+
+
+def test_the_floor_bound_is_l2_over_the_last_fifth(trained):
+    for spec, measured, held in trained[:40]:
+        for name, bound in bounds.bounds(spec, measured, held).items():
+            if bound.holds == "always":
+                above = bounds.floor_bound(spec, measured, bound.error)
+                tolerance = 1e-12 * measured["loss"][:, 0] * measured["smoothness"] / spec.step_size
+                assert not exceeded(bounds.floor(spec, measured), above, tolerance).any(), (name, spec.canonical())
+
+
+def test_the_window_is_the_last_fifth_of_the_iterations(make_spec):
+    spec = make_spec(iterations=100, record={"step": 10}, step_size=1.0, seeds=[1])
+    measured = {
+        "gradient_norm": np.arange(11.0)[None],
+        "loss": 50 - np.arange(11.0)[None],
+        "smoothness": np.array([2.0]),
+    }
+    assert bounds.floor(spec, measured).tolist() == [(8**2 + 9**2) / 2]
+    error = np.full((1, 11), 3.0)
+    assert bounds.floor_bound(spec, measured, error).tolist() == [2 * 2 / (0.5 * 20) + 9]
+    too_long = spec.model_copy(update={"step_size": 1.5})
+    assert np.isnan(bounds.floor_bound(too_long, measured, error)).all()
+
+
+# --- in expectation --------------------------------------------------------------------------------------------------
+
+MANY = {"seeds": 400, "iterations": 12, "problem": {"subsets": 20, "dimension": 6, "sigma_h": 1.0}, "step_size": 0.2}
+LAD = {"method": "lad", "redundancy": 5, "aggregation": "trimmed_mean", "attack": "alie_search"}
+COM = LAD | {"method": "com_lad", "byzantine": {"alpha": 0.05}}
+
+EXPECTATIONS = {
+    "lad": LAD,
+    "lad, median, persistent liars": LAD | {"aggregation": "median", "byzantine": {"identities": "persistent"}},
+    "lad, subsets redrawn": LAD | {"assignment": "subsets_redrawn"},
+    "uncoded, redrawn": {"method": "rba_dl", "redundancy": 1, "assignment": "redrawn", "attack": "ipm"},
+    "sampled, redrawn": {"redundancy": 6, "assignment": "redrawn", "problem": {"subsets": 33}},
+    "corrected, redrawn": {"method": "cra_dl_corrected", "redundancy": 3, "assignment": "redrawn"},
+    "random k": COM | {"compression": {"name": "random_k", "share": 0.7}},
+    "random k, shared": COM | {"compression": {"name": "random_k", "share": 0.7, "mask": "shared"}},
+    "bernoulli": COM | {"compression": {"name": "bernoulli", "share": 0.7}},
+    "quantised": COM | {"compression": {"name": "qsgd", "levels": 8}},
+    "natural": COM | {"compression": "natural"},
+    "sampled, at the start": {"redundancy": 6, "attack": "alie_search"},
+    "sampled by subsets, at the start": {"redundancy": 6, "allocation": {"name": "random", "side": "subset"}},
+    "disjoint, at the start": {"method": "rba_dl", "redundancy": None, "problem": {"subsets": 43}},
+    "clairvoyant, at the start": {"method": "clairvoyant", "aggregation": None, "redundancy": 6},
+}
+#: The compressors whose delta is no equality.
+BELOW = {"quantised", "natural"}
+
+
+def expectation(changes, make_spec):
+    """A spec, what was measured over its seeds, who holds what, and in how many iterations the expectation holds."""
+    spec = make_spec(**{**MANY, **changes, "problem": MANY["problem"] | changes.get("problem", {})})
+    held = file.draw(spec.allocation_spec)
+    known = slice(None) if bounds.when_expected(spec) == "always" else slice(1)
+    return spec, vars(train(spec, held)), held, known
+
+
+def mean_and_error(values):
+    """Over seeds, which are independent; iterations of a seed are not, so each seed counts once."""
+    each = values.mean(axis=1)
+    return each.mean(), each.std(ddof=1) / np.sqrt(len(each))
+
+
+@pytest.mark.parametrize("name", EXPECTATIONS)
+def test_what_is_expected_is_met_on_average(name, make_spec):
+    """Dispersion and bias of honest messages as the formula says, and the error at most what they make of it."""
+    spec, measured, held, known = expectation(EXPECTATIONS[name], make_spec)
+    expected = bounds.expected_of(spec, bounds.weights_of(spec, held))
+    unit = measured["heterogeneity"][:, known] ** 2
+    given = np.stack([unit, measured["gradient_norm"][:, known] ** 2], axis=-1)
+    for part, quantity in ((expected.dispersion, "honest_dispersion"), (expected.bias, "coding_bias")):
+        predicted = (given * part[:, None]).sum(axis=-1)
+        off, sigma = mean_and_error((measured[quantity][:, known] ** 2 - predicted) / unit)
+        assert off <= SIGMAS * sigma + 1e-12, (quantity, off, sigma)
+        if name not in BELOW:
+            assert -off <= SIGMAS * sigma + 1e-12, (quantity, off, sigma)
+            assert sigma < 0.1 * (predicted / unit).mean(), "too few seeds to tell"
+    bound = bounds.bounds(spec, measured, held)["expected"]
+    assert bound.holds == "in expectation"
+    assert np.isfinite(bound.error[:, known]).all()
+    above, sigma = mean_and_error((measured["aggregation_error"][:, known] ** 2 - bound.error[:, known] ** 2) / unit)
+    assert above <= SIGMAS * sigma + 1e-12, (above, sigma)
+
+
+@pytest.mark.parametrize(
+    ("changes", "when"),
+    [
+        (LAD, "always"),
+        (LAD | {"assignment": "fixed"}, "never"),
+        (LAD | {"assignment": "devices_redrawn"}, "never"),
+        (LAD | {"assignment": "subsets_redrawn"}, "always"),
+        (LAD | {"assignment": "subsets_redrawn", "byzantine": {"identities": "persistent"}}, "start"),
+        ({}, "start"),
+        ({"assignment": "redrawn"}, "always"),
+        ({"compression": "top_k"}, "never"),
+        ({"compression": "scaled_sign", "assignment": "redrawn"}, "never"),
+        ({"method": "rba_dl", "redundancy": None}, "start"),
+    ],
+)
+def test_when_the_expectation_is_known(changes, when, make_spec):
+    problem = {"subsets": 20} if "lad" in changes.values() else {}
+    spec = make_spec(**{"iterations": 2, **changes, "problem": problem})
+    assert bounds.when_expected(spec) == when
+    found = bounds.bounds(spec, vars(train(spec, file.draw(spec.allocation_spec))))
+    if when == "never":
+        assert "expected" not in found
+    else:
+        assert np.isfinite(found["expected"].error[:, 0]).all()
+        assert np.isnan(found["expected"].error[:, 1:]).all() == (when == "start")
+
+
+def test_a_kept_allocation_breaks_the_expectation_after_the_start(make_spec):
+    """Training fits the subsets that count most: later on, the mean coded gradient is off by more than F1 says."""
+    changes = {"problem": {"dimension": 40}, "seeds": 100, "step_size": 1.0, "byzantine": {"alpha": 0.0}}
+    spec = make_spec(method="clairvoyant", aggregation=None, redundancy=6, **changes)
+    held = file.draw(spec.allocation_spec)
+    measured = vars(train(spec, held))
+    expected = bounds.expected_of(spec, bounds.weights_of(spec, held)).bias[:, 0]
+    ratio = measured["coding_bias"] ** 2 / (measured["heterogeneity"] ** 2 * expected[:, None])
+    assert ratio[:, 0].mean() == pytest.approx(1, abs=0.2)
+    assert abs(ratio[:, -1].mean() - 1) > 0.3
+
+
+# --- closed forms ----------------------------------------------------------------------------------------------------
+
+
+def weights(allocation, devices, subsets, redundancy, seed=0, **options):
+    held = ALLOCATIONS[allocation](devices, subsets, redundancy, np.random.default_rng(seed), **options)
+    found = np.zeros((devices, subsets))
+    found[np.arange(devices)[:, None], held] = 1 / redundancy
+    return found
+
+
+def test_redrawn_tasks_are_random_labels_of_cyclic_lists():
+    for devices, d, f in [(20, 5, 4), (20, 1, 0), (20, 20, 9), (7, 3, 3)]:
+        closed, found = (
+            bounds.redrawn_tasks(devices, devices, d, f),
+            bounds.random_labels(weights("cyclic", devices, devices, d), f),
+        )
+        np.testing.assert_allclose([found.dispersion, found.bias], [closed.dispersion, closed.bias], atol=1e-14)
+        honest, v = devices - f, (devices - d) / (d * (devices - 1))
+        text = [(1 - 1 / honest) * devices / (devices - 1) * v, f / (honest * (devices - 1)) * v]  # section 2.3
+        np.testing.assert_allclose([closed.dispersion[0], closed.bias[0]], text, atol=1e-14)
+
+
+def test_sampled_lists_are_random_labels_of_them_on_average():
+    lists = np.stack([weights("random", 20, 60, 12, seed) for seed in range(2000)])
+    found, closed = bounds.random_labels(lists, 4), bounds.sampled_lists(20, 60, 12, 4)
+    for several, one in ((found.dispersion, closed.dispersion), (found.bias, closed.bias)):
+        error = several[:, 0].std(ddof=1) / np.sqrt(len(several))
+        assert abs(several[:, 0].mean() - one[0]) <= SIGMAS * error
+        np.testing.assert_allclose(several[:, 1], 0, atol=1e-15)
+    assert closed.bias[0] == pytest.approx(theory.bias_variance(60, 12, 16))
+
+
+def stated_bound(kappa, delta, devices, d, f):
+    """Section 2.3: [2 kappa E dispersion^2 + 2 E bias^2 + rho v] / (1 - rho), over betahat^2, and rho."""
+    honest, v = devices - f, (devices - d) / (d * (devices - 1))
+    rho = 2 * (kappa + 1 / honest) * delta
+    lad = 2 * kappa * (1 - 1 / honest) * devices / (devices - 1) * v + 2 * f / (honest * (devices - 1)) * v
+    return (lad + rho * v) / (1 - rho) if rho < 1 else np.inf, rho
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.01, 0.125, 0.5, 4.0])
+@pytest.mark.parametrize("kappa", [0.0, 0.25, 3.0])
+def test_the_floor_is_the_fixed_point_and_no_higher_than_section_2_3(kappa, delta):
+    for devices, d, f in [(20, 5, 4), (100, 20, 20), (100, 100, 20), (20, 1, 0)]:
+        found = bounds.compressed(bounds.redrawn_tasks(devices, devices, d, f), delta, devices - f)
+        stated, rho = stated_bound(kappa, delta, devices, d, f)
+        assert found.rho(kappa) <= rho * (1 + 1e-12) + 1e-15
+        floor = found.floor(kappa)
+        assert floor <= stated * (1 + 1e-9) + 1e-15
+        assert np.isinf(floor) == (found.rho(kappa) >= 1)
+        if np.isfinite(floor):
+            assert found.squared_error(kappa, 1.0, np.sqrt(floor)) == pytest.approx(floor, rel=1e-9, abs=1e-15)
+            assert found.squared_error(kappa, 1.0, np.sqrt(2 * floor + 1)) < 2 * floor + 1  # none above it
+        if d == devices and found.rho(kappa) < 1:
+            assert floor == pytest.approx(0, abs=1e-15)
+
+
+def test_the_numbers_of_lists_of_equal_length():
+    """F3' and L3: (M - r) / r, min(1, (M - r) / r), and twice 1 - overlap / r."""
+    for allocation, sizes, overlap in [
+        ("disjoint", (10, 60, 6), 0),
+        ("difference_set", (13, 13, 4), 1),
+        ("orthogonal_array", (4, 27, 9), 3),
+        ("cyclic", (12, 12, 9), 6),
+    ]:
+        _, subsets, r = sizes
+        found = bounds.coding(weights(allocation, *sizes))
+        assert found.averages
+        assert found.device == pytest.approx((subsets - r) / r)
+        assert found.farthest == pytest.approx(min(1, (subsets - r) / r))
+        assert found.pair == pytest.approx(2 * (1 - overlap / r))
+        assert found.missing == pytest.approx(0)
+    array = bounds.coding(weights("orthogonal_array", 4, 27, 9))
+    kappa, largest = 0.7, 1.3
+    stated = 8 * kappa * (1 - 9 / 27) ** 2 * largest**2 + 2 * (27 - 9) / 9 * 0.5**2  # L3 where the overlap is r^2 / M
+    assert bounds.pairs_error(kappa, array.pair, array.farthest, array.device, 0.5, largest) ** 2 == pytest.approx(
+        stated
+    )
+    assert bounds.device_error(kappa, array.device, 0.5) ** 2 == pytest.approx((kappa + 1) * 2 * 0.5**2)
+
+
+def test_worst_subsets_reach_the_bound_of_an_allocation():
+    """For the worst D of each kind, the mean of ||g_i - grad F||^2 over all devices, or the largest, is the bound."""
+    generator = np.random.default_rng(3)
+    for rows in (weights("random", 8, 30, 5), weights("cyclic", 9, 9, 4), weights("disjoint", 6, 24, 4)):
+        found, subsets = bounds.coding(rows), rows.shape[1]
+        centred = rows - 1 / subsets
+        for away, whole in ((np.linalg.svd(centred)[2][0], True), (centred[0], False)):
+            gradients = np.outer(away, generator.normal(size=3))
+            spread = np.square(gradients).sum() / subsets
+            off = np.square(rows @ gradients).sum(axis=1)
+            reached = bounds.allocation_error(0, found.spectral, 0, len(rows), np.sqrt(spread), 0) ** 2
+            assert off.mean() == pytest.approx(reached) if whole else off[0] == pytest.approx(found.device * spread)
+
+
+def test_weights_that_do_not_sum_to_1_are_off_even_where_all_subsets_agree():
+    """Of equal gradients a device sends s_i times the true one."""
+    rows = np.array([[0.5, 0.7, 0.0], [0.0, 0.5, 0.2], [0.5, 0.0, 0.5]])
+    found = bounds.coding(rows)
+    assert not found.averages
+    reached = bounds.allocation_error(0, found.spectral, found.missing, 3, 0.0, 2.0) ** 2
+    assert reached == pytest.approx(np.mean([0.2**2, 0.3**2, 0]) * 2.0**2)
+    together = bounds.allocation_error(0, found.spectral, found.missing, 3, 1.5, 2.0)  # both at once: the norms add up
+    assert together == pytest.approx(np.sqrt(reached) + bounds.allocation_error(0, found.spectral, 0, 3, 1.5, 0.0))
+
+
+def test_disjoint_lists_cannot_all_be_far_off():
+    found = bounds.coding(weights("disjoint", 10, 60, 6))
+    assert bounds.allocation_error(0.5, found.spectral, 0, 8, 1.0, 1.0) ** 2 == pytest.approx(1.5 * 10 / 8)
+
+
+# --- what has no bound, and what is exact ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "kappa"),
+    [
+        ({"aggregation": "trimmed_mean"}, 4 / 12),
+        ({"aggregation": "trimmed_mean", "pre_aggregation": "nnm"}, 8 * 4 / 16 * (1 + 4 / 12)),
+        ({"aggregation": "krum"}, 6 * (1 + 4 / 12)),
+        ({"aggregation": "mean"}, None),
+        ({"aggregation": "mean", "byzantine": {"alpha": 0.0}}, 0.0),
+        ({"aggregation": "centered_clipping"}, None),
+        ({"aggregation": "multi_krum"}, None),
+        ({"pre_aggregation": "clipping"}, None),
+        ({"pre_aggregation": "bucketing", "byzantine": {"alpha": 0.1}}, None),
+        ({"method": "clairvoyant", "aggregation": None}, 0.0),
+    ],
+)
+def test_the_constant_of_a_run(changes, kappa, make_spec):
+    spec = make_spec(**{"iterations": 3, **changes})
+    assert bounds.kappa_of(spec) == (None if kappa is None else pytest.approx(kappa))
+    if kappa is None:
+        assert bounds.bounds(spec, vars(train(spec, file.draw(spec.allocation_spec)))) == {}
+
+
+def test_a_decoder_is_exact_up_to_what_it_bears(make_spec):
+    exact = make_spec(method="draco_cyclic", redundancy=15, aggregation=None, byzantine={"alpha": 0.1}, iterations=5)
+    measured = vars(train(exact, file.draw(exact.allocation_spec)))
+    found = bounds.bounds(exact, measured)
+    assert not found["rule"].error.any()
+    assert not exceeded(measured["aggregation_error"], found["rule"].error, rounding(measured)).any()
+    beyond = make_spec(method="draco_cyclic", redundancy=15, aggregation=None, byzantine={"alpha": 0.15}, iterations=5)
+    assert not bounds.is_exact(beyond)
+    assert bounds.bounds(beyond, vars(train(beyond, file.draw(beyond.allocation_spec)))) == {}
+
+
+def test_a_stored_run_has_the_bounds_of_its_measurements(make_spec, tmp_path):
+    from byzcode import trajectory
+
+    spec = make_spec()
+    held = file.draw(spec.allocation_spec)
+    measured = train(spec, held)
+    path = tmp_path / "run.nc"
+    trajectory.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+    direct, stored = bounds.bounds(spec, vars(measured), held), bounds.bounds(spec, trajectory.open(path))
+    assert direct.keys() == stored.keys() == {"rule", "device", "pairs", "allocation", "expected"}
+    for name, bound in direct.items():
+        np.testing.assert_array_equal(bound.error, stored[name].error)

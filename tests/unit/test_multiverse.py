@@ -1,0 +1,433 @@
+"""Readings: what each of them changes, what it leaves alone, and that a verdict under one is that of the scorecard."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from byzcode import trajectory
+from byzcode.allocation import file
+from byzcode.analysis import evidence
+from byzcode.engine import train
+from byzcode.errors import UserError
+from byzcode.multiverse.plan import Multiverse, of_request
+from byzcode.multiverse.readings import Universe, changes, read_as, universes
+from byzcode.multiverse.universe import KEPT, verdicts
+from byzcode.studies.alternatives import Alternatives
+from byzcode.studies.expand import lookup
+from byzcode.studies.plan import load_plan, load_plan_file, read_yaml
+from byzcode.studies.spec import RunSpec, parse
+
+ROOT = Path(__file__).parents[2]
+CONFIG, ALTERNATIVES = ROOT / "config/config.yaml", ROOT / "config/readings/alternatives.yaml"
+
+# --- the configured readings -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def configured():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return Multiverse.load(load_plan_file("config/config.yaml"))
+
+
+@pytest.fixture(scope="module")
+def tests(configured):
+    """What is tested under each reading, by its name: every one is valid."""
+    return {name: configured.tests(universe) for name, universe in configured.universes.items()}
+
+
+@pytest.fixture(scope="module")
+def primary(configured, tests):
+    """The runs of each cell under the primary reading, reduced and full."""
+    return {
+        universe.size: {test.request["cell"]: test for test in tests[name]}
+        for name, universe in configured.universes.items()
+        if universe.kind == "primary"
+    }
+
+
+def specs(test):
+    return [test.specs[run] for run in (*test.request["runs"], *test.request["against"])]
+
+
+def test_the_readings_are_the_primary_single_and_random_ones(configured):
+    found = list(configured.universes.values())
+    choices, settings = configured.alternatives.choices, configured.settings
+    counts = Counter((universe.kind, universe.size) for universe in found)
+    assert counts["primary", "reduced"] == counts["primary", "full"] == 1
+    assert counts["single", "reduced"] == sum(len(choice.others) for choice in choices)
+    assert counts["random", "reduced"] == settings.random >= 200
+    assert counts["random", "full"] == settings.full - 1
+    standing = {choice.choice: choice.primary for choice in choices}
+    for universe in found:
+        assert universe.taken.keys() == standing.keys()
+        differ = sum(universe.taken[name] != value for name, value in standing.items())
+        assert (differ == 0) == (universe.kind == "primary")
+        assert differ == 1 or universe.kind != "single"
+    reduced = {json.dumps(dict(each.taken)) for each in found if each.size == "reduced"}
+    assert {json.dumps(dict(each.taken)) for each in found if each.size == "full"} <= reduced
+
+
+def test_readings_have_names_of_their_own_that_stay(configured):
+    found = universes(configured.settings, configured.alternatives.choices)
+    assert [universe.name for universe in found] == list(configured.universes)
+    assert len({universe.name for universe in found}) == len(found)
+    for universe in found[:3]:
+        turned = universe._replace(kind="random", taken=dict(reversed(universe.taken.items())))
+        assert turned.name == universe.name
+        assert universe._replace(size="full").name != universe._replace(size="reduced").name
+
+
+def test_random_readings_draw_every_value_alike(configured):
+    drawn = [universe for universe in configured.universes.values() if universe.kind == "random"]
+    drawn = [universe for universe in drawn if universe.size == "reduced"]
+    for choice in configured.alternatives.choices:
+        names = [choice.primary, *(other.name for other in choice.others)]
+        counts = Counter(universe.taken[choice.choice] for universe in drawn)
+        assert set(counts) == set(names)
+        expected = len(drawn) / len(names)
+        assert sum((counts[name] - expected) ** 2 / expected for name in names) < 25  # 1e-5 of 4 degrees of freedom
+
+
+def test_every_choice_has_different_alternatives_with_names_of_their_own(configured):
+    names = [choice.choice for choice in configured.alternatives.choices]
+    assert len(set(names)) == len(names)
+    for choice in configured.alternatives.choices:
+        values = [choice.primary, *(other.name for other in choice.others)]
+        assert len(set(values)) == len(values), choice.choice
+        assert len({json.dumps(other.set, sort_keys=True) for other in choice.others}) == len(choice.others)
+        assert set(choice.studies or ()) <= set(configured.plan.studies)
+
+
+def test_each_alternative_changes_some_run_and_nothing_that_a_claim_varies(configured, tests, primary):
+    for name, universe in configured.universes.items():
+        if universe.kind != "single":
+            continue
+        changed = 0
+        for test in tests[name]:
+            before = primary["reduced"][test.request["cell"]]
+            changed += specs(test) != specs(before)
+            claim = test.request["claim"]
+            free = {key for asked in configured.settings.claims if asked.study == test.study for key in asked.where}
+            along = {claim["along"]} if "along" in claim else set()
+            own = {key for side in ("curve", "against") for key in claim.get(side, {}).get("where", {})}
+            for key in ({*claim["each"], *along} | own) - free:
+                for one, other in zip(specs(test), specs(before), strict=True):
+                    gradient = one.method != other.method == "clairvoyant"  # which knows all: no rule, no liars
+                    assert gradient or lookup(one, key) == lookup(other, key), (name, key)
+        assert changed, universe.taken
+
+
+def test_under_every_reading_the_same_cells_are_tested_on_pairs_of_seeds(tests):
+    cells = [test.request["cell"] for test in next(iter(tests.values()))]
+    assert len(set(cells)) == len(cells)
+    for found in tests.values():
+        assert [test.request["cell"] for test in found] == cells
+        for test in found:
+            assert len({one.seeds for one in specs(test)}) == 1
+            for one, other in zip(test.request["runs"], test.request["against"], strict=bool(test.request["against"])):
+                assert one != other, test.request["cell"]
+
+
+def test_the_reduced_size_keeps_what_decides(primary):
+    """N, M, r and f; exact decoding is what it gives, the true gradient."""
+    for cell, test in primary["reduced"].items():
+        for one, other in zip(specs(test), specs(primary["full"][cell]), strict=True):
+            if one.method != other.method:
+                assert (other.method, one.method, one.byzantine.alpha) == ("draco_cyclic", "gradient_descent", 0)
+                continue
+            kept = [(each.devices, each.subsets, each.redundancy, each.f, each.method) for each in (one, other)]
+            assert kept[0] == kept[1]
+            assert len(one.seeds) < len(other.seeds)
+            assert one.iterations < other.iterations
+
+
+def test_at_full_size_the_primary_reading_is_the_scorecards(configured, primary):
+    cells = {cell.name: cell for planned in configured.plan.studies.values() for cell in planned.cells}
+    for name, test in primary["full"].items():
+        assert test.request == cells[name].request()
+
+
+# --- one run under a reading -----------------------------------------------------------------------------------------
+
+CRA = {"method": "cra_dl", "redundancy": 40, "attack": "sign_flip", "aggregation": "phocas"}
+
+
+def spec(**changes):
+    return RunSpec.parse({**CRA, **changes}, "test")
+
+
+def read(one, changed, fixed=()):
+    return read_as(one, changed, fixed, "test")
+
+
+def test_options_are_of_the_component_that_they_name():
+    assert read(spec(), {"attack.sign_flip.coefficient": -2}) == spec(attack={"name": "sign_flip", "coefficient": -2})
+    assert read(spec(), {"attack.gaussian.scale": 1}) == spec()
+    assert read(spec(), {"step_size": 0.2, "aggregation.phocas.variant": "vector"}) == spec(
+        step_size=0.2, aggregation={"name": "phocas", "variant": "vector"}
+    )
+    assert read(spec(), {"method.cra_dl.encoding": "replication"}) == spec(encoding="replication")
+    assert read(spec(), {"method.sgc_dl.encoding": "uniform", "method.rba_dl.redundancy": 1}) == spec()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_option_is_set_after_its_component(turned):
+    changed = {"attack": "gaussian", "attack.gaussian.scale": 3, "attack.sign_flip.coefficient": -1}
+    changed = dict(reversed(changed.items())) if turned else changed
+    assert read(spec(), changed) == spec(attack={"name": "gaussian", "scale": 3})
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_method_in_place_of_a_method_brings_what_it_settles(turned):
+    one = spec(method="clairvoyant", aggregation=None, redundancy=40, step_size=0.3, seeds=7)
+    changed = {"method.clairvoyant.encoding": "replication", "method.clairvoyant.method": "gradient_descent"}
+    changed = dict(reversed(changed.items())) if turned else changed
+    expected = RunSpec.parse({"method": "gradient_descent", "step_size": 0.3, "seeds": 7}, "test")
+    assert read(one, changed) == expected
+    draco = RunSpec.parse({"method": "draco_cyclic", "redundancy": 110, "attack": "alie", "step_size": 0.3}, "test")
+    assert read(draco, {"method.draco_cyclic.method": "gradient_descent"}) == expected.model_copy(
+        update={"seeds": draco.seeds}
+    )
+    corrected = read(spec(), {"method.cra_dl.method": "cra_dl_corrected"})
+    assert corrected == spec(method="cra_dl_corrected")
+    assert corrected.encoding.name == "replication"
+
+
+def test_what_the_claim_varies_stays():
+    one = spec()
+    assert read(one, {"attack": "gaussian", "step_size": 0.2}, ["attack.name"]) == spec(step_size=0.2)
+    assert read(one, {"attack.sign_flip.coefficient": -1}, ["attack.coefficient"]) == one
+    assert read(one, {"problem.linear_regression.sigma_h": 2}, ["problem.sigma_h"]) == one
+    assert read(one, {"aggregation.phocas.variant": "vector"}, ["aggregation.name"]) != one  # an option is no name
+    assert read(one, {"step_size": 0.2}, ["step_size"]) == one
+
+
+def test_an_impossible_reading_gives_one_line():
+    with pytest.raises(UserError, match=r"^test: aggregation\.variant = 'message': input should be"):
+        read(spec(), {"aggregation.phocas.variant": "message"})
+    with pytest.raises(UserError, match="^test: redundancy = 2000: allowed: 1 to 1000"):
+        read(spec(), {"method.cra_dl.redundancy": 2000})
+
+
+def test_an_unknown_name_gives_one_line(configured):
+    with pytest.raises(UserError) as caught:
+        changes({"feature-scale": "11"}, configured.alternatives.choices, "cra-a")
+    assert str(caught.value) == "reading: feature-scale = '11': did you mean '1'? allowed: 1, 0.1, 10"
+    assert changes({}, configured.alternatives.choices, "cra-a") == {}
+
+
+def test_a_choice_may_concern_some_studies_only(configured):
+    taken = {"lad-attack": "ALIE"}
+    assert changes(taken, configured.alternatives.choices, "lad-a") == {"attack": "alie"}
+    assert changes(taken, configured.alternatives.choices, "cra-a") == {}
+
+
+# --- a tiny multiverse, end to end -----------------------------------------------------------------------------------
+
+STUDY = {
+    "study": "tiny",
+    "title": "A tiny study",
+    "base": {
+        "problem.subsets": 40,
+        "problem.dimension": 4,
+        "devices": 10,
+        "iterations": 60,
+        "record.step": 2,
+        "seeds": 8,
+        "attack": "sign_flip",
+    },
+    "grid": {"aggregation": ["median", "trimmed_mean"]},
+    "curves": [
+        {"label": "MA", "method": "ma"},
+        {"label": "CRA-DL", "method": "cra_dl", "grid": {"redundancy": [4, 20]}},
+    ],
+    "plots": {"plateau": {"kind": "sweep", "x": "redundancy", "columns": "aggregation", "caption": "c"}},
+    "claims": [
+        {
+            "claim": "below-ma",
+            "says": "It is lower.",
+            "source": "Nowhere",
+            "mark": "stated",
+            "test": "lower",
+            "curve": {"curve": "CRA-DL", "where": {"redundancy": 20}},
+            "against": "MA",
+            "each": ["aggregation"],
+            "confirms": "If so.",
+            "refutes": "If not.",
+        },
+        {
+            "claim": "falls",
+            "says": "It falls.",
+            "source": "Nowhere",
+            "mark": "inferred",
+            "test": "falls",
+            "curve": "CRA-DL",
+            "along": "redundancy",
+            "values": [4, 20],
+            "where": {"aggregation": "median"},
+            "confirms": "If so.",
+            "refutes": "If not.",
+        },
+    ],
+}
+OPEN = {
+    "choices": [
+        {
+            "choice": "coefficient",
+            "title": "How strong",
+            "primary": "-5",
+            "others": [
+                {"name": "-1", "set": {"attack.sign_flip.coefficient": -1}, "reason": "Weak."},
+                {"name": "-2", "set": {"attack.sign_flip.coefficient": -2}, "reason": "Between."},
+            ],
+        },
+        {
+            "choice": "step",
+            "title": "How far",
+            "primary": "0.5",
+            "others": [{"name": "0.2", "set": {"step_size": 0.2}, "reason": "Careful."}],
+        },
+    ]
+}
+SETTINGS = {"random": 2, "seed": 3, "full": 1, "claims": [{"study": "tiny", "reduced": {"seeds": 6}}]}
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """The multiverse of the tiny study; what is given replaces parts of its files."""
+    monkeypatch.chdir(ROOT)
+
+    def load(alternatives=OPEN, settings=SETTINGS, study=STUDY, **config):
+        names = {name: str(tmp_path / f"{name}.yaml") for name in ("study", "alternatives", "multiverse")}
+        contents = study, alternatives, {**settings, "alternatives": names["alternatives"]}
+        for name, values in zip(names.values(), contents, strict=True):
+            Path(name).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+        return Multiverse.load(
+            load_plan({"studies": [names["study"]], "multiverse": names["multiverse"], **config}, "test")
+        )
+
+    return load
+
+
+def of_kind(multiverse, kind, size="reduced"):
+    return [each for each in multiverse.universes.values() if (each.kind, each.size) == (kind, size)]
+
+
+def test_random_readings_come_out_again(tiny):
+    multiverse = tiny()
+    drawn = of_kind(multiverse, "random")
+    assert drawn
+    for universe in drawn:
+        one = verdicts(multiverse, universe)
+        again = verdicts(*of_request(json.loads(multiverse.request(universe.name))))
+        pd.testing.assert_frame_equal(one, again)
+        assert one["cell"].tolist() == ["tiny/below-ma/median", "tiny/below-ma/trimmed_mean", "tiny/falls"]
+        assert set(one["reading"]) == {universe.name}
+        assert set(one["choice:coefficient"]) == {universe.taken["coefficient"]}
+        assert (one["seeds"] == 6).all()
+
+
+def test_the_primary_reading_gives_the_verdicts_of_the_scorecard(tiny, tmp_path):
+    """The same numbers, from trajectories that are stored and read again."""
+    multiverse = tiny()
+    (universe,) = of_kind(multiverse, "primary", "full")
+    found = verdicts(multiverse, universe)
+    planned = multiverse.plan.studies["tiny"]
+    for member in planned.members:
+        held = file.draw(member.spec.allocation_spec)
+        path = tmp_path / f"{member.spec.run_id}.nc"
+        times = {"wall_seconds": 1.0, "cpu_seconds": 1.0}
+        trajectory.write(path, member.spec, train(member.spec, held), held, device="cpu", threads=1, **times)
+    request = json.loads(planned.claims_json())
+    rows = evidence.of_study(request, lambda name: tmp_path / f"{name}.nc")
+    expected = evidence.scorecard([rows])
+    pd.testing.assert_frame_equal(found[KEPT], expected[KEPT])
+    assert found.loc[0, "verdict"] == "supported"
+    assert found["effect"].notna().all()
+
+
+def test_a_changed_alternative_changes_only_the_readings_that_take_it(tiny):
+    multiverse = tiny(settings={**SETTINGS, "random": 30})
+    before = {name: multiverse.request(name) for name in multiverse.universes}
+    changed = copy.deepcopy(OPEN)
+    changed["choices"][0]["others"][0]["set"] = {"attack.sign_flip.coefficient": -1.5}
+    multiverse = tiny(alternatives=changed, settings={**SETTINGS, "random": 30})
+    assert multiverse.universes.keys() == before.keys()
+    for name, universe in multiverse.universes.items():
+        assert (multiverse.request(name) != before[name]) == (universe.taken["coefficient"] == "-1")
+
+
+def test_a_reason_or_where_results_lie_changes_no_reading(tiny):
+    multiverse = tiny()
+    before = {name: multiverse.request(name) for name in multiverse.universes}
+    changed = copy.deepcopy(OPEN)
+    changed["choices"][0]["others"][0]["reason"] = "Said otherwise."
+    for again in (tiny(alternatives=changed), tiny(results="elsewhere", device="cuda", code_tracking="off")):
+        assert {name: again.request(name) for name in again.universes} == before
+
+
+def test_a_changed_margin_of_a_claim_changes_the_readings(tiny):
+    multiverse = tiny()
+    before = {name: multiverse.request(name) for name in multiverse.universes}
+    study = copy.deepcopy(STUDY)
+    study["claims"][0]["factor"] = 0.9
+    again = tiny(study=study)
+    assert all(again.request(name) != before[name] for name in again.universes)
+
+
+MISTAKES = {
+    "a study": ({"study": "tny"}, "claims.study = 'tny': did you mean 'tiny'? allowed: tiny"),
+    "a claim": ({"claims": ["fals"]}, "claims.claims = 'fals': did you mean 'falls'? allowed: below-ma, falls"),
+    "a place": ({"claims": ["below-ma"], "where": {"aggregation": "phocas"}}, "claims.where = {'aggregation': "),
+    "a field": ({"reduced": {"seds": 3}}, "tiny/below-ma/median: seds = 3: unknown key; did you mean 'seeds'?"),
+}
+
+
+@pytest.mark.parametrize(("changed", "says"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_in_what_is_asked_gives_one_line(changed, says, tiny):
+    multiverse = tiny(settings={**SETTINGS, "claims": [{**SETTINGS["claims"][0], **changed}]})
+    with pytest.raises(UserError) as caught:
+        multiverse.tests(of_kind(multiverse, "primary")[0])
+    assert "\n" not in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_mistake_in_the_alternatives_gives_one_line(tiny, tmp_path):
+    wrong = copy.deepcopy(OPEN)
+    wrong["choices"][1]["others"][0]["sett"] = {}
+    with pytest.raises(UserError, match=r"alternatives\.yaml: choices\[1\]\.others\[0\]\.sett = {}: unknown key; did"):
+        tiny(alternatives=wrong)
+
+
+def test_an_alternative_of_another_name_is_no_reading(tiny):
+    multiverse = tiny()
+    stray = Universe("single", "reduced", {"coefficient": "-7", "step": "0.5"})
+    with pytest.raises(UserError, match="^reading: coefficient = '-7': "):
+        verdicts(multiverse, stray)
+
+
+def test_part_of_a_grid_may_be_asked_for(tiny):
+    some = {**SETTINGS, "claims": [{"study": "tiny", "where": {"aggregation": "median"}}]}
+    multiverse = tiny(settings=some)
+    found = multiverse.tests(of_kind(multiverse, "primary")[0])
+    assert [test.request["cell"] for test in found] == ["tiny/below-ma/median", "tiny/falls"]
+    both = copy.deepcopy(OPEN)
+    both["choices"][1]["others"][0]["set"] = {"aggregation": "phocas"}
+    freed, kept = tiny(alternatives=both, settings=some), tiny(alternatives=both)
+    taken = next(each for each in of_kind(kept, "single") if each.taken["step"] == "0.2")
+    assert specs(freed.tests(taken)[0])[0].aggregation.name == "phocas"
+    assert specs(kept.tests(taken)[0])[0].aggregation.name == "median"
+
+
+def test_the_file_of_alternatives_is_what_the_readings_are_of(configured):
+    assert configured.alternatives == parse(Alternatives, read_yaml(str(ALTERNATIVES)), "test")
+    assert replace(configured, alternatives=Alternatives(choices=configured.alternatives.choices[:1])).universes

@@ -1,0 +1,24 @@
+# What a study says for and against the claims of its paper: one table a study.
+
+
+rule claims:
+    input:
+        trajectories_of_claims,
+    output:
+        table=f"{RESULTS}/claims/{{study}}.csv",
+    log:
+        f"{RESULTS}/logs/claims/{{study}}.log",
+    conda:
+        "../envs/byzcode.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        request=claims_request,
+        code=code_of("claims"),
+        results=results_folder,
+    message:
+        "claims {wildcards.study}"
+    shell:
+        "byzcode claims --request {params.request:q} --results {params.results} --out {output:q} > {log:q} 2>&1"

@@ -1,0 +1,52 @@
+# The claims under other readings of the papers: one job a reading, then tables and a picture of all.
+
+
+rule reading:
+    output:
+        f"{RESULTS}/multiverse/readings/{{reading}}.csv",
+    log:
+        f"{RESULTS}/logs/multiverse/{{reading}}.log",
+    conda:
+        "../envs/byzcode.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        request=reading_request,
+        code=code_of("reading"),
+    message:
+        "reading {wildcards.reading}"
+    shell:
+        "byzcode reading --request {params.request:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule multiverse:
+    input:
+        readings_of_multiverse,
+    output:
+        expand(f"{RESULTS}/multiverse/{{table}}.csv", table=MULTIVERSE),
+        expand(
+            f"{RESULTS}/multiverse/multiverse.{{suffix}}", suffix=["pdf", "png", "csv"]
+        ),
+        svg=report(
+            f"{RESULTS}/multiverse/multiverse.svg",
+            caption="../report/multiverse.rst",
+            category="Multiverse",
+        ),
+    log:
+        f"{RESULTS}/logs/multiverse.log",
+    conda:
+        "../envs/byzcode.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        request=multiverse_request,
+        code=code_of("multiverse"),
+        results=RESULTS,
+    message:
+        "multiverse"
+    shell:
+        "byzcode multiverse --request {params.request:q} --results {params.results} > {log:q} 2>&1"

@@ -1,0 +1,30 @@
+# All claims with their verdicts, on one page.
+
+
+rule scorecard:
+    input:
+        expand(rules.claims.output.table, study=CLAIMED),
+    output:
+        html=report(
+            f"{RESULTS}/scorecard.html",
+            caption="../report/scorecard.rst",
+            category="Scorecard",
+        ),
+        csv=f"{RESULTS}/scorecard.csv",
+    log:
+        f"{RESULTS}/logs/scorecard.log",
+    conda:
+        "../envs/byzcode.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        request=scorecard_request,
+        code=code_of("scorecard"),
+        results=RESULTS,
+        stem=f"{RESULTS}/scorecard",
+    message:
+        "scorecard"
+    shell:
+        "byzcode scorecard --request {params.request:q} --results {params.results} --out {params.stem:q} > {log:q} 2>&1"
