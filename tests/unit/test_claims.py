@@ -349,10 +349,13 @@ def test_steps_between_what_moves():
     assert falls(4.0, 2.0, 4.0, shapes=[plateau, DOWN, plateau]).p_refute < ENOUGH
 
 
-def grows(ones, others, advantage, values=(0.0, 0.25, 0.5), **more):
+def grows(ones, others, advantage, values=(0.0, 0.25, 0.5), shapes=("plateau",) * 3, **more):
     one = claim("grows", against="B", along="problem.sigma_h", values=list(values), advantage=advantage)
     runs, against = (
-        [run(scattered(level, 10 * side + place, 0.05), **more) for place, level in enumerate(levels)]
+        [
+            run(scattered(level, 10 * side + place, 0.05), **({"shape": shapes[place]} if side else {}), **more)
+            for place, level in enumerate(levels)
+        ]
         for side, levels in enumerate((ones, others))
     )
     return tried(one, *runs, against=against)
@@ -372,12 +375,26 @@ def test_an_advantage_grows_as_a_ratio_or_as_a_difference():
     assert min(same.p_support, same.p_refute) > ENOUGH
 
 
-def test_growth_asks_for_plateaus_at_all_places():
-    for more in ({"shape": DOWN}, {"diverged": range(SEEDS)}):
-        for advantage in ("ratio", "difference"):
-            found = grows([1, 1, 1], [2, 4, 8], advantage, **more)
-            assert (found.pairs, found.p_support, found.p_refute) == (0, 1.0, 1.0)
-            assert np.isnan(found.effect)
+@pytest.mark.parametrize("advantage", ["ratio", "difference"])
+def test_growth_between_what_moves(advantage):
+    """Where the other method still rises the advantage is at least what it is; the middle of three does not count."""
+    still = "plateau"
+    up, down = ([1, 1, 1], [2, 4, 8], advantage), ([1, 1, 1], [8, 4, 2], advantage)
+    for shapes, support, refute in (
+        ((still, still, UP), True, False),
+        ((DOWN, still, still), True, False),
+        ((still, UP, still), True, True),
+        ((UP, still, still), False, True),
+        ((still, still, DOWN), False, True),
+    ):
+        assert (grows(*up, shapes=shapes).p_support < ENOUGH) == support, shapes
+        assert (grows(*down, shapes=shapes).p_refute < ENOUGH) == refute, shapes
+        settled = shapes[0] == shapes[2]
+        assert grows(*up, shapes=shapes).pairs == (SEEDS if settled else 0)
+        assert ("none at a plateau" in grows(*up, shapes=shapes).note) == (shapes != (still,) * 3)
+    gone = grows(*up, diverged=range(SEEDS))
+    assert (gone.pairs, gone.p_support, gone.p_refute) == (0, 1.0, 1.0)
+    assert np.isnan(gone.effect)
 
 
 def law(levels, redundancies, predicted="coded_variance", measured=None, **more):

@@ -50,7 +50,6 @@ def reading(name, kind, taken, size="reduced"):
             "study": study,
             "claim": claim,
             "cell": "/".join(filter(None, (study, claim, place))),
-            "says": f"{claim} holds",
             "mark": mark,
             "test": "lower",
             "effect": 0.5,
@@ -472,7 +471,7 @@ def crowded():
     ]
     table = pd.DataFrame(
         row
-        | {"study": study, "claim": claim, "cell": f"{study}/{claim}", "says": "", "mark": "stated", "seeds": 10}
+        | {"study": study, "claim": claim, "cell": f"{study}/{claim}", "mark": "stated", "seeds": 10}
         | {"verdict": str(generator.choice(VERDICTS))}
         for row in rows
         for study, claim in cells

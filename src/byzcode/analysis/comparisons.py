@@ -20,6 +20,8 @@ ENOUGH = 0.5
 #: The seeds that are known speak for all, as long as this p-value is left were all others against them.
 WORST = 0.05
 
+NOWHERE = "none at a plateau"
+
 
 class Outcome(NamedTuple):
     """What a test found.
@@ -86,34 +88,39 @@ def falls(claim: Falls, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
 def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Does the advantage grow along the key? By the slope of a line through it, one a seed.
 
-    A seed that is not at a plateau, or diverged, at one of the places says nothing of how much an advantage grows.
+    A level that still moves bounds the advantage at its place, and with it the slope, on one side: as in :func:`lower`.
+    A seed that diverged at a place that counts says nothing of how much an advantage grows.
     """
     one = [run.levels(claim.quantity, claim.at) for run in runs]
     other = [run.levels(claim.quantity, claim.at) for run in against]
-    known = _all(level.settled & ~level.diverged for level in (*one, *other))
-    where = np.asarray(claim.values, dtype=float)
     ratio = claim.advantage == "ratio"
     of = _log if ratio else _level
     advantage = np.stack([of(b) - of(a) for a, b in zip(one, other, strict=True)], axis=1)
+    where = np.asarray(claim.values, dtype=float)
     change = _slope(advantage, where) * np.ptp(where)
-    p_support, p_refute = _above(change, known), _below(change, known)
+    places = [_pairs(b, a, both_end=True) for a, b in zip(one, other, strict=True)]
+    ends = [(place, up) for place, up in zip(places, where - where.mean(), strict=True) if not np.isclose(up, 0)]
+    settled = _all(place.settled for place, _ in ends)
+    p_support = _above(change, _all(place.at_least if up > 0 else place.at_most for place, up in ends))
+    p_refute = _below(change, _all(place.at_most if up > 0 else place.at_least for place, up in ends))
+    shown = [column[place.settled] for column, place in zip(advantage.T, places, strict=True)]
     if ratio:
         return _of_logs(
-            change[known],
+            change[settled],
             unit="growth of the advantage as a ratio, first to last",
             p_support=p_support,
             p_refute=p_refute,
             neutral=1.0,
-            note="advantage: " + ", ".join(_times(column) for column in advantage[known].T),
+            note="advantage: " + ", ".join(map(_times, shown)),
         )
     return Outcome(
-        *interval(change[known]),
+        *interval(change[settled]),
         unit="growth of the advantage as a difference, first to last",
         p_support=p_support,
         p_refute=p_refute,
-        pairs=int(known.sum()),
+        pairs=int(settled.sum()),
         neutral=0.0,
-        note="advantage: " + ", ".join(f"{column.mean():.2g}" for column in advantage[known].T if len(column)),
+        note="advantage: " + ", ".join(f"{each.mean():.2g}" if len(each) else NOWHERE for each in shown),
     )
 
 
@@ -194,9 +201,9 @@ class _Pairs(NamedTuple):
     at_least: Mask
 
 
-def _pairs(one: Levels, other: Levels) -> _Pairs:
-    """The ratios of two levels. Where both diverged, neither is lower: nothing is known."""
-    ends = ~(one.diverged & other.diverged)
+def _pairs(one: Levels, other: Levels, *, both_end: bool = False) -> _Pairs:
+    """The ratios of two levels. Where both diverged (or either, if both must end), nothing is known."""
+    ends = ~(one.diverged | other.diverged) if both_end else ~(one.diverged & other.diverged)
     return _Pairs(
         _log(one) - _log(other),
         settled=ends & one.settled & other.settled,
@@ -249,7 +256,7 @@ def _of_logs(logs: Array, *, unit: str, p_support: float, p_refute: float, **mor
 
 
 def _times(logs: Array) -> str:
-    return f"{np.exp(logs.mean()):.3g}" if len(logs) else "none at a plateau"
+    return f"{np.exp(logs.mean()):.3g}" if len(logs) else NOWHERE
 
 
 def _what(claim: Lower | Equivalent | Falls) -> str:

@@ -19,6 +19,9 @@ from byzcode.studies.spec import COMPONENTS, RunSpec
 #: What of a configuration settles the tests; where results lie and trainings run is no matter of theirs.
 _READ = {"studies", "reading", "style", "multiverse"}
 
+#: What a claim says, and what no number depends on.
+_WORDS = {"says", "source", "confirms", "refutes", "figure"}
+
 
 class Test(NamedTuple):
     """A test of a claim under a reading: its study, what is asked (see ``Cell.request``), and its runs by id."""
@@ -59,7 +62,7 @@ class Multiverse:
     def request(self, name: str) -> str:
         """What the job of a reading is told; its digest changes with any run or claim that is tested under it."""
         universe = self.universes[name]
-        digest = short_hash(canonical([test.request for test in self.tests(universe)]))
+        digest = short_hash(canonical([_without_words(test.request) for test in self.tests(universe)]))
         about = {"kind": universe.kind, "size": universe.size, "taken": dict(universe.taken)}
         config = self.plan.config.model_dump(mode="json", include=_READ)
         return canonical({"config": config, "universe": about, "tests": digest})
@@ -104,6 +107,11 @@ class Multiverse:
 def of_request(request: Mapping[str, Any]) -> tuple[Multiverse, Universe]:
     """A reading out of the request of its job. Raises UserError."""
     return Multiverse.load(load_plan(request["config"], "--request")), Universe(**request["universe"])
+
+
+def _without_words(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A test without what is said of it: to say it otherwise trains nothing."""
+    return {**request, "claim": {key: value for key, value in request["claim"].items() if key not in _WORDS}}
 
 
 def _stands_at(cell: Cell, key: str, value: Any) -> bool:

@@ -33,8 +33,10 @@ class Universe(NamedTuple):
 
 def universes(settings: MultiverseConfig, choices: Collection[OpenChoice]) -> list[Universe]:
     """All readings, each once: the primary, one choice changed, random ones; then some of them at full size."""
-    found = {universe.name: universe for universe in reversed([*_reduced(settings, choices)])}
-    reduced = list(reversed(found.values()))
+    found: dict[str, Universe] = {}
+    for universe in _reduced(settings, choices):
+        found.setdefault(universe.name, universe)
+    reduced = list(found.values())
     first = [universe for universe in reduced if universe.kind != "single"][: settings.full]
     return reduced + [universe._replace(size="full") for universe in first]
 
@@ -68,7 +70,10 @@ def changes(taken: Mapping[str, str], choices: Collection[OpenChoice], study: st
 
 
 def read_as(spec: RunSpec, changed: Mapping[str, Any], fixed: Collection[str], where: object) -> RunSpec:
-    """A run under another reading. What the claim itself varies, the keys ``fixed``, stays. Raises UserError."""
+    """A run under another reading. What the claim varies, the keys ``fixed``, and what its method fixes stay.
+
+    Raises UserError.
+    """
     values: dict[str, Any] = spec.model_dump(mode="json")
     for key, value in sorted(changed.items(), key=_order):
         head, _, rest = key.partition(".")
@@ -79,7 +84,7 @@ def read_as(spec: RunSpec, changed: Mapping[str, Any], fixed: Collection[str], w
         elif head in COMPONENTS and option:
             if values[head]["name"] == name and not _touches(f"{head}.{option}", fixed):
                 values = merge(values, {f"{head}.{option}": value})
-        elif not _touches(key, fixed):
+        elif head not in METHODS[spec.method].fixed and not _touches(key, fixed):
             values = merge(values, {key: {"name": value} if key in COMPONENTS and isinstance(value, str) else value})
     return RunSpec.parse(values, where)
 

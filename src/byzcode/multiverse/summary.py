@@ -29,7 +29,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 SIZES: tuple[str, ...] = get_args(Size)
 
 _ALLOWED = {"kind": KINDS, "size": SIZES, "verdict": VERDICTS}
-_TEXT = ("reading", *_ALLOWED, "study", "claim", "cell", "says", "mark", "test", "note")
+_TEXT = ("reading", *_ALLOWED, "study", "claim", "cell", "mark", "test", "note")
 _NUMBERS = ("effect", "low", "high", "pairs", "seeds")
 _CHOICE = "choice:"
 _CLAIM = ["study", "claim"]
@@ -45,7 +45,7 @@ _SPLIT, _DEPTH = 0.05, 2
 def read(paths: Sequence[Path]) -> pd.DataFrame:
     """The tables of all readings as one, a file a reading, checked.
 
-    Columns: reading, kind, size, a column ``choice:<name>`` for each choice, study, claim, cell, says, mark, test,
+    Columns: reading, kind, size, a column ``choice:<name>`` for each choice, study, claim, cell, mark, test,
     effect, low, high, verdict, pairs, seeds, note. All are text but effect, low, high, pairs and seeds.
 
     Raises UserError where a file is not such a table, or the files do not belong together: they differ in choices or
@@ -115,7 +115,6 @@ def claims(table: pd.DataFrame) -> pd.DataFrame:
                     "claim": claim,
                     "cell": cell,
                     "mark": _joined(here["mark"]),
-                    "says": _joined(here["says"]),
                     "cells": here["cell"].nunique(),
                     "readings": len(random),
                     **_shares(random["verdict"]),

@@ -15,7 +15,7 @@ from byzcode.multiverse.readings import Universe
 from byzcode.progress import progress
 
 #: What is kept of the evidence: a verdict, how strong, and on how many seeds.
-KEPT = ["claim", "cell", "says", "mark", "test", "effect", "low", "high", "verdict", "pairs", "seeds", "note"]
+KEPT = ["claim", "cell", "mark", "test", "effect", "low", "high", "verdict", "pairs", "seeds", "note"]
 
 
 def verdicts(multiverse: Multiverse, universe: Universe) -> pd.DataFrame:
