@@ -156,7 +156,7 @@ def test_every_drawing_is_also_said_in_words(parsed: Parsed) -> None:
 
     assert "ratio of plateaus 0.310; 95 % interval 0.298 to 0.322; neutral at 1" in said
     assert (
-        "ratio of plateaus < 1e\N{MINUS SIGN}6; 95 % interval < 1e\N{MINUS SIGN}6 to < 1e\N{MINUS SIGN}6; neutral at 1"
+        "ratio of plateaus 1.00e\N{MINUS SIGN}12; 95 % interval < 1e\N{MINUS SIGN}12 to 1.00e\N{MINUS SIGN}11; neutral at 1"
         in said
     )
     assert "ratio of plateaus 0.931; 95 % interval 0.850 to 1.02; equivalent from 0.8 to 1.25" in said
@@ -220,15 +220,16 @@ def test_letters_and_marks_stand_out_in_every_scheme() -> None:
         (4321, "4321"),
         (54321, "5.43e4"),
         (1e6, "1.00e6"),
-        (1.1e6, "> 1e6"),
+        (1.1e12, "> 1e12"),
         (INF, "\N{INFINITY}"),
         (0, "0"),
         (0.00123, "0.00123"),
         (0.000123, "1.23e\N{MINUS SIGN}4"),
-        (1e-12, "< 1e\N{MINUS SIGN}6"),
+        (2.4e-9, "2.40e\N{MINUS SIGN}9"),
+        (1e-13, "< 1e\N{MINUS SIGN}12"),
         (-0.4, "\N{MINUS SIGN}0.400"),
-        (-1e-12, "> \N{MINUS SIGN}1e\N{MINUS SIGN}6"),
-        (-1e12, "< \N{MINUS SIGN}1e6"),
+        (-1e-13, "> \N{MINUS SIGN}1e\N{MINUS SIGN}12"),
+        (-1e13, "< \N{MINUS SIGN}1e12"),
         (-INF, "\N{MINUS SIGN}\N{INFINITY}"),
         (NAN, "none"),
     ],

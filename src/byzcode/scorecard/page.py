@@ -59,7 +59,10 @@ class Cell:
     def extent(self) -> str:
         """The interval as numbers."""
         low, high = self.row["low"], self.row["high"]
-        return "no interval" if pd.isna(low) or pd.isna(high) else f"{words.number(low)} to {words.number(high)}"
+        if pd.isna(low) or pd.isna(high):
+            return "no interval"
+        ends = dict.fromkeys(map(words.number, (low, high)))
+        return " to ".join(ends)
 
     @property
     def compared_with(self) -> str:

@@ -7,11 +7,13 @@ import math
 MINUS = "\N{MINUS SIGN}"
 
 #: Beyond these a number is said to be smaller or larger, and not how much.
-TINY, HUGE = 1e-6, 1e6
+TINY, HUGE = 1e-12, 1e12
+#: Below this a p-value is said to be smaller.
+CERTAIN = 1e-6
 
 
 def number(value: float) -> str:
-    """Three digits: "0.420", "6.40e-5" with true minus signs; "< 1e-6" below, "> 1e6" above, "none" where it is NaN."""
+    """Three digits: "0.420", "6.40e-5" with true minus signs; "< 1e-12" below, "> 1e12" above, "none" where it is NaN."""
     if math.isnan(value):
         return "none"
     if value < 0:
@@ -21,9 +23,9 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     if value < TINY:
-        return f"< 1e{MINUS}6"
+        return f"< 1e{MINUS}12"
     if value > HUGE:
-        return "> 1e6"
+        return "> 1e12"
     if 1e-3 <= value < 999.5:
         return f"{value:#.3g}".rstrip(".")
     if 999.5 <= value < 9999.5:
@@ -42,8 +44,7 @@ def probability(value: float) -> str:
     """The value of p with its sign of relation: "p = 0.0310", "p < 1e-6"; "no p" where there is none."""
     if math.isnan(value):
         return "no p"
-    said = number(value)
-    return f"p {said}" if said.startswith("<") else f"p = {said}"
+    return f"p < 1e{MINUS}6" if value < CERTAIN else f"p = {number(value)}"
 
 
 def of(part: float, whole: float) -> str:
