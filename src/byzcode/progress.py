@@ -12,9 +12,9 @@ PAUSE = 10.0
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(label: str, total: int, unit: str = "seed-iterations") -> Iterator[Callable[[int], None]]:
     """Yields a function to be called with the number of steps just done."""
-    shown = _bar(label, total) if sys.stderr.isatty() else _lines(label, total)
+    shown = _bar(label, total) if sys.stderr.isatty() else _lines(label, total, unit)
     with shown as advance:
         yield advance
 
@@ -30,10 +30,10 @@ def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def _lines(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def _lines(label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     begun = last = time.monotonic()
     finished = 0
-    _say(f"{label}: {total} seed-iterations")
+    _say(f"{label}: {total} {unit}")
 
     def advance(done: int) -> None:
         nonlocal finished, last

@@ -22,12 +22,13 @@ def verdicts(multiverse: Multiverse, universe: Universe) -> pd.DataFrame:
     """One row a test: which reading, and what becomes of the claim under it. Raises UserError."""
     tests = multiverse.tests(universe)
     specs = {name: spec for test in tests for name, spec in test.specs.items()}
-    with progress(f"reading {universe.name}", len(specs)) as advance:
+    drawn = cache(file.draw)  # most runs hold their subsets in one of a few ways
+    with progress(f"reading {universe.name}", len(specs), "runs") as advance:
 
         @cache
         def run_of(name: str) -> Run:
             spec = specs[name]
-            held = file.draw(spec.allocation_spec)
+            held = drawn(spec.allocation_spec)
             measured = train(spec, held)
             advance(1)
             return of_measurements(spec, measured, held)
