@@ -13,7 +13,7 @@ CERTAIN = 1e-6
 
 
 def number(value: float) -> str:
-    """Three digits: "0.420", "6.40e-5" with true minus signs; "< 1e-12" below, "> 1e12" above, "none" where it is NaN."""
+    """Three digits: "0.420", "6.40e-5" with true minus signs; "< 1e-12" below, "> 1e12" above, "none" for NaN."""
     if math.isnan(value):
         return "none"
     if value < 0:
