@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: reproduce quick multiverse test bench setup lock clean
+.PHONY: reproduce quick multiverse reference test bench setup lock clean
 
 reproduce: setup
 	$(RUN) snakemake --cores all
@@ -17,6 +17,13 @@ test: setup $(VENV)/peers
 
 multiverse: setup
 	$(RUN) snakemake --cores all multiverse
+
+# What the repository keeps of the results, to compare with: after reproduce and multiverse.
+reference:
+	mkdir -p results/reference/summaries results/reference/multiverse
+	cp results/summaries/*.csv results/reference/summaries
+	cp results/scorecard.csv results/reference
+	cp $(addprefix results/multiverse/,$(addsuffix .csv,claims choices tree sizes stated)) results/reference/multiverse
 
 bench: setup $(VENV)/peers
 	$(RUN) python benchmarks/run.py
