@@ -185,9 +185,16 @@ def recommend(
     asked = advice.need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
     found, refused = advice.recommend(asked)
     console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(advice.table(asked, found, advice.measurements(results, asked)))
+    rows = advice.measurements(results, asked)
+    told = [(one, advice.measured(asked, one, rows)) for one in found]
+    console.print(advice.table(asked, told))
     print(f"Best by the bounds: {found[0].title}. {found[0].reason}")
     print(f"As a curve of a study: {json.dumps(found[0].curve)}")
+    best = advice.favourite(told)
+    if best is not None:
+        print(f"Best by what was measured: {best[1]}")
+        if best[0] is not found[0]:
+            print(f"As a curve of a study: {json.dumps(best[0].curve)}")
     for reason in refused:
         print(f"Not listed: {reason}")
 

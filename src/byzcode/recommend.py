@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from byzcode.theory import DELTA, KAPPA
 NUMBER = 32
 #: The weights of so many pairs of a device and a subset are looked at; more are refused.
 LARGEST = 4 * 10**7
+#: The largest heterogeneity: its square, and what bounds multiply it by, are still numbers.
+MOST = 1e150
 #: A run whose redundancy is this factor away is no measurement of what is recommended.
 FARTHEST = 2.0
 #: Quantisers that are tried, by their levels.
@@ -149,8 +152,8 @@ def _complaint(asked: Need) -> tuple[str, object, str] | None:
         return "--alpha", asked.alpha, "allowed: 0 to less than 1/2; no server can tell who lies if half of them do"
     if 2 * asked.f >= devices:
         return "--alpha", asked.alpha, f"f = {asked.f} of {devices} devices lie, rounded half up: no minority"
-    if not (0 <= asked.heterogeneity < math.inf):
-        return "--heterogeneity", asked.heterogeneity, "allowed: 0 or more, a finite number"
+    if not (0 <= asked.heterogeneity <= MOST):
+        return "--heterogeneity", asked.heterogeneity, f"allowed: 0 to {MOST:g}"
     if asked.subsets < devices:
         return "--subsets", asked.subsets, f"allowed: {devices} or more, one for each device"
     if asked.subsets * devices > LARGEST:
@@ -159,8 +162,8 @@ def _complaint(asked: Need) -> tuple[str, object, str] | None:
         return "--budget-gradients", asked.gradients, f"allowed: {devices} or more, one gradient for each device"
     least = NUMBER * devices
     if asked.bits is not None and asked.bits < least:
-        reason = f"allowed: {least} or more; no compressor sends less than a number of {NUMBER} bits for each device"
-        return "--budget-bits", asked.bits, reason
+        reason = f"allowed: {least} or more, as no compressor sends less than a number of {NUMBER} bits for each device"
+        return "--budget-bits", asked.bits, f"{reason}; something has a bound from {_enough(asked)} on"
     return None
 
 
@@ -193,7 +196,7 @@ def _uncoded(asked: Need) -> _Lists | str:
     redundancy = min(asked.share, asked.subsets // asked.devices)
     weights = _weights(asked, "rba_dl", redundancy)
     left = asked.subsets - redundancy * asked.devices
-    words = f"{redundancy} of its own to each device" + (f", {left} subsets to none" if left else "")
+    words = f"{redundancy} of its own to each device" + (f", {_count(left, 'subset')} to none" if left else "")
     return _Lists(redundancy, random_labels(weights, asked.f), float(spectral(weights)), words)
 
 
@@ -211,31 +214,32 @@ def _cyclic(asked: Need) -> _Lists | str:
         return f"it needs a multiple of {asked.devices} subsets; got {asked.subsets}"
     tasks = asked.share // size
     if tasks < 2:
-        return f"it needs 2 tasks of {size} gradients a device, {2 * size * asked.devices} in all"
+        return f"it needs 2 tasks of {_count(size, 'gradient')} a device, {2 * size * asked.devices} in all"
     weights = _weights(asked, "lad", tasks * size)
     words = f"{tasks} tasks a device, assigned anew in each iteration"
     return _Lists(tasks * size, random_labels(weights, asked.f), float(spectral(weights)), words)
 
 
 _METHODS: dict[str, Callable[[Need], _Lists | str]] = {"rba_dl": _uncoded, "cra_dl": _sampled, "lad": _cyclic}
+#: What is tried in front of a rule.
+_BEFORE = ("none", "nnm")
 #: The same method where messages are compressed.
 _SHORT = {"lad": "com_lad"}
 
 
 def _weights(asked: Need, method: str, redundancy: int) -> Any:
-    spec = RunSpec.parse(
-        {
-            "method": method,
-            "problem": {"name": "linear_regression", "subsets": asked.subsets, "dimension": asked.dimension},
-            "devices": asked.devices,
-            "redundancy": redundancy,
-            "aggregation": "median",
-            "byzantine": {"alpha": asked.alpha},
-            "seeds": [0],
-        },
-        "byzcode recommend",
-    )
-    return weights_of(spec)[0]
+    return weights_of(_run(asked, {"method": method, "redundancy": redundancy, "aggregation": "median"}))[0]
+
+
+def _run(asked: Need, curve: Mapping[str, Any]) -> RunSpec:
+    """A run of what is asked for, as a curve has it."""
+    fields = {
+        "problem": {"name": "linear_regression", "subsets": asked.subsets, "dimension": asked.dimension},
+        "devices": asked.devices,
+        "byzantine": {"alpha": asked.alpha},
+        "seeds": [0],
+    }
+    return RunSpec.parse(fields | dict(curve), "byzcode recommend")
 
 
 # --- what is best ----------------------------------------------------------------------------------------------------
@@ -253,17 +257,46 @@ def recommend(asked: Need) -> tuple[list[Advice], list[str]]:
         if isinstance(lists, str):
             refused.append(f"{METHODS[name].title}: {lists}.")
             continue
-        for before in ("none", "nnm"):
+        for before in _BEFORE:
             found.append(min(_ruled(asked, name, lists, before), key=_order))
+            if not math.isfinite(found[-1].floor):
+                refused.append(_unbounded(asked, found[-1], _enough_for(asked, name, lists, before)))
     bounded = sorted((one for one in found if math.isfinite(one.floor)), key=_order)
-    refused += [
-        f"{one.title}: no bound; with what fits into the bits the error may be as large as the gradient."
-        for one in found
-        if not math.isfinite(one.floor)
-    ]
     if not bounded:
-        raise UserError("byzcode recommend: nothing that fits has a bound: " + " ".join(refused))
+        would = "" if asked.bits is None else f" (--budget-bits {_enough(asked)} would do)"
+        raise UserError(f"byzcode recommend: nothing that fits has a bound{would}: " + " ".join(refused))
     return bounded, refused
+
+
+def _unbounded(asked: Need, one: Advice, enough: int | None) -> str:
+    if asked.bits is None or enough is None:
+        return f"{one.title}: no bound; the error may be as large as the gradient."
+    return (
+        f"{one.title}: no bound; with what fits into {asked.bits} bits the error may be as large as the gradient; "
+        f"--budget-bits {enough} would do."
+    )
+
+
+def _enough(asked: Need) -> int:
+    """The least budget of bits with which something has a bound; whole messages of uncoded gradients always have."""
+    found = [one.bits for one in _exact(replace(asked, bits=None))[0]]
+    for name, hold in _METHODS.items():
+        lists = hold(asked)
+        if not isinstance(lists, str):
+            found += [enough for before in _BEFORE if (enough := _enough_for(asked, name, lists, before)) is not None]
+    return min(found)
+
+
+def _enough_for(asked: Need, name: str, lists: _Lists, before: str) -> int | None:
+    """The least budget of bits with which a method has a bound; None where it has none with whole messages."""
+
+    def bounded(message: int) -> bool:
+        given = replace(asked, bits=asked.devices * message)
+        return any(math.isfinite(one.floor) for one in _ruled(given, name, lists, before))
+
+    lengths = range(NUMBER, NUMBER * asked.dimension + 1)  # of a longer message more is kept, and less is added to it
+    at = bisect_left(lengths, True, key=bounded)
+    return asked.devices * lengths[at] if at < len(lengths) else None
 
 
 def _order(one: Advice) -> tuple[float, float, int, int, bool]:
@@ -294,12 +327,13 @@ def _exact(asked: Need) -> tuple[list[Advice], list[str]]:
             None,
         )
         if redundancy is None:
-            refused.append(f"{title}: no size of it has {copies} copies of each of {asked.subsets} subsets.")
+            refused.append(f"{title}: no size of it has {_count(copies, 'copy')} of each of {asked.subsets} subsets.")
         elif redundancy * asked.devices > asked.gradients:
-            reason = f"{copies} copies of each subset are {redundancy * asked.devices} gradients"
+            reason = f"it needs {redundancy * asked.devices} gradients for {_count(copies, 'copy')} of each subset"
             refused.append(f"{title}: {reason}, more than {asked.gradients}.")
         elif bits > asked.message:
-            refused.append(f"{title}: its messages are {bits * asked.devices} bits, whole, more than {asked.bits}.")
+            reason = f"its messages are {bits * asked.devices} bits, whole, more than {asked.bits}"
+            refused.append(f"{title}: {reason}; --budget-bits {bits * asked.devices} would do.")
         else:
             found.append(
                 Advice(
@@ -313,7 +347,9 @@ def _exact(asked: Need) -> tuple[list[Advice], list[str]]:
                     False,
                     redundancy * asked.devices,
                     bits * asked.devices,
-                    f"{copies} copies of each subset fit, so the gradient is decoded exactly.",
+                    f"{copies} copies of each subset fit, so the gradient is decoded exactly."
+                    if asked.f
+                    else "Nobody lies, so one copy of each subset is enough to have the gradient exactly.",
                 )
             )
     return found, refused
@@ -365,9 +401,14 @@ def _title(rule: str) -> str:
 #: What a summary must have to be of use here.
 _COLUMNS = (
     "devices",
+    "subsets",
     "alpha",
     "method",
     "redundancy",
+    "allocation",
+    "allocation_options",
+    "assignment",
+    "encoding",
     "aggregation",
     "pre_aggregation",
     "compression",
@@ -377,8 +418,23 @@ _COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What was measured of a configuration: ||grad F||^2 over S^2 at the plateau, under the worst of its attacks."""
+
+    ratio: float
+    redundancy: int
+    attack: str
+    attacks: frozenset[str]
+
+    def words(self, heterogeneity: float) -> str:
+        """As a table says it, of that heterogeneity."""
+        floor = _number(self.ratio * heterogeneity**2) if math.isfinite(self.ratio) else "diverged"
+        return f"{floor} (r = {self.redundancy}, {self.attack.replace('_', ' ')})"
+
+
 def measurements(results: Path, asked: Need) -> pd.DataFrame:
-    """The rows of all summaries in ``results`` with as many devices and liars; files that do not serve are passed."""
+    """The summaries' rows in ``results`` of as many devices, subsets and liars; files that do not serve are passed."""
     tables = []
     for path in sorted((results / "summaries").glob("*.csv")):
         try:
@@ -389,46 +445,67 @@ def measurements(results: Path, asked: Need) -> pd.DataFrame:
             tables.append(table[list(_COLUMNS)])
     if not tables:
         return pd.DataFrame(columns=list(_COLUMNS))
-    rows = pd.concat(tables).drop_duplicates()
-    return rows[(rows["devices"] == asked.devices) & np.isclose(rows["alpha"], asked.alpha)]
+    rows = pd.concat(tables, ignore_index=True).drop_duplicates()
+    same = (rows["devices"] == asked.devices) & (rows["subsets"] == asked.subsets)
+    return rows[same & np.isclose(rows["alpha"], asked.alpha)]
 
 
-def measured(advice: Advice, rows: pd.DataFrame, heterogeneity: float) -> str:
-    """What was measured of a configuration, in words: its worst attack at the nearest redundancy, if any is near.
+def measured(asked: Need, advice: Advice, rows: pd.DataFrame) -> Seen | None:
+    """What was measured of a configuration with its allocation: its worst attack at the nearest redundancy.
 
-    The squared gradient norm at the plateau, over the squared heterogeneity there, times that which is asked about.
+    None where no redundancy is near.
     """
-    same = rows["method"] == advice.method
+    run = _run(asked, advice.curve)
+    options = " ".join(f"{name}={value}" for name, value in run.allocation.options.items())
+    same = (rows["method"] == run.method) & (rows["allocation"] == run.allocation.name)
+    same &= (rows["allocation_options"].astype(object).fillna("") == options) & (rows["encoding"] == run.encoding.name)
+    same &= rows["assignment"] == run.assignment
     if METHODS[advice.method].server == "rule":
         same &= (rows["aggregation"] == advice.rule) & (rows["pre_aggregation"] == advice.before)
         same &= rows["compression"] == advice.shortening.name
-    distance = np.abs(np.log(rows["redundancy"] / advice.redundancy)).where(same)
-    chosen = rows[(distance == distance.min()) & (distance <= np.log(FARTHEST))]
+    near = rows[same]
+    distance = np.abs(np.log(near["redundancy"].astype(float) / advice.redundancy))
+    chosen = near[(distance == distance.min()) & (distance <= np.log(FARTHEST))]
     if chosen.empty:
-        return ""
-    ratio = ((chosen["gradient_norm_median"] / chosen["heterogeneity_median"]) ** 2).fillna(np.inf)  # it diverged
-    at, attack = int(chosen["redundancy"].iloc[0]), str(chosen["attack"].loc[ratio.index[int(np.argmax(ratio))]])
-    worst = float(ratio.max()) * heterogeneity**2
-    seen = _number(worst) if math.isfinite(worst) else "diverged"
-    return f"{seen} (r = {at}, {attack.replace('_', ' ')})"
+        return None
+    ratio = (chosen["gradient_norm_median"] / chosen["heterogeneity_median"]) ** 2
+    ratio = ratio.fillna(np.inf)  # it diverged
+    worst = chosen.iloc[int(np.argmax(ratio))]
+    return Seen(float(ratio.max()), int(worst["redundancy"]), str(worst["attack"]), frozenset(chosen["attack"]))
 
 
-def table(asked: Need, found: Sequence[Advice], rows: pd.DataFrame) -> Table:
-    """What is recommended, best first."""
+def favourite(told: Sequence[tuple[Advice, Seen | None]]) -> tuple[Advice, str] | None:
+    """Which is best by what was measured, and why; None where fewer than two were measured, or all diverged."""
+    known = sorted(((one, seen) for one, seen in told if seen is not None), key=lambda pair: pair[1].ratio)
+    if len(known) < 2 or math.isinf(known[0][1].ratio):
+        return None
+    one, seen = known[0]
+    rule = f", {_title(one.rule)}" if one.rule else ""
+    reason = f"{_number(seen.ratio)} of S² at worst (r = {seen.redundancy}, {seen.attack.replace('_', ' ')})"
+    reason += f", the least of {len(known)} rows that were measured"
+    if len({other.attacks for _, other in known}) > 1:
+        reason += "; they did not meet the same attacks"
+    return one, f"{one.title}{rule}. {reason[0].upper()}{reason[1:]}."
+
+
+def table(asked: Need, told: Sequence[tuple[Advice, Seen | None]]) -> Table:
+    """What is recommended, best first, each beside what was measured of it."""
     drawn = Table(
         title=f"N = {asked.devices}, f = {asked.f} liars, M = {asked.subsets} subsets, D = {asked.dimension}, "
         f"heterogeneity S = {_number(asked.heterogeneity)}",
         caption="Floors of ||grad F||² by the bounds: for the worst liars, and in the worst case for the worst subsets "
-        "too. What is measured is often far below them. * Of the start: lists that are kept come to be fitted.",
+        "too. They hold where S bounds the heterogeneity throughout training; it grows where theta runs away, so a run "
+        "may diverge all the same. What is measured is often far below them. * No floor: lists that are kept come to "
+        "be fitted, so this is the expectation at the start only.",
     )
-    told = [measured(one, rows, asked.heterogeneity) for one in found]
     for header in ("method", "r", "rule", "compressor"):
         drawn.add_column(header)
     for header in ("floor, expected", "floor, worst case", "gradients", "bits"):
         drawn.add_column(header, justify="right")
-    if any(told):
+    some = any(seen is not None for _, seen in told)
+    if some:
         drawn.add_column("measured")
-    for one, seen in zip(found, told, strict=True):
+    for one, seen in told:
         rule = _title(one.rule) + (" behind NNM" if one.before == "nnm" else "") if one.rule else "decoder"
         drawn.add_row(
             METHODS[one.method].title,
@@ -439,9 +516,15 @@ def table(asked: Need, found: Sequence[Advice], rows: pd.DataFrame) -> Table:
             "" if one.worst is None else _number(one.worst),
             str(one.gradients),
             str(one.bits),
-            *([seen] if any(told) else []),
+            *(["" if seen is None else seen.words(asked.heterogeneity)] if some else []),
         )
     return drawn
+
+
+def _count(number: int, what: str) -> str:
+    if number == 1:
+        return f"1 {what}"
+    return f"{number} {what[:-1]}ies" if what.endswith("y") else f"{number} {what}s"
 
 
 def _number(value: float) -> str:

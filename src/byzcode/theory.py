@@ -88,7 +88,7 @@ KAPPA: dict[str, Callable[[int, int], float]] = {
 def _median_sharp(devices: int, f: int) -> float:
     if devices % 2:
         return (devices - 1) / (devices + 1 - 2 * f)
-    return devices / (devices - 2 * f)
+    return (devices - 2) / (devices + 2 - 2 * f)
 
 
 def _near(kappa: Callable[[int, int], float]) -> Callable[[int, int], float]:
@@ -99,8 +99,11 @@ def _near(kappa: Callable[[int, int], float]) -> Callable[[int, int], float]:
 #: Smaller constants of the coordinate-wise rules, derived here. Of N values sorted, the (f + j)-th lies between the
 #: j-th and the (f + j)-th of the N - f honest ones; so the trimmed mean lies between the means of the N - 2 f least and
 #: of the N - 2 f greatest honest values. The mean of k of H values is off theirs by at most sqrt((H - k) / k) standard
-#: deviations (Cauchy and Schwarz): kappa = f / (N - 2 f), below which no rule can be. In the same way the median, with
-#: k = (N + 1) / 2 - f or N / 2 - f; sums over coordinates give vectors. Phocas becomes 4 f / (N - 2 f).
+#: deviations (Cauchy and Schwarz): kappa = f / (N - 2 f), below which no rule can be. In the same way the median of an
+#: odd number is at most the mean of the k = (N + 1) / 2 - f greatest, of which it is at most the least. For even N it is
+#: the mid-point of the N/2-th and the next, so at most that of the two least of the k = N/2 - f + 1 >= 2 greatest, which
+#: is at most their mean. Both are reached where these k agree and the others do. Sums over coordinates give vectors.
+#: Phocas becomes 4 f / (N - 2 f).
 SHARP_KAPPA: dict[str, Callable[[int, int], float]] = {
     "trimmed_mean": _unevenness,
     "median": _median_sharp,

@@ -22,16 +22,41 @@ GRID = 200
 RELATIVE, ROUNDING = 1e-9, 1e-11
 
 ASSIGNMENTS = ("fixed", "redrawn", "subsets_redrawn", "devices_redrawn")
-METHODS = ("cra_dl", "cra_dl_corrected", "rba_dl", "lad", "com_lad", "clairvoyant", "draco_cyclic", "gradient_descent")
+#: How often each is drawn: mostly what has liars and a rule.
+METHODS = {
+    "cra_dl": 9,
+    "cra_dl_corrected": 5,
+    "rba_dl": 4,
+    "lad": 4,
+    "com_lad": 4,
+    "clairvoyant": 1,
+    "draco_cyclic": 1,
+    "gradient_descent": 1,
+}
+RULES = [*theory.KAPPA, {"name": "phocas", "variant": "vector"}, {"name": "krum", "neighbours": "n-f-1"}]
+#: Sizes N, M, r of which there is one.
+DESIGNS = {
+    "difference_set": [(11, 11, 5), (13, 13, 4), (15, 15, 7), (21, 21, 5)],
+    "orthogonal_array": [(8, 49, 7), (12, 27, 9), (15, 16, 8), (20, 32, 16)],
+    "block_design": [(8, 28, 7), (9, 12, 4), (10, 30, 9), (15, 35, 7)],
+}
 
 
 def random_spec(dice: random.Random) -> RunSpec | None:
     """A small run, or None where the dice contradict each other."""
-    method, devices = dice.choice(METHODS), dice.randrange(8, 31)
-    subsets = (
-        devices * dice.choice([1, 2, 3]) if method not in ("cra_dl", "cra_dl_corrected") else dice.randrange(8, 61)
-    )
-    alpha = dice.choice([0.0, 0.05, 0.1, 0.2, 0.3, 0.4])
+    (method,) = dice.choices(list(METHODS), METHODS.values())
+    devices = dice.randrange(8, 31)
+    subsets = dice.randrange(8, 61) if method.startswith("cra_dl") else devices * dice.choice([1, 2, 3])
+    redundancy, allocation = dice.randrange(1, subsets + 1), None
+    if method in ("lad", "com_lad"):
+        redundancy = dice.randrange(1, devices + 1) * (subsets // devices)
+    if method in ("cra_dl", "clairvoyant"):
+        allocation = dice.choice(["device", "device", "subset", "cyclic", "repetition", *DESIGNS])
+        if allocation in ("device", "subset"):
+            allocation = {"name": "random", "side": allocation}
+        elif allocation in DESIGNS:
+            devices, subsets, redundancy = dice.choice(DESIGNS[allocation])
+    alpha = dice.choice([0.0, 0.1, 0.1, 0.15, 0.2, 0.2, 0.3, 0.3, 0.4, 0.45])
     values = {
         "method": method,
         "devices": devices,
@@ -40,6 +65,7 @@ def random_spec(dice: random.Random) -> RunSpec | None:
             "subsets": subsets,
             "dimension": dice.choice([2, 5, 12]),
             "samples_per_subset": dice.choice([1, 1, 2]),
+            "heterogeneity": dice.choice(["parameters", "spread", "features"]),
             "sigma_h": dice.choice([0.0, 0.5, 2.0]),
         },
         "byzantine": {
@@ -62,19 +88,16 @@ def random_spec(dice: random.Random) -> RunSpec | None:
         return _parsed(values)
     values["assignment"] = dice.choice(ASSIGNMENTS)
     if method != "clairvoyant":
-        values["aggregation"] = dice.choice([*theory.KAPPA, "mean"])
+        values["aggregation"] = dice.choice([*RULES, *RULES, "mean"])
         values["pre_aggregation"] = dice.choice(["none", "none", "nnm"])
-    if method in ("cra_dl", "clairvoyant"):
-        side = {"name": "random", "side": dice.choice(["device", "subset"])}
-        values["allocation"] = dice.choice([side, side, "cyclic", "repetition", "difference_set"])
-    if method not in ("lad",):
+    if allocation is not None:
+        values["allocation"] = allocation
+    if method != "lad":
         values["compression"] = dice.choice(["identity", "identity", *COMPRESSORS])
     if method == "com_lad" and dice.random() < 0.3:
         values["compression"] = {"name": "random_k", "share": 0.5, "mask": "shared"}
     if method != "rba_dl":
-        values["redundancy"] = dice.randrange(1, subsets + 1)
-        if method in ("lad", "com_lad"):
-            values["redundancy"] = dice.randrange(1, devices + 1) * (subsets // devices)
+        values["redundancy"] = redundancy
     return _parsed(values)
 
 
@@ -108,6 +131,34 @@ def rounding(measured):
     """What rounding may amount to, (R, n): of the largest gradient among those that are added up."""
     size = measured["largest_heterogeneity"] + measured["gradient_norm"]
     return ROUNDING * np.fmax.accumulate(size, axis=1)
+
+
+def test_the_runs_are_of_all_kinds(trained):
+    """Most have liars and a rule with a constant; and each option occurs in some of those."""
+    specs = [spec for spec, _, _ in trained if spec.f and bounds.kappa_of(spec)]
+    assert len(specs) >= 0.75 * GRID
+    rules = {(spec.aggregation.name, *spec.aggregation.options.values()) for spec in specs}
+    assert {name for name, *_ in rules} == set(theory.KAPPA)
+    assert {("phocas", "coordinate"), ("phocas", "vector"), ("krum", "n-f-2"), ("krum", "n-f-1")} < rules
+    kinds = {
+        "method": {spec.method for spec in specs},
+        "allocation": {spec.allocation.name for spec in specs},
+        "assignment": {spec.assignment for spec in specs},
+        "before": {spec.pre_aggregation.name for spec in specs},
+        "attack": {spec.attack.name for spec in specs},
+        "compression": {spec.compression.name for spec in specs},
+        "heterogeneity": {spec.problem.options["heterogeneity"] for spec in specs if spec.problem.options["sigma_h"]},
+    }
+    assert kinds == {
+        "method": set(METHODS) - {"clairvoyant", "draco_cyclic", "gradient_descent"},
+        "allocation": set(ALLOCATIONS),
+        "assignment": set(ASSIGNMENTS),
+        "before": {"none", "nnm"},
+        "attack": set(ATTACKS) - {"nan", "none"},
+        "compression": set(COMPRESSORS),
+        "heterogeneity": {"parameters", "spread", "features"},
+    }
+    assert {spec.method for spec, _, _ in trained} == set(METHODS)
 
 
 def exceeded(found, bound, tolerance):

@@ -59,6 +59,26 @@ def test_a_very_noisy_floor_is_one_too():
     assert plateau((0.1 + 0.7**STEPS) * noise).reached.mean() > 0.95
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("drift", "scatter", "reached"),
+    [
+        (2.95 * 0.2, 0.2, True),
+        (3.05 * 0.2, 0.2, False),
+        (2.95 * 0.7, 0.7, True),
+        (3.05 * 0.7, 0.7, False),
+        (np.log(1.24), 0.01, True),
+        (np.log(1.26), 0.01, False),
+    ],
+)
+def test_a_plateau_drifts_by_less_than_a_fourth_or_three_deviations(drift, scatter, reached, sign):
+    """Over the last 40 values; + - - + around a line leaves the fitted line as it is."""
+    logarithm = sign * drift * np.linspace(-0.5, 0.5, 40) + scatter * np.tile([1, -1, -1, 1], 10)
+    found = plateau(np.exp(np.concatenate([np.zeros(61), logarithm]))[None])
+    assert found.drift[0] == pytest.approx(sign * drift)
+    assert found.reached[0] == reached
+
+
 def test_what_falls_under_noise_is_not_at_a_plateau():
     noise = np.random.default_rng(0).uniform(0.9, 1.1, size=(4, 101))
     assert not plateau(0.95**STEPS * noise).reached.any()

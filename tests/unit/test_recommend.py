@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -15,7 +16,18 @@ from byzcode.cli import app
 from byzcode.compression import COMPRESSORS
 from byzcode.errors import UserError
 from byzcode.randomness import Draws, Stream
-from byzcode.recommend import LARGEST, NUMBER, Need, measured, measurements, need, recommend, shortenings, table
+from byzcode.recommend import (
+    LARGEST,
+    NUMBER,
+    Need,
+    favourite,
+    measured,
+    measurements,
+    need,
+    recommend,
+    shortenings,
+    table,
+)
 from byzcode.studies.spec import RunSpec
 from byzcode.theory import DELTA
 
@@ -37,7 +49,7 @@ def test_lad_is_best_where_draco_does_not_fit():
     expected = bounds.redrawn_tasks(100, 100, 20, 20).floor(20 / 60) * 10.0**2
     assert best.floor == pytest.approx(expected)
     assert (best.gradients, best.bits) == (2000, 100 * 3200)
-    assert any("41 copies of each subset are 4100 gradients, more than 2000" in reason for reason in refused)
+    assert any("needs 4100 gradients for 41 copies of each subset, more than 2000" in reason for reason in refused)
     assert [one.floor for one in found] == sorted(one.floor for one in found)
 
 
@@ -65,6 +77,8 @@ def test_draco_is_best_where_its_copies_fit():
     assert (few[0].method, few[0].redundancy, few[0].bits) == ("draco_repetition", 3, 9 * 3200)  # half the bits
     _, refused = advice(gradients=4100, bits=100 * 3200)
     assert any("its messages are 640000 bits" in reason for reason in refused)
+    assert any("--budget-bits 640000 would do" in reason for reason in refused)
+    assert "draco_cyclic" in {one.method for one in advice(gradients=4100, bits=640000)[0]}
 
 
 def test_every_recommendation_is_a_run():
@@ -118,8 +132,42 @@ def test_the_compressor_with_the_least_floor_is_taken():
 
 
 def test_what_no_bound_covers_is_not_recommended():
-    with pytest.raises(UserError, match=r"nothing that fits has a bound: .*RBA-DL: no bound"):
+    with pytest.raises(UserError, match=r"nothing that fits has a bound \(.*\): .*RBA-DL: no bound"):
         recommend(need(devices=20, alpha=0.2, heterogeneity=1.0, gradients=20, bits=20 * 150))
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_a_refusal_for_lack_of_bits_says_how_many_would_do(alpha):
+    asked = {"devices": 20, "alpha": alpha, "heterogeneity": 1.0, "gradients": 40, "dimension": 50}
+    with pytest.raises(UserError) as error:
+        recommend(need(**asked, bits=20 * 40))
+    said = [int(number) for number in re.findall(r"--budget-bits (\d+) would do", str(error.value))]
+    assert len(said) == 1 + 2 * 3  # of all, and of three methods without and with mixing
+    assert said[0] == min(said)
+    found, refused = recommend(need(**asked, bits=said[0]))
+    assert found[0].bits <= said[0]
+    assert not any(f"--budget-bits {said[0]} would do" in reason for reason in refused)
+    with pytest.raises(UserError, match=f"--budget-bits {said[0]} would do"):
+        recommend(need(**asked, bits=said[0] - 1))
+    assert {one.before for one in recommend(need(**asked, bits=max(said)))[0]} == {"none", "nnm"}
+    with pytest.raises(UserError, match=f"--budget-bits = 639: .*something has a bound from {said[0]} on"):
+        need(**asked, bits=639)
+
+
+def test_where_nobody_lies_words_fit_a_single_copy():
+    found, refused = advice(alpha=0.0, gradients=100)
+    assert found[0].reason == "Nobody lies, so one copy of each subset is enough to have the gradient exactly."
+    odd, more = advice(alpha=0.0, subsets=1001)
+    said = " ".join([one.reason for one in (*found, *odd)] + refused + more)
+    assert not re.search(r"\b1 (copies|subsets|gradients)\b", said)
+    assert "no size of it has 1 copy of each of 1001 subsets" in said
+    assert "2 tasks of 1 gradient a device" in said
+
+
+def test_the_largest_heterogeneity_is_still_a_number():
+    found, _ = advice(heterogeneity=1e150)
+    assert [one.method for one in found] == [one.method for one in advice()[0]]
+    assert all(math.isfinite(one.floor) and math.isfinite(one.worst) for one in found)
 
 
 def test_without_liars_the_mean_is_best():
@@ -139,7 +187,7 @@ def test_more_subsets_than_devices():
     assert any(reason.startswith("LAD: it needs 2 tasks of 10 gradients") for reason in refused)
     odd, refused = advice(subsets=1001, gradients=4000)
     assert any("multiple of 100 subsets; got 1001" in reason for reason in refused)
-    assert "1 subsets to none" in listed(odd)["rba_dl", "none"].reason
+    assert "1 subset to none" in listed(odd)["rba_dl", "none"].reason
 
 
 @pytest.mark.parametrize(
@@ -151,12 +199,14 @@ def test_more_subsets_than_devices():
         ({"alpha": 0.45, "devices": 2, "subsets": 2}, "f = 1 of 2 devices lie"),
         ({"devices": 0}, "--devices = 0: allowed: 1 or more"),
         ({"dimension": 0}, "--dimension = 0: allowed: 1 or more"),
-        ({"heterogeneity": -1.0}, "--heterogeneity = -1.0: allowed: 0 or more"),
-        ({"heterogeneity": math.inf}, "--heterogeneity = inf: allowed: 0 or more"),
+        ({"heterogeneity": -1.0}, "--heterogeneity = -1.0: allowed: 0 to 1e+150"),
+        ({"heterogeneity": math.inf}, "--heterogeneity = inf: allowed: 0 to 1e+150"),
+        ({"heterogeneity": 1e200}, "--heterogeneity = 1e+200: allowed: 0 to 1e+150"),
+        ({"heterogeneity": math.nan}, "--heterogeneity = nan: allowed: 0 to 1e+150"),
         ({"subsets": 99}, "--subsets = 99: allowed: 100 or more"),
         ({"subsets": LARGEST}, f"allowed: up to {LARGEST // 100} for 100 devices"),
         ({"gradients": 99}, "--budget-gradients = 99: allowed: 100 or more, one gradient for each device"),
-        ({"bits": 3199}, "--budget-bits = 3199: allowed: 3200 or more; no compressor sends less"),
+        ({"bits": 3199}, "--budget-bits = 3199: allowed: 3200 or more, as no compressor sends less"),
     ],
 )
 def test_a_wrong_request_says_why(changes, said):
@@ -168,12 +218,21 @@ def test_a_wrong_request_says_why(changes, said):
 # --- beside what was measured ----------------------------------------------------------------------------------------
 
 
+ASKED = need(**LAD)
+CODED = {"method": "cra_dl", "allocation": "random", "allocation_options": "side=device", "assignment": "fixed"}
+
+
 def rows(**changes):
     row = {
         "devices": 100,
+        "subsets": 100,
         "alpha": 0.2,
         "method": "lad",
         "redundancy": 20,
+        "allocation": "cyclic",
+        "allocation_options": math.nan,
+        "assignment": "redrawn",
+        "encoding": "uniform",
         "aggregation": "trimmed_mean",
         "pre_aggregation": "none",
         "compression": "identity",
@@ -182,6 +241,17 @@ def rows(**changes):
         "heterogeneity_median": 6.0,
     }
     return pd.DataFrame([row | changes])
+
+
+def told(*tables):
+    """Every recommendation beside what was measured of it."""
+    given = pd.concat(tables, ignore_index=True)
+    return [(one, measured(ASKED, one, given)) for one in advice()[0]]
+
+
+def words(one, given):
+    seen = measured(ASKED, one, given)
+    return "" if seen is None else seen.words(10.0)
 
 
 def test_what_was_measured_is_relative_to_the_heterogeneity():
@@ -193,50 +263,100 @@ def test_what_was_measured_is_relative_to_the_heterogeneity():
             rows(redundancy=41, gradient_norm_median=99.0),
             rows(aggregation="median", gradient_norm_median=99.0),
             rows(method="cra_dl", gradient_norm_median=99.0),
-        ],
-        ignore_index=True,
-    )
-    assert measured(best, several, 10.0) == "0.25 (r = 20, alie)"
-    assert measured(best, rows(method="cra_dl"), 10.0) == ""
-    assert measured(best, rows(redundancy=30), 10.0) == "0.25 (r = 30, alie)"  # the nearest there is
-    assert measured(best, rows(redundancy=41), 10.0) == ""  # another thing
-    infinite = rows(gradient_norm_median=math.inf, heterogeneity_median=math.inf)
-    assert measured(best, pd.concat([rows(), infinite], ignore_index=True), 10.0) == "diverged (r = 20, alie)"
-    assert measured(best, rows().iloc[:0], 10.0) == ""
+        ]
+    )  # every row has the same label, as where several files are read
+    assert words(best, several) == "0.25 (r = 20, alie)"
+    assert measured(ASKED, best, several).attacks == {"alie", "sign_flip"}
+    assert words(best, rows(**CODED)) == ""
+    assert words(best, rows(redundancy=30)) == "0.25 (r = 30, alie)"  # the nearest there is
+    assert words(best, rows(redundancy=41)) == ""  # another thing
+    infinite = rows(attack="ipm", gradient_norm_median=math.inf, heterogeneity_median=math.inf)
+    assert words(best, pd.concat([rows(), infinite])) == "diverged (r = 20, ipm)"
+    assert words(best, rows().iloc[:0]) == ""
 
 
-def test_only_summaries_of_as_many_devices_and_liars_count(tmp_path):
+@pytest.mark.parametrize(
+    ("base", "changes"),
+    [
+        ({}, {"allocation": "random"}),
+        ({}, {"assignment": "fixed"}),
+        ({}, {"encoding": "replication"}),
+        (CODED, {"allocation": "block_design", "allocation_options": math.nan}),
+        (CODED, {"allocation_options": "side=subset"}),
+    ],
+)
+def test_what_was_measured_of_another_allocation_does_not_count(base, changes):
+    one = next(one for one in advice()[0] if one.method == base.get("method", "lad"))
+    assert words(one, rows(**base)) == "0.25 (r = 20, alie)"
+    assert words(one, rows(**base | changes)) == ""
+
+
+def test_only_summaries_of_as_many_devices_subsets_and_liars_count(tmp_path):
     folder = tmp_path / "summaries"
     folder.mkdir()
     rows().to_csv(folder / "one.csv", index=False)
     rows(devices=20).to_csv(folder / "other.csv", index=False)
     rows(alpha=0.3).to_csv(folder / "third.csv", index=False)
+    rows(subsets=1000).to_csv(folder / "fourth.csv", index=False)
     (folder / "foreign.csv").write_text("a,b\n1,2\n")
     (folder / "broken.csv").write_bytes(b"\xff\xfe\x00")
-    found = measurements(tmp_path, need(**LAD))
-    assert found[["devices", "alpha"]].to_numpy().tolist() == [[100, 0.2]]
-    assert measurements(tmp_path / "nowhere", need(**LAD)).empty
+    found = measurements(tmp_path, ASKED)
+    assert found[["devices", "subsets", "alpha"]].to_numpy().tolist() == [[100, 100, 0.2]]
+    assert measurements(tmp_path / "nowhere", ASKED).empty
+
+
+def test_rows_of_several_summaries_have_labels_of_their_own(tmp_path):
+    (tmp_path / "summaries").mkdir()
+    for attack in ("alie", "ipm", "sign_flip"):
+        one = rows(attack=attack, gradient_norm_median=math.inf, heterogeneity_median=math.inf)
+        one.to_csv(tmp_path / "summaries" / f"{attack}.csv", index=False)
+    found = measurements(tmp_path, ASKED)
+    assert found.index.is_unique
+    assert len(found) == 3
+    assert words(advice()[0][0], found) == "diverged (r = 20, alie)"
 
 
 def test_the_table_says_what_is_measured_and_what_is_a_bound():
-    asked = need(**LAD)
-    found = advice()[0]
-    with_rows, without = table(asked, found, rows()), table(asked, found, rows().iloc[:0])
+    with_rows, without = table(ASKED, told(rows())), table(ASKED, told(rows().iloc[:0]))
     assert [column.header for column in with_rows.columns][-1] == "measured"
     assert [column.header for column in without.columns][-1] == "bits"
     assert "for the worst liars" in str(without.caption)
+    assert "hold where S bounds the heterogeneity throughout training" in str(without.caption)
+    assert "a run may diverge" in str(without.caption)
+    assert "* No floor: lists that are kept" in str(without.caption)
+
+
+def test_the_least_of_what_was_measured_is_said():
+    coded = rows(**CODED, gradient_norm_median=0.06)
+    mixed = rows(pre_aggregation="nnm", gradient_norm_median=math.inf, heterogeneity_median=math.inf)
+    best, said = favourite(told(rows(), coded, mixed))
+    assert best.method == "cra_dl"
+    assert said == "CRA-DL, trimmed mean. 0.0001 of S² at worst (r = 20, alie), the least of 3 rows that were measured."
+    assert favourite(told(rows(), mixed))[0].title == "LAD"
+    assert favourite(told(mixed, rows(**CODED, gradient_norm_median=99.0)))[0].method == "cra_dl"
+    assert favourite(told(rows())) is None  # beside nothing
+    assert favourite(told(rows(gradient_norm_median=math.inf), mixed)) is None  # no better than another
+    worse = rows(attack="sign_flip", gradient_norm_median=0.6)
+    best, said = favourite(told(rows(), coded, rows(**CODED, attack="sign_flip", gradient_norm_median=0.6)))
+    assert best.method == "lad"
+    assert said.endswith("they did not meet the same attacks.")
+    assert "same attacks" not in favourite(told(rows(), coded))[1]
+    assert favourite(told(rows(), worse, coded))[0].method == "cra_dl"
 
 
 def test_the_command(tmp_path):
     (tmp_path / "summaries").mkdir()
     rows().to_csv(tmp_path / "summaries" / "one.csv", index=False)
+    rows(**CODED, gradient_norm_median=0.06).to_csv(tmp_path / "summaries" / "two.csv", index=False)
     options = ["--devices", "100", "--alpha", "0.2", "--heterogeneity", "10", "--budget-gradients", "2000"]
     result = CliRunner().invoke(app, ["recommend", *options, "--results", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "0.25 (r = 20, alie)" in result.output
     assert "Best by the bounds: LAD. 20 tasks a device" in result.output
-    curve = next(line for line in result.output.splitlines() if line.startswith("As a curve"))
-    assert json.loads(curve.partition(": ")[2])["redundancy"] == 20
+    assert "Best by what was measured: CRA-DL, trimmed mean. 0.0001 of S²" in result.output
+    curves = [line.partition(": ")[2] for line in result.output.splitlines() if line.startswith("As a curve")]
+    assert [json.loads(curve)["method"] for curve in curves] == ["lad", "cra_dl"]
+    assert json.loads(curves[0])["redundancy"] == 20
     refused = CliRunner().invoke(app, ["recommend", *options[:-1], "50"])
     assert isinstance(refused.exception, UserError)
 

@@ -710,13 +710,21 @@ def test_the_constant_of_the_trimmed_mean_is_reached_from_below():
 
 @pytest.mark.parametrize("rule", SHARP_KAPPA)
 def test_the_error_reaches_the_smaller_constants_and_stays_below(rule):
-    """They are the worst cases themselves; but for the mid-point of an even number, and the mean near the median."""
-    for n, f in SIZES:
+    """They are the worst cases themselves; but for the mean near the median."""
+    for n, f in [*SIZES, (4, 1), (6, 1), (6, 2), (8, 3), (10, 4)]:
         found, sharp = worst_error(rule, n, f), SHARP_KAPPA[rule](n, f)
         assert found <= sharp * (1 + 1e-9), (n, f)
         assert sharp == least_kappa(rule, n, f) < KAPPA[rule](n, f)
-        exact = rule in ("trimmed_mean", "phocas") or (rule == "median" and n % 2)
-        assert found >= (1 - 1e-6 if exact else 0.4) * sharp, (n, f)
+        assert found >= (0.4 if rule == "meamed" else 1 - 1e-6) * sharp, (n, f)
+
+
+def test_the_constants_at_a_fifth_of_liars():
+    """As the literature has them: nothing that a run shows would tell a smaller one, where the worst case is far off."""
+    a = 20 / 60
+    stated = {"trimmed_mean": 6 * a * (1 + a), "median": 64 / 9, "geometric_median": 64 / 9, "krum": 8}
+    derived = {"phocas": 1 + stated["trimmed_mean"], "meamed": 1 + stated["median"]}
+    assert {rule: kappa(100, 20) for rule, kappa in KAPPA.items()} == pytest.approx(stated | derived)
+    assert least_kappa("median", 100, 20) == pytest.approx(98 / 62)
 
 
 @pytest.mark.parametrize("rule", SHARP_KAPPA)

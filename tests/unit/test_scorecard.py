@@ -19,6 +19,7 @@ from docutils.core import publish_parts
 from typer.testing import CliRunner
 from unit.fake_claims import HOSTILE, LONG, VERSIONS, table
 
+from byzcode.analysis.evidence import verdicts
 from byzcode.cli import app
 from byzcode.errors import UserError
 from byzcode.scorecard import report, words
@@ -125,6 +126,16 @@ def test_verdicts_are_counted_over_all_and_over_the_stated(parsed: Parsed) -> No
     said = re.search(r"all (\d+) (\d+) (\d+) stated (\d+) (\d+) (\d+)", parsed.text)
     assert said
     assert list(said.groups()) == wanted
+
+
+def test_verdicts_are_at_the_level_that_the_page_says(parsed: Parsed) -> None:
+    said = re.search(r"at ([\d.]+) % for all of them together", parsed.text)
+    assert said
+    level = float(said[1]) / 100
+    sides = [(0.49 * level, 1.0), (0.51 * level, 1.0), (1.0, 0.49 * level)]  # of one test, both corrected for two
+    for p, wanted in zip(sides, ["supported", "undecided", "refuted"], strict=True):
+        row = table().query("test != 'open'").iloc[:1].assign(p_support=p[0], p_refute=p[1])
+        assert list(verdicts(row)["verdict"]) == [wanted]
 
 
 def test_versions_and_reading_are_said(parsed: Parsed) -> None:

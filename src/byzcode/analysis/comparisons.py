@@ -50,17 +50,12 @@ def lower(claim: Lower, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """
     found = _pairs(*(each[0].levels(claim.quantity, claim.at) for each in (runs, against)))
     limit = float(np.log(claim.factor))
-    shown, bound = found.settled, ""
-    if found.settled.sum() < ENOUGH * len(found.settled):
-        at_most = found.at_most.sum() >= found.at_least.sum()
-        shown, bound = (found.at_most, "at most") if at_most else (found.at_least, "at least")
-    return _of_logs(
-        found.logs[shown],
+    return Outcome(
+        **_effect(found),
         unit=f"ratio of {_what(claim)}",
         p_support=_below(found.logs, found.at_most, limit),
         p_refute=_above(found.logs, found.at_least, limit),
         neutral=claim.factor,
-        note=f"the effect is {bound} this: seeds that are not at a plateau are bounds" if bound and shown.any() else "",
     )
 
 
@@ -74,14 +69,14 @@ def falls(claim: Falls, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Does the level fall at every step? Supported where each step does, refuted where any rises."""
     levels = [run.levels(claim.quantity, claim.at) for run in runs]
     steps = [_pairs(after, before) for before, after in itertools.pairwise(levels)]
-    whole = _pairs(levels[-1], levels[0])
-    return _of_logs(
-        whole.logs[whole.settled],
+    effect = _effect(_pairs(levels[-1], levels[0]))
+    ratios = "steps: " + ", ".join(_times(step.logs[_known(step)]) for step in steps)
+    return Outcome(
+        **effect | {"note": "; ".join(filter(None, [ratios, effect["note"]]))},
         unit=f"ratio of {_what(claim)}, last over first",
         p_support=max(_below(step.logs, step.at_most) for step in steps),
         p_refute=min(1.0, len(steps) * min(_above(step.logs, step.at_least) for step in steps)),
         neutral=1.0,
-        note="steps: " + ", ".join(_times(step.logs[step.settled]) for step in steps),
     )
 
 
@@ -145,12 +140,22 @@ def law(claim: Law, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
 
 
 def predicted(claim: Predicted, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
-    """Is the variance of coded gradients over its closed form between 1 / margin and margin?"""
+    """Is the distance of coded gradients over its closed form between 1 / margin and margin?
+
+    From the gradient in the mean square, or from each other: of H messages the mean squared distance of two is
+    2 H / (H - 1) times their mean squared distance from their mean, and in expectation twice the variance.
+    """
     run = runs[0]
-    measured = np.logaddexp(_log_square(run, "honest_dispersion", claim), _log_square(run, "coding_bias", claim))
+    measured = _log_square(run, "honest_dispersion", claim)
+    if claim.distance == "each_other":
+        honest = run.spec.devices - run.spec.f
+        measured = measured + np.log(honest / (honest - 1))
+    else:
+        measured = np.logaddexp(measured, _log_square(run, "coding_bias", claim))
     logs = measured - _log_square(run, "heterogeneity", claim) - _closed_form(run, claim)
     known = np.isfinite(logs)
-    return _equal(_Pairs(logs, known, known, known), claim.margin, "measured variance over the closed form")
+    found = _Pairs(logs, known, known, known, ~known, ~known)
+    return _equal(found, claim.margin, "measured squared distance over the closed form")
 
 
 #: The function of each kind of test.
@@ -199,6 +204,8 @@ class _Pairs(NamedTuple):
     settled: Mask
     at_most: Mask
     at_least: Mask
+    one_diverged: Mask
+    other_diverged: Mask
 
 
 def _pairs(one: Levels, other: Levels, *, both_end: bool = False) -> _Pairs:
@@ -209,6 +216,8 @@ def _pairs(one: Levels, other: Levels, *, both_end: bool = False) -> _Pairs:
         settled=ends & one.settled & other.settled,
         at_most=ends & (one.settled | one.falling) & (other.settled | other.rising),
         at_least=ends & (one.settled | one.rising) & (other.settled | other.falling),
+        one_diverged=one.diverged,
+        other_diverged=other.diverged,
     )
 
 
@@ -241,13 +250,43 @@ def _slope(values: Array, where: Array) -> Array:
 def _equal(found: _Pairs, margin: float, unit: str) -> Outcome:
     """Two one-sided tests (Schuirmann 1987) for, and either side (Bonferroni) against."""
     logs, edge = found.logs, float(np.log(margin))
-    return _of_logs(
-        logs[found.settled],
+    return Outcome(
+        **_effect(found),
         unit=unit,
         p_support=max(_above(logs, found.settled, -edge), _below(logs, found.settled, edge)),
         p_refute=min(1.0, 2 * min(_below(logs, found.at_most, -edge), _above(logs, found.at_least, edge))),
         band=(1 / margin, margin),
     )
+
+
+def _known(found: _Pairs) -> Mask:
+    """The seeds that have plateaus on both sides."""
+    return found.settled & ~found.one_diverged & ~found.other_diverged
+
+
+def _effect(found: _Pairs) -> dict[str, Any]:
+    """The geometric mean of the ratios and its interval, over the seeds that have plateaus on both sides.
+
+    Where these are few, no mean is taken: the effect is the greatest, or the least, of what bounds the ratios. A loss
+    at which a seed was given up is such a bound.
+    """
+    known = _known(found)
+    if known.sum() >= ENOUGH * len(known):
+        mean, low, high = (float(np.exp(value)) for value in interval(found.logs[known]))
+        return {"effect": mean, "low": low, "high": high, "pairs": int(known.sum()), "note": ""}
+    above, under = found.at_most & ~found.one_diverged, found.at_least & ~found.other_diverged
+    if not (above | under).any():
+        return {"effect": np.nan, "low": np.nan, "high": np.nan, "pairs": 0, "note": NOWHERE}
+    most = bool(above.sum() >= under.sum())
+    logs = found.logs[above if most else under]
+    edge = float(np.exp(logs.max() if most else logs.min()))
+    return {
+        "effect": edge,
+        "low": 0.0 if most else edge,
+        "high": edge if most else np.inf,
+        "pairs": len(logs),
+        "note": f"a bound: in each of {len(logs)} seeds the ratio is at {'most' if most else 'least'} this",
+    }
 
 
 def _of_logs(logs: Array, *, unit: str, p_support: float, p_refute: float, **more: Any) -> Outcome:

@@ -15,7 +15,7 @@ from byzcode import trajectory
 from byzcode.analysis.comparisons import TESTS, Outcome
 from byzcode.analysis.levels import Run, of_dataset
 from byzcode.analysis.paired import holm
-from byzcode.studies.claim import Claim, Open
+from byzcode.studies.claim import Claim, Open, When
 
 #: The chance that any verdict "supported" or "refuted" of a scorecard is an accident of the seeds.
 LEVEL = 0.05
@@ -31,8 +31,8 @@ STATISTIC: dict[str, str] = {
     "grows": "Slope of the advantage ({advantage}) over {along} = {values}, one a seed; signed rank test.",
     "law": "Exponent of the squared {quantity} in {predicted}, over {along} = {values}, one a seed; two one-sided "
     "signed rank tests against {low:.3g} and {high:.3g}.",
-    "predicted": "Mean squared distance of coded gradients from the gradient over that of the subsets' gradients, over "
-    "its closed form; two one-sided signed rank tests against {low:.3g} and {high:.3g}.",
+    "predicted": "Mean squared distance of coded gradients ({distance}) over that of the subsets' gradients from "
+    "the gradient, over its closed form; two one-sided signed rank tests against {low:.3g} and {high:.3g}.",
     "open": "",
 }
 
@@ -174,7 +174,9 @@ def _status(claim: Any, runs: Sequence[Run], against: Sequence[Run], field: str,
     found = {}
     for side, group in ((claim.curve, runs), (getattr(claim, "against", None), against)):
         for number, run in enumerate(group):
-            holds = getattr(run.levels(getattr(claim, "quantity", "excess_loss"), claim.at), field) == wanted
+            # What still moves is said of the end, too.
+            at: When = "plateau" if field == "settled" and claim.at == "end" else claim.at
+            holds = getattr(run.levels(getattr(claim, "quantity", "excess_loss"), at), field) == wanted
             if holds.any():
                 step = f" at {claim.values[number]}" if hasattr(claim, "along") else ""
                 found[run.spec.run_id] = f"{_side(side)}{step}: {words.format(int(holds.sum()), len(holds))}"

@@ -35,10 +35,11 @@ class Cell:
 
     def request(self) -> dict[str, Any]:
         """What the evidence depends on beside the stored runs."""
+        shown = {**getattr(self.claim, "where", {}), **self.place}
         return {
             "claim": self.claim.model_dump(mode="json"),
             "cell": self.name,
-            "place": ", ".join(f"{key} = {_word(value)}" for key, value in self.place.items()),
+            "place": ", ".join(f"{key} = {_word(value)}" for key, value in shown.items()),
             "runs": [member.spec.run_id for member in self.runs],
             "against": [member.spec.run_id for member in self.against],
         }

@@ -105,10 +105,13 @@ class Law(Tested):
 
 
 class Predicted(Tested):
-    """The variance of coded gradients at the start is what the closed form says, within ``margin`` times."""
+    """The distance of coded gradients at the start is what the closed form says, within ``margin`` times."""
 
     test: Literal["predicted"] = Field(description="The kind of test.")
     at: Literal["start"] = Field(default="start", description="There theta does not depend on the allocation.")
+    distance: Literal["gradient", "each_other"] = Field(
+        default="gradient", description="From the true gradient, or of two honest messages (of sampled allocations)."
+    )
     margin: Margin = Field(description="As predicted: the ratio is between 1 / margin and margin.")
 
 
