@@ -100,10 +100,10 @@ def _near(kappa: Callable[[int, int], float]) -> Callable[[int, int], float]:
 #: j-th and the (f + j)-th of the N - f honest ones; so the trimmed mean lies between the means of the N - 2 f least and
 #: of the N - 2 f greatest honest values. The mean of k of H values is off theirs by at most sqrt((H - k) / k) standard
 #: deviations (Cauchy and Schwarz): kappa = f / (N - 2 f), below which no rule can be. In the same way the median of an
-#: odd number is at most the mean of the k = (N + 1) / 2 - f greatest, of which it is at most the least. For even N it is
-#: the mid-point of the N/2-th and the next, so at most that of the two least of the k = N/2 - f + 1 >= 2 greatest, which
-#: is at most their mean. Both are reached where these k agree and the others do. Sums over coordinates give vectors.
-#: Phocas becomes 4 f / (N - 2 f).
+#: odd number is at most the least of the k = (N + 1) / 2 - f greatest honest values, and that at most their mean. For
+#: even N it is the mid-point of the N/2-th and the next, so at most that of the two least of the k = N/2 - f + 1 >= 2
+#: greatest, and that at most their mean. Both are reached where these k agree, the others do, and all lies lie above.
+#: Sums over coordinates give vectors. Phocas becomes 4 f / (N - 2 f).
 SHARP_KAPPA: dict[str, Callable[[int, int], float]] = {
     "trimmed_mean": _unevenness,
     "median": _median_sharp,

@@ -24,11 +24,11 @@ RELATIVE, ROUNDING = 1e-9, 1e-11
 ASSIGNMENTS = ("fixed", "redrawn", "subsets_redrawn", "devices_redrawn")
 #: How often each is drawn: mostly what has liars and a rule.
 METHODS = {
-    "cra_dl": 9,
-    "cra_dl_corrected": 5,
-    "rba_dl": 4,
-    "lad": 4,
-    "com_lad": 4,
+    "cra_dl": 10,
+    "cra_dl_corrected": 6,
+    "rba_dl": 5,
+    "lad": 5,
+    "com_lad": 5,
     "clairvoyant": 1,
     "draco_cyclic": 1,
     "gradient_descent": 1,
@@ -38,7 +38,7 @@ RULES = [*theory.KAPPA, {"name": "phocas", "variant": "vector"}, {"name": "krum"
 DESIGNS = {
     "difference_set": [(11, 11, 5), (13, 13, 4), (15, 15, 7), (21, 21, 5)],
     "orthogonal_array": [(8, 49, 7), (12, 27, 9), (15, 16, 8), (20, 32, 16)],
-    "block_design": [(8, 28, 7), (9, 12, 4), (10, 30, 9), (15, 35, 7)],
+    "block_design": [(8, 28, 7), (9, 12, 4), (10, 45, 9), (15, 35, 7)],
 }
 
 
@@ -56,7 +56,7 @@ def random_spec(dice: random.Random) -> RunSpec | None:
             allocation = {"name": "random", "side": allocation}
         elif allocation in DESIGNS:
             devices, subsets, redundancy = dice.choice(DESIGNS[allocation])
-    alpha = dice.choice([0.0, 0.1, 0.1, 0.15, 0.2, 0.2, 0.3, 0.3, 0.4, 0.45])
+    alpha = dice.choice([0.0, *5 * [0.1, 0.2, 0.3, 0.4]])
     values = {
         "method": method,
         "devices": devices,
@@ -75,7 +75,7 @@ def random_spec(dice: random.Random) -> RunSpec | None:
         },
         "attack": dice.choice(sorted(set(ATTACKS) - {"nan", "none"})),
         "step_size": dice.choice([0.1, 0.5, 1.0]),
-        "iterations": dice.choice([15, 40]),
+        "iterations": dice.choice([10, 25]),
         "record": {"step": 1},
         "seeds": [dice.randrange(1000) for _ in range(2)],
     }
@@ -187,15 +187,16 @@ def test_no_run_violates_a_bound_on_its_error(trained):
 
 
 @pytest.mark.parametrize("rule", ["trimmed_mean", "median", "phocas", "meamed", "krum"])
-def test_a_fourth_of_the_constant_is_violated(rule, trained):
+def test_a_fourth_of_the_constant_is_violated(rule, make_spec):
     """What the rule adds to the bias comes within a factor 4 of kappa: a constant too small by that would show."""
-    found = []
-    for spec, measured, _ in trained:
-        kappa = bounds.kappa_of(spec)
-        if kappa and (spec.aggregation.name, spec.pre_aggregation.name) == (rule, "none"):
-            wrong = bounds.rule_error(kappa / 4, measured["honest_dispersion"], measured["coding_bias"])
-            found.append(exceeded(measured["aggregation_error"], wrong, rounding(measured)).any())
-    assert any(found)
+    problem = {"subsets": 8, "dimension": 2, "sigma_h": 2.0}
+    small = {"devices": 8, "redundancy": 1, "problem": problem, "byzantine": {"alpha": 0.25}, "iterations": 10}
+    spec = make_spec(method="lad", attack="mimic", aggregation=rule, seeds=100, record={"step": 1}, **small)
+    measured = vars(train(spec, file.draw(spec.allocation_spec)))
+    given = measured["honest_dispersion"], measured["coding_bias"]
+    kappa, error = bounds.kappa_of(spec), measured["aggregation_error"]
+    assert exceeded(error, bounds.rule_error(kappa / 4, *given), rounding(measured)).any()
+    assert not exceeded(error, bounds.rule_error(kappa, *given), rounding(measured)).any()
 
 
 WINDOWS = [(0, 1), (0, None), (3, 10), (-4, None)]

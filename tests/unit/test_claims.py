@@ -233,6 +233,43 @@ def test_an_effect_is_of_the_seeds_at_their_plateaus():
     assert found.note == ""
 
 
+@pytest.mark.parametrize(("moving", "edge"), [("falling", max), ("rising", min)])
+def test_no_mean_is_taken_of_what_moves(moving, edge):
+    """The effect is then a bound that holds in each seed, and the interval says on which side."""
+    levels = scattered(1.0, 1, 0.5)
+    found = lower(run(levels, moving), run(np.ones(SEEDS)))
+    bounds = (
+        run(levels, moving).levels("excess_loss", "plateau").level
+        / run(np.ones(SEEDS)).levels("excess_loss", "plateau").level
+    )
+    assert found.effect == pytest.approx(edge(bounds))
+    assert (found.low, found.high) == ((0.0, found.effect) if edge is max else (found.effect, np.inf))
+    assert f"at {'most' if edge is max else 'least'} this" in found.note
+
+
+def test_a_loss_at_which_seeds_were_given_up_is_a_bound_and_no_mean():
+    one, other = run(scattered(1.0, 1)), run(scattered(1.0, 2), diverged=range(SEEDS))
+    found = lower(one, other)
+    assert found.low == 0
+    assert found.high == found.effect
+    assert "at most this" in found.note
+    found = lower(other, one)
+    assert found.low == found.effect
+    assert found.high == np.inf
+    assert "at least this" in found.note
+    none = lower(other, other)
+    assert np.isnan(none.effect)
+    assert none.pairs == 0
+
+
+def test_a_few_divergences_enter_no_mean():
+    one, other = run(scattered(1.0, 1)), scattered(2.0, 2)
+    whole, part = lower(one, run(other)), lower(one, run(other, diverged=[3, 4]))
+    assert part.pairs == SEEDS - 2
+    assert part.effect == pytest.approx(whole.effect, rel=0.05)
+    assert part.note == ""
+
+
 def test_the_seeds_that_are_known_do_not_speak_for_many_that_are_not():
     """B is at a plateau where that is high, and still falls where it will end below A: 13 of 20 seeds agree."""
     for unknown, supported in ((1, True), (3, True), (5, False), (7, False)):
@@ -472,6 +509,16 @@ def test_a_real_run_meets_the_closed_form(make_spec):
     assert found.p_support < ENOUGH
 
 
+def test_two_real_messages_are_as_near_to_each_other_as_the_closed_form_says(make_spec):
+    """f of N devices are left out of what is measured, so that H / (H - 1) counts: 5 of 10 here, a factor of 1.25."""
+    one = make_spec(iterations=1, seeds=40, devices=10, byzantine={"alpha": 0.4})
+    held = file.draw(one.allocation_spec)
+    some = of_measurements(one, train(one, held), held)
+    found, least = (tried(claim("predicted", margin=margin, distance="each_other"), some) for margin in (1.15, 1.01))
+    assert found.effect == pytest.approx(1.0, abs=0.1)
+    assert least.effect == found.effect
+
+
 # --- rows and verdicts -----------------------------------------------------------------------------------------------
 
 #: The columns of the table behind the scorecard.
@@ -528,6 +575,13 @@ def test_a_row_has_all_columns(kind):
         step = r" at 2(\.0)?" if "values" in KINDS[kind] else ""
         assert re.match(f"A{step}: 2 of 20 seeds not at a plateau", row["unsettled"])
         assert re.match(f"A{step}: 1 of 20 seeds diverged", row["diverged"])
+
+
+def test_what_still_moves_is_said_of_the_end_too():
+    one = claim("lower", against="B", at="end")
+    row = evidence.evidence([Asked(one, "s/one", "", ("a",), ("b",))], stored().__getitem__).iloc[0]
+    assert row["unsettled"].startswith("A: 2 of 20 seeds not at a plateau")
+    assert row["pairs"] == SEEDS - 1  # all but the one in which both diverged
 
 
 def table(p_support, p_refute):
@@ -614,6 +668,11 @@ def test_every_configured_claim_has_tests_and_runs(configured, cells):
                 assert set(runs) <= set(configured.runs)
                 assert len(runs) == len(set(runs)), cell.name  # none of them compares a run with itself
     assert count == len(cells)  # each name once
+
+
+def test_a_test_says_where_on_the_grid_it_stands(cells):
+    """What a claim fixes there is a condition of its verdict: at -2 the plain mean is not beaten."""
+    assert cells["cra-a/below-sgc-dl/median"].request()["place"] == "attack.coefficient = -5, aggregation = median"
 
 
 def test_all_compared_runs_have_the_same_data_and_seeds(cells):

@@ -109,9 +109,9 @@ def test_every_run_is_named_with_the_command_that_trains_it(parsed: Parsed) -> N
     for runs in table()["runs"]:
         if HOSTILE not in runs:
             paths = "".join(f" results/trajectories/{run}.nc" for run in runs.split())
-            assert not runs or f"snakemake --cores all --force{paths}" in parsed.texts
+            assert not runs or f"snakemake --cores all results/scorecard.html --forcerun{paths}" in parsed.texts
     for study in set(table()["study"]):
-        assert f"snakemake --cores all results/claims/{study}.csv" in parsed.texts
+        assert f"snakemake --cores all results/scorecard.html --forcerun results/claims/{study}.csv" in parsed.texts
 
 
 def test_verdicts_are_counted_over_all_and_over_the_stated(parsed: Parsed) -> None:
