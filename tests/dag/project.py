@@ -43,7 +43,7 @@ TINY: dict[str, dict[str, Any]] = {
         "title": "Three curves",
         "base": _BASE,
         "curves": [
-            {"label": "RBA-DL", "method": "rba_dl"},
+            {"label": "RBA-DL", "method": "rba_dl", "redundancy": 2},
             {"label": "CRA-DL, r = 4", "method": "cra_dl", "redundancy": 4},
             {"label": "CRA-DL, r = 6", "method": "cra_dl", "redundancy": 6},
         ],

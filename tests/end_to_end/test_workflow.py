@@ -139,7 +139,9 @@ class Run:
         """The one run of an interrupted study."""
         problem = {"name": "linear_regression", "subsets": 12, "dimension": 3}
         base = {key: value for key, value in INTERRUPTED[name]["base"].items() if "." not in key}
-        spec = RunSpec.parse({**base, "method": "rba_dl", "problem": problem, "record": {"step": 100}}, name)
+        spec = RunSpec.parse(
+            {**base, "method": "rba_dl", "redundancy": 2, "problem": problem, "record": {"step": 100}}, name
+        )
         return cls(spec.canonical(), spec.run_id)
 
     @property

@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from byzcode.errors import UserError
 from byzcode.multiverse.plan import Multiverse
+from byzcode.scorecard import report as filed
 from byzcode.studies.identity import STAGES, canonical, short_hash, stage_digest
 from byzcode.studies.plan import load_plan, read_yaml
 
@@ -159,12 +160,35 @@ def figure_request(wildcards):
     return planned.figure_json(plot)
 
 
+def paper_of_figure(wildcards):
+    return filed.category(planned_figure(wildcards)[0].study)
+
+
+def labels_of_figure(wildcards):
+    planned, plot = planned_figure(wildcards)
+    return filed.labels(planned.study, plot)
+
+
+def caption_of_figure(wildcards, output):
+    # A param that takes the output is not tracked: the report alone reads it.
+    planned, plot = planned_figure(wildcards)
+    return filed.caption(planned.study, plot)
+
+
 def study_of_figure(wildcards):
     return planned_figure(wildcards)[0].study.title
 
 
 def stem(wildcards, output):
     return str(Path(output.pdf).with_suffix(""))
+
+
+def scorecard_stem(wildcards, output):
+    return str(Path(output.html).with_suffix(""))
+
+
+def scorecard_folder(wildcards, output):
+    return str(Path(output.html).parent)
 
 
 def results_folder(wildcards, output):

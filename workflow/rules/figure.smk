@@ -1,22 +1,5 @@
 # One figure, in three formats, with the plotted data beside it.
 
-from byzcode.scorecard import report as filed
-
-
-def paper_of_figure(wildcards):
-    return filed.category(planned_figure(wildcards)[0].study)
-
-
-def labels_of_figure(wildcards):
-    planned, plot = planned_figure(wildcards)
-    return filed.labels(planned.study, plot)
-
-
-def caption_of_figure(wildcards, output):
-    # A param that takes the output is not tracked: the report alone reads it.
-    planned, plot = planned_figure(wildcards)
-    return filed.caption(planned.study, plot)
-
 
 rule figure:
     input:

@@ -45,7 +45,7 @@ rule multiverse:
     params:
         request=multiverse_request,
         code=code_of("multiverse"),
-        results=RESULTS,
+        results=results_folder,
     message:
         "multiverse"
     shell:

@@ -22,8 +22,8 @@ rule scorecard:
     params:
         request=scorecard_request,
         code=code_of("scorecard"),
-        results=RESULTS,
-        stem=f"{RESULTS}/scorecard",
+        results=scorecard_folder,
+        stem=scorecard_stem,
     message:
         "scorecard"
     shell:
