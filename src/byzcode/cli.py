@@ -16,6 +16,8 @@ from byzcode.errors import UserError, complain, one_of
 from byzcode.studies.spec import AllocationSpec, RunSpec
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from byzcode.studies.plan import Plan
 
 app = typer.Typer(
@@ -90,12 +92,10 @@ def summarise(
 ) -> None:
     """One row a run: plateau, rate and cost over its seeds."""
     from byzcode.analysis.summary import summarise as table
-    from byzcode.wholefile import text as writing
 
     runs = _read_request(request).get("runs", [])
     rows = table([_trajectory(results, run) for run in runs], runs)
-    with writing(out) as file:
-        rows.to_csv(file, index=False)
+    _write_table(rows, out)
 
 
 @app.command()
@@ -106,11 +106,9 @@ def claims(
 ) -> None:
     """One row a test of a claim: effect, interval, p-values, and what is not at a plateau."""
     from byzcode.analysis.evidence import of_study
-    from byzcode.wholefile import text as writing
 
     rows = of_study(_read_request(request), lambda run: _trajectory(results, run))
-    with writing(out) as file:
-        rows.to_csv(file, index=False)
+    _write_table(rows, out)
 
 
 @app.command()
@@ -133,11 +131,9 @@ def reading(
     """Train what the claims need under one reading of the papers, and store their verdicts."""
     from byzcode.multiverse.plan import of_request
     from byzcode.multiverse.universe import verdicts
-    from byzcode.wholefile import text as writing
 
     rows = verdicts(*of_request(_read_request(request)))
-    with writing(out) as file:
-        rows.to_csv(file, index=False)
+    _write_table(rows, out)
 
 
 @app.command()
@@ -279,6 +275,13 @@ def _read_spec(model: Any, text: str) -> Any:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
             raise UserError(f"{path}: cannot be read: {reason}") from None
     return model.from_json(text, where)
+
+
+def _write_table(rows: pd.DataFrame, out: Path) -> None:
+    from byzcode.wholefile import text as writing
+
+    with writing(out) as file:
+        rows.to_csv(file, index=False)
 
 
 def _read_request(text: str) -> dict[str, Any]:

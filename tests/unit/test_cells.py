@@ -1,0 +1,263 @@
+"""Which runs a claim means, and what is said of mistakes in one."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import pytest
+from unit.claim_runs import RECORD, ROOT, WORDS
+
+from byzcode.errors import UserError
+from byzcode.studies.claim import Open
+from byzcode.studies.plan import load_plan, load_plan_file
+
+
+@pytest.fixture(scope="module")
+def configured():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return load_plan_file("config/config.yaml")
+
+
+@pytest.fixture(scope="module")
+def cells(configured):
+    return {cell.name: cell for planned in configured.studies.values() for cell in planned.cells}
+
+
+def test_every_configured_claim_has_tests_and_runs(configured, cells):
+    count = 0
+    for planned in configured.studies.values():
+        for each in planned.study.claims:
+            mine = [cell for cell in planned.cells if cell.claim is each]
+            assert mine, each.claim
+            count += len(mine)
+            for cell in mine:
+                runs = [member.spec.run_id for member in (*cell.runs, *cell.against)]
+                assert bool(runs) != isinstance(each, Open)
+                assert set(runs) <= set(configured.runs)
+                assert len(runs) == len(set(runs)), cell.name  # none of them compares a run with itself
+    assert count == len(cells)  # each name once
+
+
+def test_a_test_says_where_on_the_grid_it_stands(cells):
+    """What a claim fixes there is a condition of its verdict: at -2 the plain mean is not beaten."""
+    assert cells["cra-a/below-sgc-dl/median"].request()["place"] == "attack.coefficient = -5, aggregation = median"
+
+
+def test_all_compared_runs_have_the_same_data_and_seeds(cells):
+    for cell in cells.values():
+        specs = [member.spec for member in (*cell.runs, *cell.against)]
+        varied = {"sigma_h"} if getattr(cell.claim, "along", "") == "problem.sigma_h" else set()
+        for one, other in itertools.pairwise(specs):
+            assert one.seeds == other.seeds
+            data = [{**each.problem.model_dump(), **dict.fromkeys(varied)} for each in (one, other)]
+            assert data[0] == data[1], cell.name
+            assert (one.step_size, one.iterations, one.devices) == (other.step_size, other.iterations, other.devices)
+
+
+ATTACKS = {
+    "cra-a": ("sign_flip", -5.0, 0.2),
+    "cra-b": ("gaussian", None, 0.03),
+    "cra-c": ("sample_duplicating", None, 0.4),
+}
+
+
+@pytest.mark.parametrize("study", ATTACKS)
+@pytest.mark.parametrize(("method", "redundancy"), [("ma", 1), ("rba_dl", 1), ("sgc_dl", 40)])
+@pytest.mark.parametrize("rule", ["median", "trimmed_mean", "phocas"])
+def test_the_orderings_of_cra_dl_are_of_the_runs_that_they_name(study, method, redundancy, rule, cells):
+    cell = cells[f"{study}/below-{method.replace('_', '-')}/{rule}"]
+    (one,), (other,) = ([member.spec for member in side] for side in (cell.runs, cell.against))
+    attack, coefficient, alpha = ATTACKS[study]
+    assert (one.method, one.redundancy, one.aggregation.name, one.encoding.name) == ("cra_dl", 40, rule, "uniform")
+    assert (other.method, other.redundancy) == (method, redundancy)
+    assert other.aggregation.name == (rule if method == "rba_dl" else "mean")
+    for each in (one, other):
+        assert (each.attack.name, each.attack.options.get("coefficient")) == (attack, coefficient)
+        assert (each.byzantine.alpha, each.byzantine.identities) == (alpha, "redrawn")
+        assert (each.devices, each.subsets, len(each.seeds)) == (100, 1000, 20)
+    assert cell.place == {"aggregation": rule}
+
+
+def specs_of(cell):
+    return [[member.spec for member in side] for side in (cell.runs, cell.against)]
+
+
+def test_the_other_claims_are_of_the_runs_that_they_name(cells):
+    runs, _ = specs_of(cells["cra-d/error-falls/median"])
+    assert [each.redundancy for each in runs] == [10, 20, 30, 40, 50]
+    assert {(each.method, each.aggregation.name) for each in runs} == {("cra_dl", "median")}
+    runs, against = specs_of(cells["cra-e/advantage-grows-ratio/phocas"])
+    assert [each.problem.options["sigma_h"] for each in runs] == [0, 0.25, 0.5]
+    assert [each.problem.options["sigma_h"] for each in against] == [0, 0.25, 0.5]
+    assert {(each.method, each.redundancy) for each in (*runs, *against)} == {("cra_dl", 40), ("rba_dl", 1)}
+    (one,), (other,) = specs_of(cells["cra-f/as-exact-coding/trimmed_mean"])
+    assert (other.method, other.redundancy, other.f, one.f) == ("draco_cyclic", 110, 5, 5)
+    (one,), (other,) = specs_of(cells["cra-f/as-clairvoyant/trimmed_mean"])
+    assert (other.method, other.redundancy, other.allocation_spec) == ("clairvoyant", 40, one.allocation_spec)
+    (one,), (other,) = specs_of(cells["cra-identities/redrawn-is-stronger/median"])
+    assert (one.byzantine.identities, other.byzantine.identities) == ("persistent", "redrawn")
+    (one,), (other,) = specs_of(cells["lad-a/below-cwtm/sign_flip -2"])
+    assert (one.method, one.redundancy, other.method, other.redundancy) == ("lad", 20, "cwtm", 1)
+    assert one.attack == other.attack
+    assert one.attack.options["coefficient"] == -2
+    (one,), (other,) = specs_of(cells["lad-d/nnm-helps/random_k 0.3"])
+    assert one.compression == other.compression
+    assert one.compression.options["share"] == 0.3
+    assert (one.pre_aggregation.name, other.pre_aggregation.name) == ("nnm", "none")
+    (one,), () = specs_of(cells["coded-variance/sampled-40"])
+    assert (one.redundancy, one.subsets) == (40, 1000)
+
+
+SMALL = {
+    "study": "small",
+    "title": "A small study",
+    "base": {
+        "problem.subsets": 12,
+        "problem.dimension": 3,
+        "devices": 6,
+        "iterations": 5,
+        "seeds": 2,
+        "aggregation": "median",
+    },
+    "grid": {"attack": [{"name": "sign_flip", "coefficient": -5}, "ipm"]},
+    "curves": [
+        {"label": "RBA-DL", "method": "rba_dl"},
+        {"label": "CRA-DL", "method": "cra_dl", "grid": {"redundancy": [4, 6, 12]}},
+    ],
+    "plots": {"who": {"kind": "sweep", "x": "redundancy", "columns": "attack", "caption": "c", "curves": ["CRA-DL"]}},
+}
+GOOD = {
+    **WORDS,
+    "test": "lower",
+    "curve": {"curve": "CRA-DL", "where": {"redundancy": 6}},
+    "against": "RBA-DL",
+    "each": ["attack"],
+}
+FALLS = {**WORDS, "test": "falls", "curve": "CRA-DL", "along": "redundancy", "values": [4, 6], "each": ["attack"]}
+
+
+@pytest.fixture
+def planned(tmp_path, monkeypatch):
+    """The cells of the small study with other claims."""
+    monkeypatch.chdir(ROOT)
+
+    def plan(*claims, **changes):
+        import yaml
+
+        path = tmp_path / "small.yaml"
+        path.write_text(yaml.safe_dump({**copy.deepcopy(SMALL), "claims": list(claims), **changes}))
+        return load_plan({"studies": [str(path)]}).studies["small"].cells
+
+    return plan
+
+
+def test_a_good_claim_has_a_test_at_each_place(planned):
+    found = planned(GOOD, {**FALLS, "claim": "two"})
+    assert [cell.name for cell in found] == [
+        "small/one/sign_flip -5",
+        "small/one/ipm",
+        "small/two/sign_flip -5",
+        "small/two/ipm",
+    ]
+    assert found[0].request()["place"] == "attack = sign_flip -5"
+    assert [member.spec.attack.name for member in (*found[1].runs, *found[1].against)] == ["ipm", "ipm"]
+    assert [member.spec.redundancy for member in found[2].runs] == [4, 6]
+
+
+MISTAKES = {
+    "an unknown curve": ({"against": "RBA"}, "claims[0].against = 'RBA': not a curve of this study; did you mean"),
+    "an unknown key": (
+        {"where": {"redundncy": 4}},
+        "claims[0].curve.where = 'redundncy': not a grid key of this study; did you mean 'redundancy'?",
+    ),
+    "a key of another curve": (
+        {"against": {"curve": "RBA-DL", "where": {"redundancy": 4}}},
+        "claims[0].against.where = 'redundancy': 'RBA-DL' does not run through it; allowed: attack",
+    ),
+    "an unknown value": (
+        {"curve": {"curve": "CRA-DL", "where": {"redundancy": 5}}},
+        "claims[0].curve = 'CRA-DL': must be one run, but 0 match; its grid has no ",
+    ),
+    "an unknown value of a place": (
+        {"where": {"attack": "gaussian"}},
+        "claims[0].where.attack = 'gaussian': not a value of the grid; allowed: sign_flip -5, ipm",
+    ),
+    "an ambiguous side": (
+        {"curve": "CRA-DL"},
+        "claims[0].curve = 'CRA-DL': must be one run, but 3 match; say more of redundancy",
+    ),
+    "no grid key": (
+        {"each": ["aggregation"]},
+        "claims[0].each = 'aggregation': not a key of the study's grid; ",
+    ),
+    "an unknown plot": ({"figure": "how"}, "claims[0].figure = 'how': not a plot of this study; allowed: who"),
+    "an unknown kind": ({"test": "higher"}, "claims[0].test = 'higher': unknown name; allowed: lower, "),
+    "an unknown field": ({"margn": 2}, "claims[0].margn = 2: unknown key; "),
+    "a margin below 1": (
+        {"test": "equivalent", "margin": 0.5},
+        "claims[0].margin = 0.5: input should be gr",
+    ),
+    "what is open has no runs": (
+        {"test": "open"},
+        "claims[0].against = 'RBA-DL': unknown key; allowed: claim, says, source, mark, test, reason",
+    ),
+    "a run and itself": (
+        {"against": {"curve": "CRA-DL", "where": {"redundancy": 6}}},
+        "claims[0].against = 'CRA-DL': the same run as that of the curve",
+    ),
+    "along what does not vary": (
+        {"test": "falls", "curve": "RBA-DL", "along": "redundancy", "values": [4, 6], "against": None},
+        "claims[0].along = 'redundancy': some runs of 'RBA-DL' are the same along it",
+    ),
+    "a factor of nothing": (
+        {
+            "test": "law",
+            "curve": "CRA-DL",
+            "along": "redundancy",
+            "values": [4, 12],
+            "predicted": "coded_variance",
+            "margin": 0.2,
+            "against": None,
+        },
+        "claims[0].curve = 12: redundancy must be below 12 (the number of subsets, M)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "says"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_gives_one_line(changes, says, planned, tmp_path):
+    wrong = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
+    with pytest.raises(UserError) as caught:
+        planned(wrong)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{tmp_path}/small.yaml: {says}")
+
+
+def test_a_claim_twice_gives_one_line(planned, tmp_path):
+    with pytest.raises(UserError) as caught:
+        planned(GOOD, FALLS)
+    assert str(caught.value) == f"{tmp_path}/small.yaml: claims[1].claim = 'one': each name once in a study"
+
+
+def test_seeds_that_are_no_pairs_give_one_line(planned):
+    curves = copy.deepcopy(SMALL["curves"])
+    curves[0]["seeds"] = 3
+    with pytest.raises(UserError, match=r"claims\[0\]\.curve = \(0, 1\): seeds must be the same in all runs"):
+        planned(GOOD, curves=curves)
+
+
+def test_a_study_that_trains_nothing_has_no_test(planned):
+    plots = {"who": {"kind": "allocation", "caption": "c"}}
+    with pytest.raises(UserError, match=r"claims\[0\]\.test = 'lower': this study trains nothing"):
+        planned(GOOD, plots=plots)
+    opened = {key: WORDS[key] for key in RECORD} | {"test": "open", "reason": "Why not."}
+    assert [cell.name for cell in planned(opened, plots=plots)] == ["small/one"]
+
+
+def test_an_option_alone_does_not_tell_components_apart(planned):
+    grid = {"attack": [{"name": "sign_flip", "coefficient": -5}, {"name": "sign_flip", "coefficient": -2}]}
+    wrong = {**GOOD, "each": [], "where": {"attack": "sign_flip"}}
+    with pytest.raises(UserError, match="must be one run, but 2 match; say the options as well"):
+        planned(wrong, grid=grid)
