@@ -196,13 +196,26 @@ def recommend(
 
 
 @app.command()
-def plan(config: ConfigPath = "config/config.yaml") -> None:
-    """List the runs of each study: id, label, and whether the result is present and current."""
+def plan(
+    config: ConfigPath = "config/config.yaml",
+    slurm: Annotated[bool, typer.Option("--slurm", help="Say how much work the missing runs are, as jobs.")] = False,
+    at_once: Annotated[int, typer.Option(min=1, help="Jobs that run at a time, for --slurm.")] = 50,
+) -> None:
+    """List the runs of each study: id, label, and whether the result is present and current; or what is to be done."""
     from byzcode.studies.expand import lookup
     from byzcode.studies.plan import load_plan_file
 
     asked = load_plan_file(config)
     states = {run: _state(_trajectory(Path(asked.config.results), run)) for run in asked.runs}
+    if slurm:
+        from rich.console import Console
+
+        from byzcode.sizing import told
+
+        console = Console(width=None if sys.stdout.isatty() else 120)
+        for said in told(asked, [run for run, state in states.items() if state != "current"], at_once):
+            console.print(said)
+        return
     for planned in asked.studies.values():
         print(f"{planned.study.study}: {planned.study.title} ({planned.path})")
         lines = []
@@ -266,15 +279,19 @@ def main() -> None:
 
 def _read_spec(model: Any, text: str) -> Any:
     """A spec from a JSON text or from the file that holds one."""
-    where = "--spec"
-    if text.strip() and text.lstrip()[0] not in "{[":
-        path, where = Path(text), text
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise UserError(f"{path}: cannot be read: {reason}") from None
-    return model.from_json(text, where)
+    return model.from_json(*_read_json("--spec", text))
+
+
+def _read_json(option: str, text: str) -> tuple[str, str]:
+    """A JSON text, given as such or as the file that holds it; and where it stands."""
+    if not text.strip() or text.lstrip()[0] in "{[":
+        return text, option
+    path = Path(text)
+    try:
+        return path.read_text(encoding="utf-8"), text
+    except (OSError, UnicodeDecodeError, ValueError) as error:  # ValueError: a path with a zero byte
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UserError(f"{path}: cannot be read: {reason}") from None
 
 
 def _write_table(rows: pd.DataFrame, out: Path) -> None:
@@ -284,15 +301,16 @@ def _write_table(rows: pd.DataFrame, out: Path) -> None:
         rows.to_csv(file, index=False)
 
 
-def _read_request(text: str) -> dict[str, Any]:
-    """A request of the workflow, as it writes them itself."""
+def _read_request(request: str) -> dict[str, Any]:
+    """A request of the workflow, as it writes them itself: a JSON text, or the file that holds a long one."""
+    text, where = _read_json("--request", request)
     try:
-        request = json.loads(text)
+        found = json.loads(text)
     except ValueError as error:
-        raise complain("--request", "JSON", text, f"not valid JSON: {error}") from None
-    if not isinstance(request, dict):
-        raise complain("--request", "JSON", request, "expected an object of keys and values")
-    return request
+        raise complain(where, "JSON", text, f"not valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise complain(where, "JSON", found, "expected an object of keys and values")
+    return found
 
 
 def _trajectory(results: Path, run: str) -> Path:

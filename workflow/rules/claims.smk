@@ -16,9 +16,10 @@ rule claims:
         runtime=10,
     params:
         request=claims_request,
+        asked=asked(claims_request),
         code=code_of("claims"),
         results=results_folder,
     message:
         "claims {wildcards.study}"
     shell:
-        "byzcode claims --request {params.request:q} --results {params.results} --out {output:q} > {log:q} 2>&1"
+        "byzcode claims --request {params.asked:q} --results {params.results} --out {output:q} > {log:q} 2>&1"

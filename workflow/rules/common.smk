@@ -1,5 +1,6 @@
 import fcntl
 import json
+import shutil
 import sys
 import time
 from functools import cache
@@ -12,6 +13,7 @@ from byzcode.multiverse.plan import Multiverse
 from byzcode.scorecard import report as filed
 from byzcode.studies.identity import STAGES, canonical, short_hash, stage_digest
 from byzcode.studies.plan import load_plan, read_yaml
+from byzcode.wholefile import text as writing
 
 try:
     # Snakemake lets a key stand twice in a file; this says so.
@@ -26,6 +28,9 @@ DEVICE = PLAN.config.device
 TRAINED = [name for name, planned in PLAN.studies.items() if planned.trained]
 CLAIMED = [name for name, planned in PLAN.studies.items() if planned.cells]
 FIGURES = list(PLAN.figures)
+REQUESTS = Path(".snakemake/byzcode.requests")
+# Characters of a request in a command; Linux bears 128 KiB, quotes included.
+LONGEST = 60_000
 MULTIVERSE = ["claims", "choices", "tree", "sizes", "stated"]
 
 
@@ -90,6 +95,20 @@ def device(wildcards, output):
     # A param that takes the output is not tracked: another device does not retrain what is there.
     together = BATCHES.get(wildcards.run)
     return f"{DEVICE} --together {together}" if together else DEVICE
+
+
+def asked(request):
+    # A request for a command, or where it is too long for one, the file that holds it. A param that takes the output
+    # is not tracked: the request itself is.
+    def argument(wildcards, output):
+        text = request(wildcards)
+        return text if len(text) <= LONGEST else str(request_file(text))
+
+    return argument
+
+
+def request_file(text):
+    return REQUESTS / f"{short_hash(text)}.json"
 
 
 def trajectories_of_study(wildcards):
@@ -215,6 +234,16 @@ def hold_folder():
         # Trained for a job that never came to fetch it, or the list of an earlier day.
         if time.time() - litter.stat().st_mtime > 86400:
             litter.unlink(missing_ok=True)
+
+
+def write_requests():
+    # Those of the jobs that this Snakemake is about to run. Not where it only looks (a dry run).
+    shutil.rmtree(REQUESTS, ignore_errors=True)
+    for job in workflow.dag.needrun_jobs():
+        text = job.params.get("request", "")
+        if len(text) > LONGEST:
+            with writing(request_file(text)) as file:
+                file.write(text)
 
 
 def list_batches():

@@ -25,6 +25,7 @@ rule figure:
         runtime=10,
     params:
         request=figure_request,
+        asked=asked(figure_request),
         stem=stem,
         code=code_of("figure"),
         caption=caption_of_figure,
@@ -32,4 +33,4 @@ rule figure:
     message:
         "figure {wildcards.figure}"
     shell:
-        "byzcode figure --request {params.request:q} --results {params.results} --out {params.stem:q} > {log:q} 2>&1"
+        "byzcode figure --request {params.asked:q} --results {params.results} --out {params.stem:q} > {log:q} 2>&1"

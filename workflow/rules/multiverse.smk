@@ -14,11 +14,12 @@ rule reading:
         runtime=60,
     params:
         request=reading_request,
+        asked=asked(reading_request),
         code=code_of("reading"),
     message:
         "reading {wildcards.reading}"
     shell:
-        "byzcode reading --request {params.request:q} --out {output:q} > {log:q} 2>&1"
+        "byzcode reading --request {params.asked:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule multiverse:
@@ -44,9 +45,10 @@ rule multiverse:
         runtime=30,
     params:
         request=multiverse_request,
+        asked=asked(multiverse_request),
         code=code_of("multiverse"),
         results=results_folder,
     message:
         "multiverse"
     shell:
-        "byzcode multiverse --request {params.request:q} --results {params.results} > {log:q} 2>&1"
+        "byzcode multiverse --request {params.asked:q} --results {params.results} > {log:q} 2>&1"

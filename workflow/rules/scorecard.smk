@@ -21,10 +21,11 @@ rule scorecard:
         runtime=10,
     params:
         request=scorecard_request,
+        asked=asked(scorecard_request),
         code=code_of("scorecard"),
         results=scorecard_folder,
         stem=scorecard_stem,
     message:
         "scorecard"
     shell:
-        "byzcode scorecard --request {params.request:q} --results {params.results} --out {params.stem:q} > {log:q} 2>&1"
+        "byzcode scorecard --request {params.asked:q} --results {params.results} --out {params.stem:q} > {log:q} 2>&1"

@@ -16,9 +16,10 @@ rule summarise:
         runtime=10,
     params:
         request=summary_request,
+        asked=asked(summary_request),
         code=code_of("summarise"),
         results=results_folder,
     message:
         "summarise {wildcards.study}"
     shell:
-        "byzcode summarise --request {params.request:q} --results {params.results} --out {output:q} > {log:q} 2>&1"
+        "byzcode summarise --request {params.asked:q} --results {params.results} --out {output:q} > {log:q} 2>&1"

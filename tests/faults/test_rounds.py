@@ -1,0 +1,130 @@
+"""`make quick`, killed at a random moment and started again, over and over: nothing lost, no bit changed.
+
+BYZCODE_FAULT_ROUNDS says how many rounds; `make test-faults` sets it to 50.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from dag.project import ROOT, Project
+
+from byzcode import trajectory
+
+pytestmark = pytest.mark.slow
+
+ROUNDS = int(os.environ.get("BYZCODE_FAULT_ROUNDS", "5"))
+
+#: Seconds for one whole run of `make quick`, with others at work on the machine.
+PATIENCE = 900
+
+MAKE_QUICK = ("--cores", "2", "--configfile", "config/quick/config.yaml")
+TRAJECTORIES = "quick/trajectories/*.nc"
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a run that nobody killed leaves behind, and how long it took."""
+
+    seconds: float
+    files: frozenset[str]
+    trajectories: dict[str, dict[str, bytes]]
+
+
+def quick(root: Path) -> Project:
+    """The project as it is, without results."""
+    without = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for folder in ("src", "workflow", "profiles", "config"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=without)
+    shutil.copy(ROOT / "Snakefile", root)
+    return Project(root)
+
+
+def complete(project: Project) -> float:
+    """Let the workflow run to its end, and say how many seconds it took."""
+    start = time.monotonic()
+    process = project.start(*MAKE_QUICK)
+    try:
+        status = process.wait(PATIENCE)
+    finally:
+        kill(process)
+    assert status == 0, project.said()
+    assert "Traceback" not in project.said()
+    return time.monotonic() - start
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """SIGKILL to Snakemake and to all that it has started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()
+
+
+def survivors(project: Project) -> list[str]:
+    """Processes that still work in the folder of a project."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "cwd").readlink() == project.root and "State:\tZ" not in (folder / "status").read_text():
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def data_of(path: Path) -> dict[str, bytes]:
+    """All variables of a trajectory, to the bit."""
+    return {str(name): array.to_numpy().tobytes() for name, array in trajectory.open(path).variables.items()}
+
+
+def left(project: Project) -> frozenset[str]:
+    """All files of the results, hidden ones too, but the logs."""
+    results = project.root / "results/quick"
+    files = (path.relative_to(results) for path in results.rglob("*") if path.is_file())
+    return frozenset(str(path) for path in files if path.parts[0] != "logs")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    project = quick(tmp_path_factory.mktemp("undisturbed"))
+    seconds = complete(project)
+    trajectories = {path.name: data_of(path) for path in project.files(TRAJECTORIES)}
+    assert len(trajectories) > 100
+    return Undisturbed(seconds, left(project), trajectories)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+@pytest.mark.timeout(2 * PATIENCE)
+def test_killed_at_a_random_moment_it_goes_on_to_the_same_bits(
+    number: int, undisturbed: Undisturbed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = quick(tmp_path / "project")
+    moment = random.Random(number).uniform(0, undisturbed.seconds)
+    process = project.start(*MAKE_QUICK)
+    time.sleep(moment)
+    ended = process.poll() is not None  # a moment after its end: this machine was quicker now
+    kill(process)
+    assert survivors(project) == []
+    there = len(project.files(TRAJECTORIES))
+
+    seconds = complete(project)
+
+    litter = {name for name in left(project) if ".part." in name}  # swept away after an hour, when none can be at work
+    assert left(project) - litter == undisturbed.files
+    found = {path.name: data_of(path) for path in project.files(TRAJECTORIES)}
+    assert found == undisturbed.trajectories
+    with capsys.disabled():
+        how = "ended before" if ended else f"killed after {moment:.1f} s"
+        print(f"\nround {number}: {how}, {there} trajectories and {len(litter)} half-written files there;", end=" ")
+        print(f"{seconds:.1f} s to the end", end="")
+    shutil.rmtree(project.root)

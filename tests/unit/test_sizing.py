@@ -1,0 +1,144 @@
+"""How much work runs are: rates, and what they come to as jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import netCDF4
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from byzcode import sizing
+from byzcode.sizing import SUBMITTED, Rate, grouped, kind_of, measure, size
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Put what a plan reads of a trajectory into a folder."""
+
+    def write(spec, name="run", **attributes):
+        with netCDF4.Dataset(tmp_path / f"{name}.nc", "w") as file:
+            file.setncatts({"spec": spec.canonical(), "device": "cpu", "peak_memory_mib": 250.0, **attributes})
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def start(monkeypatch):
+    """The start of a process takes two seconds here."""
+    monkeypatch.setattr(sizing, "start_seconds", lambda: 2.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seeds": [5]}, {"iterations": 7}, {"step_size": 0.1}, {"attack": {"name": "sign_flip", "coefficient": -9}}],
+    ids=str,
+)
+def test_a_kind_is_what_settles_the_cost_of_an_iteration(make_spec, changes):
+    assert kind_of(make_spec(**changes)) == kind_of(make_spec())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aggregation": "phocas"},
+        {"attack": "alie"},
+        {"redundancy": 13},
+        {"devices": 21},
+        {"byzantine": {"alpha": 0.3}},
+        {"dtype": "float32"},
+        {"compression": "top_k"},
+        {"pre_aggregation": "nnm"},
+        {"assignment": "redrawn"},
+        {"problem": {"dimension": 8}},
+        {"method": "sgc_dl", "aggregation": None},
+    ],
+    ids=str,
+)
+def test_another_kind_has_a_rate_of_its_own(make_spec, changes):
+    assert kind_of(make_spec(**changes)) != kind_of(make_spec())
+
+
+def test_a_stored_rate_is_that_of_a_seed_iteration(make_spec, store):
+    stored, wanted = make_spec(seeds=4, iterations=50), make_spec(seeds=10, iterations=500)
+    folder = store(stored, cpu_seconds=8.0)  # 0.04 s an iteration of a seed
+
+    found = size({"wanted": wanted}, folder)
+
+    assert found.seconds == {"wanted": pytest.approx(2 + 10 * 500 * 0.04)}
+    assert (found.stored, found.memory) == (1, 250)
+
+
+def test_of_several_stored_ones_the_slowest_and_the_largest_count(make_spec, store):
+    store(make_spec(), "one", cpu_seconds=1.0, peak_memory_mib=300.0)
+    folder = store(make_spec(), "other", cpu_seconds=3.0)
+
+    found = size({"wanted": make_spec()}, folder)
+
+    assert found.total(["wanted"]) == pytest.approx(5)
+    assert found.memory == 300
+
+
+@pytest.mark.parametrize("attributes", [{"cpu_seconds": 9.0, "device": "cuda"}, {}], ids=["of a GPU", "without a time"])
+def test_what_says_nothing_of_this_kind_is_measured(make_spec, store, monkeypatch, attributes):
+    monkeypatch.setattr(sizing, "measure", lambda spec: Rate(seed=1.0, iteration=0.5, stored=False))
+    folder = store(make_spec(), **attributes)
+
+    found = size({"wanted": make_spec(seeds=2, iterations=10)}, folder)
+
+    assert found.total(["wanted"]) == pytest.approx(2 + 2 * (1 + 10 * 0.5))
+    assert found.stored == 0
+    assert found.memory > 50  # of this process
+
+
+def test_a_damaged_file_is_passed_over(make_spec, store, monkeypatch):
+    monkeypatch.setattr(sizing, "measure", lambda spec: Rate(seed=1.0, iteration=0.0, stored=False))
+    folder = store(make_spec(), cpu_seconds=1.0)
+    (folder / "run.nc").write_bytes(b"no NetCDF")
+
+    assert size({"wanted": make_spec()}, folder).stored == 0
+
+
+def test_each_kind_is_measured_once(make_spec, monkeypatch):
+    asked = []
+    monkeypatch.setattr(sizing, "measure", lambda spec: asked.append(spec) or Rate(0.0, 0.0, stored=False))
+
+    size({str(n): make_spec(seeds=[n]) for n in range(5)} | {"other": make_spec(attack="alie")}, Path("nowhere"))
+
+    assert len(asked) == 2
+
+
+def test_a_measured_rate_is_positive_and_takes_few_iterations(make_spec, monkeypatch):
+    from byzcode import engine
+
+    done = []
+    train = engine.train
+    monkeypatch.setattr(engine, "train", lambda spec, held: done.append(spec) or train(spec, held))
+
+    rate = measure(make_spec(seeds=10, iterations=100_000))
+
+    assert rate.iteration > 0
+    assert rate.seed >= 0
+    assert max(len(spec.seeds) * spec.iterations for spec in done) <= 200
+
+
+def test_groups_by_hand():
+    jobs = grouped([10.0, 20.0, 30.0], 2, at_once=1)
+
+    assert jobs.jobs == 2
+    assert jobs.cpu_hours == pytest.approx((60 + 2 * SUBMITTED) / 3600)
+    assert jobs.mean_minutes == pytest.approx((30 + SUBMITTED) / 60)
+    assert jobs.longest_minutes == pytest.approx((60 + SUBMITTED) / 60)
+    assert jobs.hours == pytest.approx(jobs.cpu_hours)
+    assert grouped([10.0, 20.0, 30.0], 2, at_once=2).hours == pytest.approx(jobs.hours / 2)
+
+
+@given(st.lists(st.floats(0, 1e4), min_size=1, max_size=30), st.integers(1, 40), st.integers(1, 40))
+def test_larger_groups_never_take_more_cpu_hours_nor_fewer_minutes(seconds, group, at_once):
+    small, large = grouped(seconds, group, at_once), grouped(seconds, group + 1, at_once)
+
+    assert large.cpu_hours <= small.cpu_hours
+    assert large.longest_minutes >= small.longest_minutes
+    assert small.hours * at_once >= small.cpu_hours * (1 - 1e-12)
