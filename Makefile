@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: reproduce quick multiverse reference test bench setup lock clean
+.PHONY: reproduce quick multiverse reference archive test test-faults test-slurm bench setup lock clean
 
 reproduce: setup
 	$(RUN) snakemake --cores all
@@ -15,8 +15,20 @@ quick: setup
 test: setup $(VENV)/peers
 	$(RUN) python -m pytest
 
+# Fifty times: the workflow of `make quick`, killed at a random moment and started again. About an hour.
+test-faults: setup
+	$(RUN) BYZCODE_FAULT_WORKFLOWS=50 BYZCODE_FAULT_KILLS=1 python -m pytest tests/faults
+
+# All tests on a SLURM of its own, which they start and stop: as root, about half an hour. CI runs the short ones.
+test-slurm: setup $(VENV)/slurm
+	$(RUN) BYZCODE_SLURM=all python -m pytest tests/slurm
+
 multiverse: setup
 	$(RUN) snakemake --cores all multiverse
+
+# All results with what it takes to draw them anew without training; refused if `byzcode verify` finds a fault.
+archive: setup
+	$(RUN) byzcode archive --out byzcode-results.tar.gz
 
 # What the repository keeps of the results, to compare with: after reproduce and multiverse.
 reference:
@@ -30,11 +42,12 @@ bench: setup $(VENV)/peers
 
 setup: $(VENV)/done
 
-$(VENV)/done: requirements.lock pyproject.toml src/byzcode/kernels/native.cpp
+$(VENV)/done: requirements.lock requirements-torch.lock pyproject.toml src/byzcode/kernels/native.cpp
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "byzcode needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-torch.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 # Libraries that tests compare ours with, without what they need only for themselves. Where they cannot be had, these
@@ -42,14 +55,20 @@ $(VENV)/done: requirements.lock pyproject.toml src/byzcode/kernels/native.cpp
 $(VENV)/peers: tests/differential/requirements.txt $(VENV)/done
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $< && touch $@ || true
 
-# Pins everything anew, for every supported Python. torch has one exact version, because indexes that carry its small
-# CPU build carry it under the same number; the CUDA libraries of its default Linux build are left to pip, which adds
-# them where that build is installed.
+# Snakemake's plugin for SLURM, apart: where it is installed, each start of Snakemake asks for SLURM.
+$(VENV)/slurm: tests/slurm/requirements.txt $(VENV)/done
+	rm -rf $@
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ -r $<
+	touch $@
+
+# Pins everything anew, with hashes, for every supported Python; torch stays as requirements-torch.lock pins it. The
+# CUDA libraries of its default Linux build are left to pip, which adds them where that build is installed.
 lock: setup
-	printf 'torch==2.13.0\n' | $(RUN) uv pip compile --quiet --universal --python-version 3.11 --extra dev \
-	  --constraint - --no-emit-package byzcode --no-annotate --no-header pyproject.toml \
-	  | sed -E '/^(cuda|nvidia|triton)/d' > requirements.lock.new
-	mv requirements.lock.new requirements.lock
+	$(RUN) uv pip compile --quiet --universal --python-version 3.11 --extra dev --constraint requirements-torch.lock \
+	  --no-emit-package byzcode --no-emit-package torch --generate-hashes --no-annotate --upgrade \
+	  --custom-compile-command 'make lock' --output-file requirements.lock.new pyproject.toml
+	sed -E '/^(cuda|nvidia|triton)/,/[^\\]$$/d' requirements.lock.new > requirements.lock
+	rm requirements.lock.new
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

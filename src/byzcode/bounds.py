@@ -43,12 +43,13 @@ def kappa_of(spec: RunSpec) -> float | None:
     """The constant of what the server does with messages: ||ghat - gbar_H||^2 <= kappa (dispersion of the honest)^2.
 
     0 for the mean of the honest ones, and for the plain mean where nobody lies; None where there is none: a rule
-    without a constant, pre-aggregation other than nearest neighbour mixing, a server that does not aggregate messages.
+    without a constant, or of more liars than it bears, pre-aggregation other than nearest neighbour mixing, a server
+    that does not aggregate messages.
     """
     server = METHODS[spec.method].server
     if server == "honest_mean":
         return 0.0
-    if server != "rule":
+    if server != "rule" or spec.undefined is not None:
         return None
     return rule_constant(spec.aggregation.name, spec.pre_aggregation.name, spec.devices, spec.f)
 
@@ -373,7 +374,7 @@ def weights_of(spec: RunSpec, held: NDArray[np.int32] | None = None) -> Floats:
 
 
 def floor(spec: RunSpec, measured: Mapping[Any, Any], part: float = LEVEL) -> Floats:
-    """The mean of ||grad F||^2 over the last part of a run, (R,); NaN where it diverged."""
+    """The mean of ||grad F||^2 over the last part of a run, (R,); NaN where it ended early."""
     recorded = np.asarray(spec.record.iterations(spec.iterations))
     first = _window(recorded, part)
     return _floats(np.square(_floats(measured["gradient_norm"])[:, first:-1]).mean(axis=1))

@@ -6,6 +6,7 @@ import gc
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -93,9 +94,10 @@ def summarise(
     """One row a run: plateau, rate and cost over its seeds."""
     from byzcode.analysis.summary import summarise as table
 
-    runs = _read_request(request).get("runs", [])
+    asked = _read_request(request)
+    runs = asked.get("runs", [])
     rows = table([_trajectory(results, run) for run in runs], runs)
-    _write_table(rows, out)
+    _write_table(rows, out, "summarise", asked)
 
 
 @app.command()
@@ -107,8 +109,9 @@ def claims(
     """One row a test of a claim: effect, interval, p-values, and what is not at a plateau."""
     from byzcode.analysis.evidence import of_study
 
-    rows = of_study(_read_request(request), lambda run: _trajectory(results, run))
-    _write_table(rows, out)
+    asked = _read_request(request)
+    rows = of_study(asked, lambda run: _trajectory(results, run))
+    _write_table(rows, out, "claims", asked)
 
 
 @app.command()
@@ -120,7 +123,9 @@ def scorecard(
     """The verdicts on all claims, as a page (html) and as a table (csv)."""
     from byzcode.scorecard.page import write
 
-    write(_read_request(request), results, out)
+    asked = _read_request(request)
+    write(asked, results, out)
+    _write_list(out, "scorecard", asked, ("csv", "html"))
 
 
 @app.command()
@@ -132,8 +137,9 @@ def reading(
     from byzcode.multiverse.plan import of_request
     from byzcode.multiverse.universe import verdicts
 
-    rows = verdicts(*of_request(_read_request(request)))
-    _write_table(rows, out)
+    asked = _read_request(request)
+    rows = verdicts(*of_request(asked))
+    _write_table(rows, out, "reading", asked)
 
 
 @app.command()
@@ -142,10 +148,12 @@ def multiverse(
     results: Annotated[Path, typer.Option(help="Folder of the results.")],
 ) -> None:
     """What all readings say together: tables and a picture of which claims hold, and which choices decide them."""
+    from byzcode import checklist
     from byzcode.multiverse.summarise import summarise as all_of
 
-    folder = results / "multiverse"
-    all_of([folder / "readings" / f"{name}.csv" for name in _read_request(request).get("readings", [])], folder)
+    asked, folder = _read_request(request), results / "multiverse"
+    made = all_of([folder / "readings" / f"{name}.csv" for name in asked.get("readings", [])], folder)
+    checklist.write(folder / "multiverse.sha256", "multiverse", asked, made)
 
 
 @app.command()
@@ -157,7 +165,9 @@ def figure(
     """Draw one figure, as pdf, svg and png, and store the plotted data as csv."""
     from byzcode.figures import draw
 
-    draw(_read_request(request), results, out)
+    asked = _read_request(request)
+    draw(asked, results, out)
+    _write_list(out, "figure", asked, ("csv", "pdf", "png", "svg"))
 
 
 @app.command()
@@ -206,7 +216,8 @@ def plan(
     from byzcode.studies.plan import load_plan_file
 
     asked = load_plan_file(config)
-    states = {run: _state(_trajectory(Path(asked.config.results), run)) for run in asked.runs}
+    results = Path(asked.config.results)
+    states = {run: _state(results, run) for run in asked.runs}
     if slurm:
         from rich.console import Console
 
@@ -222,10 +233,13 @@ def plan(
         for curve, spec, point in planned.members:
             where = ", ".join(f"{key} {found}" for key in point if (found := lookup(spec, key)) is not None)
             state = states.get(spec.run_id, f"allocation {spec.allocation_spec.allocation_id} only")
-            lines.append(f"  {spec.run_id}  {state:<18} {curve.label:<26} {where}")
+            why = f"; undefined: {spec.undefined}" if spec.undefined else ""
+            lines.append(f"  {spec.run_id}  {state:<18} {curve.label:<26} {where}{why}")
         print("\n".join(dict.fromkeys(lines)))
     counted = list(states.values())
     print(f"{len(counted)} runs: " + ", ".join(f"{counted.count(state)} {state}" for state in dict.fromkeys(counted)))
+    for run in (run for run, state in states.items() if state == "unreadable"):
+        _stored_spec(results, run)  # raises what is wrong with it
 
 
 @app.command()
@@ -249,10 +263,61 @@ def explain(
     if name in asked.allocations:
         print(_explain_allocation(asked, name))
         return
-    path = _trajectory(results, name)
-    print(f"{path}: {_state(path)}")
-    print(describe(asked.runs[name] if name in asked.runs else _stored_spec(path)))
+    state = _state(results, name)
+    print(f"{_trajectory(results, name)}: {state}")
+    print(describe(asked.runs[name] if name in asked.runs else _stored_spec(results, name)))
     print(f"Studies: {', '.join(_studies_of(asked, name)) or 'none of the configured ones'}.")
+    if state == "unreadable":
+        _stored_spec(results, name)  # raises what is wrong with it
+
+
+@app.command()
+def verify(
+    results: Annotated[
+        Path | None, typer.Argument(help="Folder of the results; that of the configuration if left out.")
+    ] = None,
+    config: ConfigPath = "config/config.yaml",
+    reference: Annotated[
+        Path | None, typer.Option(help="Tables to compare with; the folder reference of the results, if it is there.")
+    ] = None,
+    allow_stale: Annotated[
+        bool, typer.Option("--allow-stale", help="Results of other code, or of another request, are no fault.")
+    ] = False,
+) -> None:
+    """Say whether the results are those that the configuration asks for, whole, of this code, and as the reference.
+
+    Ends with 0 if all is well; with 1 if anything is missing, damaged, of another run, stale or outside a tolerance.
+    """
+    from rich.console import Console
+
+    from byzcode.studies.plan import load_plan_file
+    from byzcode.verify import Verification
+    from byzcode.verify.report import counted
+
+    asked = load_plan_file(config)
+    folder = Path(asked.config.results) if results is None else results
+    done = Verification.of(asked, folder, reference)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for table in done.tables():
+        console.print(table)
+    for line in done.lines(allow_stale=allow_stale):
+        print(line)
+    if faults := done.faults(allow_stale=allow_stale):
+        raise UserError(f"{folder}: {counted(faults)}")
+    print(f"{folder}: all is well")
+
+
+@app.command()
+def archive(
+    out: Annotated[Path, typer.Option(help="File to write, *.tar.gz.")] = Path("byzcode-results.tar.gz"),
+    config: ConfigPath = "config/config.yaml",
+) -> None:
+    """Pack the results with a manifest, the configuration and the versions, to be drawn anew without training."""
+    from byzcode.archive import write
+    from byzcode.studies.plan import load_plan_file
+
+    write(load_plan_file(config), config, out)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()
@@ -294,11 +359,22 @@ def _read_json(option: str, text: str) -> tuple[str, str]:
         raise UserError(f"{path}: cannot be read: {reason}") from None
 
 
-def _write_table(rows: pd.DataFrame, out: Path) -> None:
+def _write_table(rows: pd.DataFrame, out: Path, stage: str, asked: Mapping[str, Any]) -> None:
+    """A table and the list of its checksum."""
+    from byzcode import checklist
     from byzcode.wholefile import text as writing
 
     with writing(out) as file:
         rows.to_csv(file, index=False)
+    checklist.write(checklist.beside(out), stage, asked, [out])
+
+
+def _write_list(out: Path, stage: str, asked: Mapping[str, Any], suffixes: Sequence[str]) -> None:
+    """The list of the checksums of ``out`` with some suffixes."""
+    from byzcode import checklist
+
+    made = [out.with_name(f"{out.name}.{suffix}") for suffix in suffixes]
+    checklist.write(out.with_name(out.name + checklist.SUFFIX), stage, asked, made)
 
 
 def _read_request(request: str) -> dict[str, Any]:
@@ -317,28 +393,34 @@ def _trajectory(results: Path, run: str) -> Path:
     return results / "trajectories" / f"{run}.nc"
 
 
-def _state(path: Path) -> str:
+def _state(results: Path, run: str) -> str:
     """missing, current, made by another engine, or unreadable."""
     from byzcode import trajectory
 
+    path = _trajectory(results, run)
     if not path.exists():
         return "missing"
     try:
-        _, digest = trajectory.read_spec(path)
+        _, digest = trajectory.read_spec(path, run)
     except UserError:
         return "unreadable"
     return "current" if digest == trajectory.engine_digest() else "of another engine"
 
 
-def _stored_spec(path: Path) -> RunSpec:
+def _stored_spec(results: Path, run: str) -> RunSpec:
+    """The spec of a stored run. Raises UserError where it is damaged, or another run."""
     from byzcode import trajectory
 
-    return trajectory.read_spec(path)[0]
+    return trajectory.read_spec(_trajectory(results, run), run)[0]
 
 
 def _explain_allocation(asked: Plan, name: str) -> str:
+    from byzcode.allocation import file
+
     spec = asked.allocations[name]
     path = Path(asked.config.results) / "allocations" / f"{name}.nc"
+    if path.exists():
+        file.about(path, name)  # raises what is wrong with it
     return (
         f"{path}: {'present' if path.exists() else 'missing'}\n"
         f"Allocation ({spec.allocation.name}) of {spec.subsets} subsets to {spec.devices} devices, "

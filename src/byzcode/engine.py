@@ -145,7 +145,8 @@ def loop(batch: Batch, advance: Progress) -> Book:
     redrawn = spec.byzantine.identities == "redrawn"
     liars = Orders(seeds, spec.devices, "byzantine", redrawn=redrawn, device=theta.device, first=spec.f)
     constants = {"smoothness": problem.smoothness, "strong_convexity": problem.strong_convexity}
-    book = Book(theta, spec.record.iterations(spec.iterations), spec.diverged_at, constants)
+    undefined = spec.undefined is not None
+    book = Book(theta, spec.record.iterations(spec.iterations), spec.diverged_at, constants, undefined=undefined)
     ledger = Ledger(theta)
     for iteration in range(spec.iterations + 1):
         forward = problem.forward(theta)
@@ -159,12 +160,18 @@ def loop(batch: Batch, advance: Progress) -> Book:
             relabelled=partial(devices.relabelled, forward, codes),
         )
         sent = channel.sent(coded, iteration)
-        if server.kind == "honest_mean":
+        if undefined:
+            answer = Answer(torch.full_like(theta, torch.nan))
+        elif server.kind == "honest_mean":
             answer = Answer(threat.of_honest(sent.messages).mean(dim=-2))
         elif server.kind == "true_gradient":
             answer = Answer(problem.gradient(forward))
         else:
-            answer = server.answer(channel.received(coded, sent.messages, threat, iteration), iteration)
+            received = channel.received(coded, sent.messages, threat, iteration)
+            answer = server.answer(received, iteration)
+            if iteration == 0:
+                book.begin(threat.of_liars(received), answer.aggregate)
+            del received  # its memory, still in the caches, is for the next iteration
         if book.wants(iteration):
             gradient = problem.gradient(forward)
             book.enter(
@@ -180,7 +187,7 @@ def loop(batch: Batch, advance: Progress) -> Book:
                 **ledger.totals(),
             )
             advance(len(seeds) * book.since_last(iteration))
-            if theta.device.type == "cpu" and book.all_diverged(iteration):
+            if undefined or (theta.device.type == "cpu" and book.all_ended(iteration)):
                 advance(len(seeds) * (spec.iterations - iteration))
                 break
         if server.kind == "decoder":

@@ -10,29 +10,52 @@ from pydantic import BaseModel, ValidationError
 
 
 class UserError(Exception):
-    """A mistake in what was asked. The message says where, what was found and what is allowed."""
+    """A mistake in what was asked. The message says where, what was found and what is allowed, in one line."""
+
+    def __init__(self, message: str) -> None:
+        # A file name or a word of a library may hold anything; a terminal shall see neither a line nor a control of it.
+        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message))
 
 
 class KeyedError(Exception):
     """A value that contradicts another one: the key, what was found, what is allowed. Who knows the file adds it."""
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
-        super().__init__(f"{key} = {value!r}: {allowed}")
+        super().__init__(f"{key} = {shown(value)}: {allowed}")
         self.key, self.value, self.allowed = key, value, allowed
 
 
 def complain(where: object, key: str, value: object, allowed: str) -> UserError:
     """The one form of every message about bad input: file, key, value, what is allowed."""
-    shown = repr(value)
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
-    return UserError(f"{where}: {key} = {shown}: {allowed}")
+    plain = key.strip() == key and key.isprintable()
+    named = short(key if plain and key else repr(key), 200)  # a key may be a blank
+    return UserError(f"{short(where, 200)}: {named} = {shown(value)}: {allowed}")
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, cut where it is long."""
+    try:
+        return short(repr(value), 80)
+    except (RecursionError, ValueError):  # nested too deeply; a whole number of more digits than Python writes
+        return f"a {type(value).__name__}"
+
+
+def short(text: object, most: int) -> str:
+    """Text, cut where it is longer than ``most``."""
+    words = str(text)
+    return words if len(words) <= most else words[: most - 3] + "..."
+
+
+#: So many names are listed; the table of rules, the longest of ours, is shorter.
+_MOST_LISTED = 50
 
 
 def one_of(names: Iterable[object], got: object = None) -> str:
     """What is allowed, as a list; the nearest name to what was given comes first."""
     listed = [str(name) for name in names]
-    near = difflib.get_close_matches(str(got), listed, n=1)
-    return (f"did you mean {near[0]!r}? " if near else "") + "allowed: " + ", ".join(listed)
+    near = difflib.get_close_matches(short(got, 100), listed, n=1)
+    more = f" and {len(listed) - _MOST_LISTED} more" if len(listed) > _MOST_LISTED else ""
+    return (f"did you mean {near[0]!r}? " if near else "") + "allowed: " + ", ".join(listed[:_MOST_LISTED]) + more
 
 
 def from_validation(error: ValidationError, where: object, model: type[BaseModel]) -> UserError:
@@ -59,7 +82,7 @@ def dotted(location: Sequence[str | int], root: str = "") -> str:
     for step, item in enumerate(location):
         if isinstance(item, int) and parts:
             parts[-1] += f"[{item}]"
-        elif not _is_tag(location, step):
+        elif item != "[key]" and not _is_tag(location, step):  # so pydantic marks a complaint about a key itself
             parts.append(str(item))
     return ".".join(parts) or root
 

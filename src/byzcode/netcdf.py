@@ -5,6 +5,7 @@ netCDF4 writes and checks (it is quick to import); xarray reads for those who an
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,7 +14,9 @@ from typing import Any, NamedTuple
 
 import netCDF4
 import numpy as np
+from numpy.typing import NDArray
 
+from byzcode import seal
 from byzcode.errors import UserError
 from byzcode.wholefile import whole
 
@@ -32,8 +35,10 @@ class Variable(NamedTuple):
 def writing(path: Path) -> Iterator[netCDF4.Dataset]:
     """A new file that appears at ``path`` when the block ends well, and not at all otherwise. Raises UserError."""
     try:
-        with whole(path) as temporary, netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
-            yield file
+        with whole(path) as temporary:
+            with netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
+                yield file
+            seal.seal(temporary)
     except RuntimeError as error:  # how netCDF4 tells of a full disk
         raise UserError(f"{path}: cannot be written: {error}") from None
 
@@ -54,27 +59,34 @@ def fill(
         variable.units, variable.long_name = about.units, about.long_name
         if about.comment:
             variable.comment = about.comment
+        variable.sha256 = digest(array.astype(about.dtype, copy=False))
         variable[...] = array
     file.setncatts({"created": datetime.now(UTC).isoformat(timespec="seconds"), **attributes, "complete": 1})
+
+
+def digest(array: NDArray[Any]) -> str:
+    """The sha256 of some numbers: of type and shape in words, as in ``<f8 [20, 501]``, then of their bytes.
+
+    It does not depend on the container: the same numbers have it in any file, by any version of a library.
+    """
+    ordered = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return hashlib.sha256(f"{ordered.dtype.str} {list(array.shape)}".encode() + ordered.tobytes()).hexdigest()
 
 
 def check(path: Path, kind: str, variables: Mapping[str, Variable], required: Sequence[str]) -> dict[str, Any]:
     """The attributes of a file of ours, among them the ``required`` ones.
 
-    Raises UserError where it is missing, truncated, foreign or incomplete.
+    Raises UserError where it is missing, truncated, damaged, foreign or incomplete.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
+    seal.sealed(path)
     try:
         with netCDF4.Dataset(path) as file:
+            file.set_auto_mask(False)
             attributes = {name: file.getncattr(name) for name in file.ncattrs()}
             present = {name: variable.dimensions for name, variable in file.variables.items()}
-            for variable in file.variables.values():
-                variable[...]  # reads it all: a damaged block shows here
+            damaged = [name for name, found in file.variables.items() if not _as_written(found)]
     except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"{path}: truncated, damaged or not NetCDF: {error.args[-1] if error.args else error}"
-        ) from None
+        raise UserError(f"{path}: damaged or not NetCDF: {error.args[-1] if error.args else error}") from None
     if attributes.get("byzcode_file") != kind:
         raise UserError(f"{path}: foreign file: its attribute byzcode_file is not {kind!r}")
     if attributes.get("complete") != 1:
@@ -85,4 +97,11 @@ def check(path: Path, kind: str, variables: Mapping[str, Variable], required: Se
     for name, about in variables.items():
         if present.get(name) != about.dimensions:
             raise UserError(f"{path}: incomplete: variable {name}{about.dimensions} is not in it")
+    if damaged:
+        raise UserError(f"{path}: damaged: the checksum of variable {damaged[0]} is that of other numbers")
     return attributes
+
+
+def _as_written(variable: netCDF4.Variable[Any]) -> bool:
+    """Whether a variable holds the numbers that were stored in it."""
+    return bool(getattr(variable, "sha256", None) == digest(np.asarray(variable[...])))

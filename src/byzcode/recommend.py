@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
+from byzcode import checklist
 from byzcode.aggregation import RULES
 from byzcode.bounds import (
     Expected,
@@ -434,12 +435,16 @@ class Seen:
 
 
 def measurements(results: Path, asked: Need) -> pd.DataFrame:
-    """The summaries' rows in ``results`` of as many devices, subsets and liars; files that do not serve are passed."""
+    """The summaries' rows in ``results`` of as many devices, subsets and liars; tables that do not serve are passed.
+
+    Raises UserError where one is damaged.
+    """
     tables = []
     for path in sorted((results / "summaries").glob("*.csv")):
+        content = checklist.checked(path)
         try:
-            table = pd.read_csv(path)
-        except (OSError, ValueError):
+            table = pd.read_csv(content, float_precision="round_trip")
+        except ValueError:
             continue
         if set(_COLUMNS) <= set(table.columns):
             tables.append(table[list(_COLUMNS)])

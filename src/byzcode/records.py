@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from byzcode.allocation import EMPTY
 from byzcode.lazy import torch
 from byzcode.server import Answer
+from byzcode.status import NEVER, Status
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-#: diverged_at of a seed that did not diverge.
-FINISHED = -1
 
 #: A decoder's gradient is the true one if it is as near to it as this part of the size of the subsets' gradients.
 EXACT = 1e-6
@@ -25,7 +23,7 @@ EXACT = 1e-6
 
 @dataclass(frozen=True)
 class Measurements:
-    """What a run leaves behind: arrays (R, number of recorded iterations), NaN after a divergence; then arrays (R,)."""
+    """What a run leaves behind: arrays (R, number of recorded iterations), NaN after its end; then arrays (R,)."""
 
     loss: NDArray[np.float64]
     excess_loss: NDArray[np.float64]
@@ -41,7 +39,8 @@ class Measurements:
     decoding_errors: NDArray[np.float64]  # iterations in which its gradient was not the true one, cumulative
     smoothness: NDArray[np.float64]  # (R,): L of the problem
     strong_convexity: NDArray[np.float64]  # (R,): mu of the problem
-    diverged_at: NDArray[np.int64]  # (R,): FINISHED, or the first recorded iteration at which the seed had diverged
+    status: NDArray[np.int8]  # (R,): what became of the seed, a Status
+    status_at: NDArray[np.int64]  # (R,): NEVER, or the first recorded iteration at which it had ended so
 
     def rows(self, first: int, last: int) -> Measurements:
         """Those of the runs ``first`` to ``last``, without the last."""
@@ -49,7 +48,7 @@ class Measurements:
 
 
 _NAMES = [field.name for field in fields(Measurements)]
-PER_SEED = ("smoothness", "strong_convexity", "diverged_at")
+PER_SEED = ("smoothness", "strong_convexity", "status", "status_at")
 QUANTITIES = [name for name in _NAMES if name not in PER_SEED]
 
 
@@ -62,12 +61,23 @@ def join(parts: Iterable[Measurements]) -> Measurements:
 class Book:
     """What is recorded of R runs. It stays on their device until the book is closed: nothing waits for it.
 
-    ``constants`` (R,) are those of the problem, by their names in :class:`Measurements`.
+    ``constants`` (R,) are those of the problem, by their names in :class:`Measurements`. Runs that are ``undefined``
+    end with what is recorded first.
     """
 
-    def __init__(self, like: Tensor, recorded: list[int], limit: float, constants: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        like: Tensor,
+        recorded: list[int],
+        limit: float,
+        constants: Mapping[str, Tensor],
+        *,
+        undefined: bool = False,
+    ) -> None:
         self._place = {iteration: place for place, iteration in enumerate(recorded)}
         self._recorded, self._limit, self._constants = recorded, limit, constants
+        self._undefined = undefined
+        self._poisoned = torch.zeros(len(like), dtype=torch.bool, device=like.device)
         self._values = torch.full(
             (len(QUANTITIES), len(like), len(recorded)), torch.nan, dtype=torch.float64, device=like.device
         )
@@ -81,24 +91,52 @@ class Book:
         place = self._place[iteration]
         return iteration - self._recorded[place - 1] if place else 1
 
+    def begin(self, lies: Tensor, aggregate: Tensor) -> None:
+        """Look at the lies (R, f, D) of the first iteration, and at what the server makes of them (R, D).
+
+        Liars who send infinities or NaN do so throughout, and a rule that lets them through does so at once.
+        """
+        self._poisoned = ~(lies.isfinite().flatten(1).all(dim=-1) | aggregate.isfinite().all(dim=-1))
+
     def enter(self, iteration: int, **measured: Tensor) -> None:
         """Record quantities (R,) of an iteration."""
         self._values[:, :, self._place[iteration]] = torch.stack([measured[name].double() for name in QUANTITIES])
 
-    def all_diverged(self, iteration: int) -> bool:
+    def all_ended(self, iteration: int) -> bool:
         """Whether no run is left, by what is recorded of an iteration. Waits for the device."""
         loss = self._values[0].cpu().numpy()
-        return not (loss[:, self._place[iteration]] <= self._limit * loss[:, 0]).any()
+        return not self._goes_on(loss[:, [0, self._place[iteration]]])[:, 1].any()
 
     def close(self) -> Measurements:
-        """All of it; of a run that diverged, what was before."""
+        """All of it; of a run that ended early, what was before."""
         values: NDArray[Any] = self._values.cpu().numpy()
-        beyond = ~(values[0] <= self._limit * values[0, :, :1])  # NaN compares false: diverged
-        diverged = beyond.any(axis=-1)
-        values[:, np.maximum.accumulate(beyond, axis=-1)] = np.nan
-        at = np.where(diverged, np.asarray(self._recorded)[beyond.argmax(axis=-1)], FINISHED)
+        status, place = self._statuses(values[0])
+        at = np.where(status == Status.FINISHED, NEVER, np.asarray(self._recorded)[place])
+        end = np.where(status == Status.FINISHED, len(self._recorded), place + (status == Status.UNDEFINED))
+        values[:, np.arange(len(self._recorded)) >= end[:, None]] = np.nan
         constants = {name: value.double().cpu().numpy() for name, value in self._constants.items()}
-        return Measurements(**dict(zip(QUANTITIES, values, strict=True)), **constants, diverged_at=at)
+        return Measurements(**dict(zip(QUANTITIES, values, strict=True)), **constants, status=status, status_at=at)
+
+    def _goes_on(self, loss: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where losses (R, n) are finite and within the limit."""
+        with np.errstate(over="ignore"):
+            limit = self._limit * loss[:, :1]
+        within: NDArray[np.bool_] = np.isfinite(loss) & (loss <= limit)
+        return within
+
+    def _statuses(self, loss: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.intp]]:
+        """What became of each run by its losses (R, n), and the place among the recorded iterations where it ended."""
+        ended = ~self._goes_on(loss)
+        place = ended.argmax(axis=-1)
+        if self._undefined:
+            return np.full(len(loss), Status.UNDEFINED, dtype=np.int8), np.zeros_like(place)
+        last = loss[np.arange(len(loss)), place]
+        status = np.select(
+            [~ended.any(axis=-1), np.isfinite(last), self._poisoned.cpu().numpy() & (place > 0)],
+            [Status.FINISHED, Status.DIVERGED, Status.POISONED],
+            Status.OVERFLOWED,
+        )
+        return status.astype(np.int8), place
 
 
 class Ledger:

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from byzcode.memory import peak_memory
 from byzcode.studies.identity import canonical
 from byzcode.studies.spec import RunSpec
 
@@ -77,7 +78,7 @@ def size(runs: Mapping[str, RunSpec], trajectories: Path) -> Size:
         if kind_of(spec) not in found:
             found[kind_of(spec)] = measure(spec)
     if len(found) > len(rates):
-        memory.append(_peak())  # it has just trained them
+        memory.append(peak_memory())  # it has just trained them
     start = start_seconds() if runs else 0.0
     return Size(
         seconds={run: start + found[kind_of(spec)].seconds(spec) for run, spec in runs.items()},
@@ -163,12 +164,6 @@ def _stored(trajectories: Path, kinds: set[str]) -> dict[str, tuple[Rate, float]
 def _of_children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _peak() -> float:
-    """MiB that this process has taken at most."""
-    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return taken / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import hashlib
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from byzcode import __version__
 from byzcode.errors import UserError
 from byzcode.kernels.native import library
+from byzcode.memory import peak_memory
 from byzcode.netcdf import Variable, check, fill, writing
-from byzcode.records import FINISHED, Measurements, gradients_per_iteration
+from byzcode.records import Measurements, gradients_per_iteration
+from byzcode.status import NEVER, Status
 from byzcode.studies.identity import stage_digest
 from byzcode.studies.spec import RunSpec
 
@@ -29,7 +31,7 @@ _BOTH = ("seed", "iteration")
 VARIABLES = {
     "seed": Variable(("seed",), "i8", "1", "seed", "settles data, allocation, liars and attack of a row"),
     "iteration": Variable(("iteration",), "i8", "1", "iteration", "number of steps taken before the measurement"),
-    "loss": Variable(_BOTH, "f8", "1", "training loss F(theta)", "NaN after a divergence, as in all that is measured"),
+    "loss": Variable(_BOTH, "f8", "1", "training loss F(theta)", "NaN after the end of a seed, as all measurements"),
     "excess_loss": Variable(_BOTH, "f8", "1", "training loss above its minimum, F(theta) - F(theta*)"),
     "aggregation_error": Variable(_BOTH, "f8", "1", "distance of the aggregate from the true gradient"),
     "honest_dispersion": Variable(_BOTH, "f8", "1", "root mean squared distance of honest messages from their mean"),
@@ -64,9 +66,16 @@ VARIABLES = {
     "strong_convexity": Variable(
         ("seed",), "f8", "1", "strong convexity mu of the training loss", "least eigenvalue of its Hessian"
     ),
-    "diverged": Variable(("seed",), "i1", "1", "status of the seed", "0: finished; 1: diverged"),
-    "diverged_at": Variable(
-        ("seed",), "i8", "1", "first recorded iteration at which a seed had diverged", f"{FINISHED}: it did not"
+    "status": Variable(
+        ("seed",),
+        "i1",
+        "1",
+        "status of the seed",
+        "diverged: the loss is finite and beyond its limit; overflowed: it is not finite; poisoned: nor is it, by "
+        "infinities or NaN of the liars; undefined: the rule is not defined for so many liars, nothing was trained",
+    ),
+    "status_at": Variable(
+        ("seed",), "i8", "1", "first recorded iteration at which a seed had its status", f"{NEVER}: it finished"
     ),
 }
 
@@ -116,7 +125,6 @@ def write(
         "seed": np.asarray(spec.seeds),
         "iteration": iterations,
         "gradients_computed": gradients_per_iteration(held)[:, None] * iterations,
-        "diverged": (measured.diverged_at != FINISHED).astype(np.int8),
     }
     with writing(path) as file:
         fill(
@@ -138,33 +146,42 @@ def write(
                 "batch_runs": batch_runs,  # of a batch, seconds are shared out by seeds
                 "wall_seconds": wall_seconds,
                 "cpu_seconds": cpu_seconds,
+                "peak_memory_mib": round(peak_memory(), 1),  # of the process
             },
         )
         for name, about in VARIABLES.items():
             if about.dimensions == _BOTH:
                 file[name].coordinates = "seed iteration"
-        file["diverged"].flag_values = np.asarray([0, 1], dtype=np.int8)
-        file["diverged"].flag_meanings = "finished diverged"
+        file["status"].flag_values = np.asarray(list(Status), dtype=np.int8)
+        file["status"].flag_meanings = " ".join(status.word for status in Status)
 
 
-def read_spec(path: str | Path) -> tuple[RunSpec, str]:
-    """The spec and the engine digest of a stored run. Raises UserError as :func:`open` does."""
+def about(path: str | Path, run: str | None = None) -> tuple[RunSpec, dict[str, Any]]:
+    """The spec of a stored run, and all attributes of its file. Raises UserError as :func:`open` does."""
     attributes = check(Path(path), KIND, VARIABLES, ("spec", "run_id", "engine_digest"))
     spec = RunSpec.from_json(attributes["spec"], path)
     if spec.run_id != attributes["run_id"]:
         raise UserError(f"{path}: its run_id {attributes['run_id']} is not that of its spec, {spec.run_id}")
+    if run is not None and spec.run_id != run:
+        raise UserError(f"{path}: holds run {spec.run_id}; expected {run}")
+    return spec, attributes
+
+
+def read_spec(path: str | Path, run: str | None = None) -> tuple[RunSpec, str]:
+    """The spec and the engine digest of a stored run. Raises UserError as :func:`open` does."""
+    spec, attributes = about(path, run)
     return spec, attributes["engine_digest"]
 
 
-def open(path: str | Path) -> xarray.Dataset:  # noqa: A001 - read as trajectory.open
-    """A stored run, in memory.
+def open(path: str | Path, run: str | None = None) -> xarray.Dataset:  # noqa: A001 - read as trajectory.open
+    """A stored run, in memory; the one of the id ``run``, where that is given.
 
-    Raises UserError, one line that names the file and what is wrong, where it is missing, truncated, foreign or
-    incomplete, or holds another run than it says.
+    Raises UserError, one line that names the file and what is wrong, where it is missing, truncated, damaged, foreign
+    or incomplete, or holds another run than it says or than was asked for.
     """
     import xarray
 
-    spec, _ = read_spec(path)
+    spec, _ = read_spec(path, run)
     with xarray.open_dataset(path, engine="netcdf4") as dataset:
         loaded: xarray.Dataset = dataset.load()
     expected = {"seed": len(spec.seeds), "iteration": len(spec.record.iterations(spec.iterations))}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,9 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from dag.project import STUDIES, TINY, Project
+from fuzz.mutations import laughs, merges
 
 from byzcode.allocation import file as allocation_file
 from byzcode.cli import main
+from byzcode.errors import UserError
+from byzcode.multiverse.plan import Multiverse
+from byzcode.studies.plan import load_plan_file
 from byzcode.studies.spec import RunSpec
 
 CONFIG, READING, STYLE = "config/config.yaml", "config/readings/primary.yaml", "config/style.yaml"
@@ -45,8 +51,6 @@ def in_study(keys: tuple[str | int, ...], value: Any, says: str) -> Mistake:
 def in_config(key: str, value: Any, says: str) -> Mistake:
     return Mistake(CONFIG, (key,), value, CONFIG, f"{key} = {value!r}: {says}")
 
-
-_LIARS = "f = 3 liars, but {} among 6 devices bears at most 2"
 
 MISTAKES = {
     # unknown keys
@@ -83,10 +87,10 @@ MISTAKES = {
     "no device": in_base("devices", 0, "input should be greater than or equal to 1"),
     "no iteration": in_base("iterations", 0, "input should be greater than or equal to 1"),
     "a seed twice": in_base("seeds", [1, 1], "each seed once"),
-    "an infinite step": in_base("step_size", float("inf"), "input should be a finite number"),
+    "an infinite step": in_study(("base", "step_size"), float("inf"), "base.step_size = inf: allowed: finite numbers"),
     "alpha = 1": in_base("byzantine.alpha", 1, "input should be less than 1"),
     "alpha < 0": in_base("byzantine.alpha", -0.1, "input should be greater than or equal to 0"),
-    "alpha = 1/2, median": in_base("byzantine.alpha", 0.5, _LIARS.format("median")),
+    "no honest device": in_base("byzantine.alpha", 0.99, "f = 6 liars among 6 devices: one at least must be honest"),
     "option of an attack": in_base("attack.coefficient", 5, "input should be less than 0"),
     "option of an allocation": Mistake(
         LINES,
@@ -148,6 +152,56 @@ MISTAKES = {
     "a method in a reading": Mistake(
         READING, ("choices", 0, "key"), "method.cra.encoding", READING, "'method.cra.encoding'"
     ),
+    # more than anything needs, or can hold
+    "seeds beyond count": in_base("seeds", 10**9, "allowed: at most 10000 seeds"),
+    "devices beyond count": in_base("devices", 10**6, "input should be less than or equal to 100000"),
+    "iterations beyond count": in_base("iterations", 10**15, "input should be less than or equal to 100000000"),
+    "subsets beyond count": in_base("problem.subsets", 10**12, "input should be less than or equal to 1000000000"),
+    "features beyond memory": Mistake(
+        LINES, ("base", "problem.dimension"), 10**9, RBA, "seeds M s D, the features: 24000000000 numbers; allowed"
+    ),
+    "points beyond memory": Mistake(
+        LINES, ("base", "iterations"), 10**8, RBA, "record.step = 5: 40000004 points are recorded; allowed: 10000000"
+    ),
+    "points a decade": Mistake(
+        LINES, ("base", "record"), {"spacing": "log", "step": 10**6}, RBA, "record.step = 1000000: allowed: 1 to 1000"
+    ),
+    "a grid beyond count": in_study(
+        ("grid",),
+        {key: list(range(1, 1001)) for key in ("devices", "seeds", "iterations")},
+        "grid = ['devices', 'seeds', 'iterations']: 3000000000 runs; allowed: at most 50000 in a study",
+    ),
+    "columns beyond telling": Mistake(
+        SWEEP,
+        (),
+        {
+            **TINY["sweep"],
+            "grid": {"step_size": [each / 10 for each in range(1, 10)]},
+            "plots": {"plateau": {"kind": "sweep", "x": "redundancy", "columns": "step_size", "caption": "c"}},
+        },
+        SWEEP,
+        "plots.plateau.columns = 'step_size': 9 values; allowed: at most 8",
+    ),
+    "spread beyond numbers": in_base("problem.sigma_h", 1e300, "input should be less than or equal to 1000000000"),
+    # what is no word
+    "a newline in a label": in_study(
+        ("curves", 0, "label"), "a\nb", "curves[0].label = 'a\\nb': allowed: one line, and"
+    ),
+    "a blank label": in_study(("curves", 0, "label"), "  ", "curves[0].label = '  ': allowed: one line, and not blank"),
+    "a long label": in_study(("curves", 0, "label"), "x" * 500, "string should have at most 60 characters"),
+    "a turning mark in a title": in_study(
+        ("title",), "a\u202eb", "title = 'a\\u202eb': holds the control character U+202E"
+    ),
+    "an escape in a caption": in_study(
+        ("plots", "loss", "caption"),
+        "a\x1b[2Jb",
+        "plots.loss.caption = 'a\\x1b[2Jb': holds the control character U+001B",
+    ),
+    "NaN in a grid": in_study(("grid",), {"aggregation": [float("nan")]}, "grid.aggregation[0] = nan: allowed: finite"),
+    "a path for a study": in_study(("study",), "../lines", "study = '../lines': string should match pattern"),
+    "a study with a space": in_study(("study",), "a b; touch c", "study = 'a b; touch c': string should match pattern"),
+    "a long study": in_study(("study",), "x" * 300, "string should have at most 60 characters"),
+    "an option for results": in_config("results", "-rf", "string should match pattern"),
     "a value in a reading": Mistake(READING, ("choices", -1, "value"), "float16", READING, "dtype = 'float16': "),
 }
 
@@ -223,11 +277,11 @@ def test_a_mistake_in_the_configuration(configured: Project, byzcode: Any, mista
 
 
 @pytest.mark.parametrize("rule", ["median", "trimmed_mean", "phocas"])
-def test_no_rule_bears_half_of_the_devices(configured: Project, byzcode: Any, rule: str) -> None:
+def test_a_rule_beyond_its_bound_is_a_result_and_no_mistake(configured: Project, byzcode: Any, rule: str) -> None:
     configured.edit(LINES, "base", "byzantine.alpha", to=0.5)
     configured.edit(LINES, "curves", 0, "aggregation", to=rule)
 
-    assert is_one_complaint(byzcode("plan"), RBA, f"byzantine.alpha = 0.5: {_LIARS.format(rule)}")
+    assert byzcode("plan").code == 0
 
 
 @pytest.mark.parametrize("value", ["off", False], ids=["quoted", "as YAML reads it"])
@@ -254,6 +308,31 @@ BROKEN = {
     "nothing": ("", "the file = None: expected a mapping of keys to values"),
     "two documents": ("study: a\n---\nstudy: b\n", "line 2: not valid YAML"),
     "not even text": ("\x00\x01", "not valid YAML"),
+    "an object": ("study: !!python/object/apply:os.system [touch canary]\n", "a value of kind 'python/object/apply:os"),
+    "a name of Python": ("study: !!python/name:os.system\n", "a value of kind 'python/name:os.system'; allowed: plain"),
+    "code": (
+        "__use_yte__: true\n?__import__('os').system('touch canary'): 1\n",
+        "__use_yte__ = True: unknown key; not",
+    ),
+    "a date": (
+        "study: 2020-13-45\n",
+        "line 1: not valid YAML: a value of kind 'timestamp'; allowed: plain values, with",
+    ),
+    "a tag that does not fit": ("study: !!int six\n", "line 1: not valid YAML: 'six' is no int: invalid literal"),
+    "digits": (f"study: {'9' * 6000}\n", "line 1: not valid YAML: '9999999999"),
+    "hexadecimal digits": (f"study: 0x{'f' * 6000}\n", "line 1: not valid YAML: a whole number of more than 64 bits"),
+    "a billion laughs": (
+        laughs(),
+        "not valid YAML: more than 100000 values, with each alias counted as what it stands",
+    ),
+    "a billion merges": (
+        merges(),
+        "not valid YAML: more than 100000 values, with each alias counted as what it stands",
+    ),
+    "an alias in itself": ("study: &a [*a]\n", "line 1: not valid YAML: more than 100000 values"),
+    "nested": (f"study: {'[' * 21}{']' * 21}\n", "line 1: not valid YAML: nested more than 20 deep"),
+    "nested beyond the stack": (f"study: {'[' * 5000}{']' * 5000}\n", "not valid YAML: nested more than 20 deep"),
+    "a megabyte": (f"study: {'x' * 2**20}\n", "cannot be read: 1048584 bytes; allowed: at most 1048576"),
 }
 
 
@@ -264,6 +343,63 @@ def test_a_file_that_is_no_mapping(configured: Project, byzcode: Any, path: str,
     (configured.root / path).write_text(text, encoding="utf-8")
 
     assert is_one_complaint(byzcode("plan"), path, says)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "bytes", "a link in a circle", "a name beyond length"])
+def test_a_file_that_no_one_should_read(configured: Project, byzcode: Any, kind: str) -> None:
+    path = configured.root / READING
+    path.unlink()
+    if kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a device":
+        path.symlink_to("/dev/zero")
+    elif kind == "a link in a circle":
+        path.symlink_to(path.name)
+    elif kind == "a name beyond length":
+        configured.edit(CONFIG, "reading", to="x" * 300)
+    else:
+        path.write_bytes(b"reading: \xff\n")
+
+    said = byzcode("plan")
+
+    assert said.code == 1
+    assert re.fullmatch(r"byzcode: \S+: (reading = |cannot be read: ).+\n", said.error), said
+
+
+PATHS = ["../outside", "config/../../outside", "/outside", "~/outside", "link/outside", "a\nb", "a\0b"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("key", ["results", "studies", "reading", "style", "multiverse", "alternatives"])
+def test_no_path_leads_out_of_the_project(configured: Project, byzcode: Any, key: str, path: str) -> None:
+    (configured.root / "link").symlink_to(configured.root.parent)
+    if key == "alternatives":
+        asked = {"alternatives": path, "random": 0, "full": 0, "claims": [{"study": "lines"}]}
+        configured.write("config/multiverse.yaml", asked)
+        with pytest.raises(UserError, match=r"^config/multiverse.yaml: alternatives = .+: \S") as caught:
+            Multiverse.load(load_plan_file(CONFIG))
+        assert str(caught.value).isprintable()
+        return
+    configured.edit(CONFIG, key, to=[path] if key == "studies" else path)
+
+    said = byzcode("plan")
+
+    assert is_one_complaint(said, CONFIG, key), said
+    assert "allowed: " in said.error or "string should match pattern" in said.error, said
+
+
+def test_results_that_are_a_link_out_of_the_project(configured: Project, byzcode: Any, tmp_path_factory: Any) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (configured.root / "results").symlink_to(elsewhere)
+
+    assert is_one_complaint(byzcode("plan"), CONFIG, f"results = 'results': leads to {elsewhere}; allowed: a path insi")
+
+
+def test_a_link_inside_the_project_is_followed(configured: Project, byzcode: Any) -> None:
+    (configured.root / "kept").mkdir()
+    (configured.root / "results").symlink_to("kept")
+
+    assert byzcode("plan").code == 0
 
 
 def test_a_configuration_that_is_not_there(configured: Project, byzcode: Any) -> None:
@@ -284,6 +420,17 @@ def test_snakemake_passes_the_complaint_on(tmp_path: Path, name: str) -> None:
     put(project, mistake)
 
     assert_refused(project, f"{mistake.where}: {mistake.says}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["an object", "code", "a date", "nested beyond the stack", "a list", "nothing"])
+def test_snakemake_runs_and_makes_nothing_out_of_a_configuration(tmp_path: Path, name: str) -> None:
+    project = Project.create(tmp_path / "project", TINY)
+    text, says = BROKEN[name]
+    (project.root / CONFIG).write_text(text, encoding="utf-8")
+
+    assert_refused(project, f"{CONFIG}: ", says)
+    assert not list(tmp_path.rglob("canary*"))
 
 
 @pytest.mark.slow
@@ -324,6 +471,10 @@ def spec(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "where", "says"),
     [
+        ('{"devices": 6, "devices": 7}', "--spec", "not valid JSON: key 'devices' stands twice"),
+        ('{"devices": ' + "[" * 5000 + "]" * 5000 + "}", "--spec", "not valid JSON: maximum recursion depth exceeded"),
+        ('{"devices": ' + "9" * 5000 + "}", "--spec", "not valid JSON: Exceeds the limit"),
+        (spec().replace('"seeds":[0,1]', '"seeds":1000000000'), "--spec", "seeds = 1000000000: allowed: at most 10000"),
         ('{"method": "cra_dl"', "--spec", 'JSON = \'{"method": "cra_dl"\': not valid JSON: '),
         ("", "--spec", "JSON = '': not valid JSON: "),
         ("[]", "--spec", "JSON = []: expected an object of keys and values"),
@@ -335,6 +486,10 @@ def spec(**changes: Any) -> str:
         (spec().replace('"redundancy":4', '"redundancy":13'), "--spec", "redundancy = 13: allowed: 1 to 12"),
     ],
     ids=[
+        "a key twice",
+        "nested beyond the stack",
+        "digits",
+        "seeds beyond count",
         "not JSON",
         "nothing",
         "a list",
@@ -382,7 +537,8 @@ def test_the_allocation_of_another_run(tmp_path: Path, allocation: Path, byzcode
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "no such file"), (b"", "not NetCDF"), (b"text", "not NetCDF"), (64, "damaged or not")]
+    ("content", "says"),
+    [(None, "no such file"), (b"", "nothing is in it"), (b"text", "foreign"), (64, "does not end with its checksum")],
 )
 def test_an_allocation_that_is_none(
     allocation: Path, byzcode: Any, tmp_path: Path, content: bytes | int | None, says: str

@@ -73,7 +73,7 @@ def test_there_is_nothing_else(finished: Project) -> None:
     folders = ["allocations", "figures", "logs", "summaries", "trajectories"]
 
     assert [path.name for path in finished.files("*")] == folders
-    assert len(finished.files("figures/*")) == 4 * len(FIGURES)
+    assert len(finished.files("figures/*")) == 5 * len(FIGURES)  # three pictures, their data, their checksums
     assert finished.files("**/.*") == []
 
 
@@ -107,7 +107,7 @@ def test_a_damaged_trajectory_is_not_used(finished: Project, tmp_path: Path) -> 
     ended = project.snakemake("--cores", "2", "results/summaries/lines.csv")
 
     assert ended.returncode != 0
-    assert f"{damaged.relative_to(project.root)}: truncated, damaged or not NetCDF" in ended.stdout + ended.stderr
+    assert f"{damaged.relative_to(project.root)}: truncated, damaged or foreign" in ended.stdout + ended.stderr
     assert "1 unreadable" in project.byzcode("plan").stdout
 
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from byzcode.analysis.comparisons import TESTS
 from byzcode.analysis.evidence import LEVEL
 from byzcode.analysis.levels import Run
+from byzcode.status import Status
 from byzcode.studies.claim import Claim
 from byzcode.studies.spec import RunSpec
 
@@ -57,12 +58,19 @@ SHAPES = {
 
 
 def run(levels, shape="plateau", quantity="excess_loss", diverged=(), **changes):
-    """A run whose seeds have these levels. ``shape``: one for all, or one a seed. ``diverged``: seeds that do."""
+    """A run whose seeds have these levels. ``shape``: one for all, or one a seed. ``diverged``: seeds that do.
+
+    Where the spec is undefined, nothing is there beyond the start.
+    """
     shapes = [shape] * len(levels) if isinstance(shape, str) else shape
     values = np.stack([level * SHAPES[each] for level, each in zip(levels, shapes, strict=True)])
     values[:, 0] = 1e3  # all begin at the same theta
     values[list(diverged), 60:] = np.nan
-    return Run(spec(**changes), {quantity: values}, np.isin(np.arange(len(levels)), list(diverged)))
+    status = np.where(np.isin(np.arange(len(levels)), list(diverged)), Status.DIVERGED, Status.FINISHED)
+    asked = spec(**changes)
+    if asked.undefined:
+        values[:, 1:], status = np.nan, np.full(len(levels), Status.UNDEFINED)
+    return Run(asked, {quantity: values}, status)
 
 
 def scattered(centre, seed=0, spread=0.1, count=SEEDS):

@@ -94,7 +94,7 @@ def _row(**values: Any) -> dict[str, Any]:
         "pairs": 20,
         "seeds": 20,
         "unsettled": "",
-        "diverged": "",
+        "ended": "",
         "note": "",
         "figure": f"{study}-excess",
         "runs": " ".join(runs),
@@ -173,9 +173,9 @@ def _odd() -> list[dict[str, Any]]:
     cases: list[dict[str, Any]] = [
         {"place": "exact", "effect": 1e-12, "low": 1e-13, "high": 1e-11, "verdict": "supported"},
         {"place": "diverges", "effect": 0.0, "low": 0.0, "high": 0.0, "verdict": "supported",
-         "diverged": "MA: 20 of 20 seeds diverged"},
+         "ended": "MA: 20 of 20 seeds diverged"},
         {"place": "diverges itself", "effect": inf, "low": 2.5, "high": inf, "verdict": "refuted",
-         "diverged": "CRA-DL: 9 of 20 seeds diverged"},
+         "ended": "CRA-DL: 9 of 20 seeds diverged"},
         {"place": "huge", "effect": 3.3e9, "low": 1.2e9, "high": 8.8e9, "verdict": "refuted"},
         {"place": "wide", "effect": 1.0, "low": 0.0, "high": inf, "verdict": "undecided"},
         {"place": "nothing", "effect": nan, "low": nan, "high": nan, "p_support": nan, "p_refute": nan, "pairs": 0,
@@ -183,7 +183,7 @@ def _odd() -> list[dict[str, Any]]:
         {"place": "no interval", "effect": 0.4, "low": nan, "high": nan, "verdict": "undecided"},
         {"place": f"label = {LONG}", "effect": 0.9, "low": 0.7, "high": 1.1, "verdict": "undecided", "note": LONG},
         {"place": HOSTILE, "effect": 0.7, "low": 0.6, "high": 0.8, "verdict": "supported", "compared": HOSTILE,
-         "against": HOSTILE, "note": HOSTILE, "unsettled": HOSTILE, "diverged": HOSTILE, "figure": HOSTILE},
+         "against": HOSTILE, "note": HOSTILE, "unsettled": HOSTILE, "ended": HOSTILE, "figure": HOSTILE},
     ]  # fmt: skip
     odd = [_row(study="cra-d", claim="odd", says=says, mark="inferred", **case) for case in cases]
     hostile = dict.fromkeys(("says", "source", "statistic", "confirms", "refutes", "unit", "runs"), HOSTILE)

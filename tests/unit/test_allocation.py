@@ -8,6 +8,7 @@ import netCDF4
 import numpy as np
 import pytest
 
+from byzcode import seal
 from byzcode.allocation import ALLOCATIONS, EMPTY, file
 from byzcode.allocation.scheme import from_matrix
 from byzcode.allocation.statistics import incidence, overlaps, replications
@@ -234,6 +235,7 @@ def test_a_bad_file_is_refused(how, tmp_path):
     if how == "incomplete":
         with netCDF4.Dataset(path, "a") as dataset:
             dataset.delncattr("complete")
+        seal.seal(path)
     for read in (lambda: file.read(path, spec), lambda: file.open(path)):
         with pytest.raises(UserError, match=rf"^{path}: ") as caught:
             read()

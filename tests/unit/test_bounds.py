@@ -13,7 +13,7 @@ from byzcode.attacks import ATTACKS
 from byzcode.compression import COMPRESSORS
 from byzcode.engine import train
 from byzcode.errors import UserError
-from byzcode.records import FINISHED
+from byzcode.status import Status
 from byzcode.studies.spec import RunSpec
 
 SIGMAS = 5
@@ -227,7 +227,7 @@ def test_no_run_violates_the_bound_on_its_excess_loss(trained):
         after = bounds.excess_after(excess[:, :-1], squares[:, :-1], step[:, None], mu[:, None])
         tolerance = 1e-12 * np.fmax.accumulate(measured["loss"], axis=1)
         assert not exceeded(excess[:, 1:], after, tolerance[:, 1:]).any(), spec.canonical()
-        fine = (mu > 0) & (measured["diverged_at"] == FINISHED)
+        fine = (mu > 0) & (measured["status"] == Status.FINISHED)
         strongly += fine.sum()
         limit = bounds.excess_limit(squares.max(axis=1), mu)[fine]
         # until there, what is above the limit shrinks by 1 - eta mu a step

@@ -26,7 +26,8 @@ from byzcode.kernels import native
 from byzcode.pre_aggregation import PRE_AGGREGATORS, PreAggregator
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Orders, Stream
-from byzcode.records import FINISHED, Book, Measurements, gradients_per_iteration, join
+from byzcode.records import Book, Measurements, gradients_per_iteration, join
+from byzcode.status import NEVER, Status
 from byzcode.studies.study import Quantity
 
 QUANTITIES = get_args(Quantity)
@@ -241,7 +242,7 @@ def test_agrees_with_a_loop_over_devices(name, samples, make_spec):
     assert (spec.devices, spec.subsets, spec.dimension, spec.iterations) == (20, 60, 7, 50)
     held = file.draw(spec.allocation_spec)
     measured = train(spec, held)
-    assert (measured.diverged_at == FINISHED).all()
+    assert (measured.status == Status.FINISHED).all()
     for place, seed in enumerate(spec.seeds):
         expected = loop_engine(spec, seed, held[place], server)
         scales = {
@@ -462,8 +463,9 @@ def test_a_divergence_is_recorded_and_no_crash(make_spec):
     with np.errstate(all="raise"):
         measured = run(spec, progress=done.append)
     recorded = spec.record.iterations(400)
-    assert (measured.diverged_at > 0).all()
-    for row, at in enumerate(measured.diverged_at.tolist()):
+    assert (measured.status == Status.DIVERGED).all()
+    assert (measured.status_at > 0).all()
+    for row, at in enumerate(measured.status_at.tolist()):
         place = recorded.index(at)
         assert all_nan(measured, row, place)
         kept = measured.loss[row, :place]
@@ -473,15 +475,15 @@ def test_a_divergence_is_recorded_and_no_crash(make_spec):
 
 
 def test_the_limit_of_divergence_is_that_of_the_spec(make_spec):
-    early = run(make_spec(**MA, iterations=200, diverged_at=3.0)).diverged_at
-    late = run(make_spec(**MA, iterations=200, diverged_at=1e4)).diverged_at
+    early = run(make_spec(**MA, iterations=200, diverged_at=3.0)).status_at
+    late = run(make_spec(**MA, iterations=200, diverged_at=1e4)).status_at
     assert (early > 0).all()
     assert (early < late).all()
 
 
 def test_without_an_attack_the_mean_does_not_diverge(make_spec):
     measured = run(make_spec(**MA, byzantine={"alpha": 0.0}))
-    assert (measured.diverged_at == FINISHED).all()
+    assert (measured.status == Status.FINISHED).all()
     assert np.isfinite(measured.loss).all()
 
 
@@ -492,12 +494,13 @@ def test_liars_may_send_anything(lie, make_spec, monkeypatch):
 
     monkeypatch.setitem(ATTACKS, "none", extreme)
     broken = run(make_spec(**MA, attack="none"))
-    assert broken.diverged_at.tolist() == [1, 1]
+    assert broken.status.tolist() == [Status.POISONED] * 2
+    assert broken.status_at.tolist() == [1, 1]
     assert np.isfinite(broken.loss[:, 0]).all()
     assert all_nan(broken, slice(None), 1)
     for rule in ("median", "trimmed_mean", "phocas"):
         fine = run(make_spec(aggregation=rule, attack="none"))
-        assert (fine.diverged_at == FINISHED).all()
+        assert (fine.status == Status.FINISHED).all()
         assert all(np.isfinite(getattr(fine, name)).all() for name in QUANTITIES)
 
 
@@ -507,9 +510,9 @@ def test_a_run_that_comes_back_has_diverged_all_the_same():
     book = Book(torch.zeros(2, 1), [0, 5, 10, 15], 10.0, constants)
     for iteration, losses in zip((0, 5, 10, 15), ([1.0, 1.0], [2.0, 2.0], [11.0, 3.0], [1.0, 4.0]), strict=True):
         book.enter(iteration, **dict.fromkeys(records.QUANTITIES, torch.tensor(losses)))
-        assert not book.all_diverged(iteration)
+        assert not book.all_ended(iteration)
     closed = book.close()
-    assert closed.diverged_at.tolist() == [10, FINISHED]
+    assert closed.status_at.tolist() == [10, NEVER]
     np.testing.assert_array_equal(closed.loss, [[1, 2, np.nan, np.nan], [1, 2, 3, 4]])
     assert (closed.smoothness.tolist(), closed.strong_convexity.tolist()) == ([3, 4], [1, 2])
 
@@ -524,7 +527,7 @@ def test_one_seed_may_diverge_beside_others(make_spec, monkeypatch):
     alone = run(make_spec(**MA, attack="none", seeds=[0]))
     monkeypatch.setitem(ATTACKS, "none", extreme)
     measured = train_together([spec], [file.draw(spec.allocation_spec)], device="cpu")[0]
-    assert measured.diverged_at.tolist() == [1, FINISHED]
+    assert measured.status_at.tolist() == [1, NEVER]
     assert all_nan(measured, 0, 1)
     np.testing.assert_allclose(measured.loss[1:], alone.loss, rtol=1e-12)
 

@@ -21,7 +21,7 @@ from byzcode.engine import train
 COLUMNS = {
     *("study", "study_title", "claim", "cell", "place", "says", "source", "mark", "test", "statistic", "confirms"),
     *("refutes", "compared", "against", "effect", "low", "high", "unit", "neutral", "band_low", "band_high"),
-    *("p_support", "p_refute", "pairs", "seeds", "unsettled", "diverged", "note", "figure", "runs"),
+    *("p_support", "p_refute", "pairs", "seeds", "unsettled", "ended", "note", "figure", "runs"),
 }
 KINDS = {
     "lower": {"against": "B"},
@@ -70,7 +70,7 @@ def test_a_row_has_all_columns(kind):
     if kind != "predicted":
         step = r" at 2(\.0)?" if "values" in KINDS[kind] else ""
         assert re.match(f"A{step}: 2 of 20 seeds not at a plateau", row["unsettled"])
-        assert re.match(f"A{step}: 1 of 20 seeds diverged", row["diverged"])
+        assert re.match(f"A{step}: 1 of 20 seeds diverged", row["ended"])
 
 
 def test_what_still_moves_is_said_of_the_end_too():
@@ -133,4 +133,4 @@ def test_a_stored_run_is_the_run_that_was_trained(make_spec, tmp_path):
     assert left.values.keys() == right.values.keys()
     for name in left.values:
         np.testing.assert_array_equal(left.values[name], right.values[name])
-    np.testing.assert_array_equal(left.diverged, right.diverged)
+    np.testing.assert_array_equal(left.status, right.status)

@@ -13,6 +13,7 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.text import Text
 from pydantic import ValidationError
+from vouched import vouched
 
 from byzcode import bounds, trajectory
 from byzcode.allocation import file as allocation
@@ -24,7 +25,8 @@ from byzcode.figures.laws import laws
 from byzcode.figures.request import Facets, Request
 from byzcode.figures.scale import Extent, apart, window
 from byzcode.figures.style import theme
-from byzcode.records import FINISHED, PER_SEED, QUANTITIES, Measurements
+from byzcode.records import PER_SEED, QUANTITIES, Measurements
+from byzcode.status import NEVER, Status
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import PlannedStudy
 from byzcode.studies.spec import AllocationSpec, RunSpec
@@ -96,17 +98,18 @@ def measured(spec):
     time = np.asarray(spec.record.iterations(spec.iterations), dtype=float)
     seed = np.arange(len(spec.seeds))[:, None]
     scale = 1 + 0.1 * seed
-    diverged_at = np.full(len(seed), FINISHED)
+    status_at = np.full(len(seed), NEVER)
     if spec.method == "ma":
         excess = scale * 10 * np.exp(0.1 * time)
-        diverged_at[: 3 if spec.attack.coefficient == -5 else 1] = 70
+        status_at[: 3 if spec.attack.coefficient == -5 else 1] = 70
     elif spec.method == "gradient_descent":
         excess = scale * np.maximum(10 * np.exp(-time), 1e-30)
     else:
         excess = scale * (10 * np.exp(-time / 4) + 0.1 / spec.redundancy)
-    excess = np.where((diverged_at[:, None] != FINISHED) & (time >= diverged_at[:, None]), np.nan, excess)
+    excess = np.where((status_at[:, None] != NEVER) & (time >= status_at[:, None]), np.nan, excess)
     others = {name: excess.copy() for name in QUANTITIES} | {name: np.ones(len(seed)) for name in PER_SEED}
-    return Measurements(**others | {"loss": 1 + excess, "diverged_at": diverged_at})
+    status = np.where(status_at == NEVER, Status.FINISHED, Status.DIVERGED)
+    return Measurements(**others | {"loss": 1 + excess, "status": status, "status_at": status_at})
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +134,7 @@ def results(tmp_path_factory):
     (folder / "summaries").mkdir()
     rows = summarise([folder / "trajectories" / f"{run}.nc" for run in runs], list(runs))
     rows.to_csv(folder / "summaries" / "made-up.csv", index=False)
+    vouched(folder / "summaries" / "made-up.csv")
     return folder
 
 
@@ -282,11 +286,11 @@ def test_allocation_shares_sum_to_one_and_match_the_file(files, results):
 def test_a_divergence_is_in_the_data_the_legend_the_caption_and_the_panel(files, drawings):
     rows = table(files, "hue")
     ma = rows[(rows.curve == "MA") & (rows["attack.coefficient"] == -5)].set_index("x")
-    assert (ma.diverged == np.where(ma.index >= 70, 3, 0)).all()
+    assert (ma.ended == np.where(ma.index >= 70, 3, 0)).all()
     assert np.isinf(ma["median"][ma.index >= 70]).all()
     assert np.isfinite(ma["median"][ma.index < 70]).all()
     assert legend(drawings["hue"])[-1] == "diverged"
-    assert "Diverged seeds: MA (4 of 10)." in caption(drawings["hue"])
+    assert "Ended early, by iteration: MA (4 of 10 seeds diverged at 70)." in caption(drawings["hue"])
     left, right = drawings["hue"].page.axes[0]
     crosses = [[line for line in axes.lines if line.get_marker() == "x"] for axes in (left, right)]
     assert [len(found) for found in crosses] == [1, 0]  # coefficients in order: -5, -2; at -2 one seed of five
@@ -412,9 +416,11 @@ def test_a_summary_without_the_run_or_the_column_is_refused(results, tmp_path):
     with pytest.raises(UserError, match=r"made-up\.csv: no such file"):
         draw(request_for("sweep"), tmp_path, tmp_path / "figure")
     summary.iloc[1:].to_csv(path, index=False)
+    vouched(path)
     with pytest.raises(UserError, match="run_id"):
         draw(request_for("sweep"), tmp_path, tmp_path / "figure")
     summary.drop(columns="excess_loss_q25").to_csv(path, index=False)
+    vouched(path)
     with pytest.raises(UserError, match="excess_loss_q25"):
         draw(request_for("sweep"), tmp_path, tmp_path / "figure")
 

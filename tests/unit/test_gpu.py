@@ -60,7 +60,8 @@ def tolerance(name: str, dtype: str) -> float:
 
 
 def assert_close(one: Measurements, two: Measurements, within: float) -> None:
-    np.testing.assert_array_equal(one.diverged_at, two.diverged_at)
+    np.testing.assert_array_equal(one.status, two.status)
+    np.testing.assert_array_equal(one.status_at, two.status_at)
     for name in (*QUANTITIES, "bits_sent"):
         left, right = getattr(one, name), getattr(two, name)
         if np.isnan(right).all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -314,10 +315,11 @@ SETTINGS = {"random": 4, "seed": 1, "full": 1, "claims": [{"study": "tiny", "red
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """The multiverse of the tiny study; what is given replaces parts of its files."""
-    monkeypatch.chdir(ROOT)
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
 
     def load(alternatives=OPEN, settings=SETTINGS, study=STUDY, **config):
-        names = {name: str(tmp_path / f"{name}.yaml") for name in ("study", "alternatives", "multiverse")}
+        names = {name: f"{name}.yaml" for name in ("study", "alternatives", "multiverse")}
         contents = study, alternatives, {**settings, "alternatives": names["alternatives"]}
         for name, values in zip(names.values(), contents, strict=True):
             Path(name).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from scipy import stats
+from vouched import vouched
 
 from byzcode.errors import UserError
 from byzcode.figures.style import theme
@@ -84,6 +85,7 @@ def written(readings, folder):
     paths = [folder / f"{number:03}.csv" for number in range(len(readings))]
     for path, table in zip(paths, readings, strict=True):
         table.to_csv(path, index=False)
+        vouched(path)
     return paths
 
 
@@ -156,6 +158,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, content):
     path = tmp_path / "odd.csv"
     if content is not None:
         path.write_bytes(content)
+        vouched(path)
     with pytest.raises(UserError, match=r"odd\.csv: ") as caught:
         read([path])
     assert "\n" not in str(caught.value)

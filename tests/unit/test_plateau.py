@@ -12,6 +12,7 @@ from byzcode.analysis.spread import spread
 from byzcode.analysis.summary import summarise
 from byzcode.engine import train
 from byzcode.errors import UserError
+from byzcode.status import Status
 
 STEPS = np.arange(101.0)
 
@@ -204,7 +205,7 @@ def test_the_cost_of_an_iteration_is_known_even_if_the_first_seed_diverges_at_on
     for values in vars(measured).values():
         if values.ndim == 2:
             values[0, 1:] = np.nan
-    measured.diverged_at[0] = 5
+    measured.status[0], measured.status_at[0] = Status.DIVERGED, 5
     held = file.draw(spec.allocation_spec)
     trajectory.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
     row = summarise([path], [spec.run_id]).iloc[0]

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from typer.testing import CliRunner
+from vouched import vouched
 
 from byzcode import bounds, theory
 from byzcode.cli import app
@@ -300,6 +301,8 @@ def test_only_summaries_of_as_many_devices_subsets_and_liars_count(tmp_path):
     rows(subsets=1000).to_csv(folder / "fourth.csv", index=False)
     (folder / "foreign.csv").write_text("a,b\n1,2\n")
     (folder / "broken.csv").write_bytes(b"\xff\xfe\x00")
+    for path in folder.glob("*.csv"):
+        vouched(path)
     found = measurements(tmp_path, ASKED)
     assert found[["devices", "subsets", "alpha"]].to_numpy().tolist() == [[100, 100, 0.2]]
     assert measurements(tmp_path / "nowhere", ASKED).empty
@@ -310,6 +313,7 @@ def test_rows_of_several_summaries_have_labels_of_their_own(tmp_path):
     for attack in ("alie", "ipm", "sign_flip"):
         one = rows(attack=attack, gradient_norm_median=math.inf, heterogeneity_median=math.inf)
         one.to_csv(tmp_path / "summaries" / f"{attack}.csv", index=False)
+        vouched(tmp_path / "summaries" / f"{attack}.csv")
     found = measurements(tmp_path, ASKED)
     assert found.index.is_unique
     assert len(found) == 3
@@ -348,6 +352,8 @@ def test_the_command(tmp_path):
     (tmp_path / "summaries").mkdir()
     rows().to_csv(tmp_path / "summaries" / "one.csv", index=False)
     rows(**CODED, gradient_norm_median=0.06).to_csv(tmp_path / "summaries" / "two.csv", index=False)
+    for path in (tmp_path / "summaries").glob("*.csv"):
+        vouched(path)
     options = ["--devices", "100", "--alpha", "0.2", "--heterogeneity", "10", "--budget-gradients", "2000"]
     result = CliRunner().invoke(app, ["recommend", *options, "--results", str(tmp_path)])
     assert result.exit_code == 0, result.output

@@ -20,7 +20,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from byzcode import cuda, sharing, trajectory
+from byzcode import cuda, seal, sharing, trajectory
 from byzcode.aggregation import RULES
 from byzcode.allocation import file
 from byzcode.attacks import ATTACKS
@@ -154,6 +154,7 @@ def forget(name):
     def change(path, spec):
         with netCDF4.Dataset(path, "a") as dataset:
             dataset.setncattr(name, "another")
+        seal.seal(path)
 
     return change
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from byzcode import errors
 from byzcode.errors import UserError
 from byzcode.methods import METHODS
+from byzcode.studies.describe import describe
 from byzcode.studies.expand import merge
 from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec
 
@@ -291,6 +292,47 @@ def test_the_number_of_liars_is_rounded_half_up(alpha, devices, f):
     assert spec(byzantine={"alpha": alpha}, devices=devices).f == f
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"byzantine": {"alpha": 0.5}}, "f = 50 liars, but median among 100 devices bears at most 49"),
+        (
+            {"pre_aggregation": {"name": "bucketing", "size": 3}},
+            "f = 20 liars, but median among 100 devices, of which bucketing leaves 34 messages, bears at most 16",
+        ),
+        (
+            {"aggregation": "bulyan", "byzantine": {"alpha": 0.25}},
+            "f = 25 liars, but bulyan among 100 devices bears at most 24",
+        ),
+        (
+            {"aggregation": {"name": "multi_krum", "kept": 81}, "byzantine": {"alpha": 0.6}},
+            "f = 60 liars, but multi_krum",
+        ),
+    ],
+    ids=str,
+)
+def test_more_liars_than_the_rule_bears_are_no_mistake_but_undefined(changes, words):
+    one = spec(**changes)
+    assert one.undefined.startswith(words)
+    assert "it is undefined: f = " in describe(one)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"byzantine": {"alpha": 0.49}},
+        {"pre_aggregation": {"name": "bucketing", "size": 3}, "byzantine": {"alpha": 0.16}},
+        {"aggregation": "mean", "byzantine": {"alpha": 0.99}},
+        {"aggregation": "bulyan", "byzantine": {"alpha": 0.24}},
+    ],
+    ids=str,
+)
+def test_as_many_liars_as_the_rule_bears_are_defined(changes):
+    one = spec(**changes)
+    assert one.undefined is None
+    assert "undefined" not in describe(one)
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -308,7 +350,7 @@ def test_the_number_of_liars_is_rounded_half_up(alpha, devices, f):
         ({"problem": {"name": "linear_regression", "sigma_h": -1}}, ["problem.sigma_h = -1"]),
         ({"problem": {"name": "linear_regression", "sigma_h": float("nan")}}, ["problem.sigma_h = nan"]),
         ({"byzantine": {"alpha": 1.0}}, ["byzantine.alpha = 1.0"]),
-        ({"byzantine": {"alpha": 0.5}}, ["byzantine.alpha = 0.5", "f = 50", "at most 49"]),
+        ({"byzantine": {"alpha": 0.995}}, ["byzantine.alpha = 0.995", "f = 100", "one at least must be honest"]),
         ({"byzantine": {"alpha": 0.2, "f": 3}}, ["byzantine.f", "unknown key"]),
         ({"redundancy": 1001}, ["redundancy = 1001", "1 to 1000"]),
         ({"redundancy": -1}, ["redundancy = -1"]),
@@ -332,11 +374,6 @@ def test_the_number_of_liars_is_rounded_half_up(alpha, devices, f):
         ({"compression": "randomk"}, ["compression", "did you mean 'random_k'"]),
         ({"compression": {"name": "random_k", "share": 0}}, ["compression.share = 0", "greater than 0"]),
         ({"pre_aggregation": "NNM"}, ["pre_aggregation", "unknown pre-aggregator"]),
-        (
-            {"pre_aggregation": {"name": "bucketing", "size": 3}},
-            ["byzantine.alpha = 0.2", "f = 20", "bucketing leaves 34 messages", "at most 16"],
-        ),
-        ({"aggregation": "bulyan", "byzantine": {"alpha": 0.25}}, ["f = 25", "bulyan", "at most 24"]),
         ({"aggregation": {"name": "multi_krum", "kept": 81}}, ["aggregation.kept = 81", "1 to 80"]),
         (
             {"encoding": "draco_cyclic", "allocation": "cyclic", "redundancy": 50},

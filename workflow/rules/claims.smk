@@ -6,6 +6,7 @@ rule claims:
         trajectories_of_claims,
     output:
         table=f"{RESULTS}/claims/{{study}}.csv",
+        checksums=f"{RESULTS}/claims/{{study}}.sha256",
     log:
         f"{RESULTS}/logs/claims/{{study}}.log",
     conda:
@@ -22,4 +23,4 @@ rule claims:
     message:
         "claims {wildcards.study}"
     shell:
-        "byzcode claims --request {params.asked:q} --results {params.results} --out {output:q} > {log:q} 2>&1"
+        "byzcode claims --request {params.asked:q} --results {params.results} --out {output.table:q} > {log:q} 2>&1"

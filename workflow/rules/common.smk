@@ -1,12 +1,15 @@
 import fcntl
 import json
+import os
 import shutil
 import sys
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from byzcode.errors import UserError
 from byzcode.multiverse.plan import Multiverse
@@ -63,6 +66,10 @@ def trajectories_of(runs):
     return [f"{RESULTS}/trajectories/{run}.nc" for run in runs]
 
 
+def with_checksums(tables):
+    return [f"{table}.{suffix}" for table in tables for suffix in ("csv", "sha256")]
+
+
 def allocation_spec(wildcards):
     return PLAN.allocations[wildcards.allocation].canonical()
 
@@ -76,8 +83,26 @@ def allocation_of(wildcards):
     return f"{RESULTS}/allocations/{allocation}.nc"
 
 
+def memory(wildcards, attempt):
+    # In MB. Where a profile says how often a job is tried again, each attempt gets more.
+    return 1000 * attempt
+
+
+def minutes(wildcards, attempt):
+    return 60 * attempt
+
+
+def on_a_cluster():
+    # Where jobs are submitted, and in these jobs.
+    return not workflow.local_exec or workflow.remote_exec
+
+
+@cache
 def batches():
-    # Which batch a run belongs to: on a GPU, runs of one shape in one study are trained side by side.
+    # Which batch a run belongs to: on a GPU, runs of one shape in one study are trained side by side. Not on a cluster,
+    # where each job has a GPU, and would hold it only to wait for a batch that another trains.
+    if DEVICE != "cuda" or on_a_cluster():
+        return {}
     from byzcode.batch import shape_of
 
     found = {}
@@ -88,12 +113,9 @@ def batches():
     return found
 
 
-BATCHES = batches() if DEVICE == "cuda" else {}
-
-
 def device(wildcards, output):
     # A param that takes the output is not tracked: another device does not retrain what is there.
-    together = BATCHES.get(wildcards.run)
+    together = batches().get(wildcards.run)
     return f"{DEVICE} --together {together}" if together else DEVICE
 
 
@@ -147,7 +169,9 @@ def multiverse():
 
 
 def readings_of_multiverse(wildcards):
-    return [f"{RESULTS}/multiverse/readings/{name}.csv" for name in multiverse()]
+    return with_checksums(
+        [f"{RESULTS}/multiverse/readings/{name}" for name in multiverse()]
+    )
 
 
 def multiverse_request(wildcards):
@@ -170,7 +194,7 @@ def data_of_figure(wildcards):
             f"{RESULTS}/allocations/{name}.nc" for name in planned.allocation_ids(plot)
         ]
     if kind == "sweep":
-        return f"{RESULTS}/summaries/{planned.study.study}.csv"
+        return with_checksums([f"{RESULTS}/summaries/{planned.study.study}"])
     return trajectories_of(planned.run_ids(plot))
 
 
@@ -195,7 +219,7 @@ def caption_of_figure(wildcards, output):
 
 
 def study_of_figure(wildcards):
-    return planned_figure(wildcards)[0].study.title
+    return filed.subcategory(planned_figure(wildcards)[0].study)
 
 
 def stem(wildcards, output):
@@ -236,6 +260,20 @@ def hold_folder():
             litter.unlink(missing_ok=True)
 
 
+def try_results():
+    # A folder that cannot be written, or is full, is found before anything runs, and told of after all else failed: a
+    # log on a full disk stays empty.
+    trial = Path(RESULTS) / ".trial"
+    try:
+        trial.parent.mkdir(parents=True, exist_ok=True)
+        trial.write_bytes(bytes(1 << 20))
+    except OSError as error:
+        raise WorkflowError(f"{RESULTS}: cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            trial.unlink()
+
+
 def write_requests():
     # Those of the jobs that this Snakemake is about to run. Not where it only looks (a dry run).
     shutil.rmtree(REQUESTS, ignore_errors=True)
@@ -248,15 +286,14 @@ def write_requests():
 
 def list_batches():
     # For the jobs to know what to train together: what this Snakemake is about to train, and no more. Not where it
-    # only looks (a dry run), nor in the jobs of a cluster, which read what was written here.
-    if DEVICE != "cuda":
+    # only looks (a dry run).
+    if not batches():
         return
     from byzcode.cuda import count
     from byzcode.sharing import write_list
 
     jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
-    # A machine that submits to a cluster needs no GPU.
-    if jobs and workflow.local_exec and count() == 0:
+    if jobs and count() == 0:
         raise WorkflowError(
             "device = 'cuda': no CUDA device is here; allowed: cpu, on a machine without one"
         )
@@ -264,7 +301,7 @@ def list_batches():
     for job in jobs:
         run = job.wildcards.run
         spec = PLAN.runs[run]
-        lists.setdefault(BATCHES[run], {})[run] = {
+        lists.setdefault(batches()[run], {})[run] = {
             "spec": spec.model_dump(mode="json"),
             "allocation": f"{RESULTS}/allocations/{spec.allocation_spec.allocation_id}.nc",
             "out": f"{RESULTS}/trajectories/{run}.nc",
@@ -276,9 +313,34 @@ def list_batches():
 def lift_rate_limit():
     # At each of its turns Snakemake 9 sets a timer for one turn more a second later, lest its limit of 100 jobs a
     # second forbids a job; such a turn sets the next. So n finished jobs leave n turns a second, which after 200 jobs
-    # take a sixth of a core from the trainings. Where the cores are the limit, no other is needed.
-    if workflow.local_exec and getattr(workflow, "scheduler", None) is not None:
-        workflow.scheduler.job_rate_limiter = None
+    # take a sixth of a core from the trainings. Where cores, or jobs in a queue, are the limit, no other is needed.
+    scheduler = getattr(workflow, "scheduler", None)
+    if scheduler is not None:
+        scheduler.job_rate_limiter = None
+        if not workflow.local_exec:
+            # One turn must fill the queue, for the next comes when a job has ended.
+            scheduler.subsample = max(scheduler.subsample or 1, workflow.nodes)
+
+
+def join_cluster():
+    if workflow.executor_plugin.name != "slurm":
+        return
+    from byzcode import cluster
+
+    settings = workflow.executor_settings
+    try:
+        needed = [job.rule.name for job in workflow.dag.needrun_jobs()]
+        cluster.arrays_fit(settings.array_jobs, needed, workflow.nodes)
+        polling = cluster.polling(cluster.configuration(), settings.status_command)
+        settings.status_command = polling.command
+        logger.info(polling.said)
+        cluster.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
+        restart = cluster.settle(Path.cwd(), logger.info)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    if restart:
+        # What is to be done was found out before these jobs had ended: once more, from the start.
+        os.execv(sys.executable, sys.orig_argv)
 
 
 if any("multiverse" in word for word in sys.argv):

@@ -15,6 +15,7 @@ rule figure:
         ),
         png=f"{RESULTS}/figures/{{figure}}.png",
         csv=f"{RESULTS}/figures/{{figure}}.csv",
+        checksums=f"{RESULTS}/figures/{{figure}}.sha256",
     log:
         f"{RESULTS}/logs/figure/{{figure}}.log",
     conda:

@@ -3,15 +3,16 @@
 
 rule reading:
     output:
-        f"{RESULTS}/multiverse/readings/{{reading}}.csv",
+        table=f"{RESULTS}/multiverse/readings/{{reading}}.csv",
+        checksums=f"{RESULTS}/multiverse/readings/{{reading}}.sha256",
     log:
         f"{RESULTS}/logs/multiverse/{{reading}}.log",
     conda:
         "../envs/byzcode.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=memory,
+        runtime=minutes,
     params:
         request=reading_request,
         asked=asked(reading_request),
@@ -19,7 +20,7 @@ rule reading:
     message:
         "reading {wildcards.reading}"
     shell:
-        "byzcode reading --request {params.asked:q} --out {output:q} > {log:q} 2>&1"
+        "byzcode reading --request {params.asked:q} --out {output.table:q} > {log:q} 2>&1"
 
 
 rule multiverse:
@@ -35,6 +36,7 @@ rule multiverse:
             caption="../report/multiverse.rst",
             category="Multiverse",
         ),
+        checksums=f"{RESULTS}/multiverse/multiverse.sha256",
     log:
         f"{RESULTS}/logs/multiverse.log",
     conda:

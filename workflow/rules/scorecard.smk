@@ -3,7 +3,7 @@
 
 rule scorecard:
     input:
-        expand(rules.claims.output.table, study=CLAIMED),
+        expand(rules.claims.output, study=CLAIMED),
     output:
         html=report(
             f"{RESULTS}/scorecard.html",
@@ -11,6 +11,7 @@ rule scorecard:
             category="Scorecard",
         ),
         csv=f"{RESULTS}/scorecard.csv",
+        checksums=f"{RESULTS}/scorecard.sha256",
     log:
         f"{RESULTS}/logs/scorecard.log",
     conda:

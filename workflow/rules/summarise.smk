@@ -6,6 +6,7 @@ rule summarise:
         trajectories_of_study,
     output:
         table=f"{RESULTS}/summaries/{{study}}.csv",
+        checksums=f"{RESULTS}/summaries/{{study}}.sha256",
     log:
         f"{RESULTS}/logs/summarise/{{study}}.log",
     conda:
@@ -22,4 +23,4 @@ rule summarise:
     message:
         "summarise {wildcards.study}"
     shell:
-        "byzcode summarise --request {params.asked:q} --results {params.results} --out {output:q} > {log:q} 2>&1"
+        "byzcode summarise --request {params.asked:q} --results {params.results} --out {output.table:q} > {log:q} 2>&1"

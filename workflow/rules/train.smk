@@ -12,8 +12,8 @@ rule train:
         "../envs/byzcode.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=memory,
+        runtime=minutes,
         gpu=1 if DEVICE == "cuda" else 0,
     params:
         spec=run_spec,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import netCDF4
 import numpy as np
@@ -15,6 +16,7 @@ from byzcode.allocation.statistics import overlaps, replications
 from byzcode.errors import UserError
 from byzcode.netcdf import Variable, check, fill, writing
 from byzcode.randomness import Stream
+from byzcode.studies.identity import stage_digest
 from byzcode.studies.spec import AllocationSpec
 
 if TYPE_CHECKING:
@@ -57,6 +59,11 @@ def draw(spec: AllocationSpec) -> NDArray[np.int32]:
     return np.stack([np.pad(held, ((0, 0), (0, slots - held.shape[1])), constant_values=EMPTY) for held in lists])
 
 
+def engine_digest() -> str:
+    """The identity of the code that makes an allocation."""
+    return stage_digest("allocate")
+
+
 def write(spec: AllocationSpec, path: Path) -> None:
     """Draw the allocations of a spec and store them. Raises UserError where the file cannot be written."""
     held = draw(spec)
@@ -88,6 +95,8 @@ def write(spec: AllocationSpec, path: Path) -> None:
                 "allocation_id": spec.allocation_id,
                 "spec": spec.canonical(),
                 "byzcode_version": __version__,
+                "engine_digest": engine_digest(),
+                "numpy_version": version("numpy"),
             },
         )
 
@@ -101,10 +110,22 @@ def read(path: Path, spec: AllocationSpec) -> NDArray[np.int32]:
         return np.asarray(file["subset"][...].filled(EMPTY), dtype=np.int32)
 
 
-def open(path: str | Path) -> xarray.Dataset:  # noqa: A001 - read as allocation.file.open
-    """A stored allocation, in memory. Raises UserError where it is missing, truncated, foreign or incomplete."""
+def about(path: str | Path, name: str | None = None) -> tuple[AllocationSpec, dict[str, Any]]:
+    """The spec of a stored allocation, and all attributes of its file. Raises UserError as :func:`open` does."""
+    attributes = check(Path(path), KIND, VARIABLES, ("spec", "engine_digest"))
+    spec = AllocationSpec.from_json(attributes["spec"], path)
+    if name is not None and spec.allocation_id != name:
+        raise UserError(f"{path}: holds allocation {spec.allocation_id}; expected {name}")
+    return spec, attributes
+
+
+def open(path: str | Path, name: str | None = None) -> xarray.Dataset:  # noqa: A001 - read as allocation.file.open
+    """A stored allocation, in memory; the one of the id ``name``, where that is given.
+
+    Raises UserError where it is missing, truncated, damaged, foreign or incomplete, or another one.
+    """
     import xarray
 
-    check(Path(path), KIND, VARIABLES, ("spec",))
+    about(path, name)
     with xarray.open_dataset(path, engine="netcdf4") as dataset:
         return dataset.load()

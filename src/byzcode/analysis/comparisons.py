@@ -93,11 +93,12 @@ def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     advantage = np.stack([of(b) - of(a) for a, b in zip(one, other, strict=True)], axis=1)
     where = np.asarray(claim.values, dtype=float)
     change = _slope(advantage, where) * np.ptp(where)
+    whole = np.isfinite(change)  # else a place is not known at all, be it the middle one
     places = [_pairs(b, a, both_end=True) for a, b in zip(one, other, strict=True)]
     ends = [(place, up) for place, up in zip(places, where - where.mean(), strict=True) if not np.isclose(up, 0)]
-    settled = _all(place.settled for place, _ in ends)
-    p_support = _above(change, _all(place.at_least if up > 0 else place.at_most for place, up in ends))
-    p_refute = _below(change, _all(place.at_most if up > 0 else place.at_least for place, up in ends))
+    settled = whole & _all(place.settled for place, _ in ends)
+    p_support = _above(change, whole & _all(place.at_least if up > 0 else place.at_most for place, up in ends))
+    p_refute = _below(change, whole & _all(place.at_most if up > 0 else place.at_least for place, up in ends))
     shown = [column[place.settled] for column, place in zip(advantage.T, places, strict=True)]
     if ratio:
         return _of_logs(

@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 
 from byzcode import trajectory
 from byzcode.analysis.comparisons import TESTS, Outcome
-from byzcode.analysis.levels import Run, of_dataset
+from byzcode.analysis.levels import Levels, Run, of_dataset
 from byzcode.analysis.paired import holm
+from byzcode.status import RAN_AWAY, Status
 from byzcode.studies.claim import Claim, Open, When
 
 #: The chance that any verdict "supported" or "refuted" of a scorecard is an accident of the seeds.
@@ -68,7 +69,7 @@ def of_study(request: Mapping[str, Any], path_of: Callable[[str], Path]) -> pd.D
 
     @cache
     def run_of(name: str) -> Run:
-        return of_dataset(trajectory.open(path_of(name)))
+        return of_dataset(trajectory.open(path_of(name), name))
 
     rows = evidence([Asked.parse(cell) for cell in request["cells"]], run_of)
     rows.insert(0, "study", request["study"])
@@ -117,8 +118,8 @@ def _row(asked: Asked, run_of: Callable[[str], Run]) -> dict[str, Any]:
         | _found(outcome)
         | {
             "seeds": len(runs[0].spec.seeds),
-            "unsettled": _status(claim, runs, against, "settled", "{} of {} seeds not at a plateau", wanted=False),
-            "diverged": _status(claim, runs, against, "diverged", "{} of {} seeds diverged", wanted=True),
+            "unsettled": _told(claim, runs, against, _unsettled),
+            "ended": _told(claim, runs, against, _ended),
             "figure": claim.figure or "",
             "runs": " ".join(dict.fromkeys([*asked.runs, *asked.against])),
         }
@@ -155,7 +156,7 @@ def _found(outcome: Outcome) -> dict[str, Any]:
         "pairs": outcome.pairs,
         "seeds": 0,
         "unsettled": "",
-        "diverged": "",
+        "ended": "",
         "note": outcome.note,
         "figure": "",
         "runs": "",
@@ -169,15 +170,32 @@ def _side(side: Any) -> str:
     return f"{side.curve} ({more})" if more else str(side.curve)
 
 
-def _status(claim: Any, runs: Sequence[Run], against: Sequence[Run], field: str, words: str, *, wanted: bool) -> str:
-    """For how many seeds of which run something holds, where it does for any."""
+def _told(claim: Any, runs: Sequence[Run], against: Sequence[Run], words: Callable[[Any, Run], str]) -> str:
+    """The words on each run about which there is something to say."""
     found = {}
     for side, group in ((claim.curve, runs), (getattr(claim, "against", None), against)):
         for number, run in enumerate(group):
-            # What still moves is said of the end, too.
-            at: When = "plateau" if field == "settled" and claim.at == "end" else claim.at
-            holds = getattr(run.levels(getattr(claim, "quantity", "excess_loss"), at), field) == wanted
-            if holds.any():
+            if said := words(claim, run):
                 step = f" at {claim.values[number]}" if hasattr(claim, "along") else ""
-                found[run.spec.run_id] = f"{_side(side)}{step}: {words.format(int(holds.sum()), len(holds))}"
+                found[run.spec.run_id] = f"{_side(side)}{step}: {said}"
     return "; ".join(found.values())
+
+
+def _unsettled(claim: Any, run: Run) -> str:
+    """How many seeds are not at a plateau; what still moves is said of the end, too."""
+    at: When = "plateau" if claim.at == "end" else claim.at
+    moving = ~_levels(claim, run, at).settled & (run.status != Status.UNDEFINED)
+    return f"{moving.sum()} of {len(moving)} seeds not at a plateau" if moving.any() else ""
+
+
+def _ended(claim: Any, run: Run) -> str:
+    """How many seeds diverged, overflowed or were poisoned, where that counts; or why the run is undefined."""
+    if run.spec.undefined is not None:
+        return f"undefined: {run.spec.undefined}"
+    gone = _levels(claim, run, claim.at).diverged
+    counts = {status.word: int((run.status[gone] == status).sum()) for status in RAN_AWAY}
+    return ", ".join(f"{count} of {len(gone)} seeds {word}" for word, count in counts.items() if count)
+
+
+def _levels(claim: Any, run: Run, at: When) -> Levels:
+    return run.levels(getattr(claim, "quantity", "excess_loss"), at)

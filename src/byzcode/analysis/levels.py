@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.analysis.plateau import ROUNDING, plateau
-from byzcode.records import FINISHED, Measurements, gradients_per_iteration
+from byzcode.records import Measurements, gradients_per_iteration
+from byzcode.status import Status, ran_away
 from byzcode.studies.claim import When
 from byzcode.studies.spec import RunSpec
 
@@ -28,9 +29,10 @@ class Levels(NamedTuple):
     """Per seed, (R,): the level, and what is known of where it goes.
 
     ``settled``: it is a plateau. ``falling`` or ``rising``: it is none, so the level is a bound of the plateau from
-    above or from below. A seed that diverged counts as settled at ``diverged_at`` times where it began: a finite number
-    that stands for none, good for order alone. A plateau that is only rounding is as high as rounding may be: of two
-    such none is lower. What the run does not measure is neither settled nor a bound.
+    above or from below. A seed that ``diverged``, overflowed and poisoned ones among them, counts as settled at
+    ``diverged_at`` times where it began: a finite number that stands for none, good for order alone. A plateau that is
+    only rounding is as high as rounding may be: of two such none is lower. What the run does not measure is neither
+    settled nor a bound; of an undefined run that is everything, at the start too.
     """
 
     level: Array
@@ -42,15 +44,16 @@ class Levels(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """What claims ask of a run: recorded quantities and cumulative costs, (R, n), and which seeds diverged, (R,)."""
+    """What claims ask of a run: recorded quantities and cumulative costs, (R, n), and the status of seeds, (R,)."""
 
     spec: RunSpec
     values: Mapping[str, Array]
-    diverged: Mask
+    status: NDArray[np.integer]
 
     def levels(self, quantity: str, at: When) -> Levels:
         """The level of a quantity."""
-        values = self.values[quantity]
+        values = np.where((self.status == Status.UNDEFINED)[:, None], np.nan, self.values[quantity])
+        diverged = ran_away(self.status)
         nothing = np.zeros(len(values), dtype=bool)
         if quantity in COSTS:
             level = self._cost(values)
@@ -59,15 +62,15 @@ class Run:
         if at == "start":
             return Levels(first, np.isfinite(first), nothing, nothing, nothing)
         found = plateau(values)
-        level = np.where(self.diverged, self.spec.diverged_at * first, np.maximum(found.level, ROUNDING * first))
+        level = np.where(diverged, self.spec.diverged_at * first, np.maximum(found.level, ROUNDING * first))
         known = np.isfinite(level)
-        settled = known & (found.reached | self.diverged | (at == "end"))
+        settled = known & (found.reached | diverged | (at == "end"))
         moving = known & ~settled
-        return Levels(level, settled, moving & (found.drift < 0), moving & (found.drift >= 0), known & self.diverged)
+        return Levels(level, settled, moving & (found.drift < 0), moving & (found.drift >= 0), known & diverged)
 
     def _cost(self, total: Array) -> Array:
-        """An iteration's part of a cumulative cost, (R,); NaN of a seed that diverged before it could be seen."""
-        last = np.isfinite(total).sum(axis=1) - 1  # nothing is counted after a divergence
+        """An iteration's part of a cumulative cost, (R,); NaN of a seed that ended before it could be seen."""
+        last = np.isfinite(total).sum(axis=1) - 1  # nothing is counted after the end
         recorded = np.asarray(self.spec.record.iterations(self.spec.iterations), dtype=float)
         found: Array = np.where(last > 0, total[np.arange(len(total)), last] / np.maximum(recorded[last], 1), np.nan)
         return found
@@ -77,7 +80,7 @@ def of_dataset(dataset: xarray.Dataset) -> Run:
     """The run of a trajectory file."""
     spec = RunSpec.from_json(dataset.attrs["spec"], dataset.attrs["run_id"])
     values = {str(name): found.to_numpy() for name, found in dataset.data_vars.items() if found.ndim == 2}
-    return Run(spec, values, dataset["diverged"].to_numpy() == 1)
+    return Run(spec, values, dataset["status"].to_numpy())
 
 
 def of_measurements(spec: RunSpec, measured: Measurements, held: NDArray[np.int32]) -> Run:
@@ -85,4 +88,4 @@ def of_measurements(spec: RunSpec, measured: Measurements, held: NDArray[np.int3
     values = {name: found for name, found in vars(measured).items() if found.ndim == 2}
     iterations = np.asarray(spec.record.iterations(spec.iterations), dtype=float)
     values["gradients_computed"] = gradients_per_iteration(held)[:, None] * iterations
-    return Run(spec, values, measured.diverged_at != FINISHED)
+    return Run(spec, values, measured.status)

@@ -58,8 +58,8 @@ def interval(values: Array) -> Interval:
 def below(values: Array, limit: float = 0.0) -> float:
     """The p-value of "not below ``limit``" for one number a seed: Wilcoxon's signed rank test, one-sided, exact.
 
-    It asks for the order of the numbers only, so the finite loss at which a diverged seed was given up may stand for
-    where it goes. Numbers that are the limit say nothing and are left out; of equal ones the ranks are averaged, and
+    It asks for the order of the numbers only, so the loss at which a seed that ran away is given up may stand for where
+    it goes. Numbers that are the limit say nothing and are left out; of equal ones the ranks are averaged, and
     the distribution is that of the averaged ranks (that of scipy's exact test is not, and rejects too often then).
     """
     from scipy import stats

@@ -20,7 +20,7 @@ ROUNDING = 1e-20
 class Plateau(NamedTuple):
     """Per seed, (R,): the level, whether the trajectory is at it, the recorded place where it first was, and its drift.
 
-    ``level`` is NaN and ``since`` -1 for a seed that diverged; ``since`` is -1 too where the plateau is not reached.
+    ``level`` is NaN and ``since`` -1 for a seed that ended early; ``since`` is -1 too where the plateau is not reached.
     ``drift`` is the change of the fitted logarithm over the last part.
     """
 

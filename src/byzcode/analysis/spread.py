@@ -17,9 +17,9 @@ class Spread(NamedTuple):
 
 
 def spread(values: NDArray[np.float64]) -> Spread:
-    """Median and quartiles over the first axis, linearly interpolated; a seed that diverged (NaN) counts as infinite.
+    """Median and quartiles over the first axis, linearly interpolated; a seed that ran away (NaN) counts as infinite.
 
-    So half of the seeds may diverge before the median does, and none is left out silently.
+    So half of the seeds may run away before the median does, and none is left out silently.
     """
     ordered = np.sort(np.where(np.isnan(values), np.inf, values), axis=0)
 

@@ -13,6 +13,7 @@ from byzcode import trajectory
 from byzcode.analysis.plateau import plateau
 from byzcode.analysis.spread import spread
 from byzcode.errors import UserError
+from byzcode.status import NEVER, Status, counts
 from byzcode.studies.names import Quantity
 from byzcode.studies.spec import RunSpec
 
@@ -50,9 +51,7 @@ def summarise(paths: Sequence[Path], runs: Sequence[str]) -> pd.DataFrame:
     digests: dict[str, Path] = {}
     rows = []
     for path, run in zip(paths, runs, strict=True):
-        dataset = trajectory.open(path)
-        if dataset.attrs["run_id"] != run:
-            raise UserError(f"{path}: holds run {dataset.attrs['run_id']}; expected {run}")
+        dataset = trajectory.open(path, run)
         digests.setdefault(dataset.attrs["engine_digest"], path)
         rows.append(_row(dataset, RunSpec.from_json(dataset.attrs["spec"], path)))
     if len(digests) > 1:
@@ -70,25 +69,28 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
     row: dict[str, Any] = {"run_id": spec.run_id}
     row |= {column: lookup(spec, key) for column, key in IDENTITY.items()}
     row |= {f"{key}_options": _words(getattr(spec, key).options) for key in OPTIONS}
+    undefined = spec.undefined is not None  # nothing is trained: its levels are none, and not infinite
     excess = dataset["excess_loss"].to_numpy()
     level = plateau(excess)
+    status, since = dataset["status"].to_numpy(), dataset["status_at"].to_numpy()
     row |= {
         "f": spec.f,
         "seeds": len(spec.seeds),
-        "diverged": int(dataset["diverged"].sum()),
+        **{ending.word: count for ending, count in counts(status).items()},
+        "ended_at": min(since[status != Status.FINISHED].tolist(), default=NEVER),  # the first of them
         "at_plateau": int(level.reached.sum()),
     }
     row |= {name: int(np.nanmax(dataset[name].to_numpy())) for name in ("decoding_failures", "decoding_errors")}
     for quantity in get_args(Quantity):
         values = dataset[quantity].to_numpy()
-        undefined = bool(np.isnan(values[:, 0]).all())  # of a method that has no such thing; a divergence comes later
-        row |= _columns(quantity, plateau(values).level, undefined=undefined)
-    row |= _columns("relative_excess_loss", level.level / excess[:, 0])
-    row |= _columns("rate", _rate(excess, dataset["iteration"].to_numpy(), level.since))
+        none = bool(np.isnan(values[:, 0]).all())  # of a method that has no such thing; a divergence comes later
+        row |= _columns(quantity, plateau(values).level, none=none or undefined)
+    row |= _columns("relative_excess_loss", level.level / excess[:, 0], none=undefined)
+    row |= _columns("rate", _rate(excess, dataset["iteration"].to_numpy(), level.since), none=undefined)
     for cost in ("gradients_computed", "bits_sent"):
         total = dataset[cost].to_numpy()
         at = np.where(level.since < 0, np.nan, total[np.arange(len(total)), level.since])
-        row |= _columns(f"{cost}_to_plateau", at)
+        row |= _columns(f"{cost}_to_plateau", at, none=undefined)
         row[f"{cost}_per_iteration"] = np.fmax.reduce((total[:, 1:] / dataset["iteration"].to_numpy()[1:]).ravel())
     return row
 
@@ -101,9 +103,9 @@ def _rate(excess: Any, iteration: Any, since: Any) -> Any:
         return np.where(since > 0, np.exp(fallen / iteration[since]), np.nan)
 
 
-def _columns(name: str, values: Any, *, undefined: bool = False) -> dict[str, float]:
-    """Median and quartiles over seeds; a seed that diverged, or never got there, counts as infinite."""
-    over = [np.nan] * 3 if undefined else spread(values)
+def _columns(name: str, values: Any, *, none: bool = False) -> dict[str, float]:
+    """Median and quartiles over seeds; a seed that ran away, or never got there, counts as infinite."""
+    over = [np.nan] * 3 if none else spread(values)
     return dict(zip((f"{name}_median", f"{name}_q25", f"{name}_q75"), map(float, over), strict=True))
 
 

@@ -22,4 +22,5 @@ def constant(messages: Tensor, threat: Threat, draws: Draws, *, value: Value = -
 
     Shapes: (R, N, D) to (R, N, D). The liars know nothing.
     """
-    return threat.replace(messages, torch.full_like(threat.of_liars(messages), value))
+    lies = torch.full_like(threat.of_liars(messages), value, dtype=torch.float64)
+    return threat.replace(messages, lies.to(messages.dtype))  # what is beyond float32 is infinite in it

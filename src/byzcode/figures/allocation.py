@@ -77,7 +77,7 @@ def allocation(request: Request, results: Path) -> Drawing:
     for curve in request.curves:
         for run in curve.runs:
             users.setdefault(run.allocation, []).append(curve.label)
-    stored = [_read(results / "allocations" / f"{name}.nc", distinct(labels)) for name, labels in users.items()]
+    stored = [_read(results / "allocations" / f"{name}.nc", name, distinct(labels)) for name, labels in users.items()]
     abreast = 1 if len(stored) <= _LINES else 2
     page = Page(request, -(-len(stored) // abreast), 2 * abreast, aspect=0.5 if abreast == 1 else 0.85)
     pairs = [(row[2 * place], row[2 * place + 1]) for row in page.axes for place in range(abreast)]
@@ -97,9 +97,9 @@ def allocation(request: Request, results: Path) -> Drawing:
     return Drawing(page, pd.concat(tables))
 
 
-def _read(path: Path, labels: list[str]) -> Stored:
+def _read(path: Path, name: str, labels: list[str]) -> Stored:
     """Read an allocation. Raises UserError."""
-    dataset = file.open(path)
+    dataset = file.open(path, name)
     spec = AllocationSpec.from_json(dataset.attrs["spec"], path)
     devices, subsets, redundancy = spec.devices, spec.subsets, spec.redundancy
     known = laws(spec)

@@ -7,21 +7,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from byzcode import trajectory
 from byzcode.analysis.spread import Spread, spread
 from byzcode.bounds import bounds as bounds_of
 from byzcode.bounds import floor, floor_bound
+from byzcode.figures.edge import Edge
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Curve, Facets, Request, distinct, in_order, only_run
 from byzcode.figures.scale import Positions, extent, log_y, window
-from byzcode.figures.style import BOUNDS, CROSS, INK, axis_words, level_words, line_style, literal, marker_style
-from byzcode.figures.words import named, seeds_of, sentence
+from byzcode.figures.style import (
+    BOUNDS,
+    INK,
+    axis_words,
+    level_words,
+    line_style,
+    literal,
+    mark_legend,
+    mark_style,
+    marker_style,
+)
+from byzcode.figures.words import named, seeds_of, sentence, with_ending
+from byzcode.status import ENDINGS, Status, counts, most_frequent
 from byzcode.studies.names import BoundName
 from byzcode.studies.spec import RunSpec
 from byzcode.studies.study import BoundsPlot
@@ -44,14 +58,14 @@ class Point:
     curve: Curve
     x: Any
     run: str
-    seeds: int
+    status: NDArray[np.int8]
     measured: Spread
     above: dict[BoundName, Above]
 
     @property
-    def diverged(self) -> bool:
-        """Whether half of the seeds or more diverged."""
-        return not np.isfinite(self.measured.median)
+    def ending(self) -> Status:
+        """What ended most seeds, where half of them or more ended early; else FINISHED."""
+        return Status.FINISHED if np.isfinite(self.measured.median) else most_frequent(counts(self.status))
 
 
 @dataclass(frozen=True)
@@ -88,22 +102,25 @@ def bounds(request: Request, results: Path) -> Drawing:
     everything = [point for panel in panels for point in panel.points]
     places = Positions(plot.x, in_order(distinct(point.x for point in everything)))
     limits = _limits(everything)
-    shown = [point for point in everything if point.measured.median >= limits[0] and not point.diverged]
+    shown = [point for point in everything if point.measured.median >= limits[0] and point.ending is Status.FINISHED]
     ratios = [float(one.ratio.median) for point in shown for one in point.above.values()]
     highest = max([ratio for ratio in ratios if np.isfinite(ratio)], default=10.0)
+    risen = 0.0
     for panel in panels:
         log_y(panel.upper, *limits)
         log_y(panel.lower, min([0.7, *ratios]), 1.5 * highest)
         panel.lower.axhline(1.0, color="black", linewidth=0.8)
-        _draw(panel, request.curves, plot.bounds, places, limits)
+        risen = max(risen, _draw(panel, request.curves, plot.bounds, places, limits))
         for axes in (panel.upper, panel.lower):
             places.dress(axes)
-        panel.upper.set_title(level_words(plot.columns, panel.coordinates.get(str(plot.columns))))
         panel.upper.set_ylabel("squared gradient norm\nover the last fifth", linespacing=0.95)
         panel.lower.set_ylabel("bound over\nmeasured", linespacing=0.95)
         panel.lower.set_xlabel(axis_words(plot.x))
         for axes in (panel.upper, panel.lower):
             axes.label_outer()
+    for panel in panels:
+        title = level_words(plot.columns, panel.coordinates.get(str(plot.columns)))
+        panel.upper.set_title(title, pad=mpl.rcParams["axes.titlepad"] + risen)
     page.figure.align_ylabels()
     drawn = [name for name in plot.bounds if any(name in point.above for point in everything)]
     page.arrange(_legend(request.curves, drawn, everything), _notes(everything, plot.x, drawn, limits))
@@ -111,7 +128,7 @@ def bounds(request: Request, results: Path) -> Drawing:
 
 
 def _read(curve: Curve, x: Any, run: str, path: Path, wanted: Sequence[BoundName]) -> Point:
-    dataset = trajectory.open(path)
+    dataset = trajectory.open(path, run)
     spec = RunSpec.from_json(dataset.attrs["spec"], path)
     measured, known = floor(spec, dataset), bounds_of(spec, dataset)
     above: dict[BoundName, Above] = {}
@@ -120,7 +137,7 @@ def _read(curve: Curve, x: Any, run: str, path: Path, wanted: Sequence[BoundName
         if not np.isnan(bound[~np.isnan(measured)]).any():  # else it says nothing of the end of a training
             with np.errstate(divide="ignore", invalid="ignore"):
                 above[name] = Above(spread(bound), spread(bound / measured))
-    return Point(curve, x, run, len(measured), spread(measured), above)
+    return Point(curve, x, run, dataset["status"].to_numpy(), spread(measured), above)
 
 
 def _limits(points: Sequence[Point]) -> tuple[float, float]:
@@ -137,8 +154,9 @@ def _draw(
     names: Sequence[BoundName],
     places: Positions,
     limits: tuple[float, float],
-) -> None:
-    labels = [curve.label for curve in curves]
+) -> float:
+    """Draw the curves of a column; returns how many points the marks on its upper edge rise above it."""
+    labels, edge = [curve.label for curve in curves], Edge(panel.upper, limits[1])
     for curve in curves:
         own = [point for point in panel.points if point.curve.label == curve.label]
         nudge = _NUDGE * (labels.index(curve.label) - (len(labels) - 1) / 2)
@@ -146,8 +164,8 @@ def _draw(
         _line(panel.upper, [(places.at(point.x, nudge), point.measured) for point in own], solid, limits)
         for point in own:
             x = places.at(point.x, nudge)
-            if point.diverged:
-                panel.upper.plot([x], [limits[1]], **CROSS, color=curve.style.color, clip_on=False, zorder=5)
+            if point.ending is not Status.FINISHED:
+                edge.mark(places.at(point.x, 0.0), mark_style(point.ending, curve.style.color))
             elif point.measured.median >= limits[0]:
                 look = marker_style(curve.style) | {"linestyle": "none"}
                 panel.upper.plot([x], [point.measured.median], **look, zorder=3)
@@ -157,6 +175,7 @@ def _draw(
             _line(panel.upper, [(x, one.bound) for x, _, one in here], look, limits)
             real = [(x, one.ratio) for x, point, one in here if point.measured.median >= limits[0]]
             _line(panel.lower, real, look, panel.lower.get_ylim())
+    return edge.height
 
 
 def _line(
@@ -181,32 +200,36 @@ def _legend(curves: Sequence[Curve], drawn: Sequence[BoundName], points: Sequenc
             [],
             **line_style(curve.style) | {"linestyle": "-"},
             **marker_style(curve.style),
-            label=literal(curve.label),
+            label=literal(_label(curve.label, points)),
         )
         for curve in curves
     ]
     handles += [Line2D([], [], color=INK, **BOUNDS[name].line, label=BOUNDS[name].words) for name in drawn]
-    if any(point.diverged for point in points):
-        handles.append(Line2D([], [], **CROSS, color=INK, label="diverged"))
-    return handles
+    return handles + mark_legend(point.ending for point in points)
+
+
+def _label(label: str, points: Sequence[Point]) -> str:
+    own = [point.ending for point in points if point.curve.label == label]
+    return label if Status.FINISHED in own else with_ending(label, own)
 
 
 def _notes(points: Sequence[Point], key: str, drawn: Sequence[BoundName], limits: tuple[float, float]) -> list[str]:
     notes = [
-        f"Markers: measured, median over {seeds_of(point.seeds for point in points)}; bars: interquartile range. "
+        f"Markers: measured, median over {seeds_of(len(point.status) for point in points)}; bars: interquartile range. "
         "A bound on the error of the aggregate becomes one on the gradient by the descent of the loss."
     ]
     notes += [f"{BOUNDS[name].words.capitalize()}: {BOUNDS[name].meaning}." for name in drawn]
     everything = [(point.curve.label, point.x) for point in points]
     below = [(point.curve.label, point.x) for point in points if point.measured.median < limits[0]]
     notes += sentence("Below its panel, and no ratio", named(below, everything, key))
-    beyond = [
-        (point.curve.label, point.x) for point in points if not point.diverged and point.measured.median > limits[1]
-    ]
+    finished = [point for point in points if point.ending is Status.FINISHED]
+    beyond = [(point.curve.label, point.x) for point in finished if point.measured.median > limits[1]]
     notes += sentence("Above its panel", named(beyond, everything, key))
-    lost = [(point.curve.label, point.x) for point in points if point.diverged]
-    notes += sentence("Diverged, half of the seeds or more", named(lost, everything, key))
-    without = [(point.curve.label, point.x) for point in points if not point.above and not point.diverged]
+    for ending in ENDINGS:
+        lost = [(point.curve.label, point.x) for point in points if point.ending is ending]
+        why = "as the rule bears fewer liars" if ending is Status.UNDEFINED else "half of the seeds or more"
+        notes += sentence(f"{ending.word.capitalize()}, {why}", named(lost, everything, key))
+    without = [(point.curve.label, point.x) for point in finished if not point.above]
     return notes + sentence("No bound is known", named(without, everything, key))
 
 
@@ -227,7 +250,8 @@ def _table(panels: Sequence[Panel], bottom: float) -> pd.DataFrame:
             "ratio_median": np.nan if ratio is None else float(ratio.median),
             "ratio_q25": np.nan if ratio is None else float(ratio.low),
             "ratio_q75": np.nan if ratio is None else float(ratio.high),
-            "seeds": point.seeds,
+            "seeds": len(point.status),
+            "ended": int((point.status != Status.FINISHED).sum()),
         }
 
     return pd.DataFrame(

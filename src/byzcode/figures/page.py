@@ -131,10 +131,14 @@ class Drawing:
     page: Page
     data: pd.DataFrame
 
-    def save(self, out: Path) -> None:
-        """Write ``out`` with the suffixes pdf, svg, png and csv; each file whole or not there. Raises UserError."""
+    def save(self, out: Path) -> list[Path]:
+        """Write ``out`` with the suffixes pdf, svg, png and csv; each file whole or not there. Raises UserError.
+
+        Returns their paths.
+        """
         for kind, metadata in _METADATA.items():
             with whole(out.with_name(f"{out.name}.{kind}")) as path:
                 self.page.figure.savefig(path, format=kind, metadata=metadata | {"Title": self.page.request.title})
         with text(out.with_name(f"{out.name}.csv")) as file:
             self.data.to_csv(file, index=False, lineterminator="\n")
+        return [out.with_name(f"{out.name}.{kind}") for kind in (*_METADATA, "csv")]

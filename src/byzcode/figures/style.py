@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from byzcode.methods import METHODS
+from byzcode.status import Status
 from byzcode.studies.study import LineStyle
 
 INK, SOFT, GRID = "#1A1A1A", "#555555", "#E6E6E6"
@@ -97,8 +100,24 @@ def marker_style(style: LineStyle, color: ColorType | None = None, *, hollow: bo
     return {"marker": marker, "markersize": size, **(look if hollow else filled)}
 
 
-#: The mark of a divergence.
-CROSS: dict[str, Any] = {"marker": "x", "markersize": 6.0, "markeredgewidth": 1.8, "linestyle": "none"}
+#: The marks of what ends a seed, told apart by their shape; no curve has one of them.
+MARKS: dict[Status, dict[str, Any]] = {
+    Status.DIVERGED: {"marker": "x", "markersize": 6.0, "markeredgewidth": 1.8},
+    Status.OVERFLOWED: {"marker": "+", "markersize": 7.5, "markeredgewidth": 1.8},
+    Status.POISONED: {"marker": (6, 2, 0), "markersize": 7.5, "markeredgewidth": 1.2},
+    Status.UNDEFINED: {"marker": r"$\varnothing$", "markersize": 7.0, "markeredgewidth": 0.3},
+}
+
+
+def mark_style(status: Status, color: ColorType = INK) -> dict[str, Any]:
+    """The mark of what ended a seed, for ``Axes.plot``."""
+    return MARKS[status] | {"linestyle": "none", "color": color}
+
+
+def mark_legend(found: Iterable[Status]) -> list[Artist]:
+    """The entries of a legend for what ended seeds, each once."""
+    some = set(found)
+    return [Line2D([], [], **mark_style(status), label=status.word) for status in MARKS if status in some]
 
 
 def ramp(levels: int) -> list[ColorType]:

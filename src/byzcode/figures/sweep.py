@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +13,31 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.transforms import ScaledTranslation
 
+from byzcode import checklist
 from byzcode.errors import UserError, complain
+from byzcode.figures.edge import Edge
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Curve, Facets, Request, distinct, in_order, only_run
 from byzcode.figures.scale import Positions, extent, log_y, window
 from byzcode.figures.style import (
-    CROSS,
     INK,
     QUANTITIES,
     axis_words,
     level_words,
     line_style,
     literal,
+    mark_legend,
+    mark_style,
     marker_style,
 )
-from byzcode.figures.words import named, seeds_of, sentence
+from byzcode.figures.words import named, seeds_of, sentence, with_ending
+from byzcode.status import ENDINGS, RAN_AWAY, Status, most_frequent
 from byzcode.studies.study import SweepPlot
 
 _COST = "gradients_computed_to_plateau"
 #: Curves stand apart by so much of the axis, at most, and by so much of the room between two values.
 _NUDGE, _CROWD = 0.012, 0.6
-#: Marks on the upper edge stand so many points apart.
-_STACK = 6.0
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,20 @@ class Point:
         return bool(self.row["at_plateau"] >= self.row["seeds"])
 
     @property
-    def diverged(self) -> bool:
-        """Whether the run counts as diverged: its median is infinite."""
-        return bool(2 * self.row["diverged"] >= self.row["seeds"])
+    def ended(self) -> dict[Status, int]:
+        """How many seeds ended early, by how."""
+        return {ending: int(self.row[ending.word]) for ending in ENDINGS}
+
+    @property
+    def ending(self) -> Status:
+        """What ended most seeds, where half of them or more ended early; else FINISHED."""
+        early = 2 * sum(self.ended.values()) >= self.row["seeds"]
+        return most_frequent(self.ended) if early else Status.FINISHED
+
+    @property
+    def moves(self) -> bool:
+        """Whether it has a level, and seeds that are not at it yet."""
+        return not self.settled and self.ending is Status.FINISHED
 
 
 @dataclass(frozen=True)
@@ -105,14 +116,14 @@ def sweep(request: Request, results: Path) -> Drawing:
     ]
     places = Positions(plot.x, in_order(distinct(point.x for p in panels for point in p.points if point.x is not None)))
     limits: dict[str, tuple[float, float]] = {}
-    heights: dict[str, int] = {}
+    heights: dict[str, float] = {}
     for quantity in quantities:
         limits[quantity] = _limits(panels, quantity)
         for panel in panels:
             log_y(panel.axes[quantity], *limits[quantity])
             places.dress(panel.axes[quantity])
-            stacked = _draw(panel, quantity, places, limits[quantity])
-            heights[quantity] = max(stacked, heights.get(quantity, 0))
+            risen = _draw(panel, quantity, places, limits[quantity])
+            heights[quantity] = max(risen, heights.get(quantity, 0.0))
     _label(page, panels, plot, heights[plot.y])
     page.arrange(_legend(request, panels), _notes(panels, plot, limits[plot.y]))
     return Drawing(page, _table(panels, plot))
@@ -125,13 +136,13 @@ def _quantities(plot: SweepPlot) -> tuple[str, ...]:
 
 def _read(path: Path, quantities: Sequence[str]) -> pd.DataFrame:
     """The summary of a study, by run. Raises UserError."""
-    needed = ["run_id", "seeds", "diverged", "at_plateau"]
+    needed = ["run_id", "seeds", *(ending.word for ending in ENDINGS), "at_plateau"]
     needed += [f"{quantity}_{part}" for quantity in quantities for part in ("median", "q25", "q75")]
     try:
-        summary = pd.read_csv(path, dtype={"run_id": str})  # else 1234567890e1 were a number
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+        content = checklist.checked(path)
+        # A run_id such as 1234567890e1 is no number; and numbers are to be read as they were written.
+        summary = pd.read_csv(content, dtype={"run_id": str}, float_precision="round_trip")
+    except ValueError as error:
         raise UserError(f"{path}: not a summary: {error}") from None
     for column in needed:
         if column not in summary:
@@ -152,9 +163,9 @@ def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
     return window(found for median, floor in medians if (found := extent(median, floor=floor)))
 
 
-def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, float]) -> int:
-    """Draw the curves of a panel; returns how many marks stand above one another on its upper edge."""
-    axes, edge = panel.axes[quantity], _Edge(panel.axes[quantity], limits[1])
+def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, float]) -> float:
+    """Draw the curves of a panel; returns how many points the marks on its upper edge rise above it."""
+    axes, edge = panel.axes[quantity], Edge(panel.axes[quantity], limits[1])
     labels = distinct(point.curve.label for point in panel.points)
     moving = distinct(point.curve.label for point in panel.points if point.x is not None)
     step = min(_NUDGE, _CROWD * places.closest / max(1, len(moving)))
@@ -169,8 +180,9 @@ def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, f
             _draw_level(axes, own[0], quantity, x[0], limits)
         for point, place in zip(own, x, strict=True):
             if not np.isfinite(point.median(quantity)):
-                edge.mark(point, places.at(point.x, 0.0) if label in moving else place)
-    return max(edge.stacked.values(), default=0)
+                at = places.at(point.x, 0.0) if label in moving else place
+                edge.mark(at, _ending(point), of_panel=point.x is None)
+    return edge.height
 
 
 def _draw_curve(
@@ -203,24 +215,13 @@ def _look(point: Point) -> dict[str, Any]:
     return marker_style(point.curve.style, hollow=not point.settled) | {"linestyle": "none"}
 
 
-class _Edge:
-    """The upper edge of a panel, on which infinite medians stand, one above the other where they meet."""
-
-    def __init__(self, axes: Axes, top: float) -> None:
-        self.axes, self.top, self.stacked = axes, top, Counter[float]()
-
-    def mark(self, point: Point, x: float) -> None:
-        """Mark an infinite median: crossed out if the seeds diverged, hollow if they were not at a plateau."""
-        look = CROSS | {"color": point.curve.style.color} if point.diverged else _look(point)
-        base = self.axes.get_yaxis_transform() if point.x is None else self.axes.transData
-        figure = self.axes.figure
-        lift = ScaledTranslation(0, self.stacked[x] * _STACK / 72, figure.dpi_scale_trans)
-        self.axes.plot([x], [self.top], **look, transform=base + lift, clip_on=False, zorder=5)
-        self.stacked[x] += 1
+def _ending(point: Point) -> dict[str, Any]:
+    """The mark of a median that is no number: what ended the seeds, or hollow if they were not at a plateau."""
+    return _look(point) if point.ending is Status.FINISHED else mark_style(point.ending, point.curve.style.color)
 
 
-def _label(page: Page, panels: Sequence[Panel], plot: SweepPlot, stacked: int) -> None:
-    pad = mpl.rcParams["axes.titlepad"] + _STACK * max(0, stacked - 1)
+def _label(page: Page, panels: Sequence[Panel], plot: SweepPlot, risen: float) -> None:
+    pad = mpl.rcParams["axes.titlepad"] + risen
     for panel in panels:
         *_, lowest = panel.axes.values()
         panel.axes[plot.y].set_title(level_words(plot.columns, panel.coordinates.get(str(plot.columns))), pad=pad)
@@ -235,14 +236,15 @@ def _label(page: Page, panels: Sequence[Panel], plot: SweepPlot, stacked: int) -
 
 
 def _legend(request: Request, panels: Sequence[Panel]) -> list[Artist]:
-    handles: list[Artist] = [
-        Line2D([], [], **line_style(curve.style), **marker_style(curve.style), label=literal(curve.label))
-        for curve in request.curves
-    ]
+    handles: list[Artist] = []
     points = [point for panel in panels for point in panel.points]
-    if any(point.diverged for point in points):
-        handles.append(Line2D([], [], **CROSS, color=INK, label="diverged"))
-    if any(not point.settled and not point.diverged for point in points):
+    for curve in request.curves:
+        own = [point.ending for point in points if point.curve.label == curve.label]
+        label = curve.label if Status.FINISHED in own else with_ending(curve.label, own)
+        look = line_style(curve.style) | marker_style(curve.style)
+        handles.append(Line2D([], [], **look, label=literal(label)))
+    handles += mark_legend(point.ending for point in points)
+    if any(point.moves for point in points):
         hollow = marker_style(request.curves[0].style, INK, hollow=True) | {"marker": "o"}
         handles.append(Line2D([], [], **hollow, linestyle="none", label="not yet at its plateau"))
     return handles
@@ -254,13 +256,17 @@ def _notes(panels: Sequence[Panel], plot: SweepPlot, limits: tuple[float, float]
     notes = [
         f"Markers: median over {seeds}, a little apart where curves meet; bars and bands: interquartile range.",
     ]
-    if any(point.diverged for point in points):
-        notes.append("\N{MULTIPLICATION SIGN} on the upper edge: infinite, half of the seeds or more diverged.")
-    if any(not point.settled and not point.diverged for point in points):
+    if any(point.ending in RAN_AWAY for point in points):
+        notes.append("A mark on the upper edge: infinite, as half of the seeds or more ended so.")
+    if any(point.moves for point in points):
         notes.append(
             "Hollow: some seeds had not reached a plateau when training ended; on the upper edge, half of them or more."
         )
     for start, chosen in {
+        "Undefined, as the rule bears fewer liars": [point for point in points if point.ending is Status.UNDEFINED],
+        "Fewer than half of the seeds ended early": [
+            point for point in points if point.ending is Status.FINISHED and any(point.ended.values())
+        ],
         "Below its panel": [point for point in points if point.median(plot.y) < limits[0]],
         "Where a cost is missing, the plateau is no lower than the start": [
             point for point in points if plot.cost and point.median(_COST) == 0
@@ -284,7 +290,7 @@ def _table(panels: Sequence[Panel], plot: SweepPlot) -> pd.DataFrame:
             "q25": point.quartiles(quantity)[0],
             "q75": point.quartiles(quantity)[1],
             "seeds": int(point.row["seeds"]),
-            "diverged": int(point.row["diverged"]),
+            **{ending.word: count for ending, count in point.ended.items()},
             "at_plateau": int(point.row["at_plateau"]),
         }
         for quantity in _quantities(plot)

@@ -25,26 +25,30 @@ from byzcode.figures.scale import Extent, apart, cost_ticks, extent, log_y, wind
 from byzcode.figures.style import (
     BOUNDS,
     COSTS,
-    CROSS,
     INK,
     QUANTITIES,
     TICK,
     level_words,
     line_style,
     literal,
+    mark_legend,
+    mark_style,
     marker_style,
     ramp,
     value_words,
 )
-from byzcode.figures.words import named, seeds_of, sentence
+from byzcode.figures.words import named, seeds_of, sentence, with_ending
+from byzcode.status import Status, counts, most_frequent, told
 from byzcode.studies.names import BoundName
 from byzcode.studies.spec import RunSpec
 from byzcode.studies.study import TrajectoryPlot
 
-#: A panel ends so far above the start of its curves, at the latest; where a curve diverges, so far.
-_RISE, _RISE_DIVERGED = 100.0, 10.0
+#: A panel ends so far above the start of its curves, at the latest; where a median becomes infinite, so far.
+_RISE, _RISE_ENDING = 100.0, 10.0
 #: Markers on a line, and panels side by side.
 _MARKERS, _ABREAST = 5, 4
+#: Points from the middle of a mark to that of the next.
+_MARK = 8.0
 #: The width of lines of which there are many.
 _THIN = 1.4
 #: From the end of a line to its label.
@@ -64,27 +68,44 @@ class Stored:
 
     x: NDArray[np.float64]
     y: Spread
-    seeds: int
-    diverged: NDArray[np.int64]  # seeds that have diverged, at each x
+    status: NDArray[np.int8]  # of the seeds, as far as the figure goes
+    since: NDArray[np.int64]  # and the iteration at which they had it
+    ended: NDArray[np.int64]  # how many seeds have ended, at each x
+    undefined: str | None  # why, where nothing was trained
     bounds: dict[BoundName, NDArray[np.float64]]  # medians of what is laid over it
 
     @classmethod
-    def read(cls, path: Path, plot: TrajectoryPlot) -> Stored:
+    def read(cls, path: Path, run: str, plot: TrajectoryPlot) -> Stored:
         """Read a run. Raises UserError."""
-        dataset = trajectory.open(path)
-        kept = dataset["iteration"].to_numpy() <= (plot.last or np.inf)
+        dataset = trajectory.open(path, run)
+        spec = RunSpec.from_json(dataset.attrs["spec"], path)
+        iteration = dataset["iteration"].to_numpy()
+        kept = iteration <= (plot.last or np.inf)
         values = dataset[plot.y].to_numpy()[:, kept]
         x = np.broadcast_to(dataset[plot.x].to_numpy()[..., kept], values.shape).astype(float)
         # The cost of the seeds that still run: they hardly differ. Where none does, nothing is drawn.
-        cost, gone = np.fmax.reduce(x, axis=0), np.isnan(values).sum(axis=0)
-        known = bounds(RunSpec.from_json(dataset.attrs["spec"], path), dataset) if plot.overlay else {}
+        cost = np.fmax.reduce(x, axis=0)
+        since = dataset["status_at"].to_numpy()
+        status = np.where(since <= iteration[kept][-1], dataset["status"].to_numpy(), Status.FINISHED)
+        ended = ((status != Status.FINISHED)[:, None] & (since[:, None] <= iteration[kept])).sum(axis=0)
+        known = bounds(spec, dataset) if plot.overlay else {}
         laid = {name: spread(known[name].error[:, kept]).median for name in plot.overlay or () if name in known}
-        return cls(cost, spread(values), len(values), gone, laid)
+        return cls(cost, spread(values), status, since, ended, spec.undefined, laid)
 
     @property
-    def diverges(self) -> bool:
-        """Whether the median becomes infinite."""
-        return not np.isfinite(self.y.median[-1])
+    def seeds(self) -> int:
+        """How many seeds there are."""
+        return len(self.status)
+
+    @property
+    def ending(self) -> Status:
+        """What ended most seeds, where the median becomes infinite; FINISHED where it does not."""
+        return Status.FINISHED if np.isfinite(self.y.median[-1]) else most_frequent(counts(self.status))
+
+    @property
+    def is_line(self) -> bool:
+        """Whether there is more to draw than a point."""
+        return int((np.isfinite(self.y.median) & (self.y.median > 0)).sum()) > 1
 
     def extent(self, *, floor: bool) -> Extent | None:
         """What the y axis should make room for."""
@@ -92,7 +113,8 @@ class Stored:
         if found is None:
             return None
         start = self.y.median[self.y.median > 0][0]
-        return found._replace(high=min(found.high, start * (_RISE_DIVERGED if self.diverges else _RISE)))
+        rise = _RISE if self.ending is Status.FINISHED else _RISE_ENDING
+        return found._replace(high=min(found.high, start * rise))
 
 
 @dataclass(frozen=True)
@@ -134,7 +156,7 @@ def trajectories(request: Request, results: Path) -> Drawing:
 
     @cache
     def read(run: str) -> Stored:
-        return Stored.read(results / "trajectories" / f"{run}.nc", plot)
+        return Stored.read(results / "trajectories" / f"{run}.nc", run, plot)
 
     def lines(row: Any, column: Any) -> list[Line]:
         found = []
@@ -166,7 +188,7 @@ def trajectories(request: Request, results: Path) -> Drawing:
     _label(page, panels, plot, views[0])
     page.arrange(_legend(request, plot, hues, panels), _notes(plot, panels, views))
     for panel in panels:  # now that the panels have their sizes
-        _cross_out(panel, views[panel.row])
+        _mark_ends(panel, views[panel.row])
     if plot.x == "iteration" and sum(curve.varies_with(plot.hue) for curve in request.curves) == 1:
         for panel in panels:
             _label_ends(panel, str(plot.hue))
@@ -182,9 +204,9 @@ def _hues(request: Request, plot: TrajectoryPlot) -> list[tuple[Any, ColorType]]
 
 
 def _view(row: Sequence[Panel], panels: Sequence[Panel], plot: TrajectoryPlot) -> View:
-    """The limits of a row of panels. A curve that diverges sets no lower limit for the others."""
+    """The limits of a row of panels. A curve that ends early sets no lower limit for the others."""
     lines = [line for panel in row for line in panel.lines]
-    steady = [line for line in lines if not line.stored.diverges] or lines
+    steady = [line for line in lines if line.stored.ending is Status.FINISHED] or lines
     bottom, top = window(found for line in steady if (found := line.stored.extent(floor=line.curve.is_floor)))
     risen = [found.high for line in lines if (found := line.stored.extent(floor=False))]
     laid = [bound for line in steady for bound in line.stored.bounds.values()]
@@ -208,7 +230,8 @@ def _draw(panel: Panel, plot: TrajectoryPlot, view: View) -> None:
         # Drawn a little beyond the panel at most: a path that runs to 1e300 is no good in any viewer.
         low, high = (np.clip(edge, view.bottom * 1e-3, view.top * 1e3) for edge in (y.low, y.high))
         visible = np.isfinite(y.median) & (y.median > 0)
-        axes.fill_between(x, low, high, where=visible, color=line.color, alpha=0.16, linewidth=0, zorder=1.5)
+        if line.stored.is_line:
+            axes.fill_between(x, low, high, where=visible, color=line.color, alpha=0.16, linewidth=0, zorder=1.5)
         axes.plot(
             x,
             np.where(visible, y.median, np.nan),
@@ -244,16 +267,20 @@ def _crossing(line: Line, top: float) -> tuple[float, float]:
     return float(np.interp(np.log(top), heights, x[after - 1 : after + 1])), top
 
 
-def _cross_out(panel: Panel, view: View) -> None:
-    """Mark divergences. Marks that would cover each other stand side by side."""
+def _mark_ends(panel: Panel, view: View) -> None:
+    """Mark what ended curves. Marks that would cover each other stand side by side."""
     axes = panel.axes
-    lines = [line for line in panel.lines if line.stored.diverges]
+    lines = [line for line in panel.lines if line.stored.ending is not Status.FINISHED]
     ends = [_crossing(line, view.top) for line in lines]
-    places = [float((axes.transScale + axes.transLimits).transform(end)[0]) for end in ends]
-    apart_by = 7.0 / (axes.get_window_extent().width / axes.figure.dpi * 72)
-    for line, (_, y), place in zip(lines, ends, apart(places, apart_by), strict=True):
-        where = axes.get_yaxis_transform()  # x in parts of the panel, y as data
-        axes.plot([place], [y], **CROSS, color=line.color, transform=where, clip_on=False, zorder=5)
+    to_parts = axes.transScale + axes.transLimits
+    panel_size = axes.get_window_extent()
+    across, up = (_MARK * axes.figure.dpi / 72 / size for size in (panel_size.width, panel_size.height))
+    where = [to_parts.transform((max(x, view.start), y)) for x, y in ends]
+    for level in {round(float(height) / up) for _, height in where}:  # marks that are about as high
+        here = [place for place, (_, height) in enumerate(where) if round(float(height) / up) == level]
+        for place, x in zip(here, apart([float(where[place][0]) for place in here], across), strict=True):
+            look = mark_style(lines[place].stored.ending, lines[place].color)
+            axes.plot([x], [where[place][1]], **look, transform=axes.transAxes, clip_on=False, zorder=5)
 
 
 def _label(page: Page, panels: Sequence[Panel], plot: TrajectoryPlot, view: View) -> None:
@@ -274,7 +301,7 @@ def _label(page: Page, panels: Sequence[Panel], plot: TrajectoryPlot, view: View
 def _legend(
     request: Request, plot: TrajectoryPlot, hues: Sequence[tuple[Any, ColorType]], panels: Sequence[Panel]
 ) -> list[Artist]:
-    """The curves as requested; after the last one that varies with the hue, its levels; at the end, the cross."""
+    """The curves as requested; after the last one that varies with the hue, its levels; at the end, marks."""
     handles: list[Artist] = []
     varying = [curve.label for curve in request.curves if curve.varies_with(plot.hue)]
     for curve in request.curves:
@@ -282,7 +309,10 @@ def _legend(
         look = line_style(curve.style, color) | (marker_style(curve.style, color) if varying != [curve.label] else {})
         if curve.label in varying:
             look["linewidth"] = _THIN
-        handles.append(Line2D([], [], **look, label=literal(curve.label)))
+        own = [line.stored for panel in panels for line in panel.lines if line.curve.label == curve.label]
+        empty = not any(one.is_line for one in own)
+        label = with_ending(curve.label, (one.ending for one in own)) if empty else curve.label
+        handles.append(Line2D([], [], **look, label=literal(label)))
         if varying and curve.label == varying[-1]:
             handles += [
                 Line2D([], [], color=shade, linewidth=3.0, label=level_words(plot.hue, level)) for level, shade in hues
@@ -293,32 +323,35 @@ def _legend(
         for name in plot.overlay or ()
         if name in drawn
     ]
-    if any(line.stored.diverges for panel in panels for line in panel.lines):
-        handles.append(Line2D([], [], **CROSS, color=INK, label="diverged"))
-    return handles
+    return handles + mark_legend(line.stored.ending for panel in panels for line in panel.lines)
 
 
 def _notes(plot: TrajectoryPlot, panels: Sequence[Panel], views: Sequence[View]) -> list[str]:
     lines = [(line, views[panel.row]) for panel in panels for line in panel.lines]
     notes = [f"Lines: median over {seeds_of(line.stored.seeds for line, _ in lines)}; bands: interquartile range."]
     drawn = {name for line, _ in lines for name in line.stored.bounds}
-    told = [BOUNDS[name] for name in plot.overlay or () if name in drawn]
-    notes += [f"{bound.words.capitalize()}: {bound.meaning}." for bound in told]
-    counts: dict[str, tuple[int, int]] = {}
-    for line in {line.run: line for line, _ in lines}.values():
-        gone, seeds = counts.get(line.curve.label, (0, 0))
-        counts[line.curve.label] = gone + int(line.stored.diverged[-1]), seeds + line.stored.seeds
-    lost = [f"{label} ({gone} of {seeds})" for label, (gone, seeds) in counts.items() if gone]
+    overlaid = [BOUNDS[name] for name in plot.overlay or () if name in drawn]
+    notes += [f"{bound.words.capitalize()}: {bound.meaning}." for bound in overlaid]
+    runs = {line.run: line for line, _ in lines}.values()
+    lost = []
+    for label in dict.fromkeys(line.curve.label for line in runs):
+        own = [line.stored for line in runs if line.curve.label == label]
+        status, since = (np.concatenate([getattr(one, name) for one in own]) for name in ("status", "since"))
+        if found := told(status, since):
+            lost.append(f"{label} ({', '.join(found)})")
     if lost:
-        notes.append("A seed that diverges counts as infinite; \N{MULTIPLICATION SIGN} marks where the median does.")
-    notes += sentence("Diverged seeds", lost)
+        notes.append("A seed that ends early counts as infinite; where the median does, a mark says why.")
+    notes += sentence("Ended early, by iteration", lost)
+    notes += _undefined([line for line, _ in lines], plot.hue)
     ranged = [(line, line.stored.y.median[np.isfinite(line.stored.y.median)], view) for line, view in lines]
     for start, chosen in {
         "Falls below its panel": [line for line, shown, view in ranged if shown.size and 0 < shown[-1] < view.bottom],
         "Rises above its panel": [
-            line for line, shown, view in ranged if not line.stored.diverges and shown.max() > view.top
+            line
+            for line, shown, view in ranged
+            if line.stored.ending is Status.FINISHED and shown.size and shown.max() > view.top
         ],
-        "Zero throughout, so not drawn": [line for line, shown, _ in ranged if not shown.any()],
+        "Zero throughout, so not drawn": [line for line, shown, _ in ranged if shown.size and not shown.any()],
         "The same in every panel": [
             line for line, _ in lines if len(panels) > 1 and all(_is_in(line, panel) for panel in panels)
         ],
@@ -326,6 +359,15 @@ def _notes(plot: TrajectoryPlot, panels: Sequence[Panel], views: Sequence[View])
         points = [(line.curve.label, line.level) for line in chosen]
         notes += sentence(start, named(points, [(line.curve.label, line.level) for line, _ in lines], plot.hue))
     return notes
+
+
+def _undefined(lines: Sequence[Line], hue: str | None) -> list[str]:
+    """Which curves are undefined, and why, if the reason is the same for all."""
+    some = [line for line in lines if line.stored.undefined]
+    reasons = distinct(line.stored.undefined for line in some)
+    start = "Undefined, " + (reasons[0] if len(reasons) == 1 else "as the rule bears fewer liars")
+    places = [(line.curve.label, line.level) for line in lines]
+    return sentence(start, named([(line.curve.label, line.level) for line in some], places, hue))
 
 
 def _is_in(line: Line, panel: Panel) -> bool:
@@ -370,7 +412,8 @@ def _table(panel: Panel, line: Line, plot: TrajectoryPlot) -> pd.DataFrame:
             "q25": stored.y.low,
             "q75": stored.y.high,
             "seeds": stored.seeds,
-            "diverged": stored.diverged,
+            "ended": stored.ended,
+            "ending": stored.ending.word,
             **{f"bound_{name}": bound for name, bound in stored.bounds.items()},
         }
     )

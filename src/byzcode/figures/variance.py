@@ -93,7 +93,7 @@ def variance(request: Request, results: Path) -> Drawing:
 
 
 def _read(curve: Curve, run: str, path: Path) -> Point:
-    dataset = trajectory.open(path)
+    dataset = trajectory.open(path, run)
     spec = RunSpec.from_json(dataset.attrs["spec"], path)
     found = measured_variance(*(dataset[name].to_numpy() for name in ("honest_dispersion", "coding_bias")))
     ratio = found / dataset["heterogeneity"].to_numpy() ** 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from byzcode.status import Status
+
 
 def listing(names: Iterable[str]) -> str:
     """The names as "a, b and c", each once."""
@@ -50,3 +52,9 @@ def named(some: Iterable[tuple[str, Any]], everything: Iterable[tuple[str, Any]]
             symbol = _SYMBOLS.get(key, key.split(".")[-1].replace("_", " "))
             told.append(f"{label} at {symbol} = {', '.join(dict.fromkeys(map(str, levels)))}")
     return told
+
+
+def with_ending(label: str, endings: Iterable[Status]) -> str:
+    """The label of a curve of which nothing is drawn, with what became of its runs: "RBA-DL (undefined)"."""
+    words = listing(status.word for status in endings if status is not Status.FINISHED)
+    return f"{label} ({words})" if words else label

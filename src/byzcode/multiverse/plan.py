@@ -12,6 +12,7 @@ from byzcode.multiverse.readings import Universe, changes, read_as, universes
 from byzcode.studies.alternatives import Alternatives, Asked, MultiverseConfig
 from byzcode.studies.cells import Cell
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side
+from byzcode.studies.files import inside
 from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plan import Plan, load, load_plan
 from byzcode.studies.spec import COMPONENTS, RunSpec
@@ -43,7 +44,8 @@ class Multiverse:
     def load(cls, plan: Plan) -> Multiverse:
         """Of the files that a configuration names. Raises UserError."""
         settings = load(MultiverseConfig, plan.config.multiverse)
-        return cls(plan, settings, load(Alternatives, settings.alternatives))
+        where = inside(settings.alternatives, plan.config.multiverse, "alternatives")
+        return cls(plan, settings, load(Alternatives, where))
 
     @cached_property
     def universes(self) -> dict[str, Universe]:
@@ -88,6 +90,7 @@ class Multiverse:
         return chosen
 
     def _test(self, cell: Cell, asked: Asked, universe: Universe, changed: Mapping[str, Any]) -> Test:
+        where = f"{self.plan.config.multiverse}: {cell.name}"
         fixed = _varied(cell, asked.where)
         smaller: dict[str, Any] = {}
         if universe.size == "reduced":
@@ -97,7 +100,7 @@ class Multiverse:
             return [spec.run_id for spec in specs]
 
         runs, against = (
-            [read_as(read_as(member.spec, changed, fixed, cell.name), smaller, (), cell.name) for member in members]
+            [read_as(read_as(member.spec, changed, fixed, where), smaller, (), where) for member in members]
             for members in (cell.runs, cell.against)
         )
         request = cell.request() | {"runs": ids(runs), "against": ids(against)}

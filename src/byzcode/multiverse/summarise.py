@@ -11,12 +11,12 @@ from byzcode.multiverse.summary import choices, claims, read, sizes, stated, tre
 from byzcode.wholefile import text
 
 
-def summarise(paths: Sequence[Path], out: Path) -> None:
+def summarise(paths: Sequence[Path], out: Path) -> list[Path]:
     """Write the tables claims, choices, tree, sizes and stated (.csv) and the picture multiverse.* into ``out``.
 
     ``paths``: the files of the readings; the functions of :mod:`byzcode.multiverse.summary` say what stands in the
-    tables. The same readings give the same bytes. Raises UserError where a file is not a reading, where files do not
-    belong together, where no reading is random, or where something cannot be written.
+    tables. The same readings give the same bytes. Returns the paths of what it wrote. Raises UserError where a file is
+    not a reading, where files do not belong together, where no reading is random, or where something cannot be written.
     """
     table = read(paths)
     by_claim, by_choice = claims(table), choices(table)
@@ -32,4 +32,5 @@ def summarise(paths: Sequence[Path], out: Path) -> None:
         for name, rows in tables.items():
             with text(Path(out) / f"{name}.csv") as file:
                 rows.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
-        drawing.save(Path(out) / "multiverse")
+        pictures = drawing.save(Path(out) / "multiverse")
+    return [*(Path(out) / f"{name}.csv" for name in tables), *pictures]

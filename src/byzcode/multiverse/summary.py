@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from byzcode import checklist
 from byzcode.errors import UserError, complain, one_of
 from byzcode.multiverse.readings import Kind, Size
 from byzcode.randomness import Stream
@@ -235,11 +236,10 @@ def stated(table: pd.DataFrame) -> pd.DataFrame:
 
 def _one(path: Path) -> pd.DataFrame:
     """The table of one reading. Raises UserError."""
+    content = checklist.checked(path)
     try:
         # All as text: "-2", "none" and "NA" are names of alternatives.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+        table = pd.read_csv(content, dtype=str, keep_default_na=False, index_col=False)
     except ValueError as error:  # among them pandas' own, and letters that are not UTF-8
         raise UserError(f"{path}: is not a table of a reading: {str(error).splitlines()[0]}") from None
     for column in (*_TEXT, *_NUMBERS):

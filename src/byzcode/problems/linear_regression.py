@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
-Spread = Annotated[float, Field(ge=0)]
+Spread = Annotated[float, Field(ge=0, le=1e9)]  # LAPACK fails on labels that are not finite
 Heterogeneity = Literal["parameters", "spread", "features"]
 
 
@@ -131,7 +131,7 @@ def linear_regression(
     heterogeneity: Annotated[Heterogeneity, Field(description="What differs among subsets.")] = "parameters",
     sigma_h: Annotated[Spread, Field(description="sigma_H: how far the subsets differ.")] = 0.25,
     label_noise: Annotated[Spread, Field(description="Standard deviation of the label noise.")] = 1.0,
-    feature_scale: Annotated[float, Field(gt=0, description="Standard deviation of each feature.")] = 1.0,
+    feature_scale: Annotated[float, Field(ge=1e-9, le=1e9, description="Standard deviation of each feature.")] = 1.0,
 ) -> LinearRegression:
     """Linear regression on normal features; subsets differ in their true parameters or in their features.
 

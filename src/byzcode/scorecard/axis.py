@@ -44,14 +44,14 @@ class Axis:
         neutral that is zero. It shows the neutral values, the bands, and the intervals of most cells.
         """
         shown = cells[["neutral", "band_low", "band_high"]].to_numpy(dtype=float)
-        shown = shown[np.isfinite(shown)]
+        neutral = [float(value) for value in shown[np.isfinite(shown)]]
         everything = cells[["effect", "low", "high"]].to_numpy(dtype=float)
-        log = not (np.any(everything < 0) or np.any(shown <= 0))
+        log = not (np.any(everything < 0) or min(neutral, default=1.0) <= 0)
         ends = [_end(cells, "low", _OUT, log), _end(cells, "high", 1 - _OUT, log)]
         found = [value for value in ends if value is not None]
         if log:
-            return cls._logarithmic(found, shown.tolist() or [1.0])
-        return cls._linear(found + shown.tolist())
+            return cls._logarithmic(found, neutral or [1.0])
+        return cls._linear(found + neutral)
 
     @classmethod
     def _logarithmic(cls, found: Sequence[float], shown: Sequence[float]) -> Axis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -153,6 +154,6 @@ def _counts(cells: pd.DataFrame) -> dict[str, int]:
 def _template() -> Template:
     loader = PackageLoader("byzcode.scorecard", "")
     # Labels and notes are the user's: whatever they hold is text.
-    return Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).get_template("page.html.jinja")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters["word"] = shlex.quote  # of a command that one may copy into a shell
+    return made.get_template("page.html.jinja")

@@ -11,6 +11,8 @@ from byzcode.studies.study import Paper, Study
 PAPERS = {"2506.01989": "CRA-DL", "2603.28780": "LAD and Com-LAD"}
 OURS = "Ours"
 
+_OTHER_BRACKETS = str.maketrans("{}<>", "()\u2039\u203a")
+
 
 def category(study: Study) -> str:
     """The paper whose figure a study reproduces; "Ours" where it is the figure of none, or of several."""
@@ -18,6 +20,14 @@ def category(study: Study) -> str:
         return OURS
     cited = [name for number, name in PAPERS.items() if number in study.paper.source]
     return cited[0] if len(cited) == 1 else OURS
+
+
+def subcategory(study: Study) -> str:
+    """The title of a study, with other brackets.
+
+    Snakemake takes what stands in braces for a wildcard, and puts the text into a script of its report as it stands.
+    """
+    return study.title.translate(_OTHER_BRACKETS)
 
 
 def labels(study: Study, plot: str) -> dict[str, str]:
@@ -53,5 +63,5 @@ def _reported(paper: Paper) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in which nothing is markup, on one line."""
-    return re.sub(r"([\\*`_|<>\[\]:{}])", r"\\\1", " ".join(text.split()))
+    """Text in which nothing is markup, on one line: no sign but letters, digits and spaces means what it may mean."""
+    return re.sub(r"([^\w\s]|_)", r"\\\1", " ".join(text.split()))

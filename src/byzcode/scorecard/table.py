@@ -10,7 +10,7 @@ from typing import get_args
 
 import pandas as pd
 
-from byzcode import __version__
+from byzcode import __version__, checklist
 from byzcode.errors import UserError, complain, one_of
 from byzcode.studies.identity import stage_digest
 from byzcode.studies.names import Mark
@@ -20,18 +20,20 @@ VERDICTS = ("supported", "refuted", "undecided")
 
 TEXTS = (
     *("study", "study_title", "claim", "cell", "place", "says", "source", "mark", "test", "statistic"),
-    *("confirms", "refutes", "compared", "against", "unit", "unsettled", "diverged", "note", "figure", "runs"),
+    *("confirms", "refutes", "compared", "against", "unit", "unsettled", "ended", "note", "figure", "runs"),
 )
 NUMBERS = (*("effect", "low", "high", "neutral", "band_low", "band_high", "p_support", "p_refute", "pairs", "seeds"),)
 
 
 def read(path: Path) -> pd.DataFrame:
-    """The evidence for the claims of one study. Raises UserError where there is no such table."""
+    """The evidence for the claims of one study. Raises UserError where there is no such table, or a damaged one."""
+    content = checklist.checked(path)
     try:
         # Texts as they stand: a label may be "NA".
-        table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=_NO_NUMBER)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+        words = dict.fromkeys(TEXTS, str)
+        table = pd.read_csv(
+            content, dtype=words, keep_default_na=False, na_values=_NO_NUMBER, float_precision="round_trip"
+        )
     except ValueError as error:  # also what pandas raises of a file that is empty or no csv
         raise UserError(f"{path}: not a table of claims: {str(error).splitlines()[0]}") from None
     return _typed(table, path)

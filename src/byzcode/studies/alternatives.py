@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from byzcode.studies.names import Key, Name
+from byzcode.studies.names import Filename, Key, Line, Name, Text, Value
 from byzcode.studies.spec import Strict
 
-Word = Annotated[str, Field(min_length=1, max_length=40)]
+Word = Annotated[Line, Field(max_length=40)]
 
 
 class Alternative(Strict):
     """Another value of a choice."""
 
     name: Word = Field(description="What it is, in a word or two; once in a choice.")
-    set: dict[Key, Any] = Field(
+    set: dict[Key, Value] = Field(
         description="Keys as in a reading, and their values; method.name.method puts another method in its place."
     )
-    reason: str = Field(min_length=1, description="Why one might read it so.")
+    reason: Text = Field(min_length=1, description="Why one might read it so.")
 
 
 class OpenChoice(Strict):
     """One thing that the papers leave open."""
 
     choice: Name = Field(description="Its name.")
-    title: str = Field(min_length=1, description="What is chosen.")
+    title: Line = Field(description="What is chosen.")
     primary: Word = Field(description="What the primary reading has, in a word or two.")
     studies: list[Name] | None = Field(default=None, description="Studies that it concerns; all if left out.")
     others: Annotated[list[Alternative], Field(min_length=1)] = Field(description="What one may choose instead.")
@@ -42,20 +42,22 @@ class Asked(Strict):
     """Claims that are tested under every reading: those of a study, or of a part of its grid."""
 
     study: Name = Field(description="The study.")
-    where: dict[Key, Any] = Field(
+    where: dict[Key, Value] = Field(
         default={}, description="The part of its grid: a value a key, which readings may vary."
     )
     claims: list[Name] | None = Field(default=None, description="Which of its claims; all that are tested if left out.")
-    reduced: dict[Key, Any] = Field(default={}, description="Fields of a run at the reduced size.")
+    reduced: dict[Key, Value] = Field(default={}, description="Fields of a run at the reduced size.")
     instead: dict[str, str] = Field(default={}, description="At the reduced size, methods in place of methods.")
 
 
 class MultiverseConfig(Strict):
     """config/multiverse.yaml: which claims are tested under how many readings."""
 
-    alternatives: str = Field(description="The file of what one may choose.")
-    random: Annotated[int, Field(ge=0)] = Field(description="Readings in which every choice is drawn at random.")
-    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Settles the random readings.")
+    alternatives: Filename = Field(description="The file of what one may choose.")
+    random: Annotated[int, Field(ge=0, le=2000)] = Field(
+        description="Readings in which every choice is drawn at random, at most 2000."
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=0, description="Settles the random readings.")
     full: Annotated[int, Field(ge=0)] = Field(
         description="So many readings also at full size: the primary and the first random ones."
     )

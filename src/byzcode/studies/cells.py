@@ -147,5 +147,6 @@ def _is(value: Any, wanted: Any) -> bool:
 
 def _word(value: Any) -> str:
     if isinstance(value, Mapping):  # a component: its name, then its options in an order that is not the file's
-        return " ".join(map(_word, (value["name"], *(value[key] for key in sorted(value.keys() - {"name"})))))
+        first = ["name"] if "name" in value else []
+        return " ".join(_word(value[key]) for key in [*first, *sorted(value.keys() - {"name"})])
     return f"{value:g}" if isinstance(value, float) else str(value)

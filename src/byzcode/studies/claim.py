@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from byzcode.studies.names import Key, Mark, Name, Quantity
+from byzcode.studies.names import Key, Label, Mark, Name, Quantity, Text, Value
 from byzcode.studies.spec import Strict
 
 #: Which part of a training counts: its plateau, its last fifth whether that is a plateau or not, or its start.
@@ -19,8 +19,8 @@ Measured = Quantity | Literal["gradients_computed", "bits_sent"]
 class Side(Strict):
     """A curve of the study, at a point of its grids."""
 
-    curve: str = Field(min_length=1, description="Label of the curve.")
-    where: dict[Key, Any] = Field(default={}, description="Values of its grid keys.")
+    curve: Label = Field(description="Label of the curve.")
+    where: dict[Key, Value] = Field(default={}, description="Values of its grid keys.")
 
 
 def _labelled(value: Any) -> Any:
@@ -34,8 +34,8 @@ class Record(Strict):
     """What every claim says of itself."""
 
     claim: Name = Field(description="Name, once in a study.")
-    says: str = Field(min_length=1, description="The claim, in our words.")
-    source: str = Field(min_length=1, description="Where it is made.")
+    says: Text = Field(min_length=1, description="The claim, in our words.")
+    source: Text = Field(min_length=1, description="Where it is made.")
     mark: Mark = Field(description="Whether a source states it, or we inferred it.")
 
 
@@ -43,13 +43,13 @@ class Tested(Record):
     """What every test needs."""
 
     curve: OneSide = Field(description="Whose runs are tested: a label, or a label and values of grid keys.")
-    where: dict[Key, Any] = Field(default={}, description="The part of the grid: values of grid keys.")
+    where: dict[Key, Value] = Field(default={}, description="The part of the grid: values of grid keys.")
     each: list[Key] = Field(default=[], description="Grid keys: one test, and one verdict, for each of their values.")
     quantity: Measured = Field(default="excess_loss", description="Whose level is compared.")
     at: When = Field(default="plateau", description="Which part of a training counts.")
     figure: Name | None = Field(default=None, description="The plot of the study that shows it.")
-    confirms: str = Field(min_length=1, description="What would confirm it.")
-    refutes: str = Field(min_length=1, description="What would refute it.")
+    confirms: Text = Field(min_length=1, description="What would confirm it.")
+    refutes: Text = Field(min_length=1, description="What would refute it.")
 
 
 Ratio = Annotated[float, Field(gt=0)]
@@ -77,7 +77,7 @@ class Falls(Tested):
 
     test: Literal["falls"] = Field(description="The kind of test.")
     along: Key = Field(description="Grid key along which it falls.")
-    values: Annotated[list[Any], Field(min_length=2)] = Field(description="Its values, in order.")
+    values: Annotated[list[Value], Field(min_length=2, max_length=1000)] = Field(description="Its values, in order.")
 
 
 class Grows(Tested):
@@ -86,7 +86,7 @@ class Grows(Tested):
     test: Literal["grows"] = Field(description="The kind of test.")
     against: OneSide = Field(description="The runs over which it has the advantage.")
     along: Key = Field(description="Grid key along which it grows.")
-    values: Annotated[list[float], Field(min_length=2)] = Field(description="Its values, in order.")
+    values: Annotated[list[float], Field(min_length=2, max_length=1000)] = Field(description="Its values, in order.")
     advantage: Literal["ratio", "difference"] = Field(description="How many times lower, or by how much.")
 
 
@@ -95,7 +95,7 @@ class Law(Tested):
 
     test: Literal["law"] = Field(description="The kind of test.")
     along: Key = Field(description="Grid key along which it holds.")
-    values: Annotated[list[Any], Field(min_length=2)] = Field(description="Its values, in order.")
+    values: Annotated[list[Value], Field(min_length=2, max_length=1000)] = Field(description="Its values, in order.")
     predicted: Literal["coded_variance", "heterogeneity", "dispersion"] = Field(
         description="The factor: (M - r) / (r (M - 1)), or the mean square of a measured quantity."
     )
@@ -119,7 +119,7 @@ class Open(Record):
     """What cannot be tested with what is here."""
 
     test: Literal["open"] = Field(description="The kind of test: none.")
-    reason: str = Field(min_length=1, description="Why it is not tested.")
+    reason: Text = Field(min_length=1, description="Why it is not tested.")
 
 
 Claim = Annotated[Lower | Equivalent | Falls | Grows | Law | Predicted | Open, Field(discriminator="test")]

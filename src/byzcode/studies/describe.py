@@ -21,6 +21,8 @@ def describe(spec: RunSpec) -> str:
     if spec.pre_aggregation.name != "none":
         rule += f" behind {_words(spec.pre_aggregation)}"
     server = _SERVER[method.server].format(rule=rule)
+    if spec.undefined is not None:
+        server += f"; but it is undefined: {spec.undefined}. Only iteration 0 is recorded"
     if spec.f:
         who = "drawn anew at each iteration" if spec.byzantine.identities == "redrawn" else "the same throughout"
         attack = f"{spec.f} of the devices lie (alpha = {spec.byzantine.alpha:g}, {who}), by {_words(spec.attack)}."

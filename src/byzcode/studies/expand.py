@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from byzcode.errors import KeyedError, complain, one_of
 from byzcode.methods import METHODS
 from byzcode.studies.spec import COMPONENTS, RunSpec, method_named
-from byzcode.studies.study import Curve, Grid, Reading, Study
+from byzcode.studies.study import MOST_RUNS, Curve, Grid, Reading, Study
 
 Values = dict[str, Any]
 
@@ -26,19 +28,21 @@ class Member(NamedTuple):
 
     def coordinate(self, key: str) -> Any:
         """Where the run stands in a figure whose panels or axis are values of ``key``."""
-        value = self.point.get(key, lookup(self.spec, key))
+        value = self.point[key] if key in self.point else lookup(self.spec, key)
         return _component_words(value) if isinstance(value, Mapping) else value
 
 
 def _component_words(value: Mapping[str, Any]) -> str:
     """A component of a grid as "name (option value, ...)": options tell the values of a grid apart."""
     options = ", ".join(f"{name} {option}" for name, option in value.items() if name != "name")
-    return f"{value['name']} ({options})" if options else str(value["name"])
+    name = str(value.get("name", ""))  # byzantine and record have parts, and no name
+    return f"{name} ({options})" if name and options else name or options
 
 
 def expand(study: Study, reading: Reading, where: object) -> list[Member]:
     """All runs of a study. Raises UserError that begins with ``where``."""
     _check_labels(study, where)
+    _check_count(study, where)
     return [
         Member(curve, RunSpec.parse(_values(study, curve, shared, own, reading, place), place), {**shared, **own})
         for curve in study.curves
@@ -118,10 +122,18 @@ def _with_defaults(values: Values, reading: Reading) -> Values:
     return complete
 
 
+def _check_count(study: Study, where: object) -> None:
+    """Before the grids are multiplied out."""
+    shared = math.prod(map(len, study.grid.values()))
+    runs = sum(shared * math.prod(map(len, curve.grid.values())) for curve in study.curves)
+    if runs > MOST_RUNS:
+        raise complain(where, "grid", list(study.grid), f"{runs} runs; allowed: at most {MOST_RUNS} in a study")
+
+
 def _check_labels(study: Study, where: object) -> None:
     labels = [curve.label for curve in study.curves]
-    for label in labels:
-        if labels.count(label) > 1:
+    for label, count in Counter(labels).items():
+        if count > 1:
             raise complain(where, "curves.label", label, "each label once in a study")
     for name, plot in study.plots.items():
         for label in getattr(plot, "curves", None) or ():

@@ -17,7 +17,8 @@ PACKAGE = "byzcode"
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces; NaN is refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.replace("<", r"\u003c")  # the same to JSON; Snakemake puts it into a script of its report as it stands
 
 
 def short_hash(text: str) -> str:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from byzcode.errors import KeyedError, UserError, complain, component_models, one_of
+from byzcode.errors import KeyedError, complain, component_models, one_of
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.expand import Member, expand
+from byzcode.studies.files import inside
 from byzcode.studies.identity import canonical
+from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec, method_named, parse
-from byzcode.studies.study import Axis, LineStyle, Plot, Reading, Study, WorkflowConfig
+from byzcode.studies.study import (
+    MOST_LEVELS,
+    Axis,
+    LineStyle,
+    Plot,
+    Reading,
+    Study,
+    WorkflowConfig,
+)
 
 #: Figures are asked for by these keys of a RunSpec, whatever the kind of plot.
 PANEL_KEYS = ("columns", "rows", "hue", "x")
@@ -134,6 +142,8 @@ class Plan:
 def load_plan(config: Mapping[str, Any], where: object = "config/config.yaml") -> Plan:
     """The plan of a configuration. Paths in it are relative to the working directory. Raises UserError."""
     settings = parse(WorkflowConfig, config, where)
+    for key in ("reading", "style", "multiverse", "results"):
+        inside(getattr(settings, key), where, key)
     reading = load(Reading, settings.reading)
     _check_choices(reading, settings.reading)
     styles = {
@@ -173,37 +183,6 @@ def load(model: type[T], path: str) -> T:
     return parse(model, read_yaml(path), path)
 
 
-def read_yaml(path: str) -> dict[str, Any]:
-    """A YAML file that holds a mapping. Raises UserError: missing, not YAML, a key twice, no mapping."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UserError(f"{path}: cannot be read: {reason}") from None
-    try:
-        values = yaml.load(text, Loader=_OnceLoader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"{path}:{line} not valid YAML: {problem}") from None
-    return _mapping(values, path, "the file")
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """YAML in which a key stands once in its mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key.start_mark)
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
 def _mapping(value: Any, path: str, key: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise complain(path, key, value, "expected a mapping of keys to values")
@@ -213,10 +192,11 @@ def _mapping(value: Any, path: str, key: str) -> dict[str, Any]:
 def _study_files(patterns: list[str], where: object) -> list[str]:
     files: list[str] = []
     for pattern in patterns:
+        inside(pattern, where, "studies")
         found = sorted(glob.glob(pattern))
         if not found:
             raise complain(where, "studies", pattern, "no such file")
-        files += found
+        files += [inside(path, where, "studies") for path in found]
     return list(dict.fromkeys(files))
 
 
@@ -236,6 +216,10 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
     for field, key in axes.items():
         if all(member.coordinate(key) is None for member in members):
             raise complain(planned.path, f"plots.{name}.{field}", key, "no run of this study has this key")
+        if field in MOST_LEVELS:
+            found, most = len({canonical(member.coordinate(key)) for member in members}), MOST_LEVELS[field]
+            if found > most:
+                raise complain(planned.path, f"plots.{name}.{field}", key, f"{found} values; allowed: at most {most}")
     if plot.kind == "allocation":
         return
     places: dict[str, Member] = {}

@@ -37,6 +37,12 @@ Compression = Annotated[Component, Choice(COMPRESSORS, "compressor")]
 PreAggregation = Annotated[Component, Choice(PRE_AGGREGATORS, "pre-aggregator")]
 Aggregation = Annotated[Component, Choice(RULES, "rule")]
 
+#: What one run may ask for. An array of so many numbers takes 75 GiB in float64: no more fits a large node or a GPU.
+MOST_NUMBERS = 10**10
+MOST_SEEDS, MOST_DEVICES, MOST_ITERATIONS = 10_000, 100_000, 10**8
+#: Recorded iterations of all seeds together: 700 MB of a trajectory.
+MOST_POINTS = 10**7
+
 #: The fields of a RunSpec that hold a component.
 COMPONENTS = ("problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation")
 
@@ -69,9 +75,19 @@ class Record(Strict):
     """Which iterations are recorded: every k-th, or log-spaced ones. The first and the last always are."""
 
     spacing: Literal["every", "log"] = Field(default="every", description="Evenly, or denser at the beginning.")
-    step: Annotated[int, Field(ge=1)] = Field(
-        default=5, description="Every so many iterations; or, with spacing log, so many points a decade."
+    step: Annotated[int, Field(ge=1, le=MOST_ITERATIONS)] = Field(
+        default=5, description="Every so many iterations; or, with spacing log, so many points a decade, at most 1000."
     )
+
+    @model_validator(mode="after")
+    def _few_a_decade(self) -> Self:
+        if self.spacing == "log" and self.step > 1000:
+            raise KeyedError("record.step", self.step, "allowed: 1 to 1000 points a decade")
+        return self
+
+    def points(self, last: int) -> int:
+        """How many iterations are recorded, at most."""
+        return last // self.step + 2 if self.spacing == "every" else len(self.iterations(last))
 
     def iterations(self, last: int) -> list[int]:
         """The recorded iterations, 0 to ``last``."""
@@ -88,13 +104,17 @@ class Record(Strict):
 
 def _seeds(value: Any) -> Any:
     """``seeds: 10`` means 0 to 9."""
-    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if value > MOST_SEEDS:  # before they are written out
+        raise ValueError(f"allowed: at most {MOST_SEEDS} seeds")
+    return list(range(value))
 
 
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...],
+    tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
     BeforeValidator(_seeds, json_schema_input_type=int | list[int]),
-    Field(min_length=1),
+    Field(min_length=1, max_length=MOST_SEEDS),
 ]
 
 
@@ -114,12 +134,20 @@ class Identified(Strict):
     def from_json(cls, text: str, where: object) -> Self:
         """A validated spec of a JSON text. Raises UserError."""
         try:
-            values = json.loads(text)
-        except ValueError as error:
+            values = json.loads(text, object_pairs_hook=_each_key_once)
+        except (ValueError, RecursionError) as error:
             raise complain(where, "JSON", text, f"not valid JSON: {error}") from None
         if not isinstance(values, dict):
             raise complain(where, "JSON", values, "expected an object of keys and values")
         return cls.parse(values, where)
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return found
 
 
 def method_named(name: Any) -> Method:
@@ -137,7 +165,9 @@ class RunSpec(Identified):
     problem: Problem = Field(
         default=Component(name="linear_regression"), validate_default=True, description="What is learnt."
     )
-    devices: Annotated[int, Field(ge=1)] = Field(default=100, description="N, the number of devices.")
+    devices: Annotated[int, Field(ge=1, le=MOST_DEVICES)] = Field(
+        default=100, description=f"N, the number of devices, at most {MOST_DEVICES}."
+    )
     redundancy: Annotated[int, Field(ge=1)] = Field(
         default=None,
         validate_default=True,
@@ -165,15 +195,19 @@ class RunSpec(Identified):
         default=0.5, description="eta as a multiple of 1 / L, L the smoothness of F (computed for each seed)."
     )
     start: Literal["zero"] = Field(default="zero", description="theta^0.")
-    iterations: Annotated[int, Field(ge=1)] = Field(default=500, description="T, the number of steps.")
+    iterations: Annotated[int, Field(ge=1, le=MOST_ITERATIONS)] = Field(
+        default=500, description=f"T, the number of steps, at most {MOST_ITERATIONS}."
+    )
     record: Record = Field(default=Record(), description="Which iterations are recorded.")
     diverged_at: Annotated[float, Field(gt=1)] = Field(
         default=1e6, description="A seed has diverged when its loss exceeds so many times its first loss."
     )
-    message_bits: Annotated[int, Field(ge=1)] = Field(
+    message_bits: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=32, description="Bits of one number in a message, for the count of communication only."
     )
-    seeds: Seeds = Field(default=tuple(range(10)), description="Seeds; a number n means 0 to n - 1.")
+    seeds: Seeds = Field(
+        default=tuple(range(10)), description=f"Seeds, at most {MOST_SEEDS}; a number n means 0 to n - 1."
+    )
     dtype: Literal["float64", "float32"] = Field(default="float64", description="Precision of the whole run.")
 
     @property
@@ -195,6 +229,25 @@ class RunSpec(Identified):
     def dimension(self) -> int:
         """D, the number of parameters."""
         return int(self.problem.options["dimension"])
+
+    @property
+    def _left(self) -> int:
+        """How many messages the rule gets."""
+        return PRE_AGGREGATORS[self.pre_aggregation.name].left(self.devices, **self.pre_aggregation.options)
+
+    @property
+    def undefined(self) -> str | None:
+        """Why the rule is not defined for f liars among the messages that it gets, or None where it is.
+
+        Such a run is a measurement all the same: it ends where it begins, and a sweep over alpha may cross one half.
+        """
+        most = RULES[self.aggregation.name].most_liars(self._left)
+        if self.f <= most:
+            return None
+        among = f"{self.devices} devices"
+        if self._left < self.devices:
+            among += f", of which {self.pre_aggregation.name} leaves {self._left} messages,"
+        return f"f = {self.f} liars, but {self.aggregation.name} among {among} bears at most {most}"
 
     @property
     def run_id(self) -> str:
@@ -256,34 +309,44 @@ class RunSpec(Identified):
                 raise KeyedError("redundancy", self.redundancy, f"{reason}; with method {self.method}")
         if self.encoding.name in DECODERS and self.encoding.name != METHODS[self.method].decoder:
             raise KeyedError("encoding", self.encoding.name, "only for a method that decodes it")
-        left = PRE_AGGREGATORS[self.pre_aggregation.name].left(self.devices, **self.pre_aggregation.options)
-        most = RULES[self.aggregation.name].most_liars(left)
-        if self.f > most or self.f >= self.devices:
-            among = f"{self.devices} devices"
-            if left < self.devices:
-                among += f", of which {self.pre_aggregation.name} leaves {left} messages,"
-            raise KeyedError(
-                "byzantine.alpha",
-                self.byzantine.alpha,
-                f"f = {self.f} liars, but {self.aggregation.name} among {among} bears at most "
-                f"{min(most, self.devices - 1)}",
-            )
+        if self.f >= self.devices:
+            reason = f"f = {self.f} liars among {self.devices} devices: one at least must be honest"
+            raise KeyedError("byzantine.alpha", self.byzantine.alpha, reason)
         victim = self.attack.options.get("victim")
         if victim is not None and victim >= self.devices:
             raise KeyedError("attack.victim", victim, f"allowed: 0 to {self.devices - 1} (the devices)")
         kept = self.aggregation.options.get("kept")
-        if kept is not None and kept > left - self.f:
-            raise KeyedError("aggregation.kept", kept, f"allowed: 1 to {left - self.f} (all but f of the messages)")
+        if kept is not None and self.undefined is None and kept > self._left - self.f:
+            allowed = f"allowed: 1 to {self._left - self.f} (all but f of the messages)"
+            raise KeyedError("aggregation.kept", kept, allowed)
+        self._check_size()
         if len(set(self.seeds)) < len(self.seeds):
             raise KeyedError("seeds", list(self.seeds), "each seed once")
         return self
+
+    def _check_size(self) -> None:
+        seeds, devices, dimension = len(self.seeds), self.devices, self.dimension
+        arrays = {
+            "problem": ("seeds M s D, the features", self.samples * dimension),
+            "devices": ("seeds N D, the messages", devices * dimension),
+            "redundancy": ("seeds N r, who holds what", devices * self.redundancy),
+            "seeds": ("seeds N (N - 1) / 2, the pairs of devices", devices * (devices - 1) // 2),
+        }
+        for key, (what, numbers) in arrays.items():
+            if seeds * numbers > MOST_NUMBERS:
+                given = getattr(self, key)
+                given = given.options if isinstance(given, Component) else seeds if key == "seeds" else given
+                raise KeyedError(key, given, f"{what}: {seeds * numbers} numbers; allowed: at most {MOST_NUMBERS}")
+        points = seeds * self.record.points(self.iterations)
+        if points > MOST_POINTS:
+            raise KeyedError("record.step", self.record.step, f"{points} points are recorded; allowed: {MOST_POINTS}")
 
 
 class AllocationSpec(Identified):
     """What settles an allocation file: the same for every run that holds its subsets in the same way."""
 
     allocation: Allocation
-    devices: Annotated[int, Field(ge=1)]
+    devices: Annotated[int, Field(ge=1, le=MOST_DEVICES)]
     subsets: Annotated[int, Field(ge=1)]
     redundancy: Annotated[int, Field(ge=1)]
     seeds: Seeds

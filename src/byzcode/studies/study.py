@@ -7,10 +7,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from byzcode.studies.claim import Claim
-from byzcode.studies.names import BoundName, Key, Mark, Name, Quantity
+from byzcode.studies.names import BoundName, Filename, Key, Label, Line, Mark, Name, Quantity, Text, Value
 from byzcode.studies.spec import Strict
 
-Grid = dict[Key, Annotated[list[Any], Field(min_length=1)]]
+#: At most so many runs in a study.
+MOST_RUNS = 50_000
+#: At most so many values of a key, as columns, rows or colours of a figure: more would not be told apart.
+MOST_LEVELS = {"columns": 8, "rows": 24, "hue": 50}
+
+Grid = dict[Key, Annotated[list[Value], Field(min_length=1, max_length=MOST_RUNS)]]
 
 Labels = Annotated[list[str], Field(min_length=1)]
 
@@ -18,9 +23,9 @@ Labels = Annotated[list[str], Field(min_length=1)]
 class Paper(Strict):
     """What a study reproduces."""
 
-    source: str = Field(description="The paper, with its arXiv number.")
-    figure: str = Field(description="Our name for the figure; its number in the paper is not known.")
-    reported: str = Field(description="What the paper reports of it, in our words.")
+    source: Text = Field(description="The paper, with its arXiv number.")
+    figure: Text = Field(description="Our name for the figure; its number in the paper is not known.")
+    reported: Text = Field(description="What the paper reports of it, in our words.")
     mark: Mark = Field(description="Whether that is stated by a source or inferred.")
 
 
@@ -28,9 +33,10 @@ class Curve(BaseModel):
     """One curve of a figure: a label, and fields of a RunSpec (dotted keys reach into components)."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, Value]
 
-    label: str = Field(min_length=1, max_length=60, description="As the legend says it. Not part of any run.")
-    style: str | None = Field(default=None, description="Key in the style file; the method's own if left out.")
+    label: Label = Field(description="As the legend says it. Not part of any run.")
+    style: Label | None = Field(default=None, description="Key in the style file; the method's own if left out.")
     grid: Grid = Field(default={}, description="Values that this curve alone runs through.")
 
     @property
@@ -56,7 +62,7 @@ class TrajectoryPlot(Strict):
     overlay: Annotated[list[BoundName], Field(min_length=1)] | None = Field(
         default=None, description="Bounds to draw beside the aggregation error, for the runs to which they apply."
     )
-    caption: str = Field(description="What the figure shows, in a sentence or two.")
+    caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
@@ -77,7 +83,7 @@ class SweepPlot(Strict):
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     cost: bool = Field(default=True, description="Whether the cost of reaching the plateau is drawn below.")
-    caption: str = Field(description="What the figure shows, in a sentence or two.")
+    caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
 
 class AllocationPlot(Strict):
@@ -85,7 +91,7 @@ class AllocationPlot(Strict):
 
     kind: Literal["allocation"] = Field(description="The kind of plot.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
-    caption: str = Field(description="What the figure shows, in a sentence or two.")
+    caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
 
 class VariancePlot(Strict):
@@ -94,7 +100,7 @@ class VariancePlot(Strict):
     kind: Literal["variance"] = Field(description="The kind of plot.")
     x: Literal["redundancy"] = Field(default="redundancy", description="What is on the horizontal axis.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
-    caption: str = Field(description="What the figure shows, in a sentence or two.")
+    caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
 
 class BoundsPlot(Strict):
@@ -110,7 +116,7 @@ class BoundsPlot(Strict):
     )
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
-    caption: str = Field(description="What the figure shows, in a sentence or two.")
+    caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
 
 Plot = Annotated[TrajectoryPlot | SweepPlot | AllocationPlot | VariancePlot | BoundsPlot, Field(discriminator="kind")]
@@ -120,31 +126,36 @@ class Study(Strict):
     """One question: the runs that answer it and the figures that show them."""
 
     study: Name = Field(description="Name, part of file names.")
-    title: str = Field(min_length=1, description="Title of its figures.")
+    title: Line = Field(description="Title of its figures.")
     paper: Paper | None = Field(default=None, description="What it reproduces.")
-    base: dict[str, Any] = Field(default={}, description="Fields of a RunSpec that all curves share.")
-    grid: Grid = Field(default={}, description="Values that all curves run through (their product).")
-    curves: Annotated[list[Curve], Field(min_length=1)] = Field(description="What is compared.")
-    plots: Annotated[dict[Name, Plot], Field(min_length=1)] = Field(description="The figures, by name.")
+    base: dict[str, Value] = Field(default={}, description="Fields of a RunSpec that all curves share.")
+    grid: Grid = Field(
+        default={},
+        description=f"Values that all curves run through (their product, at most {MOST_RUNS} runs in a study).",
+    )
+    curves: Annotated[list[Curve], Field(min_length=1, max_length=100)] = Field(
+        description="What is compared, at most 100 curves."
+    )
+    plots: Annotated[dict[Name, Plot], Field(min_length=1, max_length=100)] = Field(description="The figures, by name.")
     claims: list[Claim] = Field(default=[], description="What the paper claims of it, as tests.")
 
 
 class Choice(Strict):
     """One decision that the papers leave open."""
 
-    key: Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$")] = Field(
+    key: Key = Field(
         description="Field of a RunSpec; component.name.option for an option; method.name.field for a method."
     )
-    value: Any = Field(description="What is chosen.")
+    value: Value = Field(description="What is chosen.")
     mark: Mark = Field(description="Whence the value comes.")
-    reason: str = Field(min_length=1, description="Why.")
+    reason: Text = Field(min_length=1, description="Why.")
 
 
 class Reading(Strict):
     """What a reader of the papers decides where they are silent."""
 
     reading: Name = Field(description="Name of the reading.")
-    title: str = Field(description="What it is, in a few words.")
+    title: Line = Field(description="What it is, in a few words.")
     choices: list[Choice] = Field(description="Its decisions.")
 
 
@@ -167,16 +178,22 @@ def _off(value: Any) -> Any:
 
 
 class WorkflowConfig(Strict):
-    """config/config.yaml: which studies are run, under which reading, where."""
+    """config/config.yaml: which studies are run, under which reading, where. All paths lie inside the project."""
 
-    studies: Annotated[list[str], Field(min_length=1)] = Field(description="Study files, or patterns such as *.yaml.")
-    reading: str = Field(default="config/readings/primary.yaml", description="What is decided where papers are silent.")
-    style: str = Field(default="config/style.yaml", description="Colours and line styles of the methods.")
-    multiverse: str = Field(
+    studies: Annotated[list[Filename], Field(min_length=1)] = Field(
+        description="Study files inside the project, or patterns such as *.yaml."
+    )
+    reading: Filename = Field(
+        default="config/readings/primary.yaml", description="What is decided where papers are silent."
+    )
+    style: Filename = Field(default="config/style.yaml", description="Colours and line styles of the methods.")
+    multiverse: Filename = Field(
         default="config/multiverse.yaml", description="Which claims `make multiverse` tests under which readings."
     )
-    results: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = Field(
-        default="results", description="Folder of all that is made, inside the project."
+    results: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_][A-Za-z0-9_-]*)*$", max_length=200)
+    ] = Field(
+        default="results", description="Folder of all that is made, inside the project; no link that leads out of it."
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where trainings run. Not part of a run.")
     code_tracking: Annotated[Literal["strict", "off"], BeforeValidator(_off)] = Field(

@@ -1,0 +1,47 @@
+"""Files that a user names: small, regular, UTF-8; those of a configuration lie inside the project's folder."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path, PurePosixPath
+
+from byzcode.errors import UserError, complain, short
+
+#: Bytes. A file of a study or a spec has some thousands.
+MOST_BYTES = 2**20
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file. Raises UserError: missing, no regular file, larger than :data:`MOST_BYTES`, not UTF-8."""
+    file, name = Path(path), short(path, 200)
+    try:
+        found = file.stat()  # before it is opened: to open a pipe waits for a writer
+        if stat.S_ISREG(found.st_mode) and found.st_size > MOST_BYTES:
+            raise UserError(f"{name}: cannot be read: {found.st_size} bytes; allowed: at most {MOST_BYTES}")
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise UserError(f"{name}: cannot be read: not a regular file")
+        return file.read_text(encoding="utf-8-sig")  # with or without a byte order mark
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            reason = "not UTF-8 text"
+        else:  # a ValueError: a path with a NUL in it
+            reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{name}: cannot be read: {reason}") from None
+
+
+def inside(path: str, where: object, key: str) -> str:
+    """A path of a configuration as it stands, if neither its words nor a link lead out of the working directory.
+
+    Raises UserError.
+    """
+    parts = PurePosixPath(path)
+    allowed = "allowed: a path inside the project's folder, relative to it, without .."
+    if parts.is_absolute() or ".." in parts.parts or path.startswith("~"):
+        raise complain(where, key, path, allowed)
+    try:
+        target = Path(path).resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # too long; a NUL; links in a circle
+        raise complain(where, key, path, f"{getattr(error, 'strerror', None) or error}; {allowed}") from None
+    if not target.is_relative_to(Path.cwd().resolve()):
+        raise complain(where, key, path, f"leads to {target}; {allowed}")
+    return path

@@ -1,0 +1,102 @@
+"""YAML of plain values alone: no objects, no dates, each key once, and no more than one can read."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from byzcode.errors import UserError, complain
+from byzcode.studies.files import read_text
+
+#: How many values a file may hold, with each alias counted as what it stands for, and how deep they may be nested.
+MOST_VALUES, MOST_DEEP = 100_000, 20
+
+#: With this key Snakemake's own reader, yte, runs parts of a file as Python.
+_CODE = "__use_yte__"
+
+_PREFIX = "tag:yaml.org,2002:"
+_TAGS = {f"{_PREFIX}{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping of plain values.
+
+    Raises UserError: missing, not YAML, a tag that asks for an object, a key twice, too large or too deep, no mapping.
+    """
+    text = read_text(path)
+    loader: _PlainLoader | None = None
+    try:
+        loader = _PlainLoader(text)
+        values = loader.get_single_data()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"{path}:{line} not valid YAML: {problem}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not valid YAML: nested more than {MOST_DEEP} deep") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+    if not isinstance(values, dict):
+        raise complain(path, "the file", values, "expected a mapping of keys to values")
+    if _CODE in values:
+        raise complain(path, _CODE, values[_CODE], "unknown key; nothing in a file is run as code")
+    return values
+
+
+def _refuse(node: yaml.Node, problem: str) -> NoReturn:
+    raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """What :func:`read_yaml` says. It checks the graph of nodes, before anything is made of it."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """The graph of the file, if it is small enough. No node is looked at twice, however many aliases it has."""
+        node = super().get_single_node()
+        if node is not None:
+            self._measure(node, {})
+        return node
+
+    def _measure(self, node: yaml.Node, known: dict[yaml.Node, tuple[int, int]]) -> tuple[int, int]:
+        """How many values a node stands for, and how deep they are nested."""
+        if node not in known:
+            if node.tag not in _TAGS:
+                kind = node.tag.removeprefix(_PREFIX)
+                _refuse(node, f"a value of kind {kind!r}; allowed: plain values, without tags, dates in quotes")
+            known[node] = MOST_VALUES, 1  # of an alias inside its own anchor, which has no end
+            inner: list[yaml.Node] = []
+            if isinstance(node, yaml.CollectionNode):
+                inner = [part for entry in node.value for part in (entry if isinstance(entry, tuple) else [entry])]
+            sizes = [self._measure(part, known) for part in inner]
+            known[node] = 1 + sum(size for size, _ in sizes), 1 + max((deep for _, deep in sizes), default=0)
+        size, deep = known[node]
+        if size > MOST_VALUES:
+            _refuse(node, f"more than {MOST_VALUES} values, with each alias counted as what it stands for")
+        if deep > MOST_DEEP:
+            _refuse(node, f"nested more than {MOST_DEEP} deep")
+        return size, deep
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """A value; what cannot be one although it looks like it (``!!int six``) is told as all else is."""
+        try:
+            value = super().construct_object(node, deep=deep)
+        except (ValueError, KeyError) as error:
+            _refuse(node, f"{str(node.value)[:40]!r} is no {node.tag.removeprefix(_PREFIX)}: {error}")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            _refuse(node, "a whole number of more than 64 bits")
+        return value
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                _refuse(key, "a key must be a plain value")
+            if key.value in seen and key.tag != f"{_PREFIX}merge":
+                _refuse(key, f"key {key.value!r} stands twice")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)

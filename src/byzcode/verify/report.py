@@ -1,0 +1,87 @@
+"""What was verified, as tables and lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from byzcode.verify.files import LIBRARIES, Found, installed
+from byzcode.verify.reference import Compared
+
+
+def of_files(found: Sequence[Found], left: Mapping[Path, Sequence[str]]) -> Table:
+    """How many results of each kind were asked for, are there, are whole, and are of this code."""
+    table = Table(title="Results")
+    for header, side in (("", "left"), *((name, "right") for name in _COUNTS), ("made with", "left")):
+        table.add_column(header, justify="right" if side == "right" else "left")
+    for kind in dict.fromkeys(one.item.kind for one in found):
+        of_kind = [one for one in found if one.item.kind == kind]
+        states = Counter(one.state for one in of_kind)
+        whole = states["current"] + states["stale"]
+        here = {one.item.path.parent for one in of_kind if kind != "scorecard"}
+        counts = (len(of_kind), whole + states["damaged"], whole, states["current"], _odd(left, here))
+        table.add_row(kind, *map(str, counts), _versions(of_kind))
+    return table
+
+
+_COUNTS = ("asked for", "present", "whole", "current", "not asked for")
+
+
+def of_reference(found: Sequence[Compared], reference: Path) -> Table:
+    """How far each quantity is from the reference at most, over the tables of a kind."""
+    table = Table(title=f"Beside {reference}")
+    for header in ("", "quantity", "tables", "rows", "largest deviation", "allowed", "within"):
+        table.add_column(header, justify="right" if header in ("tables", "rows", "largest deviation") else "left")
+    for kind, quantity in dict.fromkeys((one.kind, one.quantity) for one in found):
+        same = [one for one in found if (one.kind, one.quantity) == (kind, quantity)]
+        largest = max(one.largest for one in same)
+        table.add_row(
+            kind,
+            quantity.name,
+            str(len(same)),
+            str(sum(one.rows for one in same)),
+            f"{largest:.1e}" if largest else "none",
+            _allowed(quantity.relative, quantity.absolute),
+            "no" if any(one.faults for one in same) else "yes",
+        )
+    return table
+
+
+def notes(found: Sequence[Found], left: Mapping[Path, Sequence[str]]) -> list[str]:
+    """What is told and is no fault: versions unlike those installed, files that nothing asks for."""
+    here = installed()
+    said = []
+    for name in LIBRARIES:
+        for made, count in Counter(one.versions[name] for one in found if name in one.versions).items():
+            if made != here[name]:
+                said.append(f"{count} files were made with {name} {made}; here it is {here[name]}")
+    said += [f"{folder}: not asked for: {_some(names)}" for folder, names in left.items()]
+    return said
+
+
+def counted(faults: Sequence[str]) -> str:
+    """How many faults there are."""
+    return "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+
+
+def _odd(left: Mapping[Path, Sequence[str]], folders: Iterable[Path]) -> int:
+    return sum(len(left.get(folder, ())) for folder in folders)
+
+
+def _versions(found: Sequence[Found]) -> str:
+    """The distinct versions of each library that files of a kind name."""
+    made = {name: sorted({one.versions[name] for one in found if name in one.versions}) for name in LIBRARIES}
+    return ", ".join(f"{name} {' and '.join(versions)}" for name, versions in made.items() if versions)
+
+
+def _allowed(relative: float, absolute: float) -> str:
+    parts = [f"{relative:g} of it"] * bool(relative) + [f"{absolute:g}"] * bool(absolute)
+    return " + ".join(parts) or "none"
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
