@@ -36,6 +36,7 @@ def writing(path: Path) -> Iterator[netCDF4.Dataset]:
     """A new file that appears at ``path`` when the block ends well, and not at all otherwise. Raises UserError."""
     try:
         with whole(path) as temporary:
+            temporary.write_bytes(bytes(4096))  # of a full disk the system says so; HDF5, that permission is denied
             with netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
                 yield file
             seal.seal(temporary)

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
     from byzcode.studies.plan import Plan
 
-#: CPU seconds of one SLURM job before and after its trainings: three nested starts of Python and Snakemake. Measured
-#: (docs/cluster.md), because it shows in no file.
-SUBMITTED = 6.5
+#: CPU seconds of a SLURM job, and of each training in it, beside the training: Snakemake starts once for the job, and
+#: once more for each step of it. Measured (docs/cluster.md), because it shows in no file.
+JOB, STEP = 2.6, 3.9
 
 #: Trainings in a job: the sizes that a plan compares.
 GROUPS = (1, 5, 20, 100)
+#: Cores of a node that a plan takes for itself, as one job in which Snakemake runs as on one machine.
+NODE = 32
 
 #: Iterations of the two short trainings whose difference is the rate: without what a training does once.
 SHORT, LONG = 10, 50
@@ -184,9 +186,9 @@ def grouped(seconds: Sequence[float], group: int, at_once: int) -> Jobs:
     The hours are those of the work shared out evenly, at least those of one job: a queue comes on top.
     """
     jobs = -(-len(seconds) // group)
-    total = sum(seconds) + SUBMITTED * jobs
+    total = sum(seconds) + JOB * jobs + STEP * len(seconds)
     mean = total / jobs if jobs else 0.0
-    longest = max(seconds, default=0.0) * min(group, len(seconds)) + (SUBMITTED if jobs else 0.0)
+    longest = (max(seconds, default=0.0) + STEP) * min(group, len(seconds)) + (JOB if jobs else 0.0)
     return Jobs(
         group=group,
         jobs=jobs,
@@ -209,7 +211,13 @@ def told(plan: Plan, missing: Sequence[str], at_once: int) -> Iterator[Table | s
         "just now. CPU hours are of this machine."
     )
     yield f"Memory: {sized.memory:.0f} MiB at most, beside 200 MiB of SLURM's and Snakemake's own."
-    yield _of_jobs([sized.seconds[run] for run in missing], at_once)
+    seconds = [sized.seconds[run] for run in missing]
+    yield _of_jobs(seconds, at_once)
+    alone = max(sum(seconds) / NODE, *seconds) / 3600
+    yield (
+        f"Or one job of {NODE} cores, in which `snakemake --cores {NODE}` runs as on one machine: "
+        f"{sum(seconds) / 3600:.2f} CPU hours, {alone:.2f} hours."
+    )
 
 
 def _of_studies(plan: Plan, sized: Size) -> Table:

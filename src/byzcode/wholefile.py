@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,8 @@ def whole(path: Path) -> Iterator[Path]:
 
     Raises UserError where the file cannot be written.
     """
-    temporary = path.with_name(f".{os.getpid()}.part.{path.name}")  # keeps the suffix, by which some writers choose
+    # Its own on every node of a cluster, and with the suffix by which some writers choose.
+    temporary = path.with_name(f".{platform.node()}.{os.getpid()}.part.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -17,10 +17,6 @@ CPUS = 4
 REQUIRED = os.environ.get("BYZCODE_SLURM", "")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "xdist_group(name): one process runs all of a group (pytest-xdist)")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave the slow ones to ``make test-slurm``, which sets BYZCODE_SLURM = all."""
     if REQUIRED != "all":

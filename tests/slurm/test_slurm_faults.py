@@ -144,6 +144,7 @@ def fill(folder: Path) -> Path:
     return filler
 
 
+@pytest.mark.slow
 @on_squeue
 def test_a_disk_that_fills_up_is_named_and_the_run_goes_on_when_there_is_room(project: Submitting) -> None:
     project.ask_for(1)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byzcode import sizing
-from byzcode.sizing import SUBMITTED, Rate, grouped, kind_of, measure, size
+from byzcode.sizing import JOB, STEP, Rate, grouped, kind_of, measure, size
 
 
 @pytest.fixture
@@ -128,9 +128,9 @@ def test_groups_by_hand():
     jobs = grouped([10.0, 20.0, 30.0], 2, at_once=1)
 
     assert jobs.jobs == 2
-    assert jobs.cpu_hours == pytest.approx((60 + 2 * SUBMITTED) / 3600)
-    assert jobs.mean_minutes == pytest.approx((30 + SUBMITTED) / 60)
-    assert jobs.longest_minutes == pytest.approx((60 + SUBMITTED) / 60)
+    assert jobs.cpu_hours == pytest.approx((60 + 2 * JOB + 3 * STEP) / 3600)
+    assert jobs.mean_minutes == pytest.approx((30 + JOB + 1.5 * STEP) / 60)
+    assert jobs.longest_minutes == pytest.approx((60 + JOB + 2 * STEP) / 60)
     assert jobs.hours == pytest.approx(jobs.cpu_hours)
     assert grouped([10.0, 20.0, 30.0], 2, at_once=2).hours == pytest.approx(jobs.hours / 2)
 
