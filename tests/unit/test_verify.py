@@ -19,6 +19,7 @@ from byzcode.studies.plan import load_plan_file
 from byzcode.verify import Verification
 from byzcode.verify.archived import FOLDER, MANIFEST
 from byzcode.verify.reference import CHAOTIC, LITTLE, TABLES, compare
+from byzcode.verify.report import folded, only_kept
 
 CONFIG = "config/config.yaml"
 RESULTS = Path("results")
@@ -264,7 +265,7 @@ def compared(tmp_path, ours, theirs, name="summaries/one.csv"):
         path = tmp_path / folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(path, index=False)
-    return compare(tmp_path / "ours", tmp_path / "theirs")
+    return compare(tmp_path / "ours", tmp_path / "theirs")[0]
 
 
 def faults(tmp_path, ours, theirs, **options):
@@ -328,13 +329,16 @@ def test_other_rows_or_columns_are_a_fault(change, tmp_path):
     assert "in one of it and" in found[0] or "only" in found[0]
 
 
-def test_a_table_that_is_missing_is_a_fault_once(tmp_path):
-    found = compared(tmp_path, frame(), frame())
+def test_a_table_that_only_the_reference_has_is_told(tmp_path):
+    """Whether it should be there is a matter of the configuration."""
+    compared(tmp_path, frame(), frame())
     (tmp_path / "ours" / "summaries" / "one.csv").unlink()
-    found = compare(tmp_path / "ours", tmp_path / "theirs")
-    assert {line for one in found for line in one.faults} == {
-        f"{tmp_path}/ours/summaries/one.csv: missing, and in the reference"
-    }
+
+    found, alone = compare(tmp_path / "ours", tmp_path / "theirs")
+
+    assert found == []
+    assert alone == [tmp_path / "theirs" / "summaries" / "one.csv"]
+    assert only_kept(alone) == [f"{tmp_path}/theirs/summaries: not compared: 1 of its tables not made here"]
 
 
 @pytest.mark.parametrize(("value", "fault"), [("refuted", True), ("supported", False)])
@@ -379,6 +383,14 @@ def test_the_reference_beside_the_results_is_compared_with(tmp_path):
 def test_the_repositorys_reference_has_every_table():
     """Its rows are named by the columns that this says, and a table beside itself does not deviate."""
     kept = Path(__file__).parents[2] / "results" / "reference"
-    found = compare(kept, kept)
+    found, alone = compare(kept, kept)
+    assert alone == []
     assert {one.kind for one in found} == {table.kind for table in TABLES}
     assert not [line for one in found for line in one.faults]
+
+
+def test_many_files_of_one_reason_are_one_line():
+    few, many = [f"{name}: damaged: so" for name in "ab"], [f"{place}: stale: so" for place in range(11)]
+
+    assert folded([*many, *few]) == ["0, 1, 2 and 8 more: stale: so", *few]
+    assert folded(many[1:]) == many[1:]

@@ -31,6 +31,7 @@ class Verification:
     found: Sequence[Found]
     unpacked: Sequence[str]
     compared: Sequence[Compared]
+    alone: Sequence[Path]  # tables of the reference that are not among the results
     reference: Path
 
     @classmethod
@@ -43,8 +44,8 @@ class Verification:
             raise UserError(f"{results}: no such folder")
         items = expected(plan, results, progress)
         kept = results / "reference" if reference is None else reference
-        compared = compare(results, kept) if reference is not None or kept.is_dir() else []
-        return cls(items, look(items, progress), faults_of_manifest(results), compared, kept)
+        compared, alone = compare(results, kept) if reference is not None or kept.is_dir() else ([], [])
+        return cls(items, look(items, progress), faults_of_manifest(results), compared, alone, kept)
 
     def tables(self) -> list[Table]:
         """What is there, and how far it is from the reference, if there is one."""
@@ -54,14 +55,17 @@ class Verification:
     def faults(self, *, allow_stale: bool = False) -> list[str]:
         """A line for each fault. Stale results are none if they are allowed."""
         ours = [line for one in self.found if not (allow_stale and one.state == "stale") for line in one.faults]
-        beside = dict.fromkeys(line for one in self.compared for line in one.faults)  # of a missing table, once
-        return [*ours, *self.unpacked, *beside]
+        return [*ours, *self.unpacked, *(line for one in self.compared for line in one.faults)]
 
     def lines(self, *, allow_stale: bool = False) -> list[str]:
         """What is to be said beside the tables: what is no fault, then the faults."""
         told = [line for one in self.found if allow_stale and one.state == "stale" for line in one.faults]
-        noted = [*report.notes(self.found, left_over(self.items)), *told]
+        noted = [
+            *report.notes(self.found, left_over(self.items)),
+            *report.only_kept(self.alone),
+            *report.folded(told),
+        ]
         return [
             *(f"Note: {line}" for line in noted),
-            *(f"Fault: {line}" for line in self.faults(allow_stale=allow_stale)),
+            *(f"Fault: {line}" for line in report.folded(self.faults(allow_stale=allow_stale))),
         ]

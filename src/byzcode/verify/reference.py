@@ -114,23 +114,24 @@ class Compared:
     faults: tuple[str, ...]
 
 
-def compare(results: Path, reference: Path) -> list[Compared]:
-    """All tables that the reference has, each quantity of each. Raises UserError where it has none."""
-    found = [
-        one
+def compare(results: Path, reference: Path) -> tuple[list[Compared], list[Path]]:
+    """All tables that the reference has too, each quantity of each; and what only the reference has.
+
+    A table that is missing is no matter of the reference: a configuration says what is to be there. Raises UserError
+    where the reference has none.
+    """
+    pairs = [
+        (table, results / kept.relative_to(reference), kept)
         for table in TABLES
         for kept in sorted(reference.glob(table.pattern))
-        for one in _compare(table, results / kept.relative_to(reference), kept)
     ]
-    if not found:
+    if not pairs:
         raise UserError(f"{reference}: no reference: expected summaries/*.csv, scorecard.csv or multiverse/*.csv in it")
-    return found
+    found = [one for table, path, kept in pairs if path.is_file() for one in _compare(table, path, kept)]
+    return found, list(dict.fromkeys(kept for _, path, kept in pairs if not path.is_file()))
 
 
 def _compare(table: Table, path: Path, kept: Path) -> Iterator[Compared]:
-    if not path.is_file():
-        yield Compared(table.kind, EXACT, str(path), 0, np.inf, (f"{path}: missing, and in the reference",))
-        return
     ours, theirs = (_rows(_read(one, table.keys), table.chaotic) for one in (path, kept))
     rows = ours.index.intersection(theirs.index)
     odd = [*ours.index.symmetric_difference(theirs.index), *ours.columns.symmetric_difference(theirs.columns)]

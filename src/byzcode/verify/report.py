@@ -62,6 +62,29 @@ def notes(found: Sequence[Found], left: Mapping[Path, Sequence[str]]) -> list[st
     return said
 
 
+def only_kept(alone: Sequence[Path]) -> list[str]:
+    """What the reference has and the results do not: what was not asked for, else it is missed elsewhere."""
+    folders = Counter(path.parent for path in alone)
+    return [f"{folder}: not compared: {count} of its tables not made here" for folder, count in folders.items()]
+
+
+def folded(lines: Iterable[str]) -> list[str]:
+    """Lines ``file: reason``; where many files have one reason, they are one line."""
+    files: dict[str, list[str]] = {}
+    for line in lines:
+        file, _, reason = line.partition(": ")
+        files.setdefault(reason, []).append(file)
+    return [
+        line
+        for reason, of in files.items()
+        for line in ([f"{file}: {reason}" for file in of] if len(of) <= _FEW else [f"{_some(of)}: {reason}"])
+    ]
+
+
+#: So many files of one reason have a line each.
+_FEW = 10
+
+
 def counted(faults: Sequence[str]) -> str:
     """How many faults there are."""
     return "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
