@@ -100,7 +100,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     project = quick(tmp_path_factory.mktemp("undisturbed"))
     seconds = complete(project)
     trajectories = {path.name: data_of(path) for path in project.files(TRAJECTORIES)}
-    assert len(trajectories) > 100
+    assert len(trajectories) > 30
     return Undisturbed(seconds, left(project), trajectories)
 
 
@@ -109,19 +109,21 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 def test_killed_at_random_moments_it_goes_on_to_the_same_bits(
     number: int, undisturbed: Undisturbed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project, chance = quick(tmp_path / "project"), random.Random(number)
+    project, chance, killed = quick(tmp_path / "project"), random.Random(number), 0
     for _ in range(KILLS):
         moment = chance.uniform(0, 2 * undisturbed.seconds / (KILLS + 1))  # so that the last one is before the end
         process = project.start(*MAKE_QUICK)
         time.sleep(moment)
         ended = process.poll() is not None  # the machine may have been quicker than undisturbed
         kill(process)
+        killed += not ended
         assert survivors(project) == []
         there = len(project.files(TRAJECTORIES))
         with capsys.disabled():
             how = "had ended" if ended else "killed"
             print(f"\nworkflow {number}: {how} after {moment:.1f} s, {there} trajectories there", end="")
 
+    assert killed >= KILLS // 2
     seconds = complete(project)
 
     litter = {name for name in left(project) if ".part." in name}  # swept away after an hour, when none can be at work

@@ -85,6 +85,7 @@ def test_arrays_that_do_not_fit_are_refused(project: Submitting) -> None:
     assert project.trajectories == []
 
 
+@pytest.mark.slow
 @on_squeue
 def test_a_gpu_a_training(project: Submitting) -> None:
     """The one of the test is none: the training says so."""

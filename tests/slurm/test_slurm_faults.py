@@ -34,6 +34,7 @@ def test_a_training_cancelled_by_hand_is_trained_again(project: Submitting, clus
     assert len(project.trajectories) == 2
 
 
+@pytest.mark.slow
 @on_squeue
 def test_over_memory_it_is_trained_again_with_more(project: Submitting) -> None:
     """1000 MB at first, 2000 MB then."""

@@ -90,3 +90,14 @@ def test_a_row_says_what_ended_how_many_seeds():
     assert (
         evidence([Asked(LOWER, "one", "", ("a",), ("b",))], same.__getitem__).iloc[0]["p_support"] == row["p_support"]
     )
+
+
+@pytest.mark.parametrize(("devices", "redundancy", "bears"), [(12, 5, 2), (12, 9, 4)])
+def test_a_row_says_that_a_decoder_is_beyond_its_radius(devices, redundancy, bears):
+    """Its loss stays where it was, which looks like a plateau: what is lower is lower than nothing learnt."""
+    code = {"method": "draco_cyclic", "aggregation": None, "devices": devices, "redundancy": redundancy}
+    code |= {"problem": {"name": "linear_regression", "subsets": devices}, "byzantine": {"alpha": 4 / devices}}
+    runs = {"a": fine(1e-3), "b": fine(**code)}
+    row = evidence([Asked(LOWER, "one", "", ("a",), ("b",))], runs.__getitem__).iloc[0]
+    said = f"f = 4 liars, but draco_cyclic with redundancy {redundancy} bears at most {bears}"
+    assert row["ended"] == (f"B: beyond its radius: {said}" if bears < 4 else "")

@@ -189,9 +189,11 @@ def _unsettled(claim: Any, run: Run) -> str:
 
 
 def _ended(claim: Any, run: Run) -> str:
-    """How many seeds diverged, overflowed or were poisoned, where that counts; or why the run is undefined."""
+    """How many seeds diverged, overflowed or were poisoned, where that counts; or why the run is no fair contender."""
     if run.spec.undefined is not None:
         return f"undefined: {run.spec.undefined}"
+    if run.spec.undecodable is not None:
+        return f"beyond its radius: {run.spec.undecodable}"
     gone = _levels(claim, run, claim.at).diverged
     counts = {status.word: int((run.status[gone] == status).sum()) for status in RAN_AWAY}
     return ", ".join(f"{count} of {len(gone)} seeds {word}" for word, count in counts.items() if count)

@@ -341,6 +341,7 @@ def _notes(plot: TrajectoryPlot, panels: Sequence[Panel], views: Sequence[View])
             lost.append(f"{label} ({', '.join(found)})")
     if lost:
         notes.append("A seed that ends early counts as infinite; where the median does, a mark says why.")
+        notes.append("Where marks meet they stand side by side.")
     notes += sentence("Ended early, by iteration", lost)
     notes += _undefined([line for line, _ in lines], plot.hue)
     ranged = [(line, line.stored.y.median[np.isfinite(line.stored.y.median)], view) for line, view in lines]

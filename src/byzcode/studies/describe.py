@@ -21,6 +21,8 @@ def describe(spec: RunSpec) -> str:
     if spec.pre_aggregation.name != "none":
         rule += f" behind {_words(spec.pre_aggregation)}"
     server = _SERVER[method.server].format(rule=rule)
+    if spec.undecodable is not None:
+        server += f"; but beyond its radius: {spec.undecodable}. It is trained all the same"
     if spec.undefined is not None:
         server += f"; but it is undefined: {spec.undefined}. Only iteration 0 is recorded"
     if spec.f:

@@ -250,6 +250,20 @@ class RunSpec(Identified):
         return f"f = {self.f} liars, but {self.aggregation.name} among {among} bears at most {most}"
 
     @property
+    def undecodable(self) -> str | None:
+        """Why the method's decoder is not exact for f liars, or None where it is, or there is none.
+
+        Such a run is trained, and its failures and errors are counted; whatever compares with it says so.
+        """
+        decoder = METHODS[self.method].decoder
+        if not decoder:
+            return None
+        most = DECODERS[decoder].bears(self.devices, self.subsets, self.redundancy)
+        if self.f <= most:
+            return None
+        return f"f = {self.f} liars, but {decoder} with redundancy {self.redundancy} bears at most {most}"
+
+    @property
     def run_id(self) -> str:
         """The identity of the run: the first 12 hex digits of the hash of its canonical JSON."""
         return short_hash(self.canonical())
