@@ -26,7 +26,8 @@ test-slurm: setup $(VENV)/slurm
 multiverse: setup
 	$(RUN) snakemake --cores all multiverse
 
-# All results with what it takes to draw them anew without training; refused if `byzcode verify` finds a fault.
+# All results with what it takes to draw them anew without training; refused if a file is missing, damaged or stale. They
+# are not compared with results/reference: `byzcode verify` does that.
 archive: setup
 	$(RUN) byzcode archive --out byzcode-results.tar.gz
 

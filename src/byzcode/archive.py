@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import platform
+import shlex
 import subprocess
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
@@ -15,10 +17,12 @@ from pathlib import Path
 from byzcode.errors import UserError, complain
 from byzcode.multiverse.plan import Multiverse
 from byzcode.progress import progress
+from byzcode.seal import content_of
+from byzcode.studies.files import inside
 from byzcode.studies.plan import Plan
-from byzcode.verify.archived import FOLDER, MANIFEST, Manifest, described
-from byzcode.verify.expected import Item, expected
-from byzcode.verify.files import look
+from byzcode.verify.archived import FOLDER, MANIFEST, Environment, Listed, Manifest, as_listed
+from byzcode.verify.expected import expected
+from byzcode.verify.files import LIBRARIES, Found, look
 from byzcode.verify.report import counted
 from byzcode.wholefile import whole
 
@@ -26,62 +30,86 @@ from byzcode.wholefile import whole
 def write(plan: Plan, config: str, out: Path) -> None:
     """Pack the results of a configuration, the file ``config``, with a manifest and the files of the configuration.
 
-    The same results, libraries and commit give the same bytes. Times of files are kept: Snakemake compares them.
-    Raises UserError where the results are not all there, whole and of this code, or ``out`` cannot be written.
+    The same results, libraries and commit give the same bytes. Times of files are kept: Snakemake compares them. What
+    is a link on this disk is a file of its own in the archive. Results are not compared with a reference: those of
+    other studies have none. Raises UserError where the results are not all there, whole and of this code, or ``out``
+    cannot be written.
     """
     results = Path(plan.config.results)
     if out.suffixes[-2:] != [".tar", ".gz"]:
         raise complain("byzcode archive", "--out", str(out), "a name that ends with .tar.gz")
+    inside(config, "byzcode archive", "--config")
     items = expected(plan, results, progress)
-    if faults := [line for one in look(items, progress) for line in one.faults]:
+    found = look(items, progress)
+    if faults := [line for one in found for line in one.faults]:
         raise UserError(f"{results} cannot be archived: {counted(faults)}, the first: {faults[0]}; see byzcode verify")
-    paths = sorted(path for item in items for path in item.paths)
     about = results / FOLDER
-    manifest = _manifest(items, config, {str(path.relative_to(results)): path for path in paths})
-    added = {about / "configuration" / path: Path(path).read_bytes() for path in sorted(_configuration(plan, config))}
-    added[about / MANIFEST] = (manifest.model_dump_json(indent=1) + "\n").encode()
-    with _packing(out) as tar:
-        for path in paths:
-            tar.add(path, filter=_anonymous)
-        for name, content in added.items():
-            entry = tarfile.TarInfo(str(name))
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
+    packed: dict[str, Listed] = {}
+    with whole(out) as temporary:
+        with _packing(temporary) as tar:
+            for path in sorted(path for item in items for path in item.paths):
+                content = content_of(path)
+                packed[str(path)] = as_listed(content)
+                _add(tar, path, content, path.stat().st_mtime)
+            files = {str(Path(name).relative_to(results)): one for name, one in packed.items()}
+            manifest = _manifest(found, config, files).model_dump_json(indent=1) + "\n"
+            configuration = {path: content_of(Path(path)) for path in sorted(_configuration(plan, config))}
+            added = {about / "configuration" / path: content for path, content in configuration.items()}
+            for path, content in {**added, about / MANIFEST: manifest.encode()}.items():
+                packed[str(path)] = as_listed(content)
+                _add(tar, path, content, 0)
+        _reread(temporary, out, packed)
 
 
 @contextmanager
-def _packing(out: Path) -> Iterator[tarfile.TarFile]:
-    """A new archive, whole or not there. No name and no time of its own stands in it."""
+def _packing(path: Path) -> Iterator[tarfile.TarFile]:
+    """A new archive. No name and no time of its own stands in it."""
     with (
-        whole(out) as temporary,
-        temporary.open("wb") as file,
+        path.open("wb") as file,
         gzip.GzipFile("", "wb", fileobj=file, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w") as tar,
     ):
         yield tar
 
 
-def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    entry.mode = 0o644
-    return entry
+def _add(tar: tarfile.TarFile, path: Path, content: bytes, time: float) -> None:
+    """Put a file into an archive, of nobody, which all may read."""
+    entry = tarfile.TarInfo(str(path))
+    entry.size, entry.mtime = len(content), time
+    tar.addfile(entry, io.BytesIO(content))
 
 
-def _manifest(items: list[Item], config: str, files: dict[str, Path]) -> Manifest:
-    chosen = "" if config == "config/config.yaml" else f" --configfile {config}"
-    targets = " all multiverse" if any(item.kind == "multiverse" for item in items) else ""
-    stages = [stage for stage in dict.fromkeys(item.stage for item in items) if stage not in _TRAINING]
-    made = f"snakemake --cores all{targets}{chosen}"
+def _reread(path: Path, name: Path, packed: dict[str, Listed]) -> None:
+    """Raise UserError where an archive is not what was packed; a disk may lose what it took."""
+    found: dict[str, Listed] = {}
+    try:
+        with tarfile.open(path, "r:gz") as tar:
+            for entry in tar:
+                file = tar.extractfile(entry)
+                found[entry.name] = as_listed(file.read() if file else b"")
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise UserError(f"{name}: cannot be read again: {error}") from None
+    if wrong := [file for file in {**packed, **found} if packed.get(file) != found.get(file)]:
+        raise UserError(f"{name}: read again, {wrong[0]} is not what was packed")
+
+
+def _manifest(found: list[Found], config: str, files: dict[str, Listed]) -> Manifest:
+    chosen = "" if config == "config/config.yaml" else f" --configfile {shlex.quote(config)}"
+    targets = " all multiverse" if any(one.item.kind == "multiverse" for one in found) else ""
+    stages = [stage for stage in dict.fromkeys(one.item.stage for one in found) if stage not in _TRAINING]
+    command = f"snakemake --cores all{targets}{chosen}"
     return Manifest(
-        made_by=made,
-        redrawn_by=f"{made} --forcerun {' '.join(stages)}",
+        made_anew_by=command,
+        redrawn_by=f"{command} --forcerun {' '.join(stages)}",
         config=config,
-        commit=_commit(),
-        python=platform.python_version(),
-        platform=platform.platform(),
-        distributions={one.name: one.version for one in sorted(distributions(), key=lambda one: one.name.lower())},
-        files={name: described(path) for name, path in files.items()},
+        made_with={name: sorted({one.versions[name] for one in found if name in one.versions}) for name in LIBRARIES},
+        packed_with=Environment(
+            commit=_commit(),
+            python=platform.python_version(),
+            platform=platform.platform(),
+            distributions={one.name: one.version for one in sorted(distributions(), key=lambda one: one.name.lower())},
+        ),
+        files=files,
     )
 
 
@@ -98,13 +126,22 @@ def _configuration(plan: Plan, config: str) -> Iterator[str]:
         yield Multiverse.load(plan).settings.alternatives
 
 
+#: Where a file that git does not know counts as a change: it may have made the results.
+_SOURCES = ("src", "workflow", "config", "Snakefile")
+
+
 def _commit() -> str | None:
-    """The commit of the project in the working directory, "+" behind it where files differ; none outside git."""
+    """The commit of the project in the working directory, "+" behind it where sources differ; none outside git."""
+    commands = (
+        ("rev-parse", "HEAD"),
+        ("status", "--porcelain", "--untracked-files=no"),
+        ("status", "--porcelain", "--untracked-files=all", "--", *_SOURCES),
+    )
     try:
-        head, changed = (
+        head, *changed = (
             subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603, S607
-            for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+            for command in commands
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head + ("+" if changed else "")
+    return head + ("+" if any(changed) else "")

@@ -97,7 +97,7 @@ def summarise(
     asked = _read_request(request)
     runs = asked.get("runs", [])
     rows = table([_trajectory(results, run) for run in runs], runs)
-    _write_table(rows, out, "summarise", asked)
+    _write_table(rows, out, "summarise", asked, results)
 
 
 @app.command()
@@ -111,7 +111,7 @@ def claims(
 
     asked = _read_request(request)
     rows = of_study(asked, lambda run: _trajectory(results, run))
-    _write_table(rows, out, "claims", asked)
+    _write_table(rows, out, "claims", asked, results)
 
 
 @app.command()
@@ -125,7 +125,7 @@ def scorecard(
 
     asked = _read_request(request)
     write(asked, results, out)
-    _write_list(out, "scorecard", asked, ("csv", "html"))
+    _write_list(out, "scorecard", asked, results, ("csv", "html"))
 
 
 @app.command()
@@ -139,7 +139,7 @@ def reading(
 
     asked = _read_request(request)
     rows = verdicts(*of_request(asked))
-    _write_table(rows, out, "reading", asked)
+    _write_table(rows, out, "reading", asked, out.parent)
 
 
 @app.command()
@@ -148,12 +148,15 @@ def multiverse(
     results: Annotated[Path, typer.Option(help="Folder of the results.")],
 ) -> None:
     """What all readings say together: tables and a picture of which claims hold, and which choices decide them."""
-    from byzcode import checklist
+    from byzcode import checklist, inputs
     from byzcode.multiverse.summarise import summarise as all_of
 
     asked, folder = _read_request(request), results / "multiverse"
-    made = all_of([folder / "readings" / f"{name}.csv" for name in asked.get("readings", [])], folder)
-    checklist.write(folder / "multiverse.sha256", "multiverse", asked, made)
+    made = all_of(
+        [folder / "readings" / f"{name}.csv" for name in asked.get("readings", [])], folder, asked.get("requests")
+    )
+    read = inputs.read_by("multiverse", asked, results)
+    checklist.write(folder / "multiverse.sha256", "multiverse", asked, made, read)
 
 
 @app.command()
@@ -167,7 +170,7 @@ def figure(
 
     asked = _read_request(request)
     draw(asked, results, out)
-    _write_list(out, "figure", asked, ("csv", "pdf", "png", "svg"))
+    _write_list(out, "figure", asked, results, ("csv", "pdf", "png", "svg"))
 
 
 @app.command()
@@ -234,6 +237,7 @@ def plan(
             where = ", ".join(f"{key} {found}" for key in point if (found := lookup(spec, key)) is not None)
             state = states.get(spec.run_id, f"allocation {spec.allocation_spec.allocation_id} only")
             why = f"; undefined: {spec.undefined}" if spec.undefined else ""
+            why += f"; beyond its radius: {spec.undecodable}" if spec.undecodable else ""
             lines.append(f"  {spec.run_id}  {state:<18} {curve.label:<26} {where}{why}")
         print("\n".join(dict.fromkeys(lines)))
     counted = list(states.values())
@@ -351,30 +355,32 @@ def _read_json(option: str, text: str) -> tuple[str, str]:
     """A JSON text, given as such or as the file that holds it; and where it stands."""
     if not text.strip() or text.lstrip()[0] in "{[":
         return text, option
-    path = Path(text)
-    try:
-        return path.read_text(encoding="utf-8"), text
-    except (OSError, UnicodeDecodeError, ValueError) as error:  # ValueError: a path with a zero byte
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UserError(f"{path}: cannot be read: {reason}") from None
+    from byzcode.studies.files import read_text
+
+    return read_text(text, most=_MOST_BYTES), text
 
 
-def _write_table(rows: pd.DataFrame, out: Path, stage: str, asked: Mapping[str, Any]) -> None:
-    """A table and the list of its checksum."""
-    from byzcode import checklist
+#: Of a request or a spec: that of 100,000 runs has some 10 million.
+_MOST_BYTES = 2**28
+
+
+def _write_table(rows: pd.DataFrame, out: Path, stage: str, asked: Mapping[str, Any], results: Path) -> None:
+    """A table, made of files in a folder of results, and the list of its checksum."""
+    from byzcode import checklist, inputs
     from byzcode.wholefile import text as writing
 
     with writing(out) as file:
         rows.to_csv(file, index=False)
-    checklist.write(checklist.beside(out), stage, asked, [out])
+    checklist.write(checklist.beside(out), stage, asked, [out], inputs.read_by(stage, asked, results))
 
 
-def _write_list(out: Path, stage: str, asked: Mapping[str, Any], suffixes: Sequence[str]) -> None:
-    """The list of the checksums of ``out`` with some suffixes."""
-    from byzcode import checklist
+def _write_list(out: Path, stage: str, asked: Mapping[str, Any], results: Path, suffixes: Sequence[str]) -> None:
+    """The list of the checksums of ``out`` with some suffixes, made of files in a folder of results."""
+    from byzcode import checklist, inputs
 
     made = [out.with_name(f"{out.name}.{suffix}") for suffix in suffixes]
-    checklist.write(out.with_name(out.name + checklist.SUFFIX), stage, asked, made)
+    read = inputs.read_by(stage, asked, results)
+    checklist.write(out.with_name(out.name + checklist.SUFFIX), stage, asked, made, read)
 
 
 def _read_request(request: str) -> dict[str, Any]:
@@ -382,7 +388,7 @@ def _read_request(request: str) -> dict[str, Any]:
     text, where = _read_json("--request", request)
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise complain(where, "JSON", text, f"not valid JSON: {error}") from None
     if not isinstance(found, dict):
         raise complain(where, "JSON", found, "expected an object of keys and values")

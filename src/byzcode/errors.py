@@ -14,7 +14,12 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         # A file name or a word of a library may hold anything; a terminal shall see neither a line nor a control of it.
-        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message))
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """A text in which line ends and controls stand as Python writes them."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 class KeyedError(Exception):

@@ -75,7 +75,7 @@ def digest(array: NDArray[Any]) -> str:
 
 
 def check(path: Path, kind: str, variables: Mapping[str, Variable], required: Sequence[str]) -> dict[str, Any]:
-    """The attributes of a file of ours, among them the ``required`` ones.
+    """The attributes of a file of ours, among them the ``required`` ones, which are texts.
 
     Raises UserError where it is missing, truncated, damaged, foreign or incomplete.
     """
@@ -88,13 +88,15 @@ def check(path: Path, kind: str, variables: Mapping[str, Variable], required: Se
             damaged = [name for name, found in file.variables.items() if not _as_written(found)]
     except (OSError, RuntimeError) as error:
         raise UserError(f"{path}: damaged or not NetCDF: {error.args[-1] if error.args else error}") from None
-    if attributes.get("byzcode_file") != kind:
+    if not _is(attributes.get("byzcode_file"), kind):
         raise UserError(f"{path}: foreign file: its attribute byzcode_file is not {kind!r}")
-    if attributes.get("complete") != 1:
+    if not _is(attributes.get("complete"), 1):
         raise UserError(f"{path}: incomplete: its attribute complete is not 1")
     for name in required:
         if name not in attributes:
             raise UserError(f"{path}: incomplete: its attribute {name} is missing")
+        if not isinstance(attributes[name], str):
+            raise UserError(f"{path}: foreign: its attribute {name} is no text")
     for name, about in variables.items():
         if present.get(name) != about.dimensions:
             raise UserError(f"{path}: incomplete: variable {name}{about.dimensions} is not in it")
@@ -103,6 +105,11 @@ def check(path: Path, kind: str, variables: Mapping[str, Variable], required: Se
     return attributes
 
 
+def _is(attribute: Any, expected: str | int) -> bool:
+    """Whether an attribute has a value: it may be an array, too."""
+    return np.ndim(attribute) == 0 and bool(attribute == expected)
+
+
 def _as_written(variable: netCDF4.Variable[Any]) -> bool:
     """Whether a variable holds the numbers that were stored in it."""
-    return bool(getattr(variable, "sha256", None) == digest(np.asarray(variable[...])))
+    return _is(getattr(variable, "sha256", None), digest(np.asarray(variable[...])))

@@ -441,7 +441,7 @@ def measurements(results: Path, asked: Need) -> pd.DataFrame:
     """
     tables = []
     for path in sorted((results / "summaries").glob("*.csv")):
-        content = checklist.checked(path)
+        content = checklist.checked(path, "summarise")
         try:
             table = pd.read_csv(content, float_precision="round_trip")
         except ValueError:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
+from io import BytesIO
 from pathlib import Path
 
 from byzcode.errors import UserError
@@ -16,6 +18,8 @@ from byzcode.errors import UserError
 _LINE = "\n# sha256 of all before this line: {}\n"  # a comment, where the file is one that has them
 _FOUND = re.compile(_LINE.format("([0-9a-f]{64})").encode())
 LENGTH = len(_LINE.format(64 * "0"))
+#: A file is checked as a whole, in memory. A trajectory of 20 seeds and 100,000 recorded iterations has a quarter.
+MOST_BYTES = 2**30
 
 
 def seal(path: Path) -> None:
@@ -37,16 +41,35 @@ def sealed(path: Path) -> bytes:
     return before
 
 
-def content_of(path: Path) -> bytes:
-    """The bytes of a file that is not empty. Raises UserError where there is none."""
-    if path.is_dir():
-        raise UserError(f"{path}: a folder, where a file is expected")
+def checksum_in(path: Path) -> str:
+    """What the last line of a sealed file says; the rest is not read. Raises UserError where there is none."""
     try:
+        size = path.stat().st_size if path.is_file() else 0  # to open a pipe waits for a writer
+        with path.open("rb") if size else BytesIO() as file:
+            file.seek(max(0, size - LENGTH))
+            found = _FOUND.fullmatch(file.read(LENGTH))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if found is None:
+        raise UserError(f"{path}: truncated, damaged or foreign: it does not end with its checksum")
+    return found[1].decode()
+
+
+def content_of(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The bytes of a regular file that is not empty, ``most`` at most. Raises UserError where there is none."""
+    try:
+        found = path.stat()  # before it is opened: to open a pipe waits for a writer
+        if stat.S_ISDIR(found.st_mode):
+            raise UserError(f"{path}: a folder, where a file is expected")
+        if not stat.S_ISREG(found.st_mode):
+            raise UserError(f"{path}: cannot be read: not a regular file")
+        if found.st_size > most:
+            raise UserError(f"{path}: cannot be read: {found.st_size} bytes; allowed: at most {most}")
         content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # a ValueError: a path with a NUL in it
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not content:
         raise UserError(f"{path}: truncated: nothing is in it")
     return content

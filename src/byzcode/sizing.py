@@ -6,6 +6,7 @@ now. Seconds are CPU seconds of this machine, or of the one that made the stored
 
 from __future__ import annotations
 
+import math
 import resource
 import subprocess
 import sys
@@ -142,21 +143,18 @@ def _smallest() -> RunSpec:
 
 def _stored(trajectories: Path, kinds: set[str]) -> dict[str, tuple[Rate, float]]:
     """Rates of kinds of runs and the largest MiB they took, by whatever of them is stored."""
-    import netCDF4
-
+    from byzcode import trajectory
     from byzcode.errors import UserError
 
     found: dict[str, tuple[Rate, float]] = {}
     for path in sorted(trajectories.glob("[!.]*.nc")):
         try:
-            with netCDF4.Dataset(path) as file:
-                attributes = {name: file.getncattr(name) for name in file.ncattrs()}
-            spec = RunSpec.from_json(attributes["spec"], path)
-            seconds, peak = float(attributes["cpu_seconds"]), float(attributes["peak_memory_mib"])
-        except (OSError, KeyError, UserError):
+            spec, attributes = trajectory.about(path)
+            seconds, peak = (float(attributes[name]) for name in ("cpu_seconds", "peak_memory_mib"))
+        except (KeyError, TypeError, ValueError, UserError):
             continue  # what is damaged is no matter of how long the others take: it is made again
         kind = kind_of(spec)
-        if kind in kinds and attributes.get("device") == "cpu":
+        if kind in kinds and str(attributes.get("device")) == "cpu" and math.isfinite(seconds + peak):
             rate = Rate(seed=0.0, iteration=seconds / len(spec.seeds) / spec.iterations, stored=True)
             before = found.get(kind, (rate, 0.0))
             found[kind] = (max(before[0], rate, key=lambda one: one.iteration), max(before[1], peak))

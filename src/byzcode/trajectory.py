@@ -85,11 +85,16 @@ def engine_digest() -> str:
     return stage_digest("train")
 
 
+def allocation_digest(held: NDArray[np.int32]) -> str:
+    """The identity of who holds what, (R, N, S)."""
+    return hashlib.sha256(np.ascontiguousarray(held, dtype="<i4").tobytes()).hexdigest()[:12]
+
+
 def provenance(spec: RunSpec, held: NDArray[np.int32], device: str) -> dict[str, str]:
     """What settles the bits of a run: the spec, who holds what, code, libraries and device."""
     return {
         "spec": spec.canonical(),
-        "allocation_digest": hashlib.sha256(np.ascontiguousarray(held, dtype="<i4").tobytes()).hexdigest()[:12],
+        "allocation_digest": allocation_digest(held),
         "engine_digest": engine_digest(),
         **{f"{name}_version": version(name) for name in ("torch", "numpy", "netCDF4", "pydantic")},
         "device": device,

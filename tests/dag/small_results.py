@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from dag.project import Project
 from dag.test_scorecard_rules import ALTERNATIVES, CLAIMED, MULTIVERSE, OPEN, SETTINGS
@@ -14,8 +13,7 @@ from typer.testing import CliRunner
 
 from byzcode.cli import app
 from byzcode.errors import UserError
-from byzcode.multiverse.plan import Multiverse
-from byzcode.studies.identity import canonical
+from byzcode.multiverse.plan import Multiverse, together
 from byzcode.studies.plan import Plan, load_plan_file
 
 RESULTS = Path("results")
@@ -65,8 +63,7 @@ def commands(plan: Plan) -> Iterator[list[str]]:
             yield tabled("summarise", planned.summary_json(), f"summaries/{name}.csv")
     for name in plan.figures:
         yield figure(plan, name)
-    claimed = [name for name, planned in plan.studies.items() if planned.cells]
-    for name in claimed:
+    for name in plan.claimed:
         yield tabled("claims", plan.studies[name].claims_json(), f"claims/{name}.csv")
     yield scorecard(plan)
     readings = Multiverse.load(plan)
@@ -95,12 +92,11 @@ def figure(plan: Plan, name: str, out: str = "results/figures/{}") -> list[str]:
 
 def scorecard(plan: Plan, out: str = "results/scorecard") -> list[str]:
     """The command that makes the scorecard."""
-    claimed = [name for name, planned in plan.studies.items() if planned.cells]
-    request = canonical({"studies": claimed, "reading": plan.reading.title})
-    return ["scorecard", "--request", request, "--results", "results", "--out", out]
+    return ["scorecard", "--request", plan.scorecard_json(), "--results", "results", "--out", out]
 
 
 def multiverse(plan: Plan) -> list[str]:
     """The command that sums up the readings."""
-    request: dict[str, Any] = {"readings": list(Multiverse.load(plan).universes)}
-    return ["multiverse", "--request", canonical(request), "--results", "results"]
+    found = Multiverse.load(plan)
+    request = together({name: found.request(name) for name in found.universes})
+    return ["multiverse", "--request", request, "--results", "results"]

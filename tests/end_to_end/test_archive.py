@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import tarfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,14 @@ def test_an_archive_holds_the_results_and_what_made_them(archived: Project) -> N
 
 def test_a_manifest_says_what_made_the_results(fresh: Project) -> None:
     found = json.loads((fresh.root / "results/archived/manifest.json").read_text())
-    assert found["made_by"] == "snakemake --cores all"
+    assert found["made_anew_by"] == "snakemake --cores all"
     assert found["redrawn_by"] == "snakemake --cores all --forcerun summarise figure claims scorecard"
-    assert {"torch", "numpy", "snakemake", "matplotlib"} <= set(found["distributions"])
-    assert found["commit"] is None  # no repository
-    assert found["python"]
-    assert found["platform"]
+    assert found["made_with"]["torch"] == [version("torch")]
+    packed = found["packed_with"]
+    assert {"torch", "numpy", "snakemake", "matplotlib"} <= set(packed["distributions"])
+    assert packed["commit"] is None  # no repository
+    assert packed["python"]
+    assert packed["platform"]
     for name, listed in found["files"].items():
         assert (fresh.root / "results" / name).stat().st_size == listed["bytes"]
 

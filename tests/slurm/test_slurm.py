@@ -80,7 +80,7 @@ def test_arrays_that_do_not_fit_are_refused(project: Submitting) -> None:
     ended = project.submit(*ARRAYS, "--jobs", "2")
 
     assert ended.returncode == 1
-    assert "slurm-array-jobs: jobs = 2: allowed: 3 or more, the number of jobs of one rule" in ended.stdout
+    assert "slurm-array-jobs: jobs = 2: allowed: 3 or more, the number of jobs that are submitted" in ended.stdout
     assert "Traceback" not in ended.stdout
     assert project.trajectories == []
 

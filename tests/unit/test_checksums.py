@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -9,10 +10,12 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray
+from typer.testing import CliRunner
 from vouched import vouched
 
 from byzcode import checklist, netcdf, seal, trajectory
 from byzcode.allocation import file
+from byzcode.cli import app
 from byzcode.engine import train
 from byzcode.errors import UserError
 from byzcode.studies.identity import canonical, short_hash, stage_digest
@@ -173,6 +176,80 @@ def test_what_is_wrong_with_a_file_is_said(change, said, run):
     assert refusal(lambda: trajectory.open(run)).startswith(f"{run}: {said}")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("spec", 7, "foreign: its attribute spec is no text"),
+        ("spec", [1, 2], "foreign: its attribute spec is no text"),
+        ("engine_digest", [1.0, 2.0], "foreign: its attribute engine_digest is no text"),
+        ("byzcode_file", [1, 2], "foreign file: its attribute byzcode_file is not 'trajectory'"),
+        ("complete", [1, 1], "incomplete: its attribute complete is not 1"),
+        ("complete", "1", "incomplete: its attribute complete is not 1"),
+    ],
+)
+def test_attributes_of_other_types_are_refused(name, value, said, run):
+    with netCDF4.Dataset(run, "a") as dataset:
+        dataset.setncattr(name, value)
+    seal.seal(run)
+    assert refusal(lambda: trajectory.about(run)) == f"{run}: {said}"
+
+
+def test_a_checksum_that_is_no_text_is_refused(run):
+    with netCDF4.Dataset(run, "a") as dataset:
+        dataset["loss"].sha256 = [1, 2]
+    seal.seal(run)
+    assert "the checksum of variable loss" in refusal(lambda: trajectory.about(run))
+
+
+ODD = {
+    "a pipe": (os.mkfifo, "not a regular file"),
+    "zeros without end": (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+    "a full device": (lambda path: path.symlink_to("/dev/full"), "not a regular file"),
+    "10 TiB of nothing": (
+        lambda path: (path.touch(), os.truncate(path, 10 * 2**40)),
+        f"{10 * 2**40} bytes; allowed: at most {seal.MOST_BYTES}",
+    ),
+    "a link to itself": (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_file_or_too_large_is_refused(kind, tmp_path):
+    """None of them is waited for, nor read."""
+    path = tmp_path / "one.nc"
+    make, said = ODD[kind]
+    try:
+        make(path)
+    except OSError:
+        pytest.skip("this file system has no files of 10 TiB")
+    assert refusal(lambda: seal.content_of(path)) == f"{path}: cannot be read: {said}"
+    assert refusal(lambda: trajectory.about(path)) == f"{path}: cannot be read: {said}"
+    if kind != "10 TiB of nothing":
+        refusal(lambda: seal.checksum_in(path))
+
+
+@pytest.mark.parametrize("option", ["--request", "--spec"])
+def test_a_request_or_spec_out_of_what_is_no_file_is_refused(option, tmp_path):
+    path = tmp_path / "asked.json"
+    os.mkfifo(path)
+    command = {"--request": "summarise", "--spec": "train"}[option]
+    given = [option, str(path), "--out", str(tmp_path / "out")]
+    folder = ["--results", str(tmp_path)] if option == "--request" else []
+    ended = CliRunner().invoke(app, [command, *given, *folder])
+    assert isinstance(ended.exception, UserError)
+    assert str(ended.exception) == f"{path}: cannot be read: not a regular file"
+
+
+def test_a_request_nested_too_deeply_is_refused(tmp_path):
+    path = tmp_path / "asked.json"
+    path.write_text('{"a": ' + "[" * 100_000)
+    ended = CliRunner().invoke(
+        app, ["summarise", "--request", str(path), "--out", str(tmp_path / "out.csv"), "--results", str(tmp_path)]
+    )
+    assert isinstance(ended.exception, UserError)
+    assert "not valid JSON" in str(ended.exception)
+
+
 def test_a_file_in_which_another_program_wrote_is_refused(run):
     with netCDF4.Dataset(run, "a") as dataset:
         dataset.history = "edited"
@@ -226,7 +303,7 @@ def table(tmp_path):
 
 
 def test_a_listed_table_is_read_as_it_is(table):
-    assert checklist.checked(table).read() == b"a,b\n1,2\n"
+    assert checklist.checked(table, "summarise").read() == b"a,b\n1,2\n"
 
 
 def test_sha256sum_reads_a_list(table):
@@ -246,15 +323,38 @@ def test_a_list_says_what_made_its_files(tmp_path):
     assert found.content("a.svg") == b".svg"
 
 
+def test_a_list_says_of_which_files_it_was_made(table, run):
+    """Of the table by its list: whichever of them is another, the hash is."""
+    read = [checklist.beside(table), run]
+
+    def inputs():
+        checklist.write(table.with_name("a.sha256"), "figure", {}, [table], read)
+        return checklist.Checklist.read(table.with_name("a.sha256")).inputs
+
+    found = [inputs()]
+    reseal(checklist.beside(table), seal.sealed(checklist.beside(table)).decode() + "\n")
+    found.append(inputs())
+    with netCDF4.Dataset(run, "a") as dataset:
+        dataset.title = "Another"
+    seal.seal(run)
+    found.append(inputs())
+    assert len(set(found)) == 3
+    assert inputs() == found[-1]
+    run.write_bytes(run.read_bytes()[:-1])
+    assert refusal(inputs) == f"{run}: truncated, damaged or foreign: it does not end with its checksum"
+    run.unlink()
+    assert refusal(inputs).startswith(f"{run}: ")
+
+
 def test_every_flipped_bit_of_a_table_or_of_its_list_is_refused(table):
     listed = checklist.beside(table)
     for path in (table, listed):
         whole = path.read_bytes()
         for bit in range(8 * len(whole)):
             flipped(path, bit)
-            assert refusal(lambda: checklist.checked(table)).startswith((f"{table}: ", f"{listed}: ")), bit
+            assert refusal(lambda: checklist.checked(table, "summarise")).startswith((f"{table}: ", f"{listed}: ")), bit
             path.write_bytes(whole)
-    checklist.checked(table)
+    checklist.checked(table, "summarise")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +385,8 @@ def test_every_flipped_bit_of_a_table_or_of_its_list_is_refused(table):
 )
 def test_what_is_wrong_with_a_table_is_said(change, said, table):
     change(table)
-    assert refusal(lambda: checklist.checked(table)) == said.format(table=table, listed=checklist.beside(table))
+    message = refusal(lambda: checklist.checked(table, "summarise"))
+    assert message == said.format(table=table, listed=checklist.beside(table))
 
 
 def shorten(path, at):

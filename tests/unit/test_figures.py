@@ -134,7 +134,7 @@ def results(tmp_path_factory):
     (folder / "summaries").mkdir()
     rows = summarise([folder / "trajectories" / f"{run}.nc" for run in runs], list(runs))
     rows.to_csv(folder / "summaries" / "made-up.csv", index=False)
-    vouched(folder / "summaries" / "made-up.csv")
+    vouched(folder / "summaries" / "made-up.csv", request=planned().summary_json())
     return folder
 
 
@@ -416,11 +416,11 @@ def test_a_summary_without_the_run_or_the_column_is_refused(results, tmp_path):
     with pytest.raises(UserError, match=r"made-up\.csv: no such file"):
         draw(request_for("sweep"), tmp_path, tmp_path / "figure")
     summary.iloc[1:].to_csv(path, index=False)
-    vouched(path)
+    vouched(path, request=planned().summary_json())
     with pytest.raises(UserError, match="run_id"):
         draw(request_for("sweep"), tmp_path, tmp_path / "figure")
     summary.drop(columns="excess_loss_q25").to_csv(path, index=False)
-    vouched(path)
+    vouched(path, request=planned().summary_json())
     with pytest.raises(UserError, match="excess_loss_q25"):
         draw(request_for("sweep"), tmp_path, tmp_path / "figure")
 

@@ -85,7 +85,7 @@ def written(readings, folder):
     paths = [folder / f"{number:03}.csv" for number in range(len(readings))]
     for path, table in zip(paths, readings, strict=True):
         table.to_csv(path, index=False)
-        vouched(path)
+        vouched(path, "reading")
     return paths
 
 
@@ -158,7 +158,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, content):
     path = tmp_path / "odd.csv"
     if content is not None:
         path.write_bytes(content)
-        vouched(path)
+        vouched(path, "reading")
     with pytest.raises(UserError, match=r"odd\.csv: ") as caught:
         read([path])
     assert "\n" not in str(caught.value)

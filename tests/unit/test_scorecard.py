@@ -334,7 +334,7 @@ def stored(folder: Path) -> dict[str, Any]:
     for study, rows in evidence.groupby("study", sort=False):
         (folder / "claims").mkdir(exist_ok=True)
         rows.to_csv(folder / "claims" / f"{study}.csv", index=False)
-        vouched(folder / "claims" / f"{study}.csv")
+        vouched(folder / "claims" / f"{study}.csv", "claims")
     return {"studies": list(dict.fromkeys(evidence["study"])), "reading": "The primary reading"}
 
 
@@ -353,7 +353,7 @@ def test_a_stored_table_is_read_as_it_was(tmp_path: Path) -> None:
 def test_labels_that_look_like_nothing_are_labels(tmp_path: Path) -> None:
     table().iloc[:2].assign(against=["NA", "None"]).to_csv(tmp_path / "x.csv", index=False)
 
-    assert list(read(vouched(tmp_path / "x.csv"))["against"]) == ["NA", "None"]
+    assert list(read(vouched(tmp_path / "x.csv", "claims"))["against"]) == ["NA", "None"]
 
 
 def test_the_command_writes_the_page_and_the_table(tmp_path: Path) -> None:
@@ -393,7 +393,7 @@ def test_a_foreign_table_is_refused_in_one_line(tmp_path: Path, change: Any, sai
     path = tmp_path / "claims" / "cra-a.csv"
     change(path)
     if path.exists():
-        vouched(path)
+        vouched(path, "claims")
 
     with pytest.raises(UserError) as refused:
         write(asked, tmp_path, tmp_path / "scorecard")

@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import netCDF4
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzcode import sizing
+from byzcode import seal, sizing, trajectory
+from byzcode.allocation import file as allocation
+from byzcode.engine import train
 from byzcode.sizing import JOB, STEP, Rate, grouped, kind_of, measure, size
+from byzcode.studies.spec import RunSpec
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A trajectory."""
+    path = tmp_path_factory.mktemp("trained") / "run.nc"
+    problem = {"name": "linear_regression", "subsets": 4, "dimension": 2}
+    values = {"method": "rba_dl", "aggregation": "median", "devices": 4, "problem": problem}
+    spec = RunSpec.parse({**values, "iterations": 1, "seeds": 1}, "a run")
+    held = allocation.draw(spec.allocation_spec)
+    spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
+    trajectory.write(path, spec, train(spec, held), held, **spent)
+    return path
 
 
 @pytest.fixture
-def store(tmp_path):
-    """Put what a plan reads of a trajectory into a folder."""
+def store(trained, tmp_path):
+    """Put a trajectory that says to be of another spec into a folder."""
 
-    def write(spec, name="run", **attributes):
-        with netCDF4.Dataset(tmp_path / f"{name}.nc", "w") as file:
-            file.setncatts({"spec": spec.canonical(), "device": "cpu", "peak_memory_mib": 250.0, **attributes})
+    def write(spec, name="run", /, **attributes):
+        path = tmp_path / f"{name}.nc"
+        shutil.copy(trained, path)
+        told = {"spec": spec.canonical(), "run_id": spec.run_id, "device": "cpu", "peak_memory_mib": 250.0}
+        with netCDF4.Dataset(path, "a") as file:
+            file.delncattr("cpu_seconds")
+            file.setncatts(told | attributes)
+        seal.seal(path)
         return tmp_path
 
     return write
@@ -81,7 +105,20 @@ def test_of_several_stored_ones_the_slowest_and_the_largest_count(make_spec, sto
     assert found.memory == 300
 
 
-@pytest.mark.parametrize("attributes", [{"cpu_seconds": 9.0, "device": "cuda"}, {}], ids=["of a GPU", "without a time"])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"cpu_seconds": 9.0, "device": "cuda"},
+        {},
+        {"cpu_seconds": [9.0, 9.0]},
+        {"cpu_seconds": "long"},
+        {"cpu_seconds": np.nan},
+        {"cpu_seconds": 9.0, "device": ["cpu", "cpu"]},
+        {"cpu_seconds": 9.0, "spec": 7},
+        {"cpu_seconds": 9.0, "spec": "{"},
+    ],
+    ids=["of a GPU", "without a time", "two times", "a word", "no number", "two devices", "no text", "no spec"],
+)
 def test_what_says_nothing_of_this_kind_is_measured(make_spec, store, monkeypatch, attributes):
     monkeypatch.setattr(sizing, "measure", lambda spec: Rate(seed=1.0, iteration=0.5, stored=False))
     folder = store(make_spec(), **attributes)
@@ -93,10 +130,19 @@ def test_what_says_nothing_of_this_kind_is_measured(make_spec, store, monkeypatc
     assert found.memory > 50  # of this process
 
 
-def test_a_damaged_file_is_passed_over(make_spec, store, monkeypatch):
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[content.index(b"cpu_seconds")] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.write_bytes(b"no NetCDF"), flip, lambda path: (path.unlink(), os.mkfifo(path))]
+)
+def test_a_damaged_file_is_passed_over(make_spec, store, monkeypatch, damage):
     monkeypatch.setattr(sizing, "measure", lambda spec: Rate(seed=1.0, iteration=0.0, stored=False))
     folder = store(make_spec(), cpu_seconds=1.0)
-    (folder / "run.nc").write_bytes(b"no NetCDF")
+    damage(folder / "run.nc")
 
     assert size({"wanted": make_spec()}, folder).stored == 0
 

@@ -87,7 +87,7 @@ def drawings(tmp_path_factory):
         trajectory.write(path, spec, train(spec, held), held, **spent)
     (results / "summaries").mkdir()
     summarise(paths, list(specs)).to_csv(results / "summaries" / "endings.csv", index=False)
-    vouched(results / "summaries" / "endings.csv")
+    vouched(results / "summaries" / "endings.csv", request=planned.summary_json())
     with theme():
         return {
             name: FIGURES[asked.plot.kind](asked, results)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from byzcode import checklist
 
 
-def vouched(path: Path) -> Path:
-    """A table that is there, vouched for. An empty one has nothing to be vouched for."""
+def vouched(path: Path, stage: str = "summarise", request: str = "{}") -> Path:
+    """A table that is there, vouched for as made for a request. An empty one has nothing to be vouched for."""
     if path.stat().st_size:
-        checklist.write(checklist.beside(path), "summarise", {}, [path])
+        checklist.write(checklist.beside(path), stage, json.loads(request), [path])
     return path

@@ -1,4 +1,3 @@
-import fcntl
 import json
 import os
 import shutil
@@ -12,9 +11,10 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from byzcode.errors import UserError
-from byzcode.multiverse.plan import Multiverse
+from byzcode.folder import FolderLock
+from byzcode.multiverse.plan import Multiverse, together
 from byzcode.scorecard import report as filed
-from byzcode.studies.identity import STAGES, canonical, short_hash, stage_digest
+from byzcode.studies.identity import STAGES, short_hash, stage_digest
 from byzcode.studies.plan import load_plan, read_yaml
 from byzcode.wholefile import text as writing
 
@@ -29,7 +29,7 @@ except UserError as error:
 RESULTS = PLAN.config.results
 DEVICE = PLAN.config.device
 TRAINED = [name for name, planned in PLAN.studies.items() if planned.trained]
-CLAIMED = [name for name, planned in PLAN.studies.items() if planned.cells]
+CLAIMED = list(PLAN.claimed)
 FIGURES = list(PLAN.figures)
 REQUESTS = Path(".snakemake/byzcode.requests")
 # Characters of a request in a command; Linux bears 128 KiB, quotes included.
@@ -155,7 +155,7 @@ def claims_request(wildcards):
 
 
 def scorecard_request(wildcards):
-    return canonical({"studies": CLAIMED, "reading": PLAN.reading.title})
+    return PLAN.scorecard_json()
 
 
 @cache
@@ -175,7 +175,7 @@ def readings_of_multiverse(wildcards):
 
 
 def multiverse_request(wildcards):
-    return canonical({"readings": list(multiverse())})
+    return together(multiverse())
 
 
 def reading_request(wildcards):
@@ -239,16 +239,12 @@ def results_folder(wildcards, output):
 
 
 def hold_folder():
-    # One Snakemake a folder. The system drops this lock with the process, however that ends; Snakemake's own
-    # lock outlives a kill -9, so the profile switches it off.
+    # One Snakemake a folder. Snakemake's own lock outlives a kill -9, so the profile switches it off.
     global folder_lock
-    folder_lock = Path(".snakemake/byzcode.lock").open("w")
     try:
-        fcntl.flock(folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise WorkflowError(
-            "another Snakemake is at work in this folder: wait for it, or stop it"
-        ) from None
+        folder_lock = FolderLock(Path(".snakemake/byzcode.lock"))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
     NOTED.write_text(json.dumps(DIGESTS))
     for litter in Path(RESULTS).glob("**/.*.part.*"):
         # Left half written by a kill -9; a file is written in less than a second, so an old one has no writer.
@@ -329,9 +325,15 @@ def join_cluster():
 
     settings = workflow.executor_settings
     try:
-        needed = [job.rule.name for job in workflow.dag.needrun_jobs()]
-        cluster.arrays_fit(settings.array_jobs, needed, workflow.nodes)
-        polling = cluster.polling(cluster.configuration(), settings.status_command)
+        needed = [job.rule for job in workflow.dag.needrun_jobs()]
+        submitted = [rule.name for rule in needed if not workflow.is_local(rule)]
+        cluster.arrays_fit(settings.array_jobs, submitted, workflow.nodes)
+        polling = cluster.polling(
+            cluster.configuration(),
+            settings.status_command,
+            settings.init_seconds_before_status_checks,
+            sacct=shutil.which("sacct") is not None,
+        )
         settings.status_command = polling.command
         logger.info(polling.said)
         cluster.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
@@ -340,6 +342,11 @@ def join_cluster():
         raise WorkflowError(str(error)) from None
     if restart:
         # What is to be done was found out before these jobs had ended: once more, from the start.
+        if not cluster.from_command_line(sys.argv[0]):
+            raise WorkflowError(
+                "these jobs have ended, and what is left to do was found out before: start Snakemake once more"
+            )
+        os.chdir(workflow.rundir)  # paths on the command line are relative to it
         os.execv(sys.executable, sys.orig_argv)
 
 

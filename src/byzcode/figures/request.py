@@ -51,6 +51,7 @@ class Request(Strict):
     paper: Paper | None
     plot: Plot
     curves: Annotated[tuple[Curve, ...], Field(min_length=1)]
+    summary: str | None = None  # where a summary is read, the hash of what it was to be made for
 
 
 @dataclass(frozen=True)

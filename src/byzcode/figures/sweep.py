@@ -93,7 +93,7 @@ def sweep(request: Request, results: Path) -> Drawing:
     plot = request.plot
     assert isinstance(plot, SweepPlot)
     path = results / "summaries" / f"{request.study}.csv"
-    summary = _read(path, (plot.y, _COST))
+    summary = _read(path, (plot.y, _COST), request.summary)
     columns = Facets.of(request.curves, plot.columns)
     varying = [curve.label for curve in request.curves if curve.varies_with(plot.x)]
 
@@ -134,12 +134,12 @@ def _quantities(plot: SweepPlot) -> tuple[str, ...]:
     return (plot.y, _COST) if plot.cost else (plot.y,)
 
 
-def _read(path: Path, quantities: Sequence[str]) -> pd.DataFrame:
+def _read(path: Path, quantities: Sequence[str], request: str | None) -> pd.DataFrame:
     """The summary of a study, by run. Raises UserError."""
     needed = ["run_id", "seeds", *(ending.word for ending in ENDINGS), "at_plateau"]
     needed += [f"{quantity}_{part}" for quantity in quantities for part in ("median", "q25", "q75")]
     try:
-        content = checklist.checked(path)
+        content = checklist.checked(path, "summarise", request)
         # A run_id such as 1234567890e1 is no number; and numbers are to be read as they were written.
         summary = pd.read_csv(content, dtype={"run_id": str}, float_precision="round_trip")
     except ValueError as error:

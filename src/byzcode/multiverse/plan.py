@@ -107,6 +107,12 @@ class Multiverse:
         return Test(asked.study, request, {spec.run_id: spec for spec in (*runs, *against)})
 
 
+def together(requests: Mapping[str, str]) -> str:
+    """What the job of all readings is told: their names, and by name the hash of what each is to be made for."""
+    hashes = {name: short_hash(request) for name, request in requests.items()}
+    return canonical({"readings": list(hashes), "requests": hashes})
+
+
 def of_request(request: Mapping[str, Any]) -> tuple[Multiverse, Universe]:
     """A reading out of the request of its job. Raises UserError."""
     return Multiverse.load(load_plan(request["config"], "--request")), Universe(**request["universe"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from byzcode.figures.style import theme
@@ -11,14 +11,15 @@ from byzcode.multiverse.summary import choices, claims, read, sizes, stated, tre
 from byzcode.wholefile import text
 
 
-def summarise(paths: Sequence[Path], out: Path) -> list[Path]:
+def summarise(paths: Sequence[Path], out: Path, requests: Mapping[str, str] | None = None) -> list[Path]:
     """Write the tables claims, choices, tree, sizes and stated (.csv) and the picture multiverse.* into ``out``.
 
-    ``paths``: the files of the readings; the functions of :mod:`byzcode.multiverse.summary` say what stands in the
+    ``paths``: the files of the readings, ``requests`` what they were to be made for, as in
+    :func:`byzcode.multiverse.summary.read`; the functions of :mod:`byzcode.multiverse.summary` say what stands in the
     tables. The same readings give the same bytes. Returns the paths of what it wrote. Raises UserError where a file is
     not a reading, where files do not belong together, where no reading is random, or where something cannot be written.
     """
-    table = read(paths)
+    table = read(paths, requests)
     by_claim, by_choice = claims(table), choices(table)
     tables = {
         "claims": by_claim,

@@ -8,7 +8,7 @@ at once; a reading that was made at both sizes counts once, at the reduced one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -43,11 +43,12 @@ FALSE_DISCOVERIES = 0.05
 _SPLIT, _DEPTH = 0.05, 2
 
 
-def read(paths: Sequence[Path]) -> pd.DataFrame:
+def read(paths: Sequence[Path], requests: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The tables of all readings as one, a file a reading, checked.
 
     Columns: reading, kind, size, a column ``choice:<name>`` for each choice, study, claim, cell, mark, test,
     effect, low, high, verdict, pairs, seeds, note. All are text but effect, low, high, pairs and seeds.
+    ``requests``: by the names of the files, the hash of what each was to be made for.
 
     Raises UserError where a file is not such a table, or the files do not belong together: they differ in choices or
     cells, one reading is in two files, there is not one primary reading a size, or a reading of kind single does not
@@ -58,7 +59,7 @@ def read(paths: Sequence[Path]) -> pd.DataFrame:
     files: dict[str, Path] = {}
     tables: list[pd.DataFrame] = []
     for path in map(Path, paths):
-        table = _one(path)
+        table = _one(path, (requests or {}).get(path.stem))
         reading = str(table["reading"].iloc[0])
         if reading in files:
             raise complain(path, "reading", reading, f"is also in {files[reading]}; one file a reading")
@@ -234,9 +235,9 @@ def stated(table: pd.DataFrame) -> pd.DataFrame:
     return counted.reset_index(drop=True)
 
 
-def _one(path: Path) -> pd.DataFrame:
+def _one(path: Path, request: str | None) -> pd.DataFrame:
     """The table of one reading. Raises UserError."""
-    content = checklist.checked(path)
+    content = checklist.checked(path, "reading", request)
     try:
         # All as text: "-2", "none" and "NA" are names of alternatives.
         table = pd.read_csv(content, dtype=str, keep_default_na=False, index_col=False)

@@ -30,6 +30,7 @@ class Request(Strict):
 
     studies: Annotated[tuple[str, ...], Field(min_length=1)]
     reading: str
+    claims: dict[str, str] = {}  # by study, the hash of what its claims were to be made for
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,11 @@ class Cell:
 def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
     """Write ``out``.html and ``out``.csv: the verdicts over results/claims/<study>.csv of ``studies`` in a request.
 
-    Its ``reading`` is the title of the reading. Raises UserError where a file is missing, foreign or cannot be written.
+    Its ``reading`` is the title of the reading; where it has ``claims``, the tables must be those made for them. Raises
+    UserError where a file is missing, foreign or cannot be written.
     """
     asked = parse(Request, request, "scorecard request")
-    table = scorecard([read(results / "claims" / f"{study}.csv") for study in asked.studies])
+    table = scorecard([read(results / "claims" / f"{study}.csv", asked.claims.get(study)) for study in asked.studies])
     found = versions()
     written = page(table, reading=asked.reading, versions=found, results=str(results))
     for suffix, content in (("html", written), ("csv", with_versions(table, found).to_csv(index=False))):

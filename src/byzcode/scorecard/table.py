@@ -25,9 +25,12 @@ TEXTS = (
 NUMBERS = (*("effect", "low", "high", "neutral", "band_low", "band_high", "p_support", "p_refute", "pairs", "seeds"),)
 
 
-def read(path: Path) -> pd.DataFrame:
-    """The evidence for the claims of one study. Raises UserError where there is no such table, or a damaged one."""
-    content = checklist.checked(path)
+def read(path: Path, request: str | None = None) -> pd.DataFrame:
+    """The evidence for the claims of one study, made for the request of that hash, if one is given.
+
+    Raises UserError where there is no such table, or a damaged or another one.
+    """
+    content = checklist.checked(path, "claims", request)
     try:
         # Texts as they stand: a label may be "NA".
         words = dict.fromkeys(TEXTS, str)

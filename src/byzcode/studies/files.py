@@ -11,13 +11,13 @@ from byzcode.errors import UserError, complain, short
 MOST_BYTES = 2**20
 
 
-def read_text(path: str | Path) -> str:
-    """The text of a file. Raises UserError: missing, no regular file, larger than :data:`MOST_BYTES`, not UTF-8."""
+def read_text(path: str | Path, most: int = MOST_BYTES) -> str:
+    """The text of a file. Raises UserError: missing, no regular file, larger than ``most`` bytes, not UTF-8."""
     file, name = Path(path), short(path, 200)
     try:
         found = file.stat()  # before it is opened: to open a pipe waits for a writer
-        if stat.S_ISREG(found.st_mode) and found.st_size > MOST_BYTES:
-            raise UserError(f"{name}: cannot be read: {found.st_size} bytes; allowed: at most {MOST_BYTES}")
+        if stat.S_ISREG(found.st_mode) and found.st_size > most:
+            raise UserError(f"{name}: cannot be read: {found.st_size} bytes; allowed: at most {most}")
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             raise UserError(f"{name}: cannot be read: not a regular file")
         return file.read_text(encoding="utf-8-sig")  # with or without a byte order mark

@@ -15,7 +15,7 @@ from byzcode.errors import KeyedError, complain, component_models, one_of
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.expand import Member, expand
 from byzcode.studies.files import inside
-from byzcode.studies.identity import canonical
+from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec, method_named, parse
 from byzcode.studies.study import (
@@ -91,8 +91,10 @@ class PlannedStudy:
             )
             point = {key: member.coordinate(key) for key in keys}
             drawn["runs"].append({"run": spec.run_id, "allocation": spec.allocation_spec.allocation_id, "point": point})
+        read = {"summary": short_hash(self.summary_json())} if plot.kind == "sweep" else {}
         return canonical(
             {
+                **read,
                 "study": self.study.study,
                 "title": self.study.title,
                 "paper": self.study.paper and self.study.paper.model_dump(),
@@ -130,6 +132,16 @@ class Plan:
         """The allocations by id."""
         specs = [member.spec.allocation_spec for planned in self.studies.values() for member in planned.members]
         return {spec.allocation_id: spec for spec in specs}
+
+    @cached_property
+    def claimed(self) -> dict[str, PlannedStudy]:
+        """The studies that test claims."""
+        return {name: planned for name, planned in self.studies.items() if planned.cells}
+
+    def scorecard_json(self) -> str:
+        """What the scorecard depends on beside the stored results: studies, and the claims that they are to hold."""
+        claims = {name: short_hash(planned.claims_json()) for name, planned in self.claimed.items()}
+        return canonical({"studies": list(claims), "claims": claims, "reading": self.reading.title})
 
     @cached_property
     def figures(self) -> dict[str, tuple[PlannedStudy, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from byzcode.studies.claim import Claim
 from byzcode.studies.names import BoundName, Filename, Key, Label, Line, Mark, Name, Quantity, Text, Value
@@ -177,6 +177,17 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
+#: Folders of the project itself; what is made must not lie among what it is made of.
+_PROJECT = ("benchmarks", "build", "config", "dist", "docs", "profiles", "src", "tests", "workflow")
+
+
+def _own_folder(value: str) -> str:
+    """Refuse a folder of the project; also one that only a file system that knows no capitals takes for it."""
+    if value.partition("/")[0].lower() in _PROJECT:
+        raise ValueError(f"allowed: a folder of its own, such as results, and none of {', '.join(_PROJECT)}")
+    return value
+
+
 class WorkflowConfig(Strict):
     """config/config.yaml: which studies are run, under which reading, where. All paths lie inside the project."""
 
@@ -191,7 +202,9 @@ class WorkflowConfig(Strict):
         default="config/multiverse.yaml", description="Which claims `make multiverse` tests under which readings."
     )
     results: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_][A-Za-z0-9_-]*)*$", max_length=200)
+        str,
+        Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_][A-Za-z0-9_-]*)*$", max_length=200),
+        AfterValidator(_own_folder),
     ] = Field(
         default="results", description="Folder of all that is made, inside the project; no link that leads out of it."
     )

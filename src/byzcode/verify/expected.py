@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from byzcode.multiverse.plan import Multiverse
-from byzcode.studies.identity import canonical, short_hash
+from byzcode.inputs import read_by
+from byzcode.multiverse.plan import Multiverse, together
+from byzcode.studies.identity import short_hash
 from byzcode.studies.plan import Plan
 
 #: The tables of all readings together.
@@ -29,6 +31,7 @@ class Item:
     path: Path  # the NetCDF file, or the list
     files: tuple[str, ...] = ()  # what the list lists
     request: str = ""  # the hash of what was asked, in the list
+    inputs: tuple[Path, ...] = ()  # what the job reads
 
     @property
     def paths(self) -> list[Path]:
@@ -42,7 +45,7 @@ def expected(plan: Plan, results: Path, progress: Progress) -> list[Item]:
     Raises UserError where the multiverse is there and its configuration is wrong.
     """
     items = [*_netcdf(plan, results), *_tables(plan, results)]
-    return items + (_multiverse(plan, results / "multiverse", progress) if (results / "multiverse").exists() else [])
+    return items + (_multiverse(plan, results, progress) if (results / "multiverse").exists() else [])
 
 
 def _netcdf(plan: Plan, results: Path) -> Iterator[Item]:
@@ -52,36 +55,43 @@ def _netcdf(plan: Plan, results: Path) -> Iterator[Item]:
             held |= set(planned.allocation_ids(plot)) if about.kind == "allocation" else set()
     for name in sorted(held):
         yield Item("allocations", "allocate", name, results / "allocations" / f"{name}.nc")
-    for name in plan.runs:
-        yield Item("trajectories", "train", name, results / "trajectories" / f"{name}.nc")
+    for name, spec in plan.runs.items():
+        allocation = results / "allocations" / f"{spec.allocation_spec.allocation_id}.nc"
+        yield Item("trajectories", "train", name, results / "trajectories" / f"{name}.nc", inputs=(allocation,))
 
 
 def _tables(plan: Plan, results: Path) -> Iterator[Item]:
     for name, planned in plan.studies.items():
         if planned.trained:
-            yield _listed("summaries", "summarise", results / "summaries" / name, planned.summary_json())
+            yield _listed("summaries", "summarise", results / "summaries" / name, planned.summary_json(), results)
     for name, (planned, plot) in plan.figures.items():
-        yield _listed("figures", "figure", results / "figures" / name, planned.figure_json(plot), PICTURE)
-    claimed = {name: planned for name, planned in plan.studies.items() if planned.cells}
-    for name, planned in claimed.items():
-        yield _listed("claims", "claims", results / "claims" / name, planned.claims_json())
-    if claimed:
-        request = canonical({"studies": list(claimed), "reading": plan.reading.title})
-        yield _listed("scorecard", "scorecard", results / "scorecard", request, ("csv", "html"))
+        yield _listed("figures", "figure", results / "figures" / name, planned.figure_json(plot), results, PICTURE)
+    for name, planned in plan.claimed.items():
+        yield _listed("claims", "claims", results / "claims" / name, planned.claims_json(), results)
+    if plan.claimed:
+        yield _listed("scorecard", "scorecard", results / "scorecard", plan.scorecard_json(), results, ("csv", "html"))
 
 
-def _multiverse(plan: Plan, folder: Path, progress: Progress) -> list[Item]:
+def _multiverse(plan: Plan, results: Path, progress: Progress) -> list[Item]:
+    folder = results / "multiverse"
     found = Multiverse.load(plan)
-    items = []
+    requests = {}
     with progress("what each reading asks", len(found.universes), "readings") as advance:
         for name in found.universes:
-            items.append(_listed("readings", "reading", folder / "readings" / name, found.request(name)))
+            requests[name] = found.request(name)
             advance(1)
     files = (*(f"{name}.csv" for name in MULTIVERSE), *(f"multiverse.{suffix}" for suffix in PICTURE))
-    request = short_hash(canonical({"readings": list(found.universes)}))
-    return [*items, Item("multiverse", "multiverse", "multiverse", folder / "multiverse.sha256", files, request)]
+    request = short_hash(together(requests))
+    items = [
+        _listed("readings", "reading", folder / "readings" / name, asked, results) for name, asked in requests.items()
+    ]
+    path, read = folder / "multiverse.sha256", tuple(item.path for item in items)
+    return [*items, Item("multiverse", "multiverse", "multiverse", path, files, request, read)]
 
 
-def _listed(kind: str, stage: str, stem: Path, request: str, suffixes: tuple[str, ...] = ("csv",)) -> Item:
+def _listed(
+    kind: str, stage: str, stem: Path, request: str, results: Path, suffixes: tuple[str, ...] = ("csv",)
+) -> Item:
     files = tuple(f"{stem.name}.{suffix}" for suffix in suffixes)
-    return Item(kind, stage, stem.name, stem.with_name(f"{stem.name}.sha256"), files, short_hash(request))
+    read = tuple(read_by(stage, json.loads(request), results))
+    return Item(kind, stage, stem.name, stem.with_name(f"{stem.name}.sha256"), files, short_hash(request), read)

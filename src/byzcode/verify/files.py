@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +14,8 @@ from typing import Any, Literal
 from byzcode import __version__, trajectory
 from byzcode.allocation import file
 from byzcode.checklist import Checklist
-from byzcode.errors import UserError
+from byzcode.errors import UserError, printable, short
+from byzcode.inputs import hash_of
 from byzcode.studies.identity import stage_digest
 from byzcode.verify.expected import Item, Progress
 
@@ -20,6 +23,12 @@ State = Literal["current", "stale", "damaged", "missing"]
 
 #: What of the libraries a file says, by its attribute ``<name>_version``.
 LIBRARIES = ("byzcode", "python", "torch", "numpy", "netCDF4", "pydantic")
+
+#: What else lies in a folder of results, by results/README.md.
+OTHERS = (
+    *("README.md", "archived", "batches", "benchmarks.csv", "benchmarks.png", "logs"),
+    *("multiverse", "quick", "reference", "report.html"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,23 +43,30 @@ class Found:
 
 def look(items: Sequence[Item], progress: Progress) -> list[Found]:
     """What is there of some items."""
+
+    @cache  # many runs share an allocation
+    def held(path: Path) -> str:
+        return trajectory.allocation_digest(file.read(path, file.about(path)[0]))
+
     with progress("verify", len(items), "results") as advance:
         found = []
         for item in items:
-            found.append(_look(item))
+            found.append(_look(item, held))
             advance(1)
         return found
 
 
-def left_over(items: Sequence[Item]) -> dict[Path, list[str]]:
+def left_over(items: Sequence[Item], results: Path) -> dict[Path, list[str]]:
     """What lies in the folders of results and was not asked for: names by folder. Scratch files are none of them."""
     asked = {path for item in items for path in item.paths}
-    folders = {item.path.parent for item in items if item.kind != "scorecard"}  # its own holds all the others
-    return {
-        folder: names
-        for folder in sorted(folders)
-        if (names := sorted(path.name for path in folder.glob("[!.]*") if path not in asked and path.is_file()))
-    }
+    folders = {results, *(path.parent for path in asked)}
+    known = asked | folders | {folder.parent for folder in folders} | {results / name for name in OTHERS}
+    found = {folder: sorted(path for path in folder.glob("[!.]*") if path not in known) for folder in sorted(folders)}
+    return {folder: [_named(path) for path in paths] for folder, paths in found.items() if paths}
+
+
+def _named(path: Path) -> str:
+    return f"{path.name}/" if path.is_dir() else path.name
 
 
 def installed() -> dict[str, str]:
@@ -59,20 +75,28 @@ def installed() -> dict[str, str]:
     return {name: own.get(name) or version(name) for name in LIBRARIES}
 
 
-def _look(item: Item) -> Found:
+def _look(item: Item, held: Callable[[Path], str]) -> Found:
     if not any(path.exists() for path in item.paths):
         return Found(item, "missing", (f"{item.paths[0]}: missing",))
-    return _look_at_list(item) if item.files else _look_at_netcdf(item)
+    return _look_at_list(item) if item.files else _look_at_netcdf(item, held)
 
 
-def _look_at_netcdf(item: Item) -> Found:
+def _look_at_netcdf(item: Item, held: Callable[[Path], str]) -> Found:
     about: Any = {"allocate": file.about, "train": trajectory.about}[item.stage]
     try:
         _, attributes = about(item.path, item.name)
     except UserError as error:
         return Found(item, "damaged", (str(error),))
-    versions = {name: attributes[f"{name}_version"] for name in LIBRARIES if f"{name}_version" in attributes}
+    versions = {
+        name: printable(short(attributes[f"{name}_version"], 40))
+        for name in LIBRARIES
+        if f"{name}_version" in attributes
+    }
     stale = _of_other_code(item.path, item.stage, attributes["engine_digest"])
+    for path in item.inputs:
+        with suppress(UserError):  # what is wrong with an input is said of the input
+            if held(path) != str(attributes.get("allocation_digest")):
+                stale += (f"{item.path}: stale: trained with other lists than those in {path}",)
     return Found(item, "stale" if stale else "current", stale, versions)
 
 
@@ -94,7 +118,17 @@ def _look_at_list(item: Item) -> Found:
     stale = _of_other_code(item.path, item.stage, listed.code)
     if listed.request != item.request:
         stale += (f"{item.path}: stale: made for another request than the configuration's",)
+    elif not _of_these(listed.inputs, item.inputs):
+        stale += (f"{item.path}: stale: made from other files than those here now",)
     return Found(item, "stale" if stale else "current", stale)
+
+
+def _of_these(inputs: str, paths: Sequence[Path]) -> bool:
+    """Whether a hash is that of some files; what is wrong with one of them is said of that one."""
+    try:
+        return hash_of(paths) == inputs
+    except UserError:
+        return True
 
 
 def _of_other_code(path: Path, stage: str, code: str) -> tuple[str, ...]:

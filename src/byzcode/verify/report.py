@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from byzcode.verify.files import LIBRARIES, Found, installed
@@ -23,7 +24,7 @@ def of_files(found: Sequence[Found], left: Mapping[Path, Sequence[str]]) -> Tabl
         whole = states["current"] + states["stale"]
         here = {one.item.path.parent for one in of_kind if kind != "scorecard"}
         counts = (len(of_kind), whole + states["damaged"], whole, states["current"], _odd(left, here))
-        table.add_row(kind, *map(str, counts), _versions(of_kind))
+        table.add_row(kind, *map(str, counts), escape(_versions(of_kind)))
     return table
 
 
@@ -32,7 +33,7 @@ _COUNTS = ("asked for", "present", "whole", "current", "not asked for")
 
 def of_reference(found: Sequence[Compared], reference: Path) -> Table:
     """How far each quantity is from the reference at most, over the tables of a kind."""
-    table = Table(title=f"Beside {reference}")
+    table = Table(title=f"Beside {escape(str(reference))}")
     for header in ("", "quantity", "tables", "rows", "largest deviation", "allowed", "within"):
         table.add_column(header, justify="right" if header in ("tables", "rows", "largest deviation") else "left")
     for kind, quantity in dict.fromkeys((one.kind, one.quantity) for one in found):
