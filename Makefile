@@ -13,7 +13,7 @@ quick: setup
 	$(RUN) snakemake --cores all --configfile config/quick/config.yaml
 
 test: setup $(VENV)/peers
-	$(RUN) python -m pytest -n 3 --dist loadgroup
+	$(RUN) python -m pytest -n 3 --dist loadfile
 
 # Fifty times: the workflow of `make quick`, killed at a random moment and started again. About an hour.
 test-faults: setup

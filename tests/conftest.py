@@ -21,15 +21,6 @@ settings.load_profile("byzcode")
 
 MakeSpec = Callable[..., RunSpec]
 
-#: Where the tests of a file share what takes seconds to make: one process runs them all.
-TOGETHER = {"dag", "end_to_end", "faults", "fuzz"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent.name in TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:

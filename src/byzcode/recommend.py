@@ -443,7 +443,7 @@ def measurements(results: Path, asked: Need) -> pd.DataFrame:
     for path in sorted((results / "summaries").glob("*.csv")):
         content = checklist.checked(path, "summarise")
         try:
-            table = pd.read_csv(content, float_precision="round_trip")
+            table = pd.read_csv(content)
         except ValueError:
             continue
         if set(_COLUMNS) <= set(table.columns):

@@ -1,8 +1,10 @@
-"""One cluster of a kind for all tests: without accounting, and with it."""
+"""One cluster of a kind for the tests of a file: without accounting, and with it."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +27,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="minutes on a cluster: make test-slurm runs it"))
 
 
-@pytest.fixture(scope="session")
+#: SLURM's programs look for their configuration at one place: one cluster a machine at a time.
+ALONE = Path(tempfile.gettempdir()) / "byzcode-slurm.lock"
+
+
+@pytest.fixture(scope="module")
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A running SLURM. Where there can be none the test is skipped, unless BYZCODE_SLURM says that it must run."""
     accounting = request.param == "sacct"
@@ -35,8 +41,10 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if reason:
         assert not REQUIRED, reason
         pytest.skip(reason)
-    with running(tmp_path_factory.mktemp("slurm"), accounting=accounting, cpus=CPUS) as started:
-        yield started
+    with ALONE.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # till tests of another process have ended theirs
+        with running(tmp_path_factory.mktemp("slurm"), accounting=accounting, cpus=CPUS) as started:
+            yield started
 
 
 @pytest.fixture

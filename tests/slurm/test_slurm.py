@@ -9,7 +9,7 @@ from dag.project import ROOT, Jobs
 from slurm.daemons import Cluster, wait_for
 from slurm.submitting import Submitting, jobs_in
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slurm
 
 on_squeue = pytest.mark.parametrize("cluster", ["squeue"], indirect=True)
 on_sacct = pytest.mark.parametrize("cluster", ["sacct"], indirect=True)

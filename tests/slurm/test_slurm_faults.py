@@ -12,7 +12,7 @@ import pytest
 from slurm.daemons import Cluster, wait_for
 from slurm.submitting import PATIENCE, Submitting
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slurm
 
 on_squeue = pytest.mark.parametrize("cluster", ["squeue"], indirect=True)
 on_both = pytest.mark.parametrize("cluster", ["squeue", "sacct"], indirect=True)

@@ -140,8 +140,8 @@ def _read(path: Path, quantities: Sequence[str], request: str | None) -> pd.Data
     needed += [f"{quantity}_{part}" for quantity in quantities for part in ("median", "q25", "q75")]
     try:
         content = checklist.checked(path, "summarise", request)
-        # A run_id such as 1234567890e1 is no number; and numbers are to be read as they were written.
-        summary = pd.read_csv(content, dtype={"run_id": str}, float_precision="round_trip")
+        # A run_id such as 1234567890e1 is no number.
+        summary = pd.read_csv(content, dtype={"run_id": str})
     except ValueError as error:
         raise UserError(f"{path}: not a summary: {error}") from None
     for column in needed:

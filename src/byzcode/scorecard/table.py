@@ -34,9 +34,7 @@ def read(path: Path, request: str | None = None) -> pd.DataFrame:
     try:
         # Texts as they stand: a label may be "NA".
         words = dict.fromkeys(TEXTS, str)
-        table = pd.read_csv(
-            content, dtype=words, keep_default_na=False, na_values=_NO_NUMBER, float_precision="round_trip"
-        )
+        table = pd.read_csv(content, dtype=words, keep_default_na=False, na_values=_NO_NUMBER)
     except ValueError as error:  # also what pandas raises of a file that is empty or no csv
         raise UserError(f"{path}: not a table of claims: {str(error).splitlines()[0]}") from None
     return _typed(table, path)
