@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -23,7 +22,6 @@ from fuzz.sandbox import (
     limited,
     multiverse,
     planned,
-    set_up,
 )
 from hypothesis import event, given
 from hypothesis import strategies as st
@@ -33,16 +31,7 @@ from byzcode.studies.spec import RunSpec
 
 CORPUS = corpus()
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module", autouse=True)
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("sandbox")
-    set_up(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        yield folder
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("sandbox")]
 
 
 def outcome(path: str, content: bytes) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fuzz.budget import trying
 from fuzz.mutations import as_yaml, structures
-from fuzz.sandbox import FILES, STUDY, TINY, check, light, planned, set_up
+from fuzz.sandbox import FILES, STUDY, TINY, check, light, planned
 from hypothesis import event, given
 
 from byzcode import trajectory
@@ -20,16 +20,7 @@ from byzcode.errors import UserError
 from byzcode.studies.plan import Plan
 from byzcode.studies.spec import RunSpec
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module", autouse=True)
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("sandbox")
-    set_up(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        yield folder
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("sandbox")]
 
 
 def byzcode(*arguments: str) -> None:
