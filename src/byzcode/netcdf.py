@@ -1,16 +1,18 @@
 """NetCDF files that describe themselves, and are whole or not there.
 
-netCDF4 writes and checks (it is quick to import); xarray reads for those who analyse.
+netCDF4 writes and reads (it is quick to import); xarray holds what was read for those who analyse.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import netCDF4
 import numpy as np
@@ -19,6 +21,29 @@ from numpy.typing import NDArray
 from byzcode import seal
 from byzcode.errors import UserError
 from byzcode.wholefile import whole
+
+if TYPE_CHECKING:
+    import xarray
+
+# A file is written under a name of its own, and read from memory: nothing here needs the locks of HDF5, which some file
+# systems of clusters do not have. HDF5 looks at this when it opens its first file.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+
+T = TypeVar("T")
+
+#: By dimension the sizes that are allowed.
+Sizes = Mapping[str, Collection[int]]
+
+#: Bytes of a file beside its numbers: names, attributes, trees. Of our largest files these are 0.2.
+_BESIDE = 2**20
+
+#: Bytes that show whether a disk is full, or a file at its limit.
+_PROBE = 2**24
+
+#: What a variable says of itself; what is not among these, as a scale, could change what others read.
+_LABELS = {"units", "long_name", "comment", "sha256", "coordinates", "flag_values", "flag_meanings"}
+
+_UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class Variable(NamedTuple):
@@ -31,17 +56,42 @@ class Variable(NamedTuple):
     comment: str = ""
 
 
+class Stored(NamedTuple):
+    """What a file holds: its attributes, and by variable the numbers and what is said of them."""
+
+    attributes: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    labels: dict[str, dict[str, Any]]
+
+    def dataset(self, variables: Mapping[str, Variable]) -> xarray.Dataset:
+        """The same as xarray has it."""
+        import xarray
+
+        return xarray.Dataset(
+            {name: (variables[name].dimensions, array, self.labels[name]) for name, array in self.arrays.items()},
+            attrs=self.attributes,
+        )
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[netCDF4.Dataset]:
     """A new file that appears at ``path`` when the block ends well, and not at all otherwise. Raises UserError."""
-    try:
-        with whole(path) as temporary:
-            temporary.write_bytes(bytes(4096))  # of a full disk the system says so; HDF5, that permission is denied
+    with whole(path) as temporary:
+        try:
             with netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
                 yield file
-            seal.seal(temporary)
-    except RuntimeError as error:  # how netCDF4 tells of a full disk
-        raise UserError(f"{path}: cannot be written: {error}") from None
+        except (RuntimeError, OSError) as error:
+            _probe(temporary)
+            raise OSError(error.errno if isinstance(error, OSError) else 0, str(error.args[-1])) from None
+        seal.seal(temporary)
+
+
+def _probe(path: Path) -> None:
+    """Raise the OSError that HDF5 keeps to itself, of a full disk for example, where there is one."""
+    with path.open("ab") as file:
+        file.write(bytes(_PROBE))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def fill(
@@ -74,20 +124,50 @@ def digest(array: NDArray[Any]) -> str:
     return hashlib.sha256(f"{ordered.dtype.str} {list(array.shape)}".encode() + ordered.tobytes()).hexdigest()
 
 
-def check(path: Path, kind: str, variables: Mapping[str, Variable], required: Sequence[str]) -> dict[str, Any]:
-    """The attributes of a file of ours, among them the ``required`` ones, which are texts.
+def read(
+    path: Path,
+    kind: str,
+    variables: Mapping[str, Variable],
+    required: Sequence[str],
+    about: Callable[[dict[str, Any]], tuple[T, Sizes]],
+) -> tuple[T, Stored]:
+    """A file of ours. ``required`` are attributes that are texts; ``about`` makes of all attributes what the file is.
 
-    Raises UserError where it is missing, truncated, damaged, foreign or incomplete.
+    It also gives the sizes of the dimensions: no number is read before names, types and sizes are those expected.
+    Raises UserError where the file is missing, truncated, damaged, foreign, incomplete or larger than it may be.
     """
-    seal.sealed(path)
+    content = seal.sealed(path)
     try:
-        with netCDF4.Dataset(path) as file:
-            file.set_auto_mask(False)
-            attributes = {name: file.getncattr(name) for name in file.ncattrs()}
-            present = {name: variable.dimensions for name, variable in file.variables.items()}
-            damaged = [name for name, found in file.variables.items() if not _as_written(found)]
-    except (OSError, RuntimeError) as error:
+        with netCDF4.Dataset(path.name, memory=content) as file:
+            file.set_auto_maskandscale(False)
+            attributes = _attributes(file, path, kind, variables, required, len(content))
+            found, sizes = about(attributes)
+            _check_sizes(file, path, variables, sizes)
+            labels = {name: _attributes_of(file[name]) for name in variables}
+            arrays = {name: _numbers(file[name], path, name, labels[name].get("sha256")) for name in variables}
+    except _UNREADABLE as error:
         raise UserError(f"{path}: damaged or not NetCDF: {error.args[-1] if error.args else error}") from None
+    for each in labels.values():
+        each.pop("coordinates", None)  # for other readers
+    return found, Stored(attributes, arrays, labels)
+
+
+def _attributes(
+    file: netCDF4.Dataset,
+    path: Path,
+    kind: str,
+    variables: Mapping[str, Variable],
+    required: Sequence[str],
+    size: int,
+) -> dict[str, Any]:
+    """The attributes of a file, if it looks like one of ours. Raises UserError."""
+    numbers = sum(
+        np.dtype(about.dtype).itemsize * math.prod(len(file.dimensions.get(name, ())) for name in about.dimensions)
+        for about in variables.values()
+    )
+    if size > 1.1 * numbers + _BESIDE:
+        raise UserError(f"{path}: foreign: {size} bytes, for {numbers} bytes of numbers")
+    attributes = _attributes_of(file)
     if not _is(attributes.get("byzcode_file"), kind):
         raise UserError(f"{path}: foreign file: its attribute byzcode_file is not {kind!r}")
     if not _is(attributes.get("complete"), 1):
@@ -98,18 +178,49 @@ def check(path: Path, kind: str, variables: Mapping[str, Variable], required: Se
         if not isinstance(attributes[name], str):
             raise UserError(f"{path}: foreign: its attribute {name} is no text")
     for name, about in variables.items():
-        if present.get(name) != about.dimensions:
+        if name not in file.variables or file[name].dimensions != about.dimensions:
             raise UserError(f"{path}: incomplete: variable {name}{about.dimensions} is not in it")
-    if damaged:
-        raise UserError(f"{path}: damaged: the checksum of variable {damaged[0]} is that of other numbers")
+    own = {dimension for about in variables.values() for dimension in about.dimensions}
+    odd = [*file.variables.keys() - variables.keys(), *file.dimensions.keys() - own, *file.groups]
+    odd += [*file.cmptypes, *file.enumtypes, *file.vltypes]
+    if odd:
+        raise UserError(f"{path}: foreign: {min(odd)} is none of its variables and dimensions")
     return attributes
+
+
+def _check_sizes(file: netCDF4.Dataset, path: Path, variables: Mapping[str, Variable], sizes: Sizes) -> None:
+    """Raise UserError where a dimension or a variable is not as our writer makes them."""
+    present = {name: len(dimension) for name, dimension in file.dimensions.items()}
+    if any(present[name] not in allowed for name, allowed in sizes.items()):
+        expected = {name: _words(allowed) for name, allowed in sizes.items()}
+        raise UserError(f"{path}: incomplete: has {present}, expected {expected}")
+    for name, about in variables.items():
+        variable = file[name]
+        if variable.dtype != np.dtype(about.dtype):
+            raise UserError(f"{path}: foreign: variable {name} is of type {variable.dtype}, not {about.dtype}")
+        chunk = variable.chunking()
+        if chunk == "contiguous" or np.greater(chunk, variable.shape).any() or not variable.filters()["zlib"]:
+            raise UserError(f"{path}: foreign: variable {name} is stored in another way")
+        if unknown := set(variable.ncattrs()) - _LABELS:
+            raise UserError(f"{path}: foreign: variable {name} has an attribute {min(unknown)}")
+
+
+def _words(allowed: Collection[int]) -> int | str:
+    return min(allowed) if len(allowed) == 1 else f"{min(allowed)} to {max(allowed)}"
+
+
+def _attributes_of(owner: Any) -> dict[str, Any]:
+    return {name: owner.getncattr(name) for name in owner.ncattrs()}
+
+
+def _numbers(variable: netCDF4.Variable[Any], path: Path, name: str, checksum: Any) -> NDArray[Any]:
+    """The numbers of a variable. Raises UserError where they are not those that were stored in it."""
+    numbers = np.asarray(variable[...])
+    if not _is(checksum, digest(numbers)):
+        raise UserError(f"{path}: damaged: the checksum of variable {name} is that of other numbers")
+    return numbers
 
 
 def _is(attribute: Any, expected: str | int) -> bool:
     """Whether an attribute has a value: it may be an array, too."""
     return np.ndim(attribute) == 0 and bool(attribute == expected)
-
-
-def _as_written(variable: netCDF4.Variable[Any]) -> bool:
-    """Whether a variable holds the numbers that were stored in it."""
-    return _is(getattr(variable, "sha256", None), digest(np.asarray(variable[...])))

@@ -8,12 +8,12 @@ times in an error of another kind, and once not at all.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-import stat
-from io import BytesIO
 from pathlib import Path
 
 from byzcode.errors import UserError
+from byzcode.regular import content, opened, reason
 
 _LINE = "\n# sha256 of all before this line: {}\n"  # a comment, where the file is one that has them
 _FOUND = re.compile(_LINE.format("([0-9a-f]{64})").encode())
@@ -31,11 +31,11 @@ def seal(path: Path) -> None:
 
 def sealed(path: Path) -> bytes:
     """What stands before the last line. Raises UserError, one line that says what is wrong, if it is not as sealed."""
-    content = content_of(path)
-    found = _FOUND.fullmatch(content[-LENGTH:])
+    whole = content_of(path)
+    found = _FOUND.fullmatch(whole[-LENGTH:])
     if found is None:
         raise UserError(f"{path}: truncated, damaged or foreign: it does not end with its checksum")
-    before = content[:-LENGTH]
+    before = whole[:-LENGTH]
     if hashlib.sha256(before).hexdigest() != found[1].decode():
         raise UserError(f"{path}: damaged: its checksum is that of another content")
     return before
@@ -44,12 +44,11 @@ def sealed(path: Path) -> bytes:
 def checksum_in(path: Path) -> str:
     """What the last line of a sealed file says; the rest is not read. Raises UserError where there is none."""
     try:
-        size = path.stat().st_size if path.is_file() else 0  # to open a pipe waits for a writer
-        with path.open("rb") if size else BytesIO() as file:
-            file.seek(max(0, size - LENGTH))
+        with opened(path) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LENGTH))
             found = _FOUND.fullmatch(file.read(LENGTH))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
     if found is None:
         raise UserError(f"{path}: truncated, damaged or foreign: it does not end with its checksum")
     return found[1].decode()
@@ -58,18 +57,17 @@ def checksum_in(path: Path) -> str:
 def content_of(path: Path, most: int = MOST_BYTES) -> bytes:
     """The bytes of a regular file that is not empty, ``most`` at most. Raises UserError where there is none."""
     try:
-        found = path.stat()  # before it is opened: to open a pipe waits for a writer
-        if stat.S_ISDIR(found.st_mode):
-            raise UserError(f"{path}: a folder, where a file is expected")
-        if not stat.S_ISREG(found.st_mode):
-            raise UserError(f"{path}: cannot be read: not a regular file")
-        if found.st_size > most:
-            raise UserError(f"{path}: cannot be read: {found.st_size} bytes; allowed: at most {most}")
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:  # a ValueError: a path with a NUL in it
-        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not content:
+        found = content(path, most)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    if not found:
         raise UserError(f"{path}: truncated: nothing is in it")
-    return content
+    return found
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> UserError:
+    if isinstance(error, IsADirectoryError):
+        return UserError(f"{path}: a folder, where a file is expected")
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"{path}: no such file")
+    return UserError(f"{path}: cannot be read: {reason(error)}")

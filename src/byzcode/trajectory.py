@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from byzcode import __version__
 from byzcode.errors import UserError
 from byzcode.kernels.native import library
 from byzcode.memory import peak_memory
-from byzcode.netcdf import Variable, check, fill, writing
+from byzcode.netcdf import Sizes, Stored, Variable, fill, read, writing
 from byzcode.records import Measurements, gradients_per_iteration
 from byzcode.status import NEVER, Status
 from byzcode.studies.identity import stage_digest
@@ -103,12 +104,12 @@ def provenance(spec: RunSpec, held: NDArray[np.int32], device: str) -> dict[str,
 
 def agrees(path: Path, spec: RunSpec, held: NDArray[np.int32], device: str) -> bool:
     """Whether a file is there, whole, and what a training of this run, here and now, would store."""
-    expected = provenance(spec, held, device)
     try:
-        found = check(path, KIND, VARIABLES, tuple(expected))
+        _, found = _read(path, spec.run_id)
     except UserError:
         return False
-    return all(found[name] == value for name, value in expected.items())
+    expected = provenance(spec, held, device)
+    return all(str(found.attributes.get(name)) == value for name, value in expected.items())
 
 
 def write(
@@ -163,13 +164,8 @@ def write(
 
 def about(path: str | Path, run: str | None = None) -> tuple[RunSpec, dict[str, Any]]:
     """The spec of a stored run, and all attributes of its file. Raises UserError as :func:`open` does."""
-    attributes = check(Path(path), KIND, VARIABLES, ("spec", "run_id", "engine_digest"))
-    spec = RunSpec.from_json(attributes["spec"], path)
-    if spec.run_id != attributes["run_id"]:
-        raise UserError(f"{path}: its run_id {attributes['run_id']} is not that of its spec, {spec.run_id}")
-    if run is not None and spec.run_id != run:
-        raise UserError(f"{path}: holds run {spec.run_id}; expected {run}")
-    return spec, attributes
+    spec, stored = _read(Path(path), run)
+    return spec, stored.attributes
 
 
 def read_spec(path: str | Path, run: str | None = None) -> tuple[RunSpec, str]:
@@ -184,12 +180,40 @@ def open(path: str | Path, run: str | None = None) -> xarray.Dataset:  # noqa: A
     Raises UserError, one line that names the file and what is wrong, where it is missing, truncated, damaged, foreign
     or incomplete, or holds another run than it says or than was asked for.
     """
-    import xarray
+    return _read(Path(path), run)[1].dataset(VARIABLES)
 
-    spec, _ = read_spec(path, run)
-    with xarray.open_dataset(path, engine="netcdf4") as dataset:
-        loaded: xarray.Dataset = dataset.load()
-    expected = {"seed": len(spec.seeds), "iteration": len(spec.record.iterations(spec.iterations))}
-    if dict(loaded.sizes) != expected:
-        raise UserError(f"{path}: incomplete: has {dict(loaded.sizes)}, expected {expected}")
-    return loaded
+
+def _read(path: Path, run: str | None) -> tuple[RunSpec, Stored]:
+    def expected(attributes: dict[str, Any]) -> tuple[RunSpec, Sizes]:
+        spec = RunSpec.from_json(attributes["spec"], path)
+        if spec.run_id != attributes["run_id"]:
+            raise UserError(f"{path}: its run_id {attributes['run_id']} is not that of its spec, {spec.run_id}")
+        if run is not None and spec.run_id != run:
+            raise UserError(f"{path}: holds run {spec.run_id}; expected {run}")
+        return spec, {"seed": [len(spec.seeds)], "iteration": [len(spec.record.iterations(spec.iterations))]}
+
+    spec, stored = read(path, KIND, VARIABLES, ("spec", "run_id", "engine_digest"), expected)
+    if odd := _odd(spec, stored.arrays):
+        raise UserError(f"{path}: foreign: {odd}")
+    return spec, stored
+
+
+def _odd(spec: RunSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:
+    """What no training of a run stores, or None: seeds, iterations, status and counts are known to be of a kind."""
+    iterations = np.asarray(spec.record.iterations(spec.iterations))
+    status, since = arrays["status"], arrays["status_at"]
+    finished = status == Status.FINISHED
+    wrong = {
+        "seed": (arrays["seed"] != np.asarray(spec.seeds)).any(),
+        "iteration": (arrays["iteration"] != iterations).any(),
+        "status": not np.isin(status, list(Status)).all(),
+        "status_at": (since[finished] != NEVER).any() or not np.isin(since[~finished], iterations).all(),
+        **{name: _no_count(arrays[name]) for name in ("decoding_failures", "decoding_errors")},
+    }
+    return next((f"its {name} is none that this run can have" for name, is_wrong in wrong.items() if is_wrong), None)
+
+
+def _no_count(numbers: NDArray[np.float64]) -> bool:
+    """Whether numbers are no cumulative counts from 0; behind the end of a seed they are NaN."""
+    counted = np.where(np.isnan(numbers), 0, numbers)
+    return bool((numbers[:, 0] != 0).any() or np.isinf(counted).any() or (counted < 0).any())

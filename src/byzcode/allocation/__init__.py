@@ -14,7 +14,7 @@ from byzcode.allocation import repetition as _repetition
 from byzcode.allocation.scheme import EMPTY, Scheme
 
 ALLOCATIONS: dict[str, Scheme] = {
-    "random": Scheme(_random.random, _random.refuses),
+    "random": Scheme(_random.random, _random.refuses, _random.exact),
     "disjoint": Scheme(_disjoint.disjoint, _disjoint.refuses),
     "cyclic": Scheme(_cyclic.cyclic, _cyclic.refuses),
     "repetition": Scheme(_repetition.repetition, _repetition.refuses),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
 from byzcode import __version__
 from byzcode.allocation import ALLOCATIONS, EMPTY
 from byzcode.allocation.statistics import overlaps, replications
-from byzcode.errors import UserError
-from byzcode.netcdf import Variable, check, fill, writing
+from byzcode.errors import UserError, short
+from byzcode.netcdf import Sizes, Stored, Variable, fill, writing
+from byzcode.netcdf import read as read_netcdf
 from byzcode.randomness import Stream
 from byzcode.studies.identity import stage_digest
 from byzcode.studies.spec import AllocationSpec
@@ -66,23 +67,7 @@ def engine_digest() -> str:
 
 def write(spec: AllocationSpec, path: Path) -> None:
     """Draw the allocations of a spec and store them. Raises UserError where the file cannot be written."""
-    held = draw(spec)
-    copies = np.stack([replications(lists, spec.subsets) for lists in held])
-    shared = np.stack([overlaps(lists, spec.subsets) for lists in held])
-    most = int(shared.max(initial=0))
-    counts = np.stack([np.bincount(pairs, minlength=most + 1) for pairs in shared])
-    values = {
-        "seed": np.asarray(spec.seeds),
-        "subset": held,
-        "replication": copies,
-        "overlap_count": counts,
-        "overlap": np.arange(most + 1),
-        "overlap_mean": shared.mean(axis=1) if shared.size else np.zeros(len(held)),
-        "overlap_std": shared.std(axis=1) if shared.size else np.zeros(len(held)),
-        "replication_mean": copies.mean(axis=1),
-        "replication_std": copies.std(axis=1),
-        "uncovered": (copies == 0).sum(axis=1),
-    }
+    values = _values(spec, draw(spec))
     with writing(path) as file:
         fill(
             file,
@@ -103,20 +88,14 @@ def write(spec: AllocationSpec, path: Path) -> None:
 
 def read(path: Path, spec: AllocationSpec) -> NDArray[np.int32]:
     """The held subsets (R, N, S) of a stored allocation. Raises UserError where the file is not that of ``spec``."""
-    found = check(path, KIND, VARIABLES, ("spec",))["spec"]
-    if found != spec.canonical():
-        raise UserError(f"{path}: holds another allocation: {found}; expected {spec.canonical()}")
-    with netCDF4.Dataset(path) as file:
-        return np.asarray(file["subset"][...].filled(EMPTY), dtype=np.int32)
+    _, stored = _read(path, spec)
+    return stored.arrays["subset"].astype(np.int32, copy=False)
 
 
 def about(path: str | Path, name: str | None = None) -> tuple[AllocationSpec, dict[str, Any]]:
     """The spec of a stored allocation, and all attributes of its file. Raises UserError as :func:`open` does."""
-    attributes = check(Path(path), KIND, VARIABLES, ("spec", "engine_digest"))
-    spec = AllocationSpec.from_json(attributes["spec"], path)
-    if name is not None and spec.allocation_id != name:
-        raise UserError(f"{path}: holds allocation {spec.allocation_id}; expected {name}")
-    return spec, attributes
+    spec, stored = _read(Path(path), name)
+    return spec, stored.attributes
 
 
 def open(path: str | Path, name: str | None = None) -> xarray.Dataset:  # noqa: A001 - read as allocation.file.open
@@ -124,8 +103,88 @@ def open(path: str | Path, name: str | None = None) -> xarray.Dataset:  # noqa: 
 
     Raises UserError where it is missing, truncated, damaged, foreign or incomplete, or another one.
     """
-    import xarray
+    return _read(Path(path), name)[1].dataset(VARIABLES)
 
-    about(path, name)
-    with xarray.open_dataset(path, engine="netcdf4") as dataset:
-        return dataset.load()
+
+def _read(path: Path, wanted: AllocationSpec | str | None) -> tuple[AllocationSpec, Stored]:
+    """A file and the spec in it, which is the one that is ``wanted``, or has that id. Raises UserError."""
+
+    def expected(attributes: dict[str, Any]) -> tuple[AllocationSpec, Sizes]:
+        text = attributes["spec"]
+        if isinstance(wanted, AllocationSpec) and text != wanted.canonical():
+            raise UserError(f"{path}: holds another allocation: {short(text, 500)}; expected {wanted.canonical()}")
+        spec = AllocationSpec.from_json(text, path)
+        if isinstance(wanted, str) and spec.allocation_id != wanted:
+            raise UserError(f"{path}: holds allocation {spec.allocation_id}; expected {wanted}")
+        most = spec.redundancy if _exactly(spec) else spec.subsets
+        return spec, {
+            "seed": [len(spec.seeds)],
+            "device": [spec.devices],
+            "slot": range(spec.redundancy if _exactly(spec) else 1, most + 1),
+            "data_subset": [spec.subsets],
+            "overlap": range(1, most + 2),
+        }
+
+    spec, stored = read_netcdf(path, KIND, VARIABLES, ("spec", "engine_digest"), expected)
+    if odd := _odd(spec, stored.arrays):
+        raise UserError(f"{path}: foreign: {odd}")
+    return spec, stored
+
+
+def _exactly(spec: AllocationSpec) -> bool:
+    """Whether each device holds ``redundancy`` subsets, no more and no fewer."""
+    return ALLOCATIONS[spec.allocation.name].exact(**spec.allocation.options)
+
+
+def _odd(spec: AllocationSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:
+    """What no allocation of a spec stores, or None."""
+    held = arrays["subset"]
+    taken, before, after = held != EMPTY, held[..., :-1], held[..., 1:]
+    if (arrays["seed"] != np.asarray(spec.seeds)).any():
+        return "its seeds are not those of its spec"
+    if ((held < 0) & taken).any() or (held >= spec.subsets).any():
+        return f"a device holds a subset that is none of 0 to {spec.subsets - 1}"
+    if ((after != EMPTY) & ((before == EMPTY) | (before >= after))).any():
+        return "the subsets of a device do not ascend, or one stands twice"
+    if _exactly(spec) and not taken.all():
+        return f"a device holds fewer than {spec.redundancy} subsets"
+    copies = np.stack([replications(lists, spec.subsets) for lists in held])
+    if not all(np.allclose(arrays[name], found) for name, found in _of_copies(copies).items()):
+        return "its replications are not those of its lists"
+    counts, shared = arrays["overlap_count"], np.arange(arrays["overlap"].size)
+    pairs = spec.devices * (spec.devices - 1) // 2
+    both = (copies.astype(np.int64) * (copies - 1) // 2).sum(axis=1)  # pairs of devices on a subset, over all subsets
+    if (arrays["overlap"] != shared).any() or (counts < 0).any() or (counts.sum(axis=1) != pairs).any():
+        return f"its overlaps are not those of {pairs} pairs of devices"
+    mean = both / max(1, pairs)
+    std = np.sqrt(np.maximum(counts @ shared**2 / max(1, pairs) - mean**2, 0))
+    moments = np.allclose(arrays["overlap_mean"], mean) and np.allclose(arrays["overlap_std"], std, atol=1e-6)
+    if (counts @ shared != both).any() or not moments:
+        return "its overlaps are not those of its lists"
+    return None
+
+
+def _values(spec: AllocationSpec, held: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+    """The variables of a file."""
+    copies = np.stack([replications(lists, spec.subsets) for lists in held])
+    shared = np.stack([overlaps(lists, spec.subsets) for lists in held])
+    most = int(shared.max(initial=0))
+    return {
+        "seed": np.asarray(spec.seeds),
+        "subset": held,
+        "overlap_count": np.stack([np.bincount(pairs, minlength=most + 1) for pairs in shared]),
+        "overlap": np.arange(most + 1),
+        "overlap_mean": shared.mean(axis=1) if shared.size else np.zeros(len(held)),
+        "overlap_std": shared.std(axis=1) if shared.size else np.zeros(len(held)),
+        **_of_copies(copies),
+    }
+
+
+def _of_copies(copies: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+    """What is stored of how many devices hold each subset, (R, M)."""
+    return {
+        "replication": copies,
+        "replication_mean": copies.mean(axis=1),
+        "replication_std": copies.std(axis=1),
+        "uncovered": (copies == 0).sum(axis=1),
+    }

@@ -42,3 +42,8 @@ def random(
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
     """Any redundancy up to the number of subsets is served."""
     return None if 1 <= redundancy <= subsets else f"allowed: 1 to {subsets} (the number of subsets)"
+
+
+def exact(side: Side) -> bool:
+    """Whether each device holds exactly r subsets."""
+    return side == "device"

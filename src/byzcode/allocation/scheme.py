@@ -13,16 +13,22 @@ from numpy.typing import NDArray
 EMPTY = -1
 
 
+def _always(**options: Any) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Scheme:
     """``scheme(devices, subsets, redundancy, generator, **options)`` gives the subsets of each device, (N, S).
 
     Rows are sorted subset numbers, filled with :data:`EMPTY` where a device holds fewer than S.
-    ``refuses(devices, subsets, redundancy)`` says why a size cannot be served, or None.
+    ``refuses(devices, subsets, redundancy)`` says why a size cannot be served, or None; ``exact(**options)`` whether
+    each device holds ``redundancy`` subsets, no more and no fewer.
     """
 
     function: Callable[..., NDArray[np.int32]]
     refuses: Callable[[int, int, int], str | None]
+    exact: Callable[..., bool] = _always
 
     def __call__(
         self, devices: int, subsets: int, redundancy: int, generator: np.random.Generator, **options: Any

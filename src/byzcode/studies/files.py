@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path, PurePosixPath
 
 from byzcode.errors import UserError, complain, short
+from byzcode.regular import content, reason
 
 #: Bytes. A file of a study or a spec has some thousands.
 MOST_BYTES = 2**20
@@ -13,20 +13,13 @@ MOST_BYTES = 2**20
 
 def read_text(path: str | Path, most: int = MOST_BYTES) -> str:
     """The text of a file. Raises UserError: missing, no regular file, larger than ``most`` bytes, not UTF-8."""
-    file, name = Path(path), short(path, 200)
     try:
-        found = file.stat()  # before it is opened: to open a pipe waits for a writer
-        if stat.S_ISREG(found.st_mode) and found.st_size > most:
-            raise UserError(f"{name}: cannot be read: {found.st_size} bytes; allowed: at most {most}")
-        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-            raise UserError(f"{name}: cannot be read: not a regular file")
-        return file.read_text(encoding="utf-8-sig")  # with or without a byte order mark
+        return content(path, most).decode("utf-8-sig")  # with or without a byte order mark
+    except UnicodeDecodeError:
+        why = "not UTF-8 text"
     except (OSError, ValueError) as error:
-        if isinstance(error, UnicodeDecodeError):
-            reason = "not UTF-8 text"
-        else:  # a ValueError: a path with a NUL in it
-            reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{name}: cannot be read: {reason}") from None
+        why = reason(error)
+    raise UserError(f"{short(path, 200)}: cannot be read: {why}")
 
 
 def inside(path: str, where: object, key: str) -> str:

@@ -271,7 +271,7 @@ class RunSpec(Identified):
     @property
     def allocation_spec(self) -> AllocationSpec:
         """The part of the run that settles who holds what."""
-        return AllocationSpec(
+        return AllocationSpec.model_construct(  # all of it is checked here already
             allocation=self.allocation,
             devices=self.devices,
             subsets=self.subsets,
@@ -311,14 +311,16 @@ class RunSpec(Identified):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        subsets = self.subsets
-        if self.redundancy > subsets:
-            raise KeyedError("redundancy", self.redundancy, f"allowed: 1 to {subsets} (the number of subsets, M)")
-        reason = ALLOCATIONS[self.allocation.name].refuses(self.devices, subsets, self.redundancy)
-        if reason is not None:
-            raise KeyedError("redundancy", self.redundancy, f"{reason}; with allocation {self.allocation.name}")
+        _check_sizes(
+            self,
+            {
+                "problem": ("seeds M s D, the features", self.samples * self.dimension),
+                "devices": ("seeds N D, the messages", self.devices * self.dimension),
+            },
+        )
+        _check_held(self, "problem.subsets")
         if METHODS[self.method].server == "decoder":
-            reason = DECODERS[METHODS[self.method].decoder].refuses(self.devices, subsets, self.redundancy)
+            reason = DECODERS[METHODS[self.method].decoder].refuses(self.devices, self.subsets, self.redundancy)
             if reason is not None:
                 raise KeyedError("redundancy", self.redundancy, f"{reason}; with method {self.method}")
         if self.encoding.name in DECODERS and self.encoding.name != METHODS[self.method].decoder:
@@ -333,27 +335,10 @@ class RunSpec(Identified):
         if kept is not None and self.undefined is None and kept > self._left - self.f:
             allowed = f"allowed: 1 to {self._left - self.f} (all but f of the messages)"
             raise KeyedError("aggregation.kept", kept, allowed)
-        self._check_size()
-        if len(set(self.seeds)) < len(self.seeds):
-            raise KeyedError("seeds", list(self.seeds), "each seed once")
-        return self
-
-    def _check_size(self) -> None:
-        seeds, devices, dimension = len(self.seeds), self.devices, self.dimension
-        arrays = {
-            "problem": ("seeds M s D, the features", self.samples * dimension),
-            "devices": ("seeds N D, the messages", devices * dimension),
-            "redundancy": ("seeds N r, who holds what", devices * self.redundancy),
-            "seeds": ("seeds N (N - 1) / 2, the pairs of devices", devices * (devices - 1) // 2),
-        }
-        for key, (what, numbers) in arrays.items():
-            if seeds * numbers > MOST_NUMBERS:
-                given = getattr(self, key)
-                given = given.options if isinstance(given, Component) else seeds if key == "seeds" else given
-                raise KeyedError(key, given, f"{what}: {seeds * numbers} numbers; allowed: at most {MOST_NUMBERS}")
-        points = seeds * self.record.points(self.iterations)
+        points = len(self.seeds) * self.record.points(self.iterations)
         if points > MOST_POINTS:
             raise KeyedError("record.step", self.record.step, f"{points} points are recorded; allowed: {MOST_POINTS}")
+        return self
 
 
 class AllocationSpec(Identified):
@@ -369,6 +354,44 @@ class AllocationSpec(Identified):
     def allocation_id(self) -> str:
         """The identity of the allocation, as :attr:`RunSpec.run_id` is that of a run."""
         return short_hash(self.canonical())
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_held(self, "subsets")
+        return self
+
+
+def _check_held(spec: RunSpec | AllocationSpec, key: str) -> None:
+    """Raise KeyedError where no allocation is as a spec asks; ``key`` is that of the number of subsets."""
+    devices, subsets, redundancy = spec.devices, spec.subsets, spec.redundancy
+    if redundancy > subsets:
+        raise KeyedError("redundancy", redundancy, f"allowed: 1 to {subsets} (the number of subsets, M)")
+    _check_sizes(
+        spec,
+        {
+            "redundancy": ("seeds N r, who holds what", devices * redundancy),
+            "seeds": ("seeds N (N - 1) / 2, the pairs of devices", devices * (devices - 1) // 2),
+            key: ("seeds M, how often each is held", subsets),
+        },
+    )
+    if devices * subsets > MOST_NUMBERS:
+        what = f"N M, whether a device holds a subset: {devices * subsets} numbers"
+        raise KeyedError(key, subsets, f"{what}; allowed: at most {MOST_NUMBERS}")
+    reason = ALLOCATIONS[spec.allocation.name].refuses(devices, subsets, redundancy)
+    if reason is not None:
+        raise KeyedError("redundancy", redundancy, f"{reason}; with allocation {spec.allocation.name}")
+    if len(set(spec.seeds)) < len(spec.seeds):
+        raise KeyedError("seeds", list(spec.seeds), "each seed once")
+
+
+def _check_sizes(spec: RunSpec | AllocationSpec, arrays: Mapping[str, tuple[str, int]]) -> None:
+    """Raise KeyedError where an array is too large: by key what it is and how many numbers it has for each seed."""
+    seeds = len(spec.seeds)
+    for key, (what, numbers) in arrays.items():
+        if seeds * numbers > MOST_NUMBERS:
+            given = getattr(spec, key.rpartition(".")[2])
+            given = given.options if isinstance(given, Component) else seeds if key == "seeds" else given
+            raise KeyedError(key, given, f"{what}: {seeds * numbers} numbers; allowed: at most {MOST_NUMBERS}")
 
 
 T = TypeVar("T", bound=BaseModel)
