@@ -18,4 +18,10 @@ The rooms of the package, in the order in which the data passes through them:
 ``figures``      pictures
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# A stored file is written under a name of its own and read from memory, so nothing here needs the locks of HDF5. Some
+# file systems of clusters have none, and HDF5 opens no file there. It looks at this when netCDF4 is imported.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")

@@ -24,7 +24,7 @@ from byzcode.verify.archived import FOLDER, MANIFEST, Environment, Listed, Manif
 from byzcode.verify.expected import expected
 from byzcode.verify.files import LIBRARIES, Found, look
 from byzcode.verify.report import counted
-from byzcode.wholefile import whole
+from byzcode.wholefile import whole, writable
 
 
 def write(plan: Plan, config: str, out: Path) -> None:
@@ -39,6 +39,7 @@ def write(plan: Plan, config: str, out: Path) -> None:
     if out.suffixes[-2:] != [".tar", ".gz"]:
         raise complain("byzcode archive", "--out", str(out), "a name that ends with .tar.gz")
     inside(config, "byzcode archive", "--config")
+    writable(out)
     items = expected(plan, results, progress)
     found = look(items, progress)
     if faults := [line for one in found for line in one.faults]:

@@ -6,19 +6,17 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from byzcode.arguments import Out, OutArchive, Stem, read_request, read_spec, try_table, write_list, write_table
 from byzcode.errors import UserError, complain, one_of
 from byzcode.studies.spec import AllocationSpec, RunSpec
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from byzcode.studies.plan import Plan
 
 app = typer.Typer(
@@ -29,7 +27,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Out = Annotated[Path, typer.Option(help="File to write.")]
 SpecText = Annotated[str, typer.Option(help="A spec: a JSON object, or the path of a file that holds one.")]
 ConfigPath = Annotated[str, typer.Option(help="The configuration of the workflow.")]
 
@@ -38,8 +35,11 @@ ConfigPath = Annotated[str, typer.Option(help="The configuration of the workflow
 def allocate(spec: SpecText, out: Out) -> None:
     """Draw the allocations of an allocation spec, for all its seeds, and store them."""
     from byzcode.allocation import file
+    from byzcode.wholefile import writable
 
-    file.write(_read_spec(AllocationSpec, spec), out)
+    parsed = read_spec(AllocationSpec, spec)
+    writable(out)
+    file.write(parsed, out)
 
 
 @app.command()
@@ -64,7 +64,10 @@ def train(
     together: Annotated[Path | None, typer.Option(help="File that lists runs to train as one batch with it.")] = None,
 ) -> None:
     """Train all seeds of a run and store the trajectory. The same spec gives the same bits."""
-    parsed = _read_spec(RunSpec, spec)
+    from byzcode.wholefile import writable
+
+    parsed = read_spec(RunSpec, spec)
+    writable(out)
     if together is not None:
         from byzcode import sharing
 
@@ -93,11 +96,13 @@ def summarise(
 ) -> None:
     """One row a run: plateau, rate and cost over its seeds."""
     from byzcode.analysis.summary import summarise as table
+    from byzcode.studies.requests import Summary
 
-    asked = _read_request(request)
-    runs = asked.get("runs", [])
+    asked = read_request(Summary, "summary request", request, results)
+    try_table(out)
+    runs = asked["runs"]
     rows = table([_trajectory(results, run) for run in runs], runs)
-    _write_table(rows, out, "summarise", asked, results)
+    write_table(rows, out, "summarise", asked, results)
 
 
 @app.command()
@@ -108,24 +113,30 @@ def claims(
 ) -> None:
     """One row a test of a claim: effect, interval, p-values, and what is not at a plateau."""
     from byzcode.analysis.evidence import of_study
+    from byzcode.studies.requests import Claims
 
-    asked = _read_request(request)
+    asked = read_request(Claims, "claims request", request, results)
+    try_table(out)
     rows = of_study(asked, lambda run: _trajectory(results, run))
-    _write_table(rows, out, "claims", asked, results)
+    write_table(rows, out, "claims", asked, results)
 
 
 @app.command()
 def scorecard(
     request: Annotated[str, typer.Option(help="The studies and the title of the reading, as JSON.")],
     results: Annotated[Path, typer.Option(help="Folder of the results.")],
-    out: Annotated[Path, typer.Option(help="Files to write, without their suffix.")],
+    out: Stem,
 ) -> None:
     """The verdicts on all claims, as a page (html) and as a table (csv)."""
     from byzcode.scorecard.page import write
+    from byzcode.studies.requests import Scorecard
+    from byzcode.wholefile import with_suffixes, writable
 
-    asked = _read_request(request)
+    asked = read_request(Scorecard, "scorecard request", request, results)
+    made, listed = with_suffixes(out, "csv", "html"), with_suffixes(out, "sha256")
+    writable(*made, *listed)
     write(asked, results, out)
-    _write_list(out, "scorecard", asked, results, ("csv", "html"))
+    write_list(listed[0], "scorecard", asked, results, made)
 
 
 @app.command()
@@ -136,10 +147,12 @@ def reading(
     """Train what the claims need under one reading of the papers, and store their verdicts."""
     from byzcode.multiverse.plan import of_request
     from byzcode.multiverse.universe import verdicts
+    from byzcode.studies.requests import Reading
 
-    asked = _read_request(request)
+    asked = read_request(Reading, "reading request", request)
+    try_table(out)
     rows = verdicts(*of_request(asked))
-    _write_table(rows, out, "reading", asked, out.parent)
+    write_table(rows, out, "reading", asked, out.parent)
 
 
 @app.command()
@@ -148,29 +161,34 @@ def multiverse(
     results: Annotated[Path, typer.Option(help="Folder of the results.")],
 ) -> None:
     """What all readings say together: tables and a picture of which claims hold, and which choices decide them."""
-    from byzcode import checklist, inputs
+    from byzcode.multiverse.summarise import made_in
     from byzcode.multiverse.summarise import summarise as all_of
+    from byzcode.studies.requests import Multiverse
+    from byzcode.wholefile import writable
 
-    asked, folder = _read_request(request), results / "multiverse"
-    made = all_of(
-        [folder / "readings" / f"{name}.csv" for name in asked.get("readings", [])], folder, asked.get("requests")
-    )
-    read = inputs.read_by("multiverse", asked, results)
-    checklist.write(folder / "multiverse.sha256", "multiverse", asked, made, read)
+    asked, folder = read_request(Multiverse, "multiverse request", request, results), results / "multiverse"
+    listed = folder / "multiverse.sha256"
+    writable(*made_in(folder), listed)
+    made = all_of([folder / "readings" / f"{name}.csv" for name in asked["readings"]], folder, asked.get("requests"))
+    write_list(listed, "multiverse", asked, results, made)
 
 
 @app.command()
 def figure(
     request: Annotated[str, typer.Option(help="What to draw, as JSON.")],
     results: Annotated[Path, typer.Option(help="Folder of the results.")],
-    out: Annotated[Path, typer.Option(help="Files to write, without their suffix.")],
+    out: Stem,
 ) -> None:
     """Draw one figure, as pdf, svg and png, and store the plotted data as csv."""
     from byzcode.figures import draw
+    from byzcode.figures.request import Request
+    from byzcode.wholefile import with_suffixes, writable
 
-    asked = _read_request(request)
+    asked = read_request(Request, "figure request", request, results)
+    made, listed = with_suffixes(out, "csv", "pdf", "png", "svg"), with_suffixes(out, "sha256")
+    writable(*made, *listed)
     draw(asked, results, out)
-    _write_list(out, "figure", asked, results, ("csv", "pdf", "png", "svg"))
+    write_list(listed[0], "figure", asked, results, made)
 
 
 @app.command()
@@ -313,7 +331,7 @@ def verify(
 
 @app.command()
 def archive(
-    out: Annotated[Path, typer.Option(help="File to write, *.tar.gz.")] = Path("byzcode-results.tar.gz"),
+    out: OutArchive = Path("byzcode-results.tar.gz"),
     config: ConfigPath = "config/config.yaml",
 ) -> None:
     """Pack the results with a manifest, the configuration and the versions, to be drawn anew without training."""
@@ -329,8 +347,11 @@ def schema(project: Annotated[Path, typer.Option(help="Folder of the project.")]
     """Write workflow/schemas/ and the reference in config/README.md out of the models that check the files."""
     from byzcode.studies.schema import generated
     from byzcode.wholefile import text as writing
+    from byzcode.wholefile import writable
 
-    for path, text in generated(project).items():
+    files = generated(project)
+    writable(*files)
+    for path, text in files.items():
         with writing(path) as file:
             file.write(text)
 
@@ -342,57 +363,11 @@ def main() -> None:
     except UserError as error:
         print(f"byzcode: {error}", file=sys.stderr)
         sys.exit(1)
+    except MemoryError as error:
+        print(f"byzcode: there is not enough memory: {error or 'none is left'}", file=sys.stderr)
+        sys.exit(1)
     finally:
         gc.freeze()  # the process ends: to search a plotting library once more for garbage takes a third of a second
-
-
-def _read_spec(model: Any, text: str) -> Any:
-    """A spec from a JSON text or from the file that holds one."""
-    return model.from_json(*_read_json("--spec", text))
-
-
-def _read_json(option: str, text: str) -> tuple[str, str]:
-    """A JSON text, given as such or as the file that holds it; and where it stands."""
-    if not text.strip() or text.lstrip()[0] in "{[":
-        return text, option
-    from byzcode.studies.files import read_text
-
-    return read_text(text, most=_MOST_BYTES), text
-
-
-#: Of a request or a spec: that of 100,000 runs has some 10 million.
-_MOST_BYTES = 2**28
-
-
-def _write_table(rows: pd.DataFrame, out: Path, stage: str, asked: Mapping[str, Any], results: Path) -> None:
-    """A table, made of files in a folder of results, and the list of its checksum."""
-    from byzcode import checklist, inputs
-    from byzcode.wholefile import text as writing
-
-    with writing(out) as file:
-        rows.to_csv(file, index=False)
-    checklist.write(checklist.beside(out), stage, asked, [out], inputs.read_by(stage, asked, results))
-
-
-def _write_list(out: Path, stage: str, asked: Mapping[str, Any], results: Path, suffixes: Sequence[str]) -> None:
-    """The list of the checksums of ``out`` with some suffixes, made of files in a folder of results."""
-    from byzcode import checklist, inputs
-
-    made = [out.with_name(f"{out.name}.{suffix}") for suffix in suffixes]
-    read = inputs.read_by(stage, asked, results)
-    checklist.write(out.with_name(out.name + checklist.SUFFIX), stage, asked, made, read)
-
-
-def _read_request(request: str) -> dict[str, Any]:
-    """A request of the workflow, as it writes them itself: a JSON text, or the file that holds a long one."""
-    text, where = _read_json("--request", request)
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise complain(where, "JSON", text, f"not valid JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise complain(where, "JSON", found, "expected an object of keys and values")
-    return found
 
 
 def _trajectory(results: Path, run: str) -> Path:

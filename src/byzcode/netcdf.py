@@ -25,10 +25,6 @@ from byzcode.wholefile import whole
 if TYPE_CHECKING:
     import xarray
 
-# A file is written under a name of its own, and read from memory: nothing here needs the locks of HDF5, which some file
-# systems of clusters do not have. HDF5 looks at this when it opens its first file.
-os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
-
 T = TypeVar("T")
 
 #: By dimension the sizes that are allowed.

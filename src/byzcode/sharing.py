@@ -39,11 +39,34 @@ from byzcode.errors import UserError
 from byzcode.progress import progress
 from byzcode.randomness import BLOCK
 from byzcode.records import QUANTITIES, Measurements
-from byzcode.studies.spec import RunSpec
-from byzcode.wholefile import text, whole
+from byzcode.studies.files import read_text
+from byzcode.studies.names import Filename
+from byzcode.studies.plain_json import read_json
+from byzcode.studies.requests import Id
+from byzcode.studies.spec import RunSpec, Strict, parse
+from byzcode.wholefile import text, whole, writable
 
 #: What part of the free memory a batch may take by our estimate of it.
 FILLED = 0.5
+
+
+#: Of a list: that of 100,000 runs has some 100 million.
+_MOST_BYTES = 2**28
+
+
+class _Listed(Strict):
+    """A run of a list."""
+
+    spec: dict[str, Any]
+    allocation: Filename
+    out: Filename
+
+
+class _List(Strict):
+    """The file."""
+
+    folder: Filename
+    runs: dict[Id, _Listed]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +87,7 @@ def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, 
     """Store the trajectory of a run at ``out``: fetched if it waits, else trained beside others of the list."""
     folder, listed = _read(together)
     own = Run(spec, _held(spec, allocation))
+    writable(_waiting(folder, own))  # if it is there, it serves or is replaced; so are those of the others
     with Claims(folder) as claims:
         while True:
             with claims.choosing():
@@ -135,18 +159,21 @@ def _fetched(own: Run, folder: Path, out: Path, device: str) -> bool:
 
 
 def _others(
-    own: Run, folder: Path, listed: Mapping[str, Any], since: float, claims: Claims, device: str
+    own: Run, folder: Path, listed: Mapping[str, _Listed], since: float, claims: Claims, device: str
 ) -> Iterator[Run]:
     """The runs of a list that are to be trained beside ``own``: of as many devices as there are, one's share."""
-    left = [each for name, each in listed.items() if name != own.spec.run_id and not _newer(Path(each["out"]), since)]
+    left = {name: each for name, each in listed.items() if name != own.spec.run_id}
+    left = {name: each for name, each in left.items() if not _newer(Path(each.out), since)}
     wanted = -(-(len(left) + 1) // max(1, cuda.count() if device == "cuda" else 1)) - 1
-    for each in left:
+    for name, each in left.items():
         if wanted <= 0:
             return
-        spec = RunSpec.parse(each["spec"], "a run of the list")
+        spec = RunSpec.parse(each.spec, f"run {name} of the list")
+        if spec.run_id != name:
+            raise UserError(f"the list: run {name} has the spec of {spec.run_id}")
         if shape_of(spec) != shape_of(own.spec) or not claims.take(spec.run_id):
             continue
-        run = _readable(spec, Path(each["allocation"]))
+        run = _readable(spec, Path(each.allocation))
         if run is None or trajectory.agrees(_waiting(folder, run), spec, run.held, device):
             claims.leave(spec.run_id)
             continue
@@ -175,12 +202,9 @@ def _waiting(folder: Path, run: Run) -> Path:
     return folder / f"{run.spec.run_id}.nc"
 
 
-def _read(path: Path) -> tuple[Path, dict[str, Any]]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Path(found["folder"]), dict(found["runs"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: no list of runs to train together: {error!r}") from None
+def _read(path: Path) -> tuple[Path, dict[str, _Listed]]:
+    found = parse(_List, read_json(read_text(path, _MOST_BYTES), path), path)
+    return Path(found.folder), found.runs
 
 
 def fit(runs: Sequence[Run], room: float) -> list[Run]:

@@ -35,6 +35,14 @@ def writable(*paths: Path) -> None:
             temporary.write_bytes(bytes(_TRIAL))
 
 
+def with_suffixes(stem: Path, *suffixes: str) -> list[Path]:
+    """Files that share a name. Raises UserError where the name is that of a folder, and meant so most likely."""
+    with _told(stem):
+        if stem.name in ("", "..") or stem.is_dir():
+            raise OSError(errno.EISDIR, "it is a folder; allowed: the name of the files, without their suffix")
+    return [stem.with_name(f"{stem.name}.{suffix}") for suffix in suffixes]
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Yields a temporary path; what the block writes there is at ``path`` when it ends well, and nowhere otherwise.
@@ -130,7 +138,7 @@ def _check(path: Path) -> None:
         raise OSError(errno.EINVAL, str(error)) from None
     kind = next((kind for kind, is_one in _OTHERS.items() if found and is_one(found.st_mode)), None)
     if kind or path.name in ("", ".."):
-        raise OSError(errno.EEXIST, f"{kind or 'a folder'} is there; allowed: a new file, or one that is replaced")
+        raise OSError(errno.EEXIST, f"it is {kind or 'a folder'}; allowed: a new file, or a regular one to be replaced")
     if found:
         _check_replaced(path, found)
 

@@ -86,9 +86,9 @@ def write(spec: AllocationSpec, path: Path) -> None:
         )
 
 
-def read(path: Path, spec: AllocationSpec) -> NDArray[np.int32]:
-    """The held subsets (R, N, S) of a stored allocation. Raises UserError where the file is not that of ``spec``."""
-    _, stored = _read(path, spec)
+def read(path: Path, wanted: AllocationSpec | str) -> NDArray[np.int32]:
+    """The held subsets (R, N, S) of the allocation of a spec or an id. Raises UserError where the file is another's."""
+    _, stored = _read(path, wanted)
     return stored.arrays["subset"].astype(np.int32, copy=False)
 
 

@@ -15,8 +15,11 @@ from byzcode import trajectory
 from byzcode.analysis.comparisons import TESTS, Outcome
 from byzcode.analysis.levels import Levels, Run, of_dataset
 from byzcode.analysis.paired import holm
+from byzcode.errors import UserError
 from byzcode.status import RAN_AWAY, Status
 from byzcode.studies.claim import Claim, Open, When
+from byzcode.studies.requests import Claims
+from byzcode.studies.spec import parse
 
 #: The chance that any verdict "supported" or "refuted" of a scorecard is an accident of the seeds.
 LEVEL = 0.05
@@ -66,15 +69,16 @@ def evidence(asked: Sequence[Asked], run_of: Callable[[str], Run]) -> pd.DataFra
 
 def of_study(request: Mapping[str, Any], path_of: Callable[[str], Path]) -> pd.DataFrame:
     """The evidence for the claims of a study, out of its stored runs. Raises UserError as trajectory.open does."""
+    wanted = parse(Claims, request, "claims request")
 
     @cache
     def run_of(name: str) -> Run:
         return of_dataset(trajectory.open(path_of(name), name))
 
-    rows = evidence([Asked.parse(cell) for cell in request["cells"]], run_of)
-    rows.insert(0, "study", request["study"])
-    rows.insert(1, "study_title", request["title"])
-    rows["figure"] = [f"{request['study']}-{plot}" if plot else "" for plot in rows["figure"]]
+    rows = evidence([Asked(one.claim, one.cell, one.place, one.runs, one.against) for one in wanted.cells], run_of)
+    rows.insert(0, "study", wanted.study)
+    rows.insert(1, "study_title", wanted.title)
+    rows["figure"] = [f"{wanted.study}-{plot}" if plot else "" for plot in rows["figure"]]
     return rows
 
 
@@ -111,6 +115,11 @@ def _row(asked: Asked, run_of: Callable[[str], Run]) -> dict[str, Any]:
         nothing = Outcome(np.nan, np.nan, np.nan, "", np.nan, np.nan, 0, note=f"not tested here: {claim.reason}")
         return row | _words_of(claim, nothing) | _found(nothing)
     runs, against = ([run_of(name) for name in names] for names in (asked.runs, asked.against))
+    for run in (*runs, *against):
+        if run.spec.seeds != runs[0].spec.seeds:
+            raise UserError(
+                f"{asked.cell}: run {run.spec.run_id} has other seeds than {runs[0].spec.run_id}; expected the same"
+            )
     outcome = TESTS[claim.test](claim, runs, against)
     return (
         row

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
-from byzcode.errors import UserError
+from byzcode.errors import KeyedError, UserError
 from byzcode.methods import METHODS
-from byzcode.studies.spec import Strict
-from byzcode.studies.study import LineStyle, Paper, Plot
+from byzcode.studies.names import Key, Label, Line, Name, Value
+from byzcode.studies.requests import Id
+from byzcode.studies.spec import Strict, method_named
+from byzcode.studies.study import PANEL_KEYS, LineStyle, Paper, Plot
+
+
+def _known(method: str) -> str:
+    method_named(method)
+    return method
 
 
 class Run(Strict):
     """A stored run, and where it stands: the values of the keys that the plot names."""
 
-    run: str
-    allocation: str
-    point: dict[str, Any]
+    run: Id
+    allocation: Id
+    point: dict[Key, Value]
 
 
 class Curve(Strict):
     """One curve: its label, how it is drawn, its runs."""
 
-    label: str
-    method: str
+    label: Label
+    method: Annotated[str, AfterValidator(_known)]
     style: LineStyle
-    runs: tuple[Run, ...]
+    runs: Annotated[tuple[Run, ...], Field(min_length=1)]
 
     @property
     def is_floor(self) -> bool:
@@ -46,12 +53,24 @@ class Curve(Strict):
 class Request(Strict):
     """The JSON that ``PlannedStudy.figure_json`` writes."""
 
-    study: str
-    title: str
+    study: Name
+    title: Line
     paper: Paper | None
     plot: Plot
     curves: Annotated[tuple[Curve, ...], Field(min_length=1)]
-    summary: str | None = None  # where a summary is read, the hash of what it was to be made for
+    summary: Id | None = None  # where a summary is read, the hash of what it was to be made for
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        keys = {key for key in (getattr(self.plot, field, None) for field in PANEL_KEYS) if key}
+        for number, curve in enumerate(self.curves):
+            if curve.label in [other.label for other in self.curves[:number]]:
+                raise KeyedError(f"curves[{number}].label", curve.label, "each label once")
+            for place, run in enumerate(curve.runs):
+                if run.point.keys() != keys:
+                    allowed = f"a value for each key of the plot, {', '.join(sorted(keys)) or 'which has none'}"
+                    raise KeyedError(f"curves[{number}].runs[{place}].point", run.point, allowed)
+        return self
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,14 @@ from byzcode.studies.claim import Falls, Grows, Law, Open, Side
 from byzcode.studies.files import inside
 from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plan import Plan, load, load_plan
-from byzcode.studies.spec import COMPONENTS, RunSpec
+from byzcode.studies.requests import Reading
+from byzcode.studies.spec import COMPONENTS, RunSpec, parse
 
 #: What of a configuration settles the tests; where results lie and trainings run is no matter of theirs.
 _READ = {"studies", "reading", "style", "multiverse"}
+
+#: Where the request of a job is wrong.
+_REQUEST = "reading request"
 
 #: What a claim says, and what no number depends on.
 _WORDS = {"says", "source", "confirms", "refutes", "figure"}
@@ -64,10 +68,13 @@ class Multiverse:
     def request(self, name: str) -> str:
         """What the job of a reading is told; its digest changes with any run or claim that is tested under it."""
         universe = self.universes[name]
-        digest = short_hash(canonical([_without_words(test.request) for test in self.tests(universe)]))
         about = {"kind": universe.kind, "size": universe.size, "taken": dict(universe.taken)}
         config = self.plan.config.model_dump(mode="json", include=_READ)
-        return canonical({"config": config, "universe": about, "tests": digest})
+        return canonical({"config": config, "universe": about, "tests": self.digest(universe)})
+
+    def digest(self, universe: Universe) -> str:
+        """The hash of what is tested under a reading. Raises UserError."""
+        return short_hash(canonical([_without_words(test.request) for test in self.tests(universe)]))
 
     def _cells(self, asked: Asked) -> list[Cell]:
         """The tests that are made under every reading. Raises UserError."""
@@ -114,8 +121,17 @@ def together(requests: Mapping[str, str]) -> str:
 
 
 def of_request(request: Mapping[str, Any]) -> tuple[Multiverse, Universe]:
-    """A reading out of the request of its job. Raises UserError."""
-    return Multiverse.load(load_plan(request["config"], "--request")), Universe(**request["universe"])
+    """A reading out of the request of its job. Raises UserError, also where its tests are no longer those asked for."""
+    asked = parse(Reading, request, _REQUEST)
+    found, taken = Multiverse.load(load_plan(asked.config, _REQUEST)), asked.universe.taken
+    choices = [choice.choice for choice in found.alternatives.choices]
+    if odd := sorted(taken.keys() ^ set(choices)):
+        raise complain(_REQUEST, "universe.taken", odd[0], f"one value for each choice; {one_of(choices)}")
+    universe = Universe(asked.universe.kind, asked.universe.size, taken)
+    if found.digest(universe) != asked.tests:
+        allowed = "the hash of the tests of this configuration; its files were edited since: ask anew"
+        raise complain(_REQUEST, "tests", asked.tests, allowed)
+    return found, universe
 
 
 def _without_words(request: Mapping[str, Any]) -> dict[str, Any]:

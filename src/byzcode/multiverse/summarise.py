@@ -10,6 +10,14 @@ from byzcode.multiverse.picture import picture
 from byzcode.multiverse.summary import choices, claims, read, sizes, stated, tree
 from byzcode.wholefile import text
 
+TABLES = ("claims", "choices", "tree", "sizes", "stated")
+
+
+def made_in(out: Path) -> list[Path]:
+    """What :func:`summarise` writes into a folder."""
+    names = [f"{name}.csv" for name in TABLES] + [f"multiverse.{suffix}" for suffix in ("pdf", "svg", "png", "csv")]
+    return [out / name for name in names]
+
 
 def summarise(paths: Sequence[Path], out: Path, requests: Mapping[str, str] | None = None) -> list[Path]:
     """Write the tables claims, choices, tree, sizes and stated (.csv) and the picture multiverse.* into ``out``.
@@ -21,17 +29,11 @@ def summarise(paths: Sequence[Path], out: Path, requests: Mapping[str, str] | No
     """
     table = read(paths, requests)
     by_claim, by_choice = claims(table), choices(table)
-    tables = {
-        "claims": by_claim,
-        "choices": by_choice,
-        "tree": tree(table),
-        "sizes": sizes(table),
-        "stated": stated(table),
-    }
+    tables = dict(zip(TABLES, (by_claim, by_choice, tree(table), sizes(table), stated(table)), strict=True))
     with theme():
         drawing = picture(table, by_claim, by_choice)
         for name, rows in tables.items():
             with text(Path(out) / f"{name}.csv") as file:
                 rows.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
-        pictures = drawing.save(Path(out) / "multiverse")
-    return [*(Path(out) / f"{name}.csv" for name in tables), *pictures]
+        drawing.save(Path(out) / "multiverse")
+    return made_in(Path(out))

@@ -7,30 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from pydantic import Field
 
 from byzcode.analysis.evidence import LEVEL, scorecard
 from byzcode.scorecard import words
 from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.table import VERDICTS, checked, read, versions, with_versions
-from byzcode.studies.spec import Strict, parse
+from byzcode.studies.requests import Scorecard
+from byzcode.studies.spec import parse
 from byzcode.wholefile import text
 
 #: What the cells of a claim share; cells that differ in it are shown as different claims.
 _SHARED = ["claim", "says", "source", "mark", "statistic", "confirms", "refutes"]
-
-
-class Request(Strict):
-    """What the workflow asks for."""
-
-    studies: Annotated[tuple[str, ...], Field(min_length=1)]
-    reading: str
-    claims: dict[str, str] = {}  # by study, the hash of what its claims were to be made for
 
 
 @dataclass(frozen=True)
@@ -98,7 +90,7 @@ def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
     Its ``reading`` is the title of the reading; where it has ``claims``, the tables must be those made for them. Raises
     UserError where a file is missing, foreign or cannot be written.
     """
-    asked = parse(Request, request, "scorecard request")
+    asked = parse(Scorecard, request, "scorecard request")
     table = scorecard([read(results / "claims" / f"{study}.csv", asked.claims.get(study)) for study in asked.studies])
     found = versions()
     written = page(table, reading=asked.reading, versions=found, results=str(results))

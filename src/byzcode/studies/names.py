@@ -34,6 +34,8 @@ def _plain(value: Any) -> Any:
         return _text(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("allowed: finite numbers")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("allowed: whole numbers of at most 64 bits")
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise ValueError("allowed: keys that are words")

@@ -20,6 +20,7 @@ from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec, method_named, parse
 from byzcode.studies.study import (
     MOST_LEVELS,
+    PANEL_KEYS,
     Axis,
     LineStyle,
     Plot,
@@ -27,9 +28,6 @@ from byzcode.studies.study import (
     Study,
     WorkflowConfig,
 )
-
-#: Figures are asked for by these keys of a RunSpec, whatever the kind of plot.
-PANEL_KEYS = ("columns", "rows", "hue", "x")
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -28,6 +27,7 @@ from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.problems import PROBLEMS
 from byzcode.studies.components import Choice, Component
 from byzcode.studies.identity import canonical, short_hash
+from byzcode.studies.plain_json import read_json
 
 Problem = Annotated[Component, Choice(PROBLEMS, "problem")]
 Allocation = Annotated[Component, Choice(ALLOCATIONS, "allocation")]
@@ -133,21 +133,7 @@ class Identified(Strict):
     @classmethod
     def from_json(cls, text: str, where: object) -> Self:
         """A validated spec of a JSON text. Raises UserError."""
-        try:
-            values = json.loads(text, object_pairs_hook=_each_key_once)
-        except (ValueError, RecursionError) as error:
-            raise complain(where, "JSON", text, f"not valid JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise complain(where, "JSON", values, "expected an object of keys and values")
-        return cls.parse(values, where)
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
-    return found
+        return cls.parse(read_json(text, where), where)
 
 
 def method_named(name: Any) -> Method:

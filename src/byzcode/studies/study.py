@@ -15,6 +15,9 @@ MOST_RUNS = 50_000
 #: At most so many values of a key, as columns, rows or colours of a figure: more would not be told apart.
 MOST_LEVELS = {"columns": 8, "rows": 24, "hue": 50}
 
+#: The fields of a plot that name keys of a RunSpec: where a run stands in a figure.
+PANEL_KEYS = ("columns", "rows", "hue", "x")
+
 Grid = dict[Key, Annotated[list[Value], Field(min_length=1, max_length=MOST_RUNS)]]
 
 Labels = Annotated[list[str], Field(min_length=1)]

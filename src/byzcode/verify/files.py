@@ -46,7 +46,7 @@ def look(items: Sequence[Item], progress: Progress) -> list[Found]:
 
     @cache  # many runs share an allocation
     def held(path: Path) -> str:
-        return trajectory.allocation_digest(file.read(path, file.about(path)[0]))
+        return trajectory.allocation_digest(file.read(path, path.stem))
 
     with progress("verify", len(items), "results") as advance:
         found = []

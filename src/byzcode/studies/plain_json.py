@@ -1,0 +1,36 @@
+"""JSON of a spec or a request: an object, each key once, and not nested deeper than anything that is asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from byzcode.errors import complain
+
+#: A value of a study is nested at most 20 deep, and stands some levels deep in a request.
+MOST_DEEP = 40
+
+
+def read_json(text: str, where: object) -> dict[str, Any]:
+    """The object that a text holds. Raises UserError, one message that begins with ``where``."""
+    try:
+        found = json.loads(text, object_pairs_hook=_each_key_once)
+    except (ValueError, RecursionError) as error:
+        raise complain(where, "JSON", text, f"not valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise complain(where, "JSON", found, "expected an object of keys and values")
+    level: list[Any] = [found]
+    for _ in range(MOST_DEEP):
+        values = (value for each in level for value in (each.values() if isinstance(each, dict) else each))
+        level = [value for value in values if isinstance(value, dict | list)]
+    if level:
+        raise complain(where, "JSON", text, f"nested more than {MOST_DEEP} deep")
+    return found
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return found
