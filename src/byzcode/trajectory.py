@@ -214,6 +214,6 @@ def _odd(spec: RunSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:
 
 
 def _no_count(numbers: NDArray[np.float64]) -> bool:
-    """Whether numbers are no cumulative counts from 0; behind the end of a seed they are NaN."""
+    """Whether numbers are no counts; behind the end of a seed they are NaN, and never at the start."""
     counted = np.where(np.isnan(numbers), 0, numbers)
-    return bool((numbers[:, 0] != 0).any() or np.isinf(counted).any() or (counted < 0).any())
+    return bool(np.isnan(numbers[:, 0]).any() or not np.isfinite(counted).all() or (counted < 0).any())

@@ -356,7 +356,7 @@ def test_the_measured_variance_of_a_run_is_near_the_closed_form(tmp_path):
         device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0,
     )  # fmt: skip
     asked = request_for("variance")
-    asked["curves"][0]["runs"] = [{"run": spec.run_id, "allocation": "x", "point": {"redundancy": 5}}]
+    asked["curves"][0]["runs"] = [{"run": spec.run_id, "allocation": 12 * "0", "point": {"redundancy": 5}}]
     draw(asked, tmp_path, tmp_path / "figure")
     [row] = pd.read_csv(tmp_path / "figure.csv").itertuples()
     assert row.median == pytest.approx(np.median(ratio[:, 0]))

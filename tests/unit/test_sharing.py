@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -376,10 +377,51 @@ def test_a_missing_device_is_the_users_to_mend(place):
         place.train(place.specs[0], device="cuda")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"folder": "x"}', '{"folder": "x", "runs": 3}'])
-def test_a_list_that_is_none_is_refused(content, place):
+LISTED = '{"folder": "x", "runs": {"%s": {"spec": {}, "allocation": "a.nc", "out": %s}}}'
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "JSON = ''"),
+        ("[]", r"JSON = \[\]"),
+        ("{}", "folder = None"),
+        ('{"folder": "x"}', "runs = None"),
+        ('{"folder": "x", "runs": 3}', "runs = 3"),
+        ('{"folder": "x\\u0000", "runs": {}}', "folder = "),
+        ('{"folder": "x", "runs": {"0123456789ab": {}}}', "runs.0123456789ab.spec = None"),
+        (LISTED % ("../../../../etc", '"b.nc"'), "runs"),
+        (LISTED % ("0123456789ab", "3"), "runs.0123456789ab.out = 3"),
+    ],
+)
+def test_a_list_that_is_none_is_refused(content, says, place):
     place.list.write_text(content)
-    with pytest.raises(UserError, match=r"list\.json: no list of runs to train together"):
+    with pytest.raises(UserError, match=rf"list\.json: {says}") as caught:
+        place.train(place.specs[0])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_that_names_a_run_wrongly_is_refused(place):
+    listed = json.loads(place.list.read_text())
+    first, second, *_ = (spec.run_id for spec in place.specs)
+    listed["runs"][second]["spec"] = listed["runs"][first]["spec"]
+    place.list.write_text(json.dumps(listed))
+    with pytest.raises(UserError, match=f"run {second} has the spec of {first}"):
+        place.train(place.specs[0])
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "zeros without end", "10 TiB of nothing", "a folder", "a link to itself"])
+def test_a_list_that_is_no_file_is_neither_waited_for_nor_read(kind, place):
+    place.list.unlink()
+    make = {
+        "a pipe": os.mkfifo,
+        "zeros without end": lambda path: path.symlink_to("/dev/zero"),
+        "10 TiB of nothing": lambda path: (path.touch(), os.truncate(path, 10 * 2**40)),
+        "a folder": lambda path: path.mkdir(),
+        "a link to itself": lambda path: path.symlink_to(path.name),
+    }
+    make[kind](place.list)
+    with pytest.raises(UserError, match=rf"^{place.list}: cannot be read: "):
         place.train(place.specs[0])
 
 

@@ -1,0 +1,391 @@
+"""Where commands write: tried before the work, refused in one line, and nothing is left behind, replaced or lost."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from commands import Call, arguments, byzcode, complaint, unchanged
+
+from byzcode import engine, netcdf, trajectory
+from byzcode.allocation import file
+from byzcode.errors import UserError
+from byzcode.multiverse.summarise import made_in
+from byzcode.scorecard import page
+from byzcode.studies.spec import AllocationSpec
+from byzcode.wholefile import text, whole, with_suffixes, writable
+
+__all__ = ["byzcode"]
+
+#: Commands with --out, and the suffixes of what they write.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "allocate": ("",),
+    "train": ("",),
+    "summarise": ("", ".sha256"),
+    "claims": ("", ".sha256"),
+    "reading": ("", ".sha256"),
+    "scorecard": (".csv", ".html", ".sha256"),
+    "figure": (".csv", ".pdf", ".png", ".svg", ".sha256"),
+    "archive": ("",),
+}
+STEMS = ("scorecard", "figure")
+
+
+def made(make: Callable[[Path], object]) -> Callable[[Path], str]:
+    def at(folder: Path) -> str:
+        path = folder / "out.tar.gz"
+        make(path)
+        return str(path)
+
+    return at
+
+
+def bound(path: Path) -> None:
+    here = Path.cwd()
+    os.chdir(path.parent)  # a socket's path has a hundred letters at most
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(path.name)
+    os.chdir(here)
+
+
+NO_FOLDER, NO_ROOM = "it is a folder", "File name too long"
+
+#: What stands behind --out, and what is said of it. The names end as archive wants them.
+BAD: dict[str, tuple[Callable[[Path], str], str]] = {
+    "nothing": (lambda _: "", "--out = ''"),
+    "here": (lambda _: ".", NO_FOLDER),
+    "the root": (lambda _: "/", "--out = '/'"),
+    "above": (lambda _: "new/..", NO_FOLDER),
+    "a folder": (made(Path.mkdir), NO_FOLDER),
+    "a new folder": (lambda folder: f"{folder}/new.tar.gz/", "does not end with /"),
+    "too long a name": (lambda folder: f"{folder}/{'x' * 260}.tar.gz", NO_ROOM),
+    "too long a name in a new folder": (lambda folder: f"{folder}/new/{'x' * 260}.tar.gz", NO_ROOM),
+    "too long a folder": (lambda folder: f"{folder}/new/{'x' * 260}/out.tar.gz", NO_ROOM),
+    "too long a path": (lambda folder: f"{folder}/{'/'.join(40 * ['x' * 200])}/out.tar.gz", NO_ROOM),
+    "below a file": (lambda folder: f"{file_in(folder)}/out.tar.gz", "Not a directory"),
+    "a NUL": (lambda folder: f"{folder}/a\0b.tar.gz", "null"),
+    "half a letter": (lambda folder: f"{folder}/\ud800.tar.gz", "surrogates not allowed"),
+    "no folder of ours": (lambda _: "/proc/byzcode/out.tar.gz", "No such file or directory"),
+}
+#: What may be at the path of any of the files that a command writes.
+THERE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a folder": (Path.mkdir, NO_FOLDER),
+    "a link to nothing": (lambda path: path.symlink_to("nowhere"), "it is a link"),
+    "a link to a file": (lambda path: path.symlink_to(file_in(path.parent)), "it is a link"),
+    "a link to a folder": (lambda path: path.symlink_to("."), "it is a"),
+    "a link to itself": (lambda path: path.symlink_to(path.name), "it is a link"),
+    "a link to a device": (lambda path: path.symlink_to("/dev/null"), "it is a link"),
+    "a pipe": (os.mkfifo, "it is a pipe"),
+    "a socket": (bound, "it is a socket"),
+}
+
+
+def file_in(folder: Path) -> Path:
+    """A file with something in it."""
+    path = folder / "file"
+    path.write_text("kept")
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a configuration and no results. Whatever computes fails the test."""
+    folder = tmp_path / "project"
+    (folder / "config/studies").mkdir(parents=True)
+    (folder / "results").mkdir()
+    shutil.copytree("config/readings", folder / "config/readings")
+    shutil.copy("config/style.yaml", folder / "config")
+    (folder / "config/config.yaml").write_text("studies: [config/studies/*.yaml]\n")
+    (folder / "config/studies/one.yaml").write_text(
+        "study: one\ntitle: One\nbase: {problem.subsets: 12, devices: 6, seeds: 6}\ncurves: [{label: MA, method: ma}]\n"
+        "plots: {loss: {kind: trajectories, caption: One.}}\n"
+    )
+    monkeypatch.chdir(folder)
+
+    def computed(*_: object, **__: object) -> None:
+        pytest.fail("something was computed or read")
+
+    for module, name in (
+        *((engine, "train"), (file, "draw"), (file, "read"), (file, "open"), (trajectory, "open")),
+        *((page, "read"),),
+    ):
+        monkeypatch.setattr(module, name, computed)
+    monkeypatch.setattr("byzcode.archive.expected", computed)
+    monkeypatch.setattr("byzcode.multiverse.summary._one", computed)
+    monkeypatch.setattr("byzcode.multiverse.plan.load_plan", computed)
+    return folder
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    command: str, kind: str, project: Path, byzcode: Call
+) -> None:
+    make, says = BAD[kind]
+    out = make(project)
+    with unchanged(project):
+        said = complaint(byzcode(*arguments(command, out)))
+    assert says in said or (command == "archive" and "a name that ends with .tar.gz" in said)
+
+
+@pytest.mark.parametrize("kind", THERE)
+@pytest.mark.parametrize(("command", "suffix"), [(name, suffix) for name in COMMANDS for suffix in COMMANDS[name]])
+def test_what_is_no_file_is_never_replaced(command: str, suffix: str, kind: str, project: Path, byzcode: Call) -> None:
+    """Of each of the files that a command writes, and not of the first one alone."""
+    make, says = THERE[kind]
+    out = project / "out" / "made.tar.gz"
+    out.parent.mkdir()
+    path = out.with_suffix(suffix) if suffix == ".sha256" and command not in STEMS else Path(f"{out}{suffix}")
+    make(path)
+    with unchanged(project):
+        said = complaint(byzcode(*arguments(command, out)))
+    assert said.startswith(f"{path}: cannot be written: ")
+    assert says in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_device_is_never_replaced(command: str, project: Path, byzcode: Call) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root makes devices")
+    suffix = COMMANDS[command][0]
+    path = project / f"null.tar.gz{suffix}"
+    try:
+        os.mknod(path, 0o666 | 0o020000, os.makedev(1, 3))
+    except OSError:
+        pytest.skip("no devices can be made here")
+    with unchanged(project):
+        assert "it is a device" in complaint(byzcode(*arguments(command, str(path).removesuffix(suffix))))
+
+
+@pytest.mark.parametrize("path", [*made_in(Path("results/multiverse")), Path("results/multiverse/multiverse.sha256")])
+def test_all_that_the_multiverse_writes_is_tried(path: Path, project: Path, byzcode: Call) -> None:
+    path.mkdir(parents=True)
+    with unchanged(project):
+        assert complaint(byzcode(*arguments("multiverse", ""))).startswith(f"{path}: cannot be written: {NO_FOLDER}")
+
+
+@pytest.mark.parametrize("path", ["workflow", "workflow/schemas", "workflow/schemas/run.schema.json"])
+def test_all_that_schema_writes_is_tried(path: str, project: Path, byzcode: Call) -> None:
+    (project / "config/README.md").write_text("Before.\n<!-- reference -->\n")
+    (project / path).parent.mkdir(parents=True, exist_ok=True)
+    (project / path).symlink_to("nowhere")
+    with unchanged(project):
+        assert "cannot be written: " in complaint(byzcode("schema", "--project", str(project)))
+
+
+@pytest.mark.parametrize("suffix", COMMANDS["figure"])
+def test_a_name_too_long_for_a_suffix_is_refused(suffix: str, project: Path, byzcode: Call) -> None:
+    """255 bytes with it are a name, 256 are none: that of the longest suffix counts."""
+    assert with_suffixes(project / ("x" * 248), "sha256")[0].name == "x" * 248 + ".sha256"
+    writable(project / ("x" * (255 - len(suffix)) + suffix))
+    with pytest.raises(UserError, match=NO_ROOM):
+        writable(project / ("x" * (256 - len(suffix)) + suffix))
+    with unchanged(project):
+        assert NO_ROOM in complaint(byzcode(*arguments("figure", project / ("x" * 249))))
+        assert NO_ROOM not in complaint_or_failure(byzcode, project / ("x" * 248))
+
+
+def complaint_or_failure(byzcode: Call, out: Path) -> str:
+    """What a figure says whose place is good: that it read something, which the project here forbids."""
+    try:
+        return complaint(byzcode(*arguments("figure", out)))
+    except pytest.fail.Exception as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("command", ["summarise", "claims", "reading"])
+def test_a_table_is_not_its_own_list(command: str, project: Path, byzcode: Call) -> None:
+    with unchanged(project):
+        assert "any suffix but .sha256" in complaint(byzcode(*arguments(command, project / "table.sha256")))
+
+
+def test_the_process_ends_with_one_line(tmp_path: Path) -> None:
+    """Not in this process, with nothing replaced: as a user sees it."""
+    command = ["byzcode", *arguments("train", "/dev/null")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("byzcode: /dev/null: cannot be written: it is a device; allowed: ")
+    assert ended.stderr.count("\n") == 1
+    assert Path("/dev/null").is_char_device()
+
+
+# --- what may be written ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["one.csv", "a/b/c/one.csv", "x" * 255, "\N{BULLET}" * 85, "a b\n.csv", "-rf"])
+def test_what_is_writable_is_written_and_the_trial_leaves_nothing(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    writable(path)
+    assert list(tmp_path.iterdir()) == []
+    for words in ("first", "second"):
+        with text(path) as written:
+            written.write(words)
+        assert path.read_text() == words
+        writable(path)
+        assert path.read_text() == words
+    assert [one for one in tmp_path.rglob("*") if one.is_file()] == [path]
+
+
+def test_a_folder_behind_a_link_is_written(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    with text(tmp_path / "link/one.csv") as written:
+        written.write("a")
+    assert (tmp_path / "there/one.csv").read_text() == "a"
+
+
+def test_what_comes_in_between_is_not_replaced_either(tmp_path: Path) -> None:
+    """The work may take hours."""
+    path = tmp_path / "one.csv"
+    with pytest.raises(UserError, match="it is a pipe"), text(path):
+        os.mkfifo(path)
+    assert path.is_fifo()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    writable(tmp_path / "there/new/one.csv")
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def try_often(folder: Path, number: int) -> None:
+    for step in range(150):
+        writable(folder / "a/b" / f"{number}-{step}.csv")
+
+
+def test_trials_at_the_same_time_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Each makes and removes the folders that another needs at that moment."""
+    started = [multiprocessing.get_context("fork").Process(target=try_often, args=(tmp_path, n)) for n in range(4)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0] * 4
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+# --- file systems ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    """A small file system in memory, where this is allowed."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here: that takes root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_file_system_that_is_read_only_is_found_before_the_work(project: Path, byzcode: Call) -> None:
+    with mounted(project / "disk", "1m") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        for command in COMMANDS:
+            said = complaint(byzcode(*arguments(command, disk / "new/out.tar.gz")))
+            assert said.endswith("cannot be written: Read-only file system")
+
+
+def test_a_full_disk_is_found_before_the_work(project: Path, byzcode: Call) -> None:
+    with mounted(project / "disk", "64k") as disk:
+        with pytest.raises(OSError, match="No space"):
+            (disk / "all").write_bytes(bytes(2**20))
+        for command in COMMANDS:
+            said = complaint(byzcode(*arguments(command, disk / "out.tar.gz")))
+            assert said.endswith("cannot be written: No space left on device")
+        assert [path.name for path in disk.iterdir()] == ["all"]
+
+
+@pytest.mark.parametrize("size", ["16k", "64k", "128k", "256k"])
+def test_a_disk_that_fills_up_in_the_middle_is_told(size: str, tmp_path: Path) -> None:
+    """A NetCDF file of half a megabyte: HDF5 says no more than that it failed."""
+    spec = AllocationSpec.parse(
+        {"allocation": "random", "devices": 100, "subsets": 4000, "redundancy": 200, "seeds": 20}, "test"
+    )
+    with mounted(tmp_path / "disk", size) as disk:
+        path = disk / "one.nc"
+        writable(path)
+        with pytest.raises(UserError, match=rf"^{path}: cannot be written: No space left on device$"):
+            file.write(spec, path)
+        assert list(disk.iterdir()) == []
+
+
+def test_an_error_of_netcdf_on_a_full_disk_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(netcdf, "_probe", full)
+    path = tmp_path / "one.nc"
+    with pytest.raises(UserError, match=rf"^{path}: cannot be written: No space left on device$"), netcdf.writing(path):
+        raise RuntimeError("NetCDF: HDF error")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_error_of_netcdf_is_told_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "one.nc"
+    with pytest.raises(UserError, match=rf"^{path}: cannot be written: NetCDF: HDF error$"), netcdf.writing(path):
+        raise RuntimeError("NetCDF: HDF error")
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder of root, and this process without its rights for a while."""
+    if os.geteuid() != 0:
+        pytest.skip("it takes root to give up its rights")
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    try:
+        os.seteuid(65534)
+        yield folder
+    finally:
+        os.seteuid(0)
+        shutil.rmtree(folder)
+
+
+def test_a_folder_of_another_user_is_found_before_the_work(as_nobody: Path) -> None:
+    for path in (as_nobody / "one.nc", as_nobody / "new/one.nc"):
+        with pytest.raises(UserError, match=rf"^{path}: cannot be written: Permission denied$"):
+            writable(path)
+
+
+def test_a_file_of_another_user_in_a_shared_folder_is_found_before_the_work(as_nobody: Path) -> None:
+    """As in /tmp: one may write beside it, and not replace it."""
+    os.seteuid(0)
+    (as_nobody / "one.nc").touch()
+    as_nobody.chmod(0o1777)
+    os.seteuid(65534)
+    writable(as_nobody / "two.nc")
+    with pytest.raises(UserError, match="cannot be written: Operation not permitted"):
+        writable(as_nobody / "one.nc")
+
+
+def test_a_file_that_may_only_be_read_is_replaced(tmp_path: Path) -> None:
+    path = file_in(tmp_path)
+    path.chmod(0o444)
+    writable(path)
+    with whole(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_a_file_that_may_not_change_is_found_before_the_work(tmp_path: Path) -> None:
+    path = file_in(tmp_path)
+    if shutil.which("chattr") is None or subprocess.run(["chattr", "+i", path], capture_output=True).returncode:
+        pytest.skip("no file can be made immutable here")
+    try:
+        with pytest.raises(UserError, match="cannot be written: Operation not permitted"):
+            writable(path)
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
