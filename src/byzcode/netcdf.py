@@ -140,7 +140,10 @@ def read(
             found, sizes = about(attributes)
             _check_sizes(file, path, variables, sizes)
             labels = {name: _attributes_of(file[name]) for name in variables}
-            arrays = {name: _numbers(file[name], path, name, labels[name].get("sha256")) for name in variables}
+            arrays = {
+                name: _numbers(file[name], path, name, labels[name].get("sha256")).astype(kind.dtype, copy=False)
+                for name, kind in variables.items()
+            }
     except _UNREADABLE as error:
         raise UserError(f"{path}: damaged or not NetCDF: {error.args[-1] if error.args else error}") from None
     for each in labels.values():
@@ -192,7 +195,7 @@ def _check_sizes(file: netCDF4.Dataset, path: Path, variables: Mapping[str, Vari
         raise UserError(f"{path}: incomplete: has {present}, expected {expected}")
     for name, about in variables.items():
         variable = file[name]
-        if variable.dtype != np.dtype(about.dtype):
+        if np.dtype(variable.dtype).newbyteorder("=") != np.dtype(about.dtype):  # another machine may turn bytes round
             raise UserError(f"{path}: foreign: variable {name} is of type {variable.dtype}, not {about.dtype}")
         chunk = variable.chunking()
         if chunk == "contiguous" or np.greater(chunk, variable.shape).any() or not variable.filters()["zlib"]:
