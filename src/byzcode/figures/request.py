@@ -10,7 +10,7 @@ from pydantic import Field
 
 from byzcode.errors import UserError
 from byzcode.methods import METHODS
-from byzcode.studies.spec import Strict
+from byzcode.studies.strict import Strict
 from byzcode.studies.study import LineStyle, Paper, Plot
 
 

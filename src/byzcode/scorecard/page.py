@@ -18,7 +18,8 @@ from byzcode.analysis.evidence import LEVEL, scorecard
 from byzcode.scorecard import words
 from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.table import VERDICTS, checked, read, versions, with_versions
-from byzcode.studies.spec import Strict, parse
+from byzcode.studies.spec import parse
+from byzcode.studies.strict import Strict
 from byzcode.wholefile import text
 
 #: What the cells of a claim share; cells that differ in it are shown as different claims.
