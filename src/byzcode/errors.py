@@ -132,8 +132,8 @@ def _allowed(error: Mapping[str, Any], model: type[BaseModel]) -> str:
 
 
 _WHOLE, _NUMBER, _LIST, _MAPPING = (
-    "allowed: a whole number",
-    "allowed: a number",
+    "allowed: whole numbers",
+    "allowed: numbers",
     "allowed: a list",
     "expected a mapping of keys to values",
 )
@@ -147,9 +147,9 @@ _WORDS = {
     "float_type": _NUMBER,
     "float_parsing": _NUMBER,
     "finite_number": "allowed: finite numbers",
-    "greater_than": "allowed: above {gt}",
+    "greater_than": "allowed: greater than {gt}",
     "greater_than_equal": "allowed: at least {ge}",
-    "less_than": "allowed: below {lt}",
+    "less_than": "allowed: less than {lt}",
     "less_than_equal": "allowed: at most {le}",
     "bool_type": "allowed: true or false",
     "bool_parsing": "allowed: true or false",
@@ -168,7 +168,7 @@ _WORDS = {
 
 
 def _limit(limit: Any) -> str:
-    return f"{limit:g}" if isinstance(limit, float) else str(limit)
+    return f"{limit:.0f}" if isinstance(limit, float) and limit.is_integer() else str(limit)
 
 
 def _hint(error: Mapping[str, Any]) -> str:

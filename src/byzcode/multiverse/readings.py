@@ -11,8 +11,9 @@ from byzcode.errors import KeyedError, complain, one_of
 from byzcode.methods import METHODS
 from byzcode.studies.alternatives import MultiverseConfig, OpenChoice
 from byzcode.studies.choices import Choices
+from byzcode.studies.expand import merge
 from byzcode.studies.identity import canonical, short_hash
-from byzcode.studies.layers import Layer, layered, merge
+from byzcode.studies.layers import Layer, over
 from byzcode.studies.spec import COMPONENTS, RunSpec, method_named
 
 Kind = Literal["primary", "single", "random"]
@@ -76,15 +77,15 @@ def read_as(spec: RunSpec, changed: Mapping[str, Any], fixed: Collection[str], w
     Components come before their options, and another method last: what the old one was given goes with it. Raises
     UserError.
     """
+    values: dict[str, Any] = spec.model_dump(mode="json")
     try:
         choices = Choices(changed)
-        free = _free(choices.general, {*METHODS[spec.method].fixed, *fixed})
-        values = layered([Layer.of("the run", spec.model_dump(mode="json")), free])
+        values = over(values, _free(choices.general, {*METHODS[spec.method].fixed, *fixed}))
         of_method = dict(choices.methods.get(spec.method, {}))
         other = of_method.pop("method", None)
         values = merge(values, of_method)
         for (head, name), options in choices.options.items():
-            if values[head] == name or (isinstance(values[head], Mapping) and values[head]["name"] == name):
+            if name in (values[head], isinstance(values[head], Mapping) and values[head]["name"]):
                 named = {f"{head}.{option}": value for option, value in options.items()}
                 values = merge(values, {key: value for key, value in named.items() if not _touches(key, fixed)})
         if other is not None:
@@ -96,9 +97,15 @@ def read_as(spec: RunSpec, changed: Mapping[str, Any], fixed: Collection[str], w
 
 def _free(layer: Layer, fixed: Collection[str]) -> Layer:
     """The layer without what touches the fixed keys. A component that is named is one thing with its options."""
-    named = {path[0] for path in layer.said if path[0] in COMPONENTS and path[1:] == ("name",)}
-    keys = {path: path[0] if path[0] in named else ".".join(path) for path in layer.said}
-    return Layer(layer.place, {path: value for path, value in layer.said.items() if not _touches(keys[path], fixed)})
+    said: dict[str, Mapping[tuple[str, ...], Any]] = {}
+    for head, parts in layer.said.items():
+        if head in COMPONENTS and ("name",) in parts:
+            kept = {} if _touches(head, fixed) else parts
+        else:
+            kept = {path: value for path, value in parts.items() if not _touches(".".join((head, *path)), fixed)}
+        if kept:
+            said[head] = kept
+    return Layer(layer.place, said)
 
 
 def _touches(key: str, fixed: Collection[str]) -> bool:

@@ -27,11 +27,10 @@ class Choices:
         self.methods = {of[1]: groups.pop(of) for of in [*groups] if of[0] == "method"}
         self.options = groups  # by field and name of a component
         for (head, name), options in groups.items():
-            said = self.general.said if self.general.said.get((head, "name")) == name else {}
-            for option, value in options.items():
-                if said.get((head, option), value) != value:
-                    whole = f"{head} says {said[head, option]} as well; say it once"
-                    raise KeyedError(f"{head}.{name}.{option}", value, whole)
+            for option, value in options.items() if self.general.at(head, "name") == name else ():
+                said = self.general.at(head, option, default=value)
+                if said != value:
+                    raise KeyedError(f"{head}.{name}.{option}", value, f"{head} says {said} as well; say it once")
 
     @classmethod
     def of(cls, reading: Reading) -> Choices:

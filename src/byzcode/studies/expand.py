@@ -13,7 +13,7 @@ from byzcode.methods import METHODS
 from byzcode.studies.choices import Choices
 from byzcode.studies.fields import settled, tolerated
 from byzcode.studies.identity import canonical
-from byzcode.studies.layers import Layer, Values, layered
+from byzcode.studies.layers import Layer, Values, layered, over
 from byzcode.studies.spec import COMPONENTS, RunSpec, in_order, method_named
 from byzcode.studies.study import MOST_RUNS, Curve, Grid, Reading, Study
 
@@ -46,6 +46,8 @@ def _component_words(value: Mapping[str, Any]) -> str:
 
 def expand(study: Study, reading: Reading, where: object) -> list[Member]:
     """All runs of a study. Raises UserError that begins with ``where``, the same whatever the order of keys."""
+    _check_labels(study, where)
+    _check_count(study, where)
     try:
         return _expand(study, reading, where)
     except UserError:
@@ -54,17 +56,15 @@ def expand(study: Study, reading: Reading, where: object) -> list[Member]:
 
 
 def _expand(study: Study, reading: Reading, where: object) -> list[Member]:
-    _check_labels(study, where)
-    _check_count(study, where)
     try:
-        choices, base, grid = Choices.of(reading), Layer.of("base", study.base), _settled(study.grid)
+        choices, grid = Choices.of(reading), _settled(study.grid)
     except KeyedError as error:
         raise complain(where, error.key, error.value, error.allowed) from None
     members: list[Member] = []
     for curve in study.curves:
         place = f"{where}: curve {curve.label!r}"
         try:
-            members += _of_curve(curve, base, grid, choices, place)
+            members += _of_curve(curve, Layer.of("base", study.base), grid, choices, place)
         except KeyedError as error:
             raise complain(place, error.key, error.value, error.allowed) from None
     _check_values(study, where)
@@ -120,7 +120,7 @@ def _check_distinct(member: Member, other: Member) -> None:
 def _values(layers: Sequence[Layer], choices: Choices) -> Values:
     """The fields of one run. What a method fixes outweighs base and grid, not what the curve itself says."""
     base, shared, curve, own = layers
-    name: Any = next((layer.said[_METHOD] for layer in reversed(layers) if _METHOD in layer.said), None)
+    name: Any = next((layer.at("method") for layer in reversed(layers) if "method" in layer.said), None)
     method, place = method_named(name), f"method {name}"
     return choices.completed(
         layered(
@@ -138,7 +138,9 @@ def _values(layers: Sequence[Layer], choices: Choices) -> Values:
     )
 
 
-_METHOD = ("method",)
+def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
+    """``values`` with ``changes`` over them. A dotted key reaches into a mapping. Raises KeyedError."""
+    return over(values, Layer.of("the change", changes))
 
 
 def points(grid: Grid) -> Iterator[Values]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ValidationError, create_model
 
 from byzcode.errors import KeyedError, component_models, explained, one_of
+from byzcode.studies.identity import canonical
 from byzcode.studies.layers import Layer, layered
 from byzcode.studies.spec import COMPONENTS, RunSpec, method_named
 from byzcode.studies.strict import Strict
@@ -64,16 +66,23 @@ def tolerated(key: str, value: Any) -> Any:
 
 
 def agrees(key: str, value: Any, wanted: Any) -> bool:
-    """Whether a value of a grid is the wanted one, however either is written; a component may go by its name alone."""
-    if isinstance(value, Mapping) and value.get("name", _NAMELESS) == wanted:
-        return True
-    try:
-        return bool(meaning(key, value) == meaning(key, wanted))
-    except KeyedError:
+    """Whether a settled value of a grid is the wanted one, also settled; a component may go by its name alone."""
+    if value == wanted:
+        return isinstance(value, bool) is isinstance(wanted, bool)
+    if not any(isinstance(each, Mapping | list) for each in (value, wanted)):
         return False
+    if isinstance(wanted, str):
+        return isinstance(value, Mapping) and bool(value.get("name") == wanted)
+    return bool(_meaning_of(key, canonical(value)) == _meaning_of(key, canonical(wanted)))
 
 
-_NAMELESS = object()
+@lru_cache(maxsize=1000)
+def _meaning_of(key: str, text: str) -> Any:
+    """The meaning of a value that is given as JSON; the text itself where it is none of the key."""
+    try:
+        return meaning(key, json.loads(text))
+    except KeyedError:
+        return text
 
 
 def _completed(head: str, fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:

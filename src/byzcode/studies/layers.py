@@ -15,45 +15,49 @@ Path = tuple[str, ...]
 #: The fields that have parts and no name.
 PARTED = ("byzantine", "record")
 
-_NAME: Path = ("name",)
 #: The models of components, by field and name.
 MODELS = {(head, model.__name__): model for head in COMPONENTS for model in component_models(RunSpec, head)}
+
+_NAME: Path = ("name",)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What one place says of a run: ``place`` in words, and each value by its path, such as ("attack", "coefficient").
+    """What one place says of a run: ``place`` in words, and by field the values of the paths below it.
 
-    A component is its name and its options, so ``attack: sign_flip`` is the path ("attack", "name").
+    A component is its name and its options: ``attack: sign_flip`` says {"attack": {("name",): "sign_flip"}}, and
+    ``devices: 6`` says {"devices": {(): 6}}.
     """
 
     place: str
-    said: Mapping[Path, Any]
+    said: Mapping[str, Mapping[Path, Any]]
 
     @classmethod
     def of(cls, place: str, fields: Mapping[str, Any]) -> Layer:
         """The layer of a mapping of fields. Raises KeyedError where it says two things of one."""
-        said: dict[Path, Any] = {}
+        said: dict[str, dict[Path, Any]] = {}
         for key in sorted(fields):
-            for path, value in _unfolded(key, fields[key]):
-                if path in said and not _same(said[path], value):
-                    raise KeyedError(".".join(path), value, f"{place} says {shown(said[path])} as well; say it once")
-                said[path] = value
-        for path, value in said.items():
-            for shorter in (path[:length] for length in range(1, len(path))):
-                if shorter in said:
-                    key = ".".join(shorter)
-                    raise KeyedError(".".join(path), value, f"{place} says {key} = {shown(said[shorter])} as well")
+            head, *rest = key.split(".")
+            parts = said.setdefault(head, {})
+            for path, value in _unfolded(head, tuple(rest), fields[key]):
+                _check_agreement(place, head, parts, path, value)
+                parts[path] = value
         return cls(place, said)
+
+    def at(self, head: str, *path: str, default: Any = None) -> Any:
+        """The value of a path."""
+        return self.said.get(head, {}).get(path, default)
 
     def without(self, heads: Collection[str]) -> Layer:
         """The layer without some fields."""
-        return Layer(self.place, {path: value for path, value in self.said.items() if path[0] not in heads})
+        return Layer(self.place, {head: parts for head, parts in self.said.items() if head not in heads})
 
 
-def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
-    """``values`` with ``changes`` over them; see :func:`layered`. Raises KeyedError."""
-    return layered([Layer.of("what is changed", values), Layer.of("the change", changes)])
+def over(values: Mapping[str, Any], changes: Layer) -> Values:
+    """Fields of a run with a layer over them; see :func:`layered`. Raises KeyedError."""
+    below = {key: value for key, value in values.items() if key.partition(".")[0] in changes.said}
+    rest = {key: value for key, value in values.items() if key not in below}
+    return rest | layered([Layer.of("the run", below), changes])
 
 
 def layered(layers: Sequence[Layer]) -> Values:
@@ -63,25 +67,24 @@ def layered(layers: Sequence[Layer]) -> Values:
     beside a name is that component's, and goes with it; one that stands alone is of whichever component is named, and
     must be an option of it.
     """
-    heads = dict.fromkeys(path[0] for layer in layers for path in layer.said)
-    return {head: _settled(head, [Layer(layer.place, _below(layer, head)) for layer in layers]) for head in heads}
+    heads = dict.fromkeys(head for layer in layers for head in layer.said)
+    return {head: _settled(head, [layer for layer in layers if head in layer.said]) for head in heads}
 
 
-def _unfolded(key: str, value: Any) -> Iterator[tuple[Path, Any]]:
-    """The values of a key by their paths. A dotted key reaches into a mapping."""
-    path = tuple(key.split("."))
-    head = path[0]
-    if head in COMPONENTS and len(path) == 1 and isinstance(value, str):
-        yield (head, "name"), value
-    elif head in (*COMPONENTS, *PARTED):
-        if len(path) == 1 and not isinstance(value, Mapping):
+def _unfolded(head: str, rest: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+    """The values of a key by their paths below its field. A dotted key reaches into a mapping."""
+    key = ".".join((head, *rest))
+    if head in COMPONENTS and not rest and isinstance(value, str):
+        yield _NAME, value
+    elif head in COMPONENTS or head in PARTED:
+        if not rest and not isinstance(value, Mapping):
             name = "a name, or " if head in COMPONENTS else ""
             raise KeyedError(key, value, f"expected {name}a mapping of keys to values")
-        yield from _leaves(path, value)
-    elif len(path) > 1 and head in RunSpec.model_fields:
+        yield from _leaves(rest, value)
+    elif rest and head in RunSpec.model_fields:
         raise KeyedError(key, value, f"{head} has no parts")
     else:
-        yield path, value
+        yield rest, value
 
 
 def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
@@ -92,41 +95,45 @@ def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
         yield from _leaves((*path, str(key)), value[key])
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two values of a file are one: 4 and 4.0 are, true and 1 are not."""
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+def _check_agreement(place: str, head: str, parts: Mapping[Path, Any], path: Path, value: Any) -> None:
+    """Refuse a second value of a path, unless it is the same (4 and 4.0 are, true and 1 are not), and parts of one."""
+    for other, said in parts.items():
+        same = other == path and said == value and isinstance(said, bool) == isinstance(value, bool)
+        if _related(path, other) and not same:
+            there = ".".join((head, *other))
+            raise KeyedError(
+                ".".join((head, *path)), value, f"{place} says {there} = {shown(said)} as well; say it once"
+            )
 
 
-def _below(layer: Layer, head: str) -> dict[Path, Any]:
-    return {path[1:]: value for path, value in layer.said.items() if path[0] == head}
-
-
-def _settled(head: str, layers: Sequence[Layer]) -> Any:
-    """One field of a run, of what each layer says below it."""
-    named = [(layer.said[_NAME], layer.place) for layer in layers if _NAME in layer.said and head in COMPONENTS]
-    name, place = named[-1] if named else (None, "")
-    parts: dict[Path, Any] = {}
-    for layer in layers:
-        if named and layer.said.get(_NAME, name) != name:
-            continue  # its options are of a component that is not used
-        _check_options(head, name, place, layer)
-        kept = {path: value for path, value in parts.items() if not any(_overlap(path, new) for new in layer.said)}
-        parts = {**kept, **layer.said}
-    if () in parts:
-        return parts[()]
-    return name if parts.keys() == {_NAME} and isinstance(name, str) else _nested(parts)
-
-
-def _overlap(one: Path, other: Path) -> bool:
+def _related(one: Path, other: Path) -> bool:
     """Whether one path is the other, or leads to it."""
     length = min(len(one), len(other))
     return one[:length] == other[:length]
 
 
+def _settled(head: str, layers: Sequence[Layer]) -> Any:
+    """One field of a run, of the layers that say something of it."""
+    named = [layer for layer in layers if _NAME in layer.said[head]] if head in COMPONENTS else []
+    name = named[-1].said[head][_NAME] if named else None
+    parts: Mapping[Path, Any] = {}
+    for layer in layers:
+        said = layer.said[head]
+        if named and said.get(_NAME, name) != name:
+            continue  # its options are of a component that is not used
+        if named:
+            _check_options(head, name, named[-1].place, layer)
+        kept = {path: value for path, value in parts.items() if not any(_related(path, new) for new in said)}
+        parts = {**kept, **said}
+    if () in parts:
+        return parts[()]
+    return name if parts.keys() == {_NAME} and isinstance(name, str) else _nested(parts)
+
+
 def _check_options(head: str, name: Any, place: str, layer: Layer) -> None:
     """Refuse an option that the component does not have, and say who gives it and who names the component."""
     model = MODELS.get((head, str(name)))
-    for path, value in layer.said.items() if model else ():
+    for path, value in layer.said[head].items() if model else ():
         if model and path[0] not in model.model_fields:
             allowed = "unknown key; " + one_of(model.model_fields, path[0])
             if layer.place != place:

@@ -101,7 +101,9 @@ def _seeds(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return value
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
-    if not (1 <= number <= MOST_SEEDS and number == int(number)):  # before they are written out
+    if number > MOST_SEEDS:  # before they are written out
+        raise ValueError(f"allowed: at most {MOST_SEEDS} seeds")
+    if not (number >= 1 and number == int(number)):
         raise ValueError(f"allowed: how many seeds, 1 to {MOST_SEEDS}, or a list of them")
     return list(range(int(number)))
 
@@ -371,9 +373,9 @@ T = TypeVar("T", bound=BaseModel)
 
 def parse(model: type[T], values: Mapping[str, Any], where: object) -> T:
     """Validate a mapping. Raises UserError, one message that begins with ``where``, whatever the order of keys."""
-    for given in (values, in_order(values)):
+    for order in (dict, in_order):
         try:
-            return model.model_validate(given)
+            return model.model_validate(order(values))
         except ValidationError as error:
             refusal = from_validation(error, where, model)
         except KeyedError as error:
