@@ -76,7 +76,7 @@ def explained(error: ValidationError, model: type[BaseModel]) -> tuple[str, obje
     # An unknown key first: where a key is misspelt, the complaint that the right one is missing only misleads.
     found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     first = found[0]
-    key = dotted(first["loc"], error.title)
+    key = _dotted(first["loc"], _kinds(model, first["loc"])) or error.title
     value = None if first["type"] == "missing" else first["input"]
     if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
         kind = first["ctx"]
@@ -84,7 +84,7 @@ def explained(error: ValidationError, model: type[BaseModel]) -> tuple[str, obje
     return key, value, _allowed(first, model)
 
 
-def dotted(location: Sequence[str | int], root: str = "") -> str:
+def _dotted(location: Sequence[str | int], kinds: Sequence[object]) -> str:
     """``('curves', 2, 'attack', 'sign_flip', 'coefficient')`` as ``curves[2].attack.coefficient``.
 
     pydantic puts the tag of a union (here ``sign_flip``) into the location; it is no key of the file, so it goes.
@@ -93,18 +93,25 @@ def dotted(location: Sequence[str | int], root: str = "") -> str:
     for step, item in enumerate(location):
         if isinstance(item, int) and parts:
             parts[-1] += f"[{item}]"
-        elif item != "[key]" and not _is_tag(location, step):  # so pydantic marks a complaint about a key itself
+        elif item != "[key]" and not _is_tag(location, step, kinds):  # so pydantic marks a complaint about a key itself
             parts.append(str(item))
-    return ".".join(parts) or root
+    return ".".join(parts)
 
 
 _TAGGED = {"problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation"}
 
 
-def _is_tag(location: Sequence[str | int], step: int) -> bool:
-    if location[0] in ("plots", "claims"):  # plots, name of the plot, kind, key
-        return step == 2
+def _is_tag(location: Sequence[str | int], step: int, kinds: Sequence[object]) -> bool:
+    if step == 2 and location[2] in kinds:  # plots, name of the plot, kind, key
+        return True
     return step > 0 and location[step - 1] in _TAGGED and step + 1 < len(location)
+
+
+def _kinds(model: type[BaseModel], location: Sequence[str | int]) -> list[object]:
+    """The tags of the union that a field holds: of plots, or of claims."""
+    field = model.model_fields.get(str(location[0])) if location else None
+    found = map(_tag_of, _models_in(field.annotation)) if field else ()
+    return [kind for kind in found if kind is not None]
 
 
 def _allowed(error: Mapping[str, Any], model: type[BaseModel]) -> str:
@@ -120,8 +127,7 @@ def _allowed(error: Mapping[str, Any], model: type[BaseModel]) -> str:
         named = [str(_tag_of(choice)) for choice in component_models(model, str(error["loc"][-1]))]
         return "this key is required" + ("; " + one_of(named) if named else "")
     if kind == "union_tag_not_found":
-        field = model.model_fields.get(str(error["loc"][0]))
-        return "this key is required; " + one_of(map(_tag_of, _models_in(field.annotation)) if field else ())
+        return "this key is required; " + one_of(_kinds(model, error["loc"]))
     if kind == "literal_error":
         return one_of(re.findall(r"'(.*?)'", context["expected"]) or [context["expected"]], error["input"])
     if kind == "value_error":
@@ -151,6 +157,7 @@ _WORDS = {
     "greater_than_equal": "allowed: at least {ge}",
     "less_than": "allowed: less than {lt}",
     "less_than_equal": "allowed: at most {le}",
+    "invalid_key": "allowed: keys that are words",
     "bool_type": "allowed: true or false",
     "bool_parsing": "allowed: true or false",
     "string_type": "allowed: text",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from byzcode.errors import KeyedError, UserError, complain, one_of
 from byzcode.methods import METHODS
 from byzcode.studies.choices import Choices
-from byzcode.studies.fields import settled, tolerated
+from byzcode.studies.fields import settled, tolerated, without_point
 from byzcode.studies.identity import canonical
 from byzcode.studies.layers import Layer, Values, layered, over
 from byzcode.studies.spec import COMPONENTS, RunSpec, in_order, method_named
@@ -33,7 +33,7 @@ class Member(NamedTuple):
 
     def coordinate(self, key: str) -> Any:
         """Where the run stands in a figure whose panels or axis are values of ``key``."""
-        value = self.point[key] if key in self.point else lookup(self.spec, key)
+        value = self.point[key] if key in self.point else without_point(lookup(self.spec, key))
         return _component_words(value) if isinstance(value, Mapping) else value
 
 

@@ -105,6 +105,9 @@ def _as_written(value: Any, found: Any) -> Any:
         return parts["name"] if parts.keys() == {"name"} else parts
     if isinstance(found, tuple):
         return list(map(_as_written, value, found)) if isinstance(value, list | tuple) else len(found)  # seeds: 3
-    if isinstance(found, float) and found.is_integer() and abs(found) < _EXACT:
-        return int(found)
-    return found
+    return without_point(found)
+
+
+def without_point(value: Any) -> Any:
+    """A value of which a whole number has no point: 4.0 is 4."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value

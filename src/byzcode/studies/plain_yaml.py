@@ -76,10 +76,8 @@ class _PlainLoader(yaml.SafeLoader):
                 kind = node.tag.removeprefix(_PREFIX)
                 _refuse(node, f"a value of kind {kind!r}; allowed: plain values, without tags, dates in quotes")
             if node.tag in _NUMBERS and _MISREAD.fullmatch(node.value):
-                _refuse(
-                    node,
-                    f"{node.value} can be read in two ways; allowed: decimal numbers without leading 0, _ or :, words in quotes",
-                )
+                allowed = "decimal numbers without leading 0, _ or :, and words in quotes"
+                _refuse(node, f"{node.value} can be read in two ways; allowed: {allowed}")
             known[node] = MOST_VALUES, 1  # of an alias inside its own anchor, which has no end
             inner: list[yaml.Node] = []
             if isinstance(node, yaml.CollectionNode):

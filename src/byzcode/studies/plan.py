@@ -31,6 +31,9 @@ from byzcode.studies.study import (
 #: Figures are asked for by these keys of a RunSpec, whatever the kind of plot.
 PANEL_KEYS = ("columns", "rows", "hue", "x")
 
+#: Where a configuration stands if nothing else is said.
+_CONFIG = "config/config.yaml"
+
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -151,8 +154,9 @@ class Plan:
         }
 
 
-def load_plan(config: Mapping[str, Any], where: object = "config/config.yaml") -> Plan:
+def load_plan(config: Mapping[str, Any], where: object = _CONFIG) -> Plan:
     """The plan of a configuration. Paths in it are relative to the working directory. Raises UserError."""
+    where = str(where) or _CONFIG  # Snakemake may have values of its command line alone, and no file
     settings = parse(WorkflowConfig, config, where)
     for key in ("reading", "style", "multiverse", "results"):
         inside(getattr(settings, key), where, key)
@@ -171,7 +175,7 @@ def load_plan(config: Mapping[str, Any], where: object = "config/config.yaml") -
         members = expand(study, reading, path)
         _check_styles(members, styles, settings.style, path)
         studies[study.study] = PlannedStudy(study, path, members, styles)
-        for name in study.plots:
+        for name in sorted(study.plots):
             _check_places(studies[study.study], name)
         _check_claims(studies[study.study])
     _check_figure_names(studies)
@@ -239,7 +243,7 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
         place = canonical([member.curve.label, *(member.coordinate(key) for key in axes.values())])
         other = places.setdefault(place, member)
         if other.spec.run_id != member.spec.run_id:
-            differ = [key for key in member.point if member.coordinate(key) != other.coordinate(key)]
+            differ = [key for key in sorted(member.point) if member.coordinate(key) != other.coordinate(key)]
             raise complain(
                 planned.path,
                 f"plots.{name}",
@@ -252,7 +256,7 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
 def _check_figure_names(studies: Mapping[str, PlannedStudy]) -> None:
     seen: dict[str, str] = {}
     for planned in studies.values():
-        for plot in planned.study.plots:
+        for plot in sorted(planned.study.plots):
             name = f"{planned.study.study}-{plot}"
             if name in seen:
                 raise complain(planned.path, "plots", plot, f"figure {name} is already made by {seen[name]}")

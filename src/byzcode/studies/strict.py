@@ -27,9 +27,9 @@ class Strict(BaseModel):
             return values
         faults: list[InitErrorDetails] = []
         plain, kinds, listed = dict(values), *_kinds(cls)
-        for key in kinds.keys() & values.keys():
-            if key not in listed or isinstance(values[key], list | tuple):  # anything else the field refuses itself
-                plain[key] = _settled(values[key], kinds[key], (key,), faults)
+        for key in (key for key in kinds if key in plain):
+            if key not in listed or isinstance(plain[key], list | tuple):  # anything else the field refuses itself
+                plain[key] = _settled(plain[key], kinds[key], (key,), faults)
         if faults:
             raise ValidationError.from_exception_data(cls.__name__, faults)
         return plain
