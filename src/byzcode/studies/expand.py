@@ -85,9 +85,10 @@ def _settled(grid: Grid) -> Grid:
     for key, values in found.items():
         first: dict[str, Any] = {}
         for value, given in zip(values, grid[key], strict=True):
-            other = first.setdefault(canonical(value), given)
-            if other is not given:
-                raise KeyedError(f"grid.{key}", [other, given], "the same value; each once in a grid")
+            text = canonical(value)
+            if text in first:
+                raise KeyedError(f"grid.{key}", [first[text], given], "the same value; each once in a grid")
+            first[text] = given
     return found
 
 
