@@ -147,9 +147,7 @@ def test_a_claim_names_a_component_however_it_is_written(planned):
         (cell,) = planned(grid, claims=[{**LOWER, "where": {"attack": value}, "each": ["attack"]}]).cells
         assert [member.spec.attack.name for member in cell.runs] == [name]
     claim = {**LOWER, "where": {"attack": {"name": "sign_flip", "coefficient": -3}}, "each": ["attack"]}
-    with pytest.raises(
-        UserError, match=r"where\.attack = .*: not a value of the grid; allowed: sign_flip -2, alie"
-    ):
+    with pytest.raises(UserError, match=r"where\.attack = .*: not a value of the grid; allowed: sign_flip -2, alie"):
         planned(grid, claims=[claim])
     claim = {**LOWER, "where": {"byzantine.compressed": 1}, "each": ["byzantine.compressed"]}
     with pytest.raises(UserError, match=r"compressed = 1: not a value of the grid; allowed: True, False"):

@@ -382,3 +382,10 @@ def test_a_plan_of_any_order_is_the_same_plan(tmp_path, monkeypatch):
     [spec] = plan.runs.values()
     assert (spec.subsets, spec.attack.options["coefficient"]) == (20, -3)
     assert spec.byzantine.identities == "persistent"
+
+
+def test_the_grid_of_a_curve_replaces_that_of_the_study_key_by_key():
+    own = {"attack": ["sign_flip"]}
+    found = members(grid={"attack": [ALPHA, "alie"], "step_size": [0.5, 1]}, curve={**CRA, "grid": own})
+    assert [member.point for member in found] == [{"attack": "sign_flip", "step_size": step} for step in (0.5, 1)]
+    assert [member.spec.attack.options["coefficient"] for member in found] == [-5, -5]

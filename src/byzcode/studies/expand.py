@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from byzcode.errors import KeyedError, UserError, complain, one_of
@@ -93,18 +94,19 @@ def _settled(grid: Grid) -> Grid:
 
 
 def _of_curve(curve: Curve, base: Layer, grid: Grid, choices: Choices, where: str) -> list[Member]:
-    """The runs of a curve, each place of it once. Raises KeyedError, and UserError that begins with ``where``."""
+    """The runs of a curve. Its own grid replaces that of the study, key by key. Raises KeyedError and UserError."""
     above, inner = Layer.of("the curve", curve.fields), _settled(curve.grid)
-    places: dict[str, Member] = {}
-    firsts: dict[str, Member] = {}
-    for shared, own in itertools.product(points(grid), points(inner)):
-        spec = RunSpec.parse(
-            _values([base, Layer.of("the grid", shared), above, Layer.of("its grid", own)], choices), where
-        )
-        member = Member(curve, spec, {**shared, **own})
-        places.setdefault(canonical(member.point), member)
-        _check_distinct(member, firsts.setdefault(spec.run_id, member))
-    return list(places.values())
+    outer = {key: values for key, values in grid.items() if key not in inner}
+    members: list[Member] = []
+    first: dict[str, Member] = {}
+    for shared, own in itertools.product(points(outer), points(inner)):
+        layers = base, Layer.of("the grid", shared), above, Layer.of("its grid", own)
+        member = Member(curve, RunSpec.parse(_values(*layers, choices), where), {**shared, **own})
+        members.append(member)
+        other = first.setdefault(member.spec.run_id, member)
+        if other is not member:
+            _check_distinct(member, other)
+    return members
 
 
 def _check_distinct(member: Member, other: Member) -> None:
@@ -113,30 +115,24 @@ def _check_distinct(member: Member, other: Member) -> None:
     outweighing = {key.partition(".")[0] for key in (*curve.fields, *curve.grid, *fixed)}
     differ = [key for key in member.point if canonical(member.point[key]) != canonical(other.point[key])]
     if not any(key.partition(".")[0] in outweighing and key not in curve.grid for key in differ):
-        for key in differ:
-            values = [other.point[key], member.point[key]]
-            raise KeyedError(f"grid.{key}", values, "the same run twice; each value once in a grid")
+        values = [other.point[differ[0]], member.point[differ[0]]]
+        raise KeyedError(f"grid.{differ[0]}", values, "the same run twice; each value once in a grid")
 
 
-def _values(layers: Sequence[Layer], choices: Choices) -> Values:
+def _values(base: Layer, shared: Layer, curve: Layer, own: Layer, choices: Choices) -> Values:
     """The fields of one run. What a method fixes outweighs base and grid, not what the curve itself says."""
-    base, shared, curve, own = layers
-    name: Any = next((layer.at("method") for layer in reversed(layers) if "method" in layer.said), None)
-    method, place = method_named(name), f"method {name}"
-    return choices.completed(
-        layered(
-            [
-                _DEFAULT,
-                Layer.of(place, method.defaults),
-                *choices.layers(name),
-                base.without(method.fixed),
-                shared.without(method.fixed),
-                Layer.of(place, method.fixed),
-                curve,
-                own,
-            ]
-        )
-    )
+    name = next((layer.at("method") for layer in (own, curve, shared, base) if "method" in layer.said), None)
+    method = method_named(name)
+    defaults, fixed = _of_method(str(name))
+    below = [layer.without(method.fixed) for layer in (base, shared)]
+    return choices.completed(layered([_DEFAULT, defaults, *choices.layers(str(name)), *below, fixed, curve, own]))
+
+
+@cache
+def _of_method(name: str) -> tuple[Layer, Layer]:
+    """What a method has where nothing else is said, and what it fixes."""
+    method, place = METHODS[name], f"method {name}"
+    return Layer.of(place, method.defaults), Layer.of(place, method.fixed)
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
