@@ -55,6 +55,8 @@ class Layer:
 
 def over(values: Mapping[str, Any], changes: Layer) -> Values:
     """Fields of a run with a layer over them; see :func:`layered`. Raises KeyedError."""
+    if not changes.said:
+        return dict(values)
     below = {key: value for key, value in values.items() if key.partition(".")[0] in changes.said}
     rest = {key: value for key, value in values.items() if key not in below}
     return rest | layered([Layer.of("the run", below), changes])
