@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
@@ -65,20 +66,25 @@ def one_of(names: Iterable[object], got: object = None) -> str:
 
 def from_validation(error: ValidationError, where: object, model: type[BaseModel]) -> UserError:
     """The first complaint of a pydantic error, in our form, with the number of the others."""
-    # An unknown key first: where a key is misspelt, the complaint that the right one is missing only misleads.
-    found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    first = found[0]
-    key = dotted(first["loc"], error.title)
-    value = None if first["type"] == "missing" else first["input"]
-    if first["type"] == "union_tag_invalid":
-        kind = first["ctx"]
-        key, value = f"{key}.{kind['discriminator'].strip(chr(39))}", kind["tag"]
-    message = complain(where, key, value, _allowed(first, model))
-    more = len(found) - 1
+    message = complain(where, *explained(error, model))
+    more = error.error_count() - 1
     return UserError(f"{message} (and {more} more)") if more else message
 
 
-def dotted(location: Sequence[str | int], root: str = "") -> str:
+def explained(error: ValidationError, model: type[BaseModel]) -> tuple[str, object, str]:
+    """The key, the value and what is allowed of the first complaint of a pydantic error."""
+    # An unknown key first: where a key is misspelt, the complaint that the right one is missing only misleads.
+    found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    first = found[0]
+    key = _dotted(first["loc"], _kinds(model, first["loc"])) or error.title
+    value = None if first["type"] == "missing" else first["input"]
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        kind = first["ctx"]
+        key, value = f"{key}.{kind['discriminator'].strip(chr(39))}", kind.get("tag")
+    return key, value, _allowed(first, model)
+
+
+def _dotted(location: Sequence[str | int], kinds: Sequence[object]) -> str:
     """``('curves', 2, 'attack', 'sign_flip', 'coefficient')`` as ``curves[2].attack.coefficient``.
 
     pydantic puts the tag of a union (here ``sign_flip``) into the location; it is no key of the file, so it goes.
@@ -87,18 +93,25 @@ def dotted(location: Sequence[str | int], root: str = "") -> str:
     for step, item in enumerate(location):
         if isinstance(item, int) and parts:
             parts[-1] += f"[{item}]"
-        elif item != "[key]" and not _is_tag(location, step):  # so pydantic marks a complaint about a key itself
+        elif item != "[key]" and not _is_tag(location, step, kinds):  # so pydantic marks a complaint about a key itself
             parts.append(str(item))
-    return ".".join(parts) or root
+    return ".".join(parts)
 
 
 _TAGGED = {"problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation"}
 
 
-def _is_tag(location: Sequence[str | int], step: int) -> bool:
-    if location[0] in ("plots", "claims"):  # plots, name of the plot, kind, key
-        return step == 2
+def _is_tag(location: Sequence[str | int], step: int, kinds: Sequence[object]) -> bool:
+    if step == 2 and location[2] in kinds:  # plots, name of the plot, kind, key
+        return True
     return step > 0 and location[step - 1] in _TAGGED and step + 1 < len(location)
+
+
+def _kinds(model: type[BaseModel], location: Sequence[str | int]) -> list[object]:
+    """The tags of the union that a field holds: of plots, or of claims."""
+    field = model.model_fields.get(str(location[0])) if location else None
+    found = map(_tag_of, _models_in(field.annotation)) if field else ()
+    return [kind for kind in found if kind is not None]
 
 
 def _allowed(error: Mapping[str, Any], model: type[BaseModel]) -> str:
@@ -113,9 +126,71 @@ def _allowed(error: Mapping[str, Any], model: type[BaseModel]) -> str:
     if kind == "missing":
         named = [str(_tag_of(choice)) for choice in component_models(model, str(error["loc"][-1]))]
         return "this key is required" + ("; " + one_of(named) if named else "")
+    if kind == "union_tag_not_found":
+        return "this key is required; " + one_of(_kinds(model, error["loc"]))
+    if kind == "literal_error":
+        return one_of(re.findall(r"'(.*?)'", context["expected"]) or [context["expected"]], error["input"])
     if kind == "value_error":
         return str(context["error"])
-    return str(error["msg"])[:1].lower() + str(error["msg"])[1:]
+    if kind not in _WORDS:
+        return str(error["msg"])[:1].lower() + str(error["msg"])[1:]
+    return _WORDS[kind].format(**{name: _limit(limit) for name, limit in context.items()}) + _hint(error)
+
+
+_WHOLE, _NUMBER, _LIST, _MAPPING = (
+    "allowed: whole numbers",
+    "allowed: numbers",
+    "allowed: a list",
+    "expected a mapping of keys to values",
+)
+
+#: What is allowed where pydantic complains, by the type of its complaint.
+_WORDS = {
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_parsing_size": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": "allowed: finite numbers",
+    "greater_than": "allowed: greater than {gt}",
+    "greater_than_equal": "allowed: at least {ge}",
+    "less_than": "allowed: less than {lt}",
+    "less_than_equal": "allowed: at most {le}",
+    "invalid_key": "allowed: keys that are words",
+    "bool_type": "allowed: true or false",
+    "bool_parsing": "allowed: true or false",
+    "string_type": "allowed: text",
+    "string_too_short": "allowed: {min_length} or more characters",
+    "string_too_long": "allowed: at most {max_length} characters",
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "dict_type": _MAPPING,
+    "mapping_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "too_short": "allowed: {min_length} or more entries",
+    "too_long": "allowed: at most {max_length} entries",
+}
+
+
+def _limit(limit: Any) -> str:
+    return f"{limit:.0f}" if isinstance(limit, float) and limit.is_integer() else str(limit)
+
+
+def _hint(error: Mapping[str, Any]) -> str:
+    """How a value of another kind gets where a number or text is wanted."""
+    text = error["type"] == "string_type"
+    if not text and _WORDS[error["type"]] not in (_WHOLE, _NUMBER):
+        return ""
+    if isinstance(error["input"], bool):
+        quoted = ", unless they stand in quotes" if text else ""
+        return f"; YAML reads yes, no, on and off as true and false{quoted}"
+    if isinstance(error["input"], int | float) and text:
+        return ", in quotes"
+    if isinstance(error["input"], str) and re.fullmatch(r"[-+]?[0-9.]+", error["input"]):
+        return ", without quotes"
+    return ""
 
 
 def _model_at(model: Any, location: Sequence[str | int]) -> type[BaseModel] | None:

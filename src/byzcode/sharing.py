@@ -43,7 +43,8 @@ from byzcode.studies.files import read_text
 from byzcode.studies.names import Filename
 from byzcode.studies.plain_json import read_json
 from byzcode.studies.requests import Id
-from byzcode.studies.spec import RunSpec, Strict, parse
+from byzcode.studies.spec import RunSpec, parse
+from byzcode.studies.strict import Strict
 from byzcode.wholefile import text, whole, writable
 
 #: What part of the free memory a batch may take by our estimate of it.

@@ -199,7 +199,7 @@ MISTAKES = {
     "an unknown field": ({"margn": 2}, "claims[0].margn = 2: unknown key; "),
     "a margin below 1": (
         {"test": "equivalent", "margin": 0.5},
-        "claims[0].margin = 0.5: input should be gr",
+        "claims[0].margin = 0.5: allowed: greater than 1",
     ),
     "what is open has no runs": (
         {"test": "open"},

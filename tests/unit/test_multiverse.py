@@ -223,7 +223,7 @@ def test_what_a_method_fixes_stays():
 
 
 def test_an_impossible_reading_gives_one_line():
-    with pytest.raises(UserError, match=r"^test: aggregation\.variant = 'message': input should be"):
+    with pytest.raises(UserError, match=r"^test: aggregation\.variant = 'message': allowed: coordinate, vector"):
         read(spec(), {"aggregation.phocas.variant": "message"})
     with pytest.raises(UserError, match=r"^test: redundancy = 2000: allowed: 1 to 1000"):
         read(spec(), {"method.cra_dl.redundancy": 2000})

@@ -379,7 +379,7 @@ def test_as_many_liars_as_the_rule_bears_are_defined(changes):
             {"encoding": "draco_cyclic", "allocation": "cyclic", "redundancy": 50},
             ["encoding", "only for a method that"],
         ),
-        ({"compression": {"name": "qsgd", "levels": 10**21}}, ["compression.levels", "less than or equal to"]),
+        ({"compression": {"name": "qsgd", "levels": 10**21}}, ["compression.levels", "at most"]),
         ({"assignment": "drawn"}, ["assignment = 'drawn'", "redrawn"]),
         ({"attack": {"name": "mimic", "victim": 100}}, ["attack.victim = 100", "0 to 99"]),
         ({"method": "draco_cyclic", "redundancy": 100, "aggregation": "mean"}, ["redundancy = 100", "odd", "110"]),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from byzcode.errors import UserError
 from byzcode.kernels.order import put_devices, take_devices
 from byzcode.lazy import torch
 
@@ -13,8 +14,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def _unknown(*_: Tensor) -> Tensor:
-    raise NotImplementedError("this iteration was set up without it")
+def _no_aggregate(messages: Tensor) -> Tensor:
+    raise UserError(
+        "Threat: aggregate = None: this attack tries the rule in use; pass a function of (R, N, D) to (R, D)"
+    )
+
+
+def _no_relabelled() -> Tensor:
+    raise UserError("Threat: relabelled = None: this attack poisons data; pass a function that gives (R, N, D)")
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,8 @@ class Threat:
 
     liars: Tensor
     honest: Tensor
-    aggregate: Callable[[Tensor], Tensor] = _unknown
-    relabelled: Callable[[], Tensor] = _unknown
+    aggregate: Callable[[Tensor], Tensor] = _no_aggregate
+    relabelled: Callable[[], Tensor] = _no_relabelled
 
     @property
     def f(self) -> int:

@@ -12,7 +12,8 @@ from byzcode.errors import KeyedError, UserError
 from byzcode.methods import METHODS
 from byzcode.studies.names import Key, Label, Line, Name, Value
 from byzcode.studies.requests import Id
-from byzcode.studies.spec import Strict, method_named
+from byzcode.studies.spec import method_named
+from byzcode.studies.strict import Strict
 from byzcode.studies.study import PANEL_KEYS, LineStyle, Paper, Plot
 
 

@@ -12,6 +12,7 @@ from byzcode.multiverse.readings import Universe, changes, read_as, universes
 from byzcode.studies.alternatives import Alternatives, Asked, MultiverseConfig
 from byzcode.studies.cells import Cell
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side
+from byzcode.studies.fields import agrees, tolerated
 from byzcode.studies.files import inside
 from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plan import Plan, load, load_plan
@@ -145,8 +146,7 @@ def _without_words(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _stands_at(cell: Cell, key: str, value: Any) -> bool:
     """Whether a test stands at a value of the grid; one that does not vary with the key does."""
-    found = cell.place.get(key, value)
-    return bool(found == value) or (isinstance(found, Mapping) and found.get("name") == value)
+    return key not in cell.place or agrees(key, cell.place[key], tolerated(key, value))
 
 
 def _varied(cell: Cell, free: Mapping[str, Any]) -> set[str]:

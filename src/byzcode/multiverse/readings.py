@@ -7,11 +7,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from byzcode.errors import complain, one_of
+from byzcode.errors import KeyedError, complain, one_of
 from byzcode.methods import METHODS
 from byzcode.studies.alternatives import MultiverseConfig, OpenChoice
+from byzcode.studies.choices import Choices
 from byzcode.studies.expand import merge
 from byzcode.studies.identity import canonical, short_hash
+from byzcode.studies.layers import Layer, over
 from byzcode.studies.spec import COMPONENTS, RunSpec, method_named
 
 Kind = Literal["primary", "single", "random"]
@@ -72,36 +74,46 @@ def changes(taken: Mapping[str, str], choices: Collection[OpenChoice], study: st
 def read_as(spec: RunSpec, changed: Mapping[str, Any], fixed: Collection[str], where: object) -> RunSpec:
     """A run under another reading. What the claim varies, the keys ``fixed``, and what its method fixes stay.
 
-    Raises UserError.
+    Components come before their options, and another method last: what the old one was given goes with it. Raises
+    UserError.
     """
     values: dict[str, Any] = spec.model_dump(mode="json")
-    for key, value in sorted(changed.items(), key=_order):
-        head, _, rest = key.partition(".")
-        name, _, option = rest.partition(".")
-        if head == "method":
-            if name == spec.method:
-                values = _by_method(values, value, where) if option == "method" else values | {option: value}
-        elif head in COMPONENTS and option:
-            if values[head]["name"] == name and not _touches(f"{head}.{option}", fixed):
-                values = merge(values, {f"{head}.{option}": value})
-        elif head not in METHODS[spec.method].fixed and not _touches(key, fixed):
-            values = merge(values, {key: {"name": value} if key in COMPONENTS and isinstance(value, str) else value})
+    try:
+        choices = Choices(changed)
+        values = over(values, _free(choices.general, {*METHODS[spec.method].fixed, *fixed}))
+        of_method = dict(choices.methods.get(spec.method, {}))
+        other = of_method.pop("method", None)
+        values = merge(values, of_method)
+        for (head, name), options in choices.options.items():
+            if name in (values[head], isinstance(values[head], Mapping) and values[head]["name"]):
+                named = {f"{head}.{option}": value for option, value in options.items()}
+                values = merge(values, {key: value for key, value in named.items() if not _touches(key, fixed)})
+        if other is not None:
+            values = _by_method(values, other)
+    except KeyedError as error:
+        raise complain(where, error.key, error.value, error.allowed) from None
     return RunSpec.parse(values, where)
 
 
-def _order(change: tuple[str, Any]) -> tuple[int, bool]:
-    """Components before their options, and another method last: what the old one was given goes with it."""
-    key = change[0]
-    return key.count("."), key.startswith("method.") and key.endswith(".method")
+def _free(layer: Layer, fixed: Collection[str]) -> Layer:
+    """The layer without what touches the fixed keys. A component that is named is one thing with its options."""
+    said: dict[str, Mapping[tuple[str, ...], Any]] = {}
+    for head, parts in layer.said.items():
+        if head in COMPONENTS and ("name",) in parts:
+            kept = {} if _touches(head, fixed) else parts
+        else:
+            kept = {path: value for path, value in parts.items() if not _touches(".".join((head, *path)), fixed)}
+        if kept:
+            said[head] = kept
+    return Layer(layer.place, said)
 
 
 def _touches(key: str, fixed: Collection[str]) -> bool:
     return any(key == each or key.startswith(f"{each}.") or each.startswith(f"{key}.") for each in fixed)
 
 
-def _by_method(values: dict[str, Any], name: str, where: object) -> dict[str, Any]:
-    """The same run by another method, with what that settles."""
+def _by_method(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The same run by another method, with what that settles. Raises KeyedError."""
     old, new = METHODS[values["method"]], method_named(name)
     settled = {*old.defaults, *old.fixed, *new.fixed, *({} if new.coded else {"redundancy"})}
-    kept = {key: value for key, value in values.items() if key not in settled}
-    return RunSpec.parse(kept | {**new.fixed, "method": name}, where).model_dump(mode="json")
+    return {key: value for key, value in values.items() if key not in settled} | {**new.fixed, "method": name}

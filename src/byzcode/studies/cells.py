@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from byzcode.errors import KeyedError, one_of
 from byzcode.studies.claim import Claim, Falls, Grows, Law, Open, Predicted, Side, Tested
 from byzcode.studies.expand import Member
+from byzcode.studies.fields import agrees, tolerated
+from byzcode.studies.identity import canonical
 from byzcode.studies.study import Study
 
 Values = Mapping[str, Any]
+T = TypeVar("T", bound=Tested)
 
 
 @dataclass(frozen=True)
@@ -25,21 +28,23 @@ class Cell:
     study: str
     claim: Claim
     place: Values
+    words: tuple[str, ...] = ()  # of the place, each as it tells its value from the others of the grid
     runs: tuple[Member, ...] = ()
     against: tuple[Member, ...] = ()
 
     @property
     def name(self) -> str:
         """study/claim, and what tells the tests of a claim apart."""
-        return "/".join([self.study, self.claim.claim, *map(_word, self.place.values())])
+        return "/".join([self.study, self.claim.claim, *self.words])
 
     def request(self) -> dict[str, Any]:
         """What the evidence depends on beside the stored runs."""
-        shown = {**getattr(self.claim, "where", {}), **self.place}
+        fixed = {key: _word(value) for key, value in getattr(self.claim, "where", {}).items()}
+        shown = {**fixed, **dict(zip(self.place, self.words, strict=True))}
         return {
             "claim": self.claim.model_dump(mode="json"),
             "cell": self.name,
-            "place": ", ".join(f"{key} = {_word(value)}" for key, value in shown.items()),
+            "place": ", ".join(f"{key} = {value}" for key, value in shown.items()),
             "runs": [member.spec.run_id for member in self.runs],
             "against": [member.spec.run_id for member in self.against],
         }
@@ -59,7 +64,7 @@ def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -
     if isinstance(claim, Open):
         yield Cell(study.study, claim, {})
         return
-    where = f"claims[{number}]"
+    claim, where = _settled(claim), f"claims[{number}]"
     if all(plot.kind == "allocation" for plot in study.plots.values()):
         raise KeyedError(f"{where}.test", claim.test, "this study trains nothing: none of its figures needs it")
     if claim.figure is not None and claim.figure not in study.plots:
@@ -67,9 +72,13 @@ def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -
     steps: list[dict[str, Any]] = [{}]
     if isinstance(claim, Falls | Grows | Law):
         steps = [{claim.along: value} for value in claim.values]
+    for key in claim.each:
+        if claim.each.count(key) > 1 or key == getattr(claim, "along", None):
+            raise KeyedError(f"{where}.each", key, "each key once, and not the one along which it is tested")
     sides = {"curve": claim.curve, "against": getattr(claim, "against", None)}
     for values in itertools.product(*(_places(study, claim, key, where) for key in claim.each)):
         place = dict(zip(claim.each, values, strict=True))
+        words = tuple(_words(key, value, study.grid[key]) for key, value in place.items())
         runs = {
             name: tuple(
                 _member(study, members, side, {**claim.where, **place, **step}, f"{where}.{name}") for step in steps
@@ -78,7 +87,7 @@ def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -
             else ()
             for name, side in sides.items()
         }
-        found = Cell(study.study, claim, place, runs["curve"], runs["against"])
+        found = Cell(study.study, claim, place, words, runs["curve"], runs["against"])
         _check(found, where)
         yield found
 
@@ -87,9 +96,10 @@ def _places(study: Study, claim: Tested, key: str, where: str) -> list[Any]:
     """The values of a grid key at which a claim is tested."""
     if key not in study.grid:
         raise KeyedError(f"{where}.each", key, "not a key of the study's grid; " + one_of(study.grid))
-    found = [value for value in study.grid[key] if key not in claim.where or _is(value, claim.where[key])]
+    grid = [tolerated(key, value) for value in study.grid[key]]
+    found = [value for value in grid if key not in claim.where or agrees(key, value, claim.where[key])]
     if not found:
-        values = map(_word, study.grid[key])
+        values = map(_word, grid)
         raise KeyedError(f"{where}.where.{key}", claim.where[key], "not a value of the grid; " + one_of(values))
     return found
 
@@ -119,17 +129,17 @@ def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, 
         labels = [curve.label for curve in study.curves]
         raise KeyedError(where, side.curve, "not a curve of this study; " + one_of(labels, side.curve))
     anywhere = {key for member in members for key in member.point}
-    for key in {**asked, **side.where}:
+    for key in sorted({**asked, **side.where}):
         if key not in anywhere:
             raise KeyedError(f"{where}.where", key, "not a grid key of this study; " + one_of(sorted(anywhere), key))
-    for key in side.where:
+    for key in sorted(side.where):
         if key not in own[0].point:
             raise KeyedError(f"{where}.where", key, f"{side.curve!r} does not run through it; " + one_of(own[0].point))
     wanted = {key: value for key, value in {**asked, **side.where}.items() if key in own[0].point}
     found = {
         member.spec.run_id: member
         for member in own
-        if all(_is(member.point[key], value) for key, value in wanted.items())
+        if all(agrees(key, member.point[key], value) for key, value in wanted.items())
     }
     if len(found) != 1:
         more = sorted(set(own[0].point) - set(wanted))
@@ -140,13 +150,34 @@ def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, 
     return next(iter(found.values()))
 
 
-def _is(value: Any, wanted: Any) -> bool:
-    """Whether a value of a grid is the wanted one; a component may be named by its name alone."""
-    return bool(value == wanted) or (isinstance(value, Mapping) and value.get("name") == wanted)
+def _settled(claim: T) -> T:
+    """The claim with its values as the keys of the grid take them; itself where they are."""
+
+    def where(side: Side | Tested) -> dict[str, Any]:
+        return {key: tolerated(key, value) for key, value in side.where.items()}
+
+    changed: dict[str, Any] = {"where": where(claim)}
+    for name in ("curve", "against"):
+        if isinstance(side := getattr(claim, name, None), Side):
+            changed[name] = side.model_copy(update={"where": where(side)})
+    if isinstance(claim, Falls | Law):
+        changed["values"] = [tolerated(claim.along, value) for value in claim.values]
+    found = claim.model_copy(update=changed)
+    return claim if canonical(found.model_dump()) == canonical(claim.model_dump()) else found
 
 
-def _word(value: Any) -> str:
+def _words(key: str, value: Any, grid: Sequence[Any]) -> str:
+    """A value in words that no other value of the grid has: with the names of options where values alone do not do."""
+    others = [_word(tolerated(key, other)) for other in grid]
+    word = _word(value)
+    return word if others.count(word) < 2 else _word(value, named=True)
+
+
+def _word(value: Any, named: bool = False) -> str:
     if isinstance(value, Mapping):  # a component: its name, then its options in an order that is not the file's
-        first = ["name"] if "name" in value else []
-        return " ".join(_word(value[key]) for key in [*first, *sorted(value.keys() - {"name"})])
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        first = [_word(value["name"])] if "name" in value else []
+        options = sorted(value.keys() - {"name"})
+        return " ".join([*first, *(f"{key} {_word(value[key])}" if named else _word(value[key]) for key in options)])
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value)

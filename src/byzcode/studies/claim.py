@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from byzcode.studies.names import Key, Label, Mark, Name, Quantity, Text, Value
-from byzcode.studies.spec import Strict
+from byzcode.studies.strict import Strict
 
 #: Which part of a training counts: its plateau, its last fifth whether that is a plateau or not, or its start.
 When = Literal["plateau", "end", "start"]

@@ -14,16 +14,15 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema
 
 from byzcode.errors import one_of
+from byzcode.studies.strict import Strict
 
 
-class Component(BaseModel):
+class Component(Strict):
     """A name in a table and its options."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
 

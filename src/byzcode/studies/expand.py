@@ -6,17 +6,23 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
-from byzcode.errors import KeyedError, complain, one_of
+from byzcode.errors import KeyedError, UserError, complain, one_of
 from byzcode.methods import METHODS
-from byzcode.studies.spec import COMPONENTS, RunSpec, method_named
+from byzcode.studies.choices import Choices
+from byzcode.studies.fields import settled, tolerated, without_point
+from byzcode.studies.identity import canonical
+from byzcode.studies.layers import Layer, Values, layered, over
+from byzcode.studies.spec import COMPONENTS, RunSpec, in_order, method_named
 from byzcode.studies.study import MOST_RUNS, Curve, Grid, Reading, Study
 
-Values = dict[str, Any]
-
-#: A study need not name the problem to set its options.
-_START: Values = {"problem": RunSpec.model_fields["problem"].default.name}
+#: What a component is where nothing names it. A study need not name the problem to set its options.
+_DEFAULT = Layer.of(
+    "the default",
+    {head: field.default.name for head in COMPONENTS if not (field := RunSpec.model_fields[head]).is_required()},
+)
 
 
 class Member(NamedTuple):
@@ -28,7 +34,7 @@ class Member(NamedTuple):
 
     def coordinate(self, key: str) -> Any:
         """Where the run stands in a figure whose panels or axis are values of ``key``."""
-        value = self.point[key] if key in self.point else lookup(self.spec, key)
+        value = self.point[key] if key in self.point else without_point(lookup(self.spec, key))
         return _component_words(value) if isinstance(value, Mapping) else value
 
 
@@ -40,54 +46,104 @@ def _component_words(value: Mapping[str, Any]) -> str:
 
 
 def expand(study: Study, reading: Reading, where: object) -> list[Member]:
-    """All runs of a study. Raises UserError that begins with ``where``."""
+    """All runs of a study. Raises UserError that begins with ``where``, the same whatever the order of keys."""
     _check_labels(study, where)
     _check_count(study, where)
-    return [
-        Member(curve, RunSpec.parse(_values(study, curve, shared, own, reading, place), place), {**shared, **own})
-        for curve in study.curves
-        for place in (f"{where}: curve {curve.label!r}",)
-        for shared in points(study.grid)
-        for own in points(curve.grid)
-    ]
-
-
-def _values(study: Study, curve: Curve, shared: Values, own: Values, reading: Reading, where: object) -> Values:
-    """The fields of one run. What a method fixes outweighs base and grid, not what the curve itself says."""
     try:
-        values = merge(merge(_START, study.base), shared)
-        name = curve.fields.get("method", values.get("method"))
-        values.update(method_named(name).fixed)
-        values = merge(merge(values, curve.fields), own)
-        return _with_defaults({**values, "method": name}, reading)
+        return _expand(study, reading, where)
+    except UserError:
+        _expand(_in_order(study), reading, where)
+        raise
+
+
+def _expand(study: Study, reading: Reading, where: object) -> list[Member]:
+    try:
+        choices, grid = Choices.of(reading), _settled(study.grid)
     except KeyedError as error:
         raise complain(where, error.key, error.value, error.allowed) from None
+    members: list[Member] = []
+    for curve in study.curves:
+        place = f"{where}: curve {curve.label!r}"
+        try:
+            members += _of_curve(curve, Layer.of("base", study.base), grid, choices, place)
+        except KeyedError as error:
+            raise complain(place, error.key, error.value, error.allowed) from None
+    _check_values(study, where)
+    return members
+
+
+def _in_order(study: Study) -> Study:
+    curves = [
+        Curve(label=curve.label, style=curve.style, grid=in_order(curve.grid), **in_order(curve.fields))
+        for curve in study.curves
+    ]
+    return study.model_copy(update={"base": in_order(study.base), "grid": in_order(study.grid), "curves": curves})
+
+
+def _settled(grid: Grid) -> Grid:
+    """A grid with its values as their keys take them. Raises KeyedError where a value stands twice."""
+    found = {key: [tolerated(key, value) for value in values] for key, values in grid.items()}
+    for key, values in found.items():
+        first: dict[str, Any] = {}
+        for value, given in zip(values, grid[key], strict=True):
+            text = canonical(value)
+            if text in first:
+                raise KeyedError(f"grid.{key}", [first[text], given], "the same value; each once in a grid")
+            first[text] = given
+    return found
+
+
+def _of_curve(curve: Curve, base: Layer, grid: Grid, choices: Choices, where: str) -> list[Member]:
+    """The runs of a curve. Its own grid replaces that of the study, key by key. Raises KeyedError and UserError."""
+    above, inner = Layer.of("the curve", curve.fields), _settled(curve.grid)
+    outer = {key: values for key, values in grid.items() if key not in inner}
+    members: list[Member] = []
+    first: dict[str, Member] = {}
+    for shared, own in itertools.product(points(outer), points(inner)):
+        layers = base, Layer.of("the grid", shared), above, Layer.of("its grid", own)
+        member = Member(curve, RunSpec.parse(_values(*layers, choices), where), {**shared, **own})
+        members.append(member)
+        other = first.setdefault(member.spec.run_id, member)
+        if other is not member:
+            _check_distinct(member, other)
+    return members
+
+
+def _check_distinct(member: Member, other: Member) -> None:
+    """Refuse two values of a grid that are one run, where nothing outweighs the grid. Raises KeyedError."""
+    curve, fixed = member.curve, METHODS[member.spec.method].fixed
+    outweighing = {key.partition(".")[0] for key in (*curve.fields, *curve.grid, *fixed)}
+    differ = [key for key in member.point if canonical(member.point[key]) != canonical(other.point[key])]
+    if not any(key.partition(".")[0] in outweighing and key not in curve.grid for key in differ):
+        values = [other.point[differ[0]], member.point[differ[0]]]
+        raise KeyedError(f"grid.{differ[0]}", values, "the same run twice; each value once in a grid")
+
+
+def _values(base: Layer, shared: Layer, curve: Layer, own: Layer, choices: Choices) -> Values:
+    """The fields of one run. What a method fixes outweighs base and grid, not what the curve itself says."""
+    name = next((layer.at("method") for layer in (own, curve, shared, base) if "method" in layer.said), None)
+    method = method_named(name)
+    defaults, fixed = _of_method(str(name))
+    below = [layer.without(method.fixed) for layer in (base, shared)]
+    return choices.completed(layered([_DEFAULT, defaults, *choices.layers(str(name)), *below, fixed, curve, own]))
+
+
+@cache
+def _of_method(name: str) -> tuple[Layer, Layer]:
+    """What a method has where nothing else is said, and what it fixes."""
+    method, place = METHODS[name], f"method {name}"
+    return Layer.of(place, method.defaults), Layer.of(place, method.fixed)
+
+
+def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
+    """``values`` with ``changes`` over them. A dotted key reaches into a mapping. Raises KeyedError."""
+    return over(values, Layer.of("the change", changes))
 
 
 def points(grid: Grid) -> Iterator[Values]:
     """The product of a grid: one mapping for each combination of its values."""
     for combination in itertools.product(*grid.values()):
         yield dict(zip(grid, combination, strict=True))
-
-
-def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
-    """``values`` with ``changes`` over them. A dotted key reaches into a mapping: ``attack.coefficient``.
-
-    A component may be a bare name; it becomes a mapping when one of its options is set.
-    """
-    merged = dict(values)
-    for key, value in changes.items():
-        head, _, rest = key.partition(".")
-        merged[head] = merge(_mapping(head, merged.get(head, {})), {rest: value}) if rest else value
-    return merged
-
-
-def _mapping(key: str, value: Any) -> Mapping[str, Any]:
-    if isinstance(value, str):
-        return {"name": value}
-    if not isinstance(value, Mapping):
-        raise KeyedError(key, value, "expected a name, or a mapping of keys to values")
-    return value
 
 
 def lookup(spec: RunSpec, key: str) -> Any:
@@ -98,28 +154,16 @@ def lookup(spec: RunSpec, key: str) -> Any:
     return value["name"] if isinstance(value, Mapping) and "name" in value else value
 
 
-def _with_defaults(values: Values, reading: Reading) -> Values:
-    """The reading's choices, and then the method's, where the study says nothing."""
-    complete, method = dict(values), values["method"]
-    options = []
-    for choice in reading.choices:
-        head, _, rest = choice.key.partition(".")
-        name, _, option = rest.partition(".")
-        if head == "method":
-            if name == method:
-                complete.setdefault(option, choice.value)
-        elif head in COMPONENTS and rest:
-            options.append((head, name, option, choice.value))
-        elif rest:
-            complete[head] = {rest: choice.value, **_mapping(head, complete.get(head, {}))}
-        else:
-            complete.setdefault(head, choice.value)
-    complete = {**METHODS[method].defaults, **complete}
-    for head, name, option, value in options:  # last: the component itself may come from the reading or the method
-        given = _mapping(head, complete.get(head, {}))
-        if given.get("name") == name:
-            complete[head] = {option: value, **given}
-    return complete
+def _check_values(study: Study, where: object) -> None:
+    """Refuse also a value that everything outweighs, so that no run has it."""
+    said = [("base", key, value) for key, value in study.base.items()]
+    for grid in (study.grid, *(curve.grid for curve in study.curves)):
+        said += [("grid", key, value) for key, values in grid.items() for value in values]
+    for place, key, value in sorted(said, key=lambda each: each[:2]):
+        try:
+            settled(key, value)
+        except KeyedError as error:
+            raise complain(where, f"{place}.{key}", value, error.allowed) from None
 
 
 def _check_count(study: Study, where: object) -> None:
@@ -135,7 +179,7 @@ def _check_labels(study: Study, where: object) -> None:
     for label, count in Counter(labels).items():
         if count > 1:
             raise complain(where, "curves.label", label, "each label once in a study")
-    for name, plot in study.plots.items():
+    for name, plot in sorted(study.plots.items()):
         for label in getattr(plot, "curves", None) or ():
             if label not in labels:
                 raise complain(

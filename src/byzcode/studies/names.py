@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
-Key = Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$", max_length=100)]
+
+class Spelt:
+    """For ``Annotated[str, Spelt(pattern, words)]``: text of a pattern, which a complaint says in words."""
+
+    def __init__(self, pattern: str, allowed: str) -> None:
+        self._pattern, self._allowed = pattern, allowed
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": self._pattern}
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self._pattern, value):
+            raise ValueError(f"allowed: {self._allowed}")
+        return value
+
+
+Name = Annotated[
+    str,
+    Field(max_length=60),
+    Spelt(r"^[a-z0-9]+(-[a-z0-9]+)*$", "small letters and digits, with single hyphens between them"),
+]
+Key = Annotated[
+    str,
+    Field(max_length=100),
+    Spelt(r"^[a-z_]+(\.[a-z_]+)*$", "a key of a run, of small letters and _, with dots between its parts"),
+]
 
 #: Marks that turn the direction of all that follows them, beyond the text in which they stand.
 _TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -44,7 +74,7 @@ def _plain(value: Any) -> Any:
         for each in value:
             _plain(each)
     elif not isinstance(value, int | float | None):
-        raise ValueError("allowed: numbers, words, yes and no, and lists and mappings of these")
+        raise ValueError("allowed: numbers, words, true and false, and lists and mappings of these")
     return value
 
 

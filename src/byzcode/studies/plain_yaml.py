@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,6 +11,7 @@ import yaml
 
 from byzcode.errors import UserError, complain
 from byzcode.studies.files import read_text
+from byzcode.studies.strict import SCIENTIFIC
 
 #: How many values a file may hold, with each alias counted as what it stands for, and how deep they may be nested.
 MOST_VALUES, MOST_DEEP = 100_000, 20
@@ -18,6 +20,7 @@ MOST_VALUES, MOST_DEEP = 100_000, 20
 _CODE = "__use_yte__"
 
 _PREFIX = "tag:yaml.org,2002:"
+_NUMBERS = {f"{_PREFIX}int", f"{_PREFIX}float"}
 _TAGS = {f"{_PREFIX}{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
 
 
@@ -52,6 +55,10 @@ def _refuse(node: yaml.Node, problem: str) -> NoReturn:
     raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
+#: Numbers that YAML 1.1 reads otherwise than people do: 010 is 8 to it, 1:30 is 90, and 1_0 is 10.
+_MISREAD = re.compile(r"[-+]?0[0-7_]+|.*[_:].*")
+
+
 class _PlainLoader(yaml.SafeLoader):
     """What :func:`read_yaml` says. It checks the graph of nodes, before anything is made of it."""
 
@@ -68,6 +75,9 @@ class _PlainLoader(yaml.SafeLoader):
             if node.tag not in _TAGS:
                 kind = node.tag.removeprefix(_PREFIX)
                 _refuse(node, f"a value of kind {kind!r}; allowed: plain values, without tags, dates in quotes")
+            if node.tag in _NUMBERS and _MISREAD.fullmatch(node.value):
+                allowed = "decimal numbers without leading 0, _ or :, and words in quotes"
+                _refuse(node, f"{node.value} can be read in two ways; allowed: {allowed}")
             known[node] = MOST_VALUES, 1  # of an alias inside its own anchor, which has no end
             inner: list[yaml.Node] = []
             if isinstance(node, yaml.CollectionNode):
@@ -100,3 +110,7 @@ class _PlainLoader(yaml.SafeLoader):
                 _refuse(key, f"key {key.value!r} stands twice")
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+# As JSON and YAML 1.2 have it: to YAML 1.1, 1e-1 and 1e6 are words.
+_PlainLoader.add_implicit_resolver(f"{_PREFIX}float", re.compile(rf"^(?:{SCIENTIFIC.pattern})$"), list("-+.0123456789"))

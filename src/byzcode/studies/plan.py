@@ -6,18 +6,18 @@ import glob
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 
-from byzcode.errors import KeyedError, complain, component_models, one_of
+from byzcode.errors import KeyedError, complain, one_of
 from byzcode.studies.cells import Cell, cells
+from byzcode.studies.choices import check
 from byzcode.studies.expand import Member, expand
 from byzcode.studies.files import inside
 from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plain_yaml import read_yaml
-from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec, method_named, parse
+from byzcode.studies.spec import AllocationSpec, RunSpec, parse
 from byzcode.studies.study import (
     MOST_LEVELS,
     PANEL_KEYS,
@@ -28,6 +28,9 @@ from byzcode.studies.study import (
     Study,
     WorkflowConfig,
 )
+
+#: Where a configuration stands if nothing else is said.
+_CONFIG = "config/config.yaml"
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -149,13 +152,14 @@ class Plan:
         }
 
 
-def load_plan(config: Mapping[str, Any], where: object = "config/config.yaml") -> Plan:
+def load_plan(config: Mapping[str, Any], where: object = _CONFIG) -> Plan:
     """The plan of a configuration. Paths in it are relative to the working directory. Raises UserError."""
+    where = str(where) or _CONFIG  # Snakemake may have values of its command line alone, and no file
     settings = parse(WorkflowConfig, config, where)
     for key in ("reading", "style", "multiverse", "results"):
         inside(getattr(settings, key), where, key)
     reading = load(Reading, settings.reading)
-    _check_choices(reading, settings.reading)
+    check(reading, settings.reading)
     styles = {
         name: parse(LineStyle, _mapping(value, settings.style, name), f"{settings.style}: {name}")
         for name, value in read_yaml(settings.style).items()
@@ -169,7 +173,7 @@ def load_plan(config: Mapping[str, Any], where: object = "config/config.yaml") -
         members = expand(study, reading, path)
         _check_styles(members, styles, settings.style, path)
         studies[study.study] = PlannedStudy(study, path, members, styles)
-        for name in study.plots:
+        for name in sorted(study.plots):
             _check_places(studies[study.study], name)
         _check_claims(studies[study.study])
     _check_figure_names(studies)
@@ -237,7 +241,7 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
         place = canonical([member.curve.label, *(member.coordinate(key) for key in axes.values())])
         other = places.setdefault(place, member)
         if other.spec.run_id != member.spec.run_id:
-            differ = [key for key in member.point if member.coordinate(key) != other.coordinate(key)]
+            differ = [key for key in sorted(member.point) if member.coordinate(key) != other.coordinate(key)]
             raise complain(
                 planned.path,
                 f"plots.{name}",
@@ -250,49 +254,8 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
 def _check_figure_names(studies: Mapping[str, PlannedStudy]) -> None:
     seen: dict[str, str] = {}
     for planned in studies.values():
-        for plot in planned.study.plots:
+        for plot in sorted(planned.study.plots):
             name = f"{planned.study.study}-{plot}"
             if name in seen:
                 raise complain(planned.path, "plots", plot, f"figure {name} is already made by {seen[name]}")
             seen[name] = planned.path
-
-
-def _check_choices(reading: Reading, path: str) -> None:
-    for choice in reading.choices:
-        try:
-            field = _field_of(choice.key)
-        except KeyedError as error:
-            raise complain(path, "choices.key", choice.key, error.allowed) from None
-        try:
-            wanted: Any = Annotated[(field.annotation, *field.metadata, None)]
-            TypeAdapter(wanted).validate_python(choice.value)
-        except ValidationError as error:
-            message = error.errors()[0]["msg"]
-            raise complain(path, choice.key, choice.value, message[:1].lower() + message[1:]) from None
-
-
-def _field_of(key: str) -> FieldInfo:
-    """The field that the key of a choice names. Raises KeyedError where there is none."""
-    head, _, rest = key.partition(".")
-    name, _, option = rest.partition(".")
-    if head == "method":
-        method_named(name)
-        return _named_field(RunSpec, option)
-    field = _named_field(RunSpec, head)
-    if not rest:
-        return field
-    if head in COMPONENTS:
-        models = {model.__name__: model for model in component_models(RunSpec, head)}
-        if name not in models:
-            raise KeyedError(key, name, "unknown name; " + one_of(models, name))
-        return _named_field(models[name], option)
-    inner = field.annotation
-    if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-        raise KeyedError(key, head, f"{head} has no parts")
-    return _named_field(inner, rest)
-
-
-def _named_field(model: type[BaseModel], name: str) -> FieldInfo:
-    if name not in model.model_fields:
-        raise KeyedError(name, name, "unknown key; " + one_of(model.model_fields, name))
-    return model.model_fields[name]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from byzcode.errors import KeyedError
 from byzcode.studies.claim import Claim, Open
 from byzcode.studies.names import Line, Name, Text
-from byzcode.studies.spec import Strict
+from byzcode.studies.strict import Strict
 
 Items = TypeVar("Items", bound=Sequence[Hashable])
 

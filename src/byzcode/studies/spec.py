@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -28,6 +27,7 @@ from byzcode.problems import PROBLEMS
 from byzcode.studies.components import Choice, Component
 from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plain_json import read_json
+from byzcode.studies.strict import Strict
 
 Problem = Annotated[Component, Choice(PROBLEMS, "problem")]
 Allocation = Annotated[Component, Choice(ALLOCATIONS, "allocation")]
@@ -45,12 +45,6 @@ MOST_POINTS = 10**7
 
 #: The fields of a RunSpec that hold a component.
 COMPONENTS = ("problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation")
-
-
-class Strict(BaseModel):
-    """Frozen, and no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Byzantine(Strict):
@@ -104,11 +98,14 @@ class Record(Strict):
 
 def _seeds(value: Any) -> Any:
     """``seeds: 10`` means 0 to 9."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if isinstance(value, list | tuple):
         return value
-    if value > MOST_SEEDS:  # before they are written out
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    if number > MOST_SEEDS:  # before they are written out
         raise ValueError(f"allowed: at most {MOST_SEEDS} seeds")
-    return list(range(value))
+    if not (number >= 1 and number == int(number)):
+        raise ValueError(f"allowed: how many seeds, 1 to {MOST_SEEDS}, or a list of them")
+    return list(range(int(number)))
 
 
 Seeds = Annotated[
@@ -384,13 +381,22 @@ T = TypeVar("T", bound=BaseModel)
 
 
 def parse(model: type[T], values: Mapping[str, Any], where: object) -> T:
-    """Validate a mapping. Raises UserError, one message that begins with ``where``."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise from_validation(error, where, model) from None
-    except KeyedError as error:
-        raise complain(where, error.key, error.value, error.allowed) from None
+    """Validate a mapping. Raises UserError, one message that begins with ``where``, whatever the order of keys."""
+    for order in (dict, in_order):
+        try:
+            return model.model_validate(order(values))
+        except ValidationError as error:
+            refusal = from_validation(error, where, model)
+        except KeyedError as error:
+            refusal = complain(where, error.key, error.value, error.allowed)
+    raise refusal
+
+
+def in_order(value: Any) -> Any:
+    """A value of a file with the keys of all its mappings sorted."""
+    if isinstance(value, Mapping):
+        return {key: in_order(value[key]) for key in sorted(value, key=str)}
+    return [in_order(each) for each in value] if isinstance(value, list) else value
 
 
 def _agrees(given: Any, fixed: Any) -> bool:

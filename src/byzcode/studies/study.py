@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from byzcode.studies.claim import Claim
-from byzcode.studies.names import BoundName, Filename, Key, Label, Line, Mark, Name, Quantity, Text, Value
-from byzcode.studies.spec import Strict
+from byzcode.studies.names import BoundName, Filename, Key, Label, Line, Mark, Name, Quantity, Spelt, Text, Value
+from byzcode.studies.strict import Strict
 
 #: At most so many runs in a study.
 MOST_RUNS = 50_000
@@ -169,7 +169,9 @@ Marker = Literal["o", "s", "D", "d", "^", "v", "<", ">", "P", "X", "x", "+", "*"
 class LineStyle(Strict):
     """How one method is drawn, in every figure."""
 
-    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Field(description="As #RRGGBB.")
+    color: Annotated[str, Spelt(r"^#[0-9a-fA-F]{6}$", "# and six hexadecimal digits, in quotes")] = Field(
+        description="As #RRGGBB."
+    )
     dashes: Literal["solid", "dashed", "dotted", "dashdot"] = Field(default="solid", description="For a grey print.")
     marker: Marker = Field(default="o", description="A marker of matplotlib.")
     width: Annotated[float, Field(gt=0, le=6)] = Field(default=1.6, description="Line width in points.")
@@ -206,7 +208,11 @@ class WorkflowConfig(Strict):
     )
     results: Annotated[
         str,
-        Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_][A-Za-z0-9_-]*)*$", max_length=200),
+        Field(max_length=200),
+        Spelt(
+            r"^[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_][A-Za-z0-9_-]*)*$",
+            "a folder inside the project, its names of letters, digits, _ and - with single / between them",
+        ),
         AfterValidator(_own_folder),
     ] = Field(
         default="results", description="Folder of all that is made, inside the project; no link that leads out of it."

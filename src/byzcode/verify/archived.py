@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from byzcode.errors import UserError
 from byzcode.seal import content_of
-from byzcode.studies.spec import Strict
+from byzcode.studies.strict import Strict
 
 #: Where in a folder of results an archive puts what it says of them.
 FOLDER = "archived"

@@ -1,0 +1,116 @@
+"""What a reading says of a run, by the keys of its choices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from byzcode.errors import KeyedError, complain, one_of
+from byzcode.studies.fields import settled
+from byzcode.studies.layers import MODELS, PARTED, Layer, Values
+from byzcode.studies.spec import COMPONENTS, RunSpec, method_named
+from byzcode.studies.study import Choice, Reading
+
+
+class Choices:
+    """What is chosen, by what it concerns: any run, the runs of a method, those with a component."""
+
+    def __init__(self, chosen: Mapping[str, Any]) -> None:
+        """Raises KeyedError where two choices contradict each other."""
+        groups: dict[tuple[str, ...], Values] = {}
+        for key, value in chosen.items():
+            concerned, inner = _split(key)
+            groups.setdefault(concerned, {})[inner] = value
+        self.general = Layer.of("the reading", groups.pop((), {}))
+        self.methods = {of[1]: groups.pop(of) for of in [*groups] if of[0] == "method"}
+        self.options = groups  # by field and name of a component
+        for (head, name), options in groups.items():
+            for option, value in options.items() if self.general.at(head, "name") == name else ():
+                said = self.general.at(head, option, default=value)
+                if said != value:
+                    raise KeyedError(f"{head}.{name}.{option}", value, f"{head} says {said} as well; say it once")
+
+    @classmethod
+    def of(cls, reading: Reading) -> Choices:
+        """The choices of a reading. Raises KeyedError."""
+        chosen: Values = {}
+        for choice in reading.choices:
+            if choice.key in chosen:
+                raise KeyedError(choice.key, choice.value, "each key once in a reading")
+            chosen[choice.key] = choice.value
+        return cls(chosen)
+
+    def layers(self, method: str) -> list[Layer]:
+        """What holds where a study says nothing: for any run, and over that for those of a method."""
+        return [self.general, Layer.of("the reading", self.methods.get(method, {}))]
+
+    def completed(self, values: Values) -> Values:
+        """The fields of a run with the options of its components that nothing else settles."""
+        complete = dict(values)
+        for (head, name), options in self.options.items():
+            given = complete.get(head, {})
+            given = given if isinstance(given, Mapping) else {"name": given}
+            if given.get("name") == name:
+                complete[head] = {**options, **given}
+        return complete
+
+
+def check(reading: Reading, path: str) -> None:
+    """Refuse choices of unknown keys, of values that their keys do not take, that contradict. Raises UserError."""
+    for choice in reading.choices:
+        try:
+            _check_key(choice.key)
+        except KeyedError as error:
+            raise complain(path, "choices.key", choice.key, error.allowed) from None
+        try:
+            settled(*_alone(choice))
+        except KeyedError as error:
+            raise complain(path, choice.key, choice.value, error.allowed) from None
+    try:
+        Choices.of(reading)
+    except KeyedError as error:
+        raise complain(path, error.key, error.value, error.allowed) from None
+
+
+def _split(key: str) -> tuple[tuple[str, ...], str]:
+    """What the key of a choice concerns, and which key or option of it: ``attack.gaussian.scale``, ``step_size``."""
+    head, _, rest = key.partition(".")
+    name, _, option = rest.partition(".")
+    return ((head, name), option) if option and head in ("method", *COMPONENTS) else ((), key)
+
+
+def _alone(choice: Choice) -> tuple[str, Any]:
+    """A key of a run, and the value that a choice gives it."""
+    concerned, key = _split(choice.key)
+    if not concerned or concerned[0] == "method":
+        return key, choice.value
+    return concerned[0], {"name": concerned[1], key: choice.value}
+
+
+def _check_key(key: str) -> None:
+    """Raises KeyedError where the key of a choice names nothing."""
+    head, _, rest = key.partition(".")
+    name, _, option = rest.partition(".")
+    if head == "method":
+        method_named(name)
+        _field_of(RunSpec, option)
+        return
+    field = _field_of(RunSpec, head)
+    if rest and head in COMPONENTS:
+        models = {name: model for (of, name), model in MODELS.items() if of == head}
+        if name not in models:
+            raise KeyedError(key, name, "unknown name; " + one_of(models, name))
+        _field_of(models[name], option)
+    elif rest and head in PARTED:
+        _field_of(field.annotation, rest)
+    elif rest:
+        raise KeyedError(key, head, f"{head} has no parts")
+
+
+def _field_of(model: Any, name: str) -> FieldInfo:
+    fields: dict[str, FieldInfo] = model.model_fields
+    if name not in fields:
+        raise KeyedError(name, name, "unknown key; " + one_of(fields, name))
+    return fields[name]
