@@ -22,7 +22,7 @@ def decay(floor, rate=0.8):
 
 
 def test_a_decay_to_a_floor_is_at_its_plateau():
-    level, reached, since, _ = plateau(np.stack([decay(0.01), decay(0.1)]))
+    level, reached, since, _ = plateau(np.stack([decay(0.01), decay(0.1)]), STEPS)
     np.testing.assert_allclose(level, [0.01, 0.1], rtol=1e-6)
     assert reached.tolist() == [True, True]
     # since is the first value at most 1.25 times the floor: 0.8^t <= floor / 4
@@ -30,25 +30,25 @@ def test_a_decay_to_a_floor_is_at_its_plateau():
 
 
 def test_what_still_falls_is_not_at_a_plateau():
-    level, reached, since, _ = plateau(decay(0.0, 0.95)[None])
+    level, reached, since, _ = plateau(decay(0.0, 0.95)[None], STEPS)
     assert reached.tolist() == [False]
     assert since.tolist() == [-1]
     assert level[0] == pytest.approx(np.median(0.95 ** STEPS[-20:]))
 
 
 def test_what_rises_is_not_at_a_plateau():
-    assert not plateau(decay(0.0, 1.05)[None]).reached[0]
+    assert not plateau(decay(0.0, 1.05)[None], STEPS).reached[0]
 
 
 @pytest.mark.parametrize("rate", [0.9, 0.95, 1.02])
 def test_the_drift_is_the_change_of_the_logarithm_over_the_last_part(rate):
     """Two fifths of 101 values are 40, so 39 steps; its sign says whether a level bounds from above or from below."""
-    assert plateau(decay(0.0, rate)[None]).drift[0] == pytest.approx(39 * np.log(rate))
+    assert plateau(decay(0.0, rate)[None], STEPS).drift[0] == pytest.approx(39 * np.log(rate))
 
 
 def test_a_noisy_floor_is_a_plateau():
     noise = np.random.default_rng(0).uniform(0.9, 1.1, size=(4, 101))
-    level, reached, since, _ = plateau((0.1 + 0.7**STEPS) * noise)
+    level, reached, since, _ = plateau((0.1 + 0.7**STEPS) * noise, STEPS)
     assert reached.all()
     np.testing.assert_allclose(level, 0.1, rtol=0.1)
     assert ((since > 5) & (since < 20)).all()
@@ -57,7 +57,7 @@ def test_a_noisy_floor_is_a_plateau():
 def test_a_very_noisy_floor_is_one_too():
     """An attack makes plateaus scatter by factors: a drift within that scatter is none."""
     noise = np.exp(np.random.default_rng(1).normal(scale=0.8, size=(200, 101)))
-    assert plateau((0.1 + 0.7**STEPS) * noise).reached.mean() > 0.95
+    assert plateau((0.1 + 0.7**STEPS) * noise, STEPS).reached.mean() > 0.95
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -75,14 +75,14 @@ def test_a_very_noisy_floor_is_one_too():
 def test_a_plateau_drifts_by_less_than_a_fourth_or_three_deviations(drift, scatter, reached, sign):
     """Over the last 40 values; + - - + around a line leaves the fitted line as it is."""
     logarithm = sign * drift * np.linspace(-0.5, 0.5, 40) + scatter * np.tile([1, -1, -1, 1], 10)
-    found = plateau(np.exp(np.concatenate([np.zeros(61), logarithm]))[None])
+    found = plateau(np.exp(np.concatenate([np.zeros(61), logarithm]))[None], STEPS)
     assert found.drift[0] == pytest.approx(sign * drift)
     assert found.reached[0] == reached
 
 
 def test_what_falls_under_noise_is_not_at_a_plateau():
     noise = np.random.default_rng(0).uniform(0.9, 1.1, size=(4, 101))
-    assert not plateau(0.95**STEPS * noise).reached.any()
+    assert not plateau(0.95**STEPS * noise, STEPS).reached.any()
 
 
 def test_what_falls_to_rounding_is_at_a_plateau():
@@ -90,7 +90,7 @@ def test_what_falls_to_rounding_is_at_a_plateau():
     values = 1e-25 * decay(0.0, 0.5)
     values[0] = 1.0
     values[-40:] = 0.0
-    level, reached, since, _ = plateau(values[None])
+    level, reached, since, _ = plateau(values[None], STEPS)
     assert reached[0]
     assert level[0] == 0.0
     assert since[0] == 1
@@ -101,7 +101,7 @@ def test_a_divergence_has_no_plateau():
     diverged[60:] = np.nan
     late = decay(0.01)
     late[-1] = np.nan
-    level, reached, since, _ = plateau(np.stack([diverged, decay(0.01), late]))
+    level, reached, since, _ = plateau(np.stack([diverged, decay(0.01), late]), STEPS)
     assert np.isnan(level).tolist() == [True, False, True]
     assert reached.tolist() == [False, True, False]
     assert since[0] == since[2] == -1
@@ -184,9 +184,9 @@ def test_the_rate_is_the_factor_by_which_the_excess_loss_shrinks(store):
     )
     row = summarise([path], [spec.run_id]).iloc[0]
     assert row["at_plateau"] == 4
-    rates = []
+    rates, recorded = [], np.arange(0, 401, 5)
     for excess in measured.excess_loss:
-        since = plateau(excess[None]).since[0]
+        since = plateau(excess[None], recorded).since[0]
         rates.append((excess[since] / excess[0]) ** (1 / (5 * since)))
     assert row["rate_median"] == pytest.approx(np.median(rates))
     assert 0 < row["rate_median"] < 1
