@@ -51,6 +51,18 @@ def enough(iterations: NDArray[Any]) -> bool:
     return bool(within(iterations).sum() >= max(1, min(FEWEST, last - begin(last))))
 
 
+def median_by_stretch(values: NDArray[np.float64], stretches: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The median of values (R, n) of which each stands for so many iterations (n,), (R,); NaN in a row that has one.
+
+    Where all stand for equally many it is the plain median.
+    """
+    order = values.argsort(axis=1, kind="stable")
+    below = stretches[order].cumsum(axis=1)  # whole numbers: a half is met exactly
+    places = np.stack([(2 * below >= stretches.sum()).argmax(axis=1), (2 * below > stretches.sum()).argmax(axis=1)])
+    lower, upper = np.take_along_axis(values, np.take_along_axis(order, places.T, axis=1), axis=1).T
+    return np.where(np.isnan(values).any(axis=1), np.nan, (lower + upper) / 2)
+
+
 def mean_by_stretch(values: NDArray[np.float64], stretches: NDArray[np.int64]) -> NDArray[np.float64]:
     """The mean of values (R, n) of which each stands for so many iterations (n,), (R,); NaN where there are none."""
     if not stretches.size:

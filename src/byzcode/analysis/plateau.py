@@ -34,14 +34,15 @@ class Plateau(NamedTuple):
 def plateau(values: NDArray[np.float64], iterations: NDArray[Any]) -> Plateau:
     """The plateau of trajectories (R, n), recorded at ``iterations`` (n,), the last of which ends the training.
 
-    The level is the median of what is recorded in the last fifth of the iterations. Records are about evenly spaced
-    there, log-spaced ones too (they are at most 5/4 times as far apart at the end as at the beginning), so all count
-    alike. A trajectory has been at its plateau since the first recorded value of at most ``STEADY`` times the level.
+    The level is the median over the last fifth of the iterations, of which each recorded one stands for those since the
+    one before: half of these iterations are below it, wherever the records lie. A trajectory has been at its plateau
+    since the first recorded value that is at most ``STEADY`` times the level.
     """
     if not last_part.enough(iterations):
         nothing = np.full(len(values), np.nan)
         return Plateau(nothing, np.zeros(len(values), dtype=bool), np.full(len(values), -1), nothing)
-    level = np.median(values[:, last_part.within(iterations)], axis=1)
+    last = int(last_part.within(iterations).sum())
+    level = last_part.median_by_stretch(values[:, -last:], np.diff(iterations)[-last:])
     late = last_part.within(iterations, last_part.TREND)
     window = values[:, late]
     floor = ROUNDING * values[:, 0]

@@ -123,9 +123,9 @@ def check_levels(cell: Cell, where: str) -> None:
         reason = lacking(member.spec.record, member.spec.iterations)
         if reason is not None:
             raise KeyedError(f"{where}, curve {member.curve.label!r}: record.step", member.spec.record.step, reason)
-    lengths = {member.spec.iterations: member.curve.label for member in members}
+    lengths = {member.spec.iterations: member.curve.label for member in reversed(members)}
     if claim.at == "end" and len(lengths) > 1:
-        (one, first), (other, second) = list(lengths.items())[:2]
+        (one, first), (other, second) = list(lengths.items())[::-1][:2]
         allowed = f"equally many iterations; {first!r} has {one} of them, {second!r} {other}"
         raise KeyedError(f"{where}.at", claim.at, f"{allowed}. Plateaus (at: plateau) compare whatever their lengths")
 
