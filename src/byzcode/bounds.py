@@ -211,6 +211,17 @@ def redrawn_tasks(devices: int, subsets: int, redundancy: int, f: int) -> Expect
     return Expected(np.array([variance - bias, 0.0]), np.array([bias, 0.0]))
 
 
+def disjoint_lists(devices: int, subsets: int, redundancy: int, f: int) -> Expected:
+    """RBA-DL: lists that share nothing, under a random permutation of labels, N r of M subsets held.
+
+    As :func:`random_labels`: a device is off by v_r and the mean of all by v_(N r), where v_r = (M - r) / (r (M - 1)),
+    and liars add to the mean f / (H (N - 1)) of the difference.
+    """
+    each, centre = (coded_variance(subsets, held) for held in (redundancy, devices * redundancy))
+    bias = centre + (f / ((devices - f) * (devices - 1)) * (each - centre) if devices > 1 else 0.0)
+    return Expected(np.array([max(each - bias, 0.0), 0.0]), np.array([bias, 0.0]))
+
+
 def sampled_lists(devices: int, subsets: int, redundancy: int, f: int) -> Expected:
     """CRA-DL, F1 and F2: each device has drawn its r subsets by itself. At iteration 0, or where they are drawn anew.
 
