@@ -154,7 +154,7 @@ def _complaint(asked: Need) -> tuple[str, object, str] | None:
     if not (0 <= asked.heterogeneity <= MOST):
         return "--heterogeneity", asked.heterogeneity, f"allowed: 0 to {MOST:g}"
     if not devices <= subsets <= LARGEST // devices:
-        return "--subsets", subsets, f"allowed: {devices}, one for each device, to {LARGEST // devices}"
+        return "--subsets", subsets, f"allowed: {devices} to {LARGEST // devices}, one for each device at least"
     if not 1 <= asked.dimension <= MOST_NUMBERS // subsets:
         return "--dimension", asked.dimension, f"allowed: 1 to {MOST_NUMBERS // subsets}, with {subsets} subsets"
     if asked.gradients < devices:

@@ -97,11 +97,11 @@ def _read(curve: Curve, run: str, path: Path) -> Point:
     spec = RunSpec.from_json(dataset.attrs["spec"], path)
     found = measured_variance(*(dataset[name].to_numpy() for name in ("honest_dispersion", "coding_bias")))
     ratio = found / dataset["heterogeneity"].to_numpy() ** 2
-    start, training = spread(ratio[:, 0]), spread(_over_training(ratio, dataset["iteration"].to_numpy()))
+    start, training = spread(ratio[:, 0]), spread(over_training(ratio, dataset["iteration"].to_numpy()))
     return Point(curve, run, spec.subsets, spec.redundancy, start, training, len(spec.seeds))
 
 
-def _over_training(values: NDArray[np.float64], iterations: NDArray[np.int64]) -> NDArray[np.float64]:
+def over_training(values: NDArray[np.float64], iterations: NDArray[np.int64]) -> NDArray[np.float64]:
     """The mean of recorded values (R, n) over the iterations from 1 on, (R,), as far as a seed went.
 
     Each record stands for the iterations since the one before.
