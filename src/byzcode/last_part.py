@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: A level is taken over this last part of the iterations; drift is looked for over this last part.
 LEVEL, TREND = Fraction(1, 5), Fraction(2, 5)
-#: A level needs so many recorded iterations, or all that there are in its part; a trend needs so many in any case.
+#: A level needs so many recorded iterations, or half of those in its part, if that is less. A trend needs so many.
 FEWEST = 3
 #: With log-spaced records at most so many points a decade.
 _MOST_A_DECADE = 1000
@@ -48,7 +48,7 @@ def steps_within(iterations: NDArray[Any], part: Fraction = LEVEL) -> NDArray[np
 def enough(iterations: NDArray[Any]) -> bool:
     """Whether the recorded iterations (n,) are enough for a level."""
     last = int(iterations[-1])
-    return bool(within(iterations).sum() >= max(1, min(FEWEST, last - begin(last))))
+    return bool(within(iterations).sum() >= _wanted(last - begin(last)))
 
 
 def median_by_stretch(values: NDArray[np.float64], stretches: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -79,20 +79,32 @@ def lacking(record: Record, last: int, what: What = "iterations") -> str | None:
     What is allowed is of ``record.step``.
     """
     there = last - (begin(last) if what == "iterations" else max(1, begin(last)))
-    found, wanted = _recorded(record, last, what), min(FEWEST, there)
+    found, wanted = _recorded(record, last, what), _wanted(there)
     if found >= wanted:
         return None
-    if record.spacing == "every":  # a fifth holds 3 stretches of so many iterations
-        allowed = f"1 to {max(1, last // (FEWEST * LEVEL.denominator))} iterations"
+    if record.spacing == "every":
+        allowed = f"1 to {_most_apart(record, last, what, wanted)} iterations"
     else:
         allowed = f"{_least_a_decade(record, last, what, wanted)} to {_MOST_A_DECADE} points a decade"
     return f"records {found} of the last {there} {what} of {last}, and a level needs {wanted}; allowed: {allowed}"
+
+
+def _wanted(there: int) -> int:
+    return min(FEWEST, -(-there // 2))
 
 
 def _recorded(record: Record, last: int, what: What) -> int:
     if what == "iterations":
         return len(record.iterations(last, after=begin(last)))
     return len(record.iterations(last, after=max(1, begin(last)) - 1)) - 1
+
+
+def _most_apart(record: Record, last: int, what: What, wanted: int) -> int:
+    """The number of iterations from one record to the next up to which all are enough."""
+    most = max(1, int(LEVEL * last / FEWEST))  # three of these stretches fit into the last fifth
+    while most < FEWEST and _recorded(record.model_copy(update={"step": most + 1}), last, what) >= wanted:
+        most += 1
+    return most
 
 
 def _least_a_decade(record: Record, last: int, what: What, wanted: int) -> int:

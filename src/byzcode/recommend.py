@@ -29,6 +29,8 @@ NUMBER = 32
 #: So many pairs of a device and a subset are looked at; more are refused. There is a subset for each device, at least.
 LARGEST = 4 * 10**7
 MOST_DEVICES = math.isqrt(LARGEST)
+#: A run has no more parameters.
+MOST_DIMENSION = 10**9
 #: The largest heterogeneity: its square, and what bounds multiply it by, are still numbers.
 MOST = 1e150
 #: A run whose redundancy is this factor away is no measurement of what is recommended.
@@ -155,8 +157,9 @@ def _complaint(asked: Need) -> tuple[str, object, str] | None:
         return "--heterogeneity", asked.heterogeneity, f"allowed: 0 to {MOST:g}"
     if not devices <= subsets <= LARGEST // devices:
         return "--subsets", subsets, f"allowed: {devices} to {LARGEST // devices}, one for each device at least"
-    if not 1 <= asked.dimension <= MOST_NUMBERS // subsets:
-        return "--dimension", asked.dimension, f"allowed: 1 to {MOST_NUMBERS // subsets}, with {subsets} subsets"
+    largest = min(MOST_DIMENSION, MOST_NUMBERS // subsets)
+    if not 1 <= asked.dimension <= largest:
+        return "--dimension", asked.dimension, f"allowed: 1 to {largest}, with {subsets} subsets"
     if asked.gradients < devices:
         return "--budget-gradients", asked.gradients, f"allowed: {devices} or more, one gradient for each device"
     if asked.bits is not None and asked.bits < NUMBER * devices:
