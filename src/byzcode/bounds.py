@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -27,8 +28,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist
 
 from byzcode.allocation import EMPTY, file
-from byzcode.analysis.plateau import LEVEL
 from byzcode.coding import DECODERS, ENCODERS
+from byzcode.last_part import LEVEL, mean_by_stretch, steps_within
 from byzcode.methods import METHODS
 from byzcode.studies.spec import RunSpec
 from byzcode.theory import DELTA, UNBIASED, coded_variance, kappa_after_nnm, least_kappa
@@ -210,6 +211,17 @@ def redrawn_tasks(devices: int, subsets: int, redundancy: int, f: int) -> Expect
     return Expected(np.array([variance - bias, 0.0]), np.array([bias, 0.0]))
 
 
+def disjoint_lists(devices: int, subsets: int, redundancy: int, f: int) -> Expected:
+    """RBA-DL: lists that share nothing, under a random permutation of labels, N r of M subsets held.
+
+    As :func:`random_labels`: a device is off by v_r and the mean of all by v_(N r), where v_r = (M - r) / (r (M - 1)),
+    and liars add to the mean f / (H (N - 1)) of the difference.
+    """
+    each, centre = (coded_variance(subsets, held) for held in (redundancy, devices * redundancy))
+    bias = centre + (f / ((devices - f) * (devices - 1)) * (each - centre) if devices > 1 else 0.0)
+    return Expected(np.array([max(each - bias, 0.0), 0.0]), np.array([bias, 0.0]))
+
+
 def sampled_lists(devices: int, subsets: int, redundancy: int, f: int) -> Expected:
     """CRA-DL, F1 and F2: each device has drawn its r subsets by itself. At iteration 0, or where they are drawn anew.
 
@@ -373,34 +385,46 @@ def weights_of(spec: RunSpec, held: NDArray[np.int32] | None = None) -> Floats:
     return weights
 
 
-def floor(spec: RunSpec, measured: Mapping[Any, Any], part: float = LEVEL) -> Floats:
-    """The mean of ||grad F||^2 over the last part of a run, (R,); NaN where it ended early."""
-    recorded = np.asarray(spec.record.iterations(spec.iterations))
-    first = _window(recorded, part)
-    return _floats(np.square(_floats(measured["gradient_norm"])[:, first:-1]).mean(axis=1))
+def floor(spec: RunSpec, measured: Mapping[Any, Any], part: Fraction = LEVEL) -> Floats:
+    """The mean of ||grad F||^2 over the last part of a run, (R,), by iterations.
+
+    NaN where it ended early, and of all where no step of that part is recorded.
+    """
+    return _Late.of(spec, part).mean(np.square(_floats(measured["gradient_norm"])))
 
 
-def floor_bound(spec: RunSpec, measured: Mapping[Any, Any], error: Floats, part: float = LEVEL) -> Floats:
+def floor_bound(spec: RunSpec, measured: Mapping[Any, Any], error: Floats, part: Fraction = LEVEL) -> Floats:
     """The bound on :func:`floor` that a bound (R, n) on the error gives by L2, (R,).
 
     Exact where every iteration is recorded; else averages over recorded iterations stand for those over all. NaN
     where the step is longer than 1/L, for which L2 says nothing.
     """
-    recorded = np.asarray(spec.record.iterations(spec.iterations))
-    first = _window(recorded, part)
+    late = _Late.of(spec, part)
     loss = _floats(measured["loss"])
-    if spec.step_size > 1:
+    if spec.step_size > 1 or not late.stretches.size:
         return np.full(len(loss), np.nan)
     step = spec.step_size / _floats(measured["smoothness"])
-    steps = recorded[-1] - recorded[first]
-    return mean_squared_gradient(loss[:, first], loss[:, -1], steps, step, np.square(error[:, first:-1]).mean(axis=1))
+    first, steps = loss[:, late.places][:, 0], late.stretches.sum()
+    return mean_squared_gradient(first, loss[:, -1], steps, step, late.mean(np.square(error)))
 
 
 def _floats(values: ArrayLike) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 
-def _window(recorded: NDArray[np.int64], part: float) -> int:
-    """The place of the first recorded iteration of the last part of a training; one iteration at least."""
-    begin = int(np.searchsorted(recorded, (1 - part) * recorded[-1] - 1e-9))
-    return min(begin, len(recorded) - 2)
+@dataclass(frozen=True)
+class _Late:
+    """The records that begin a step of the last part of a training, and for how many steps each stands."""
+
+    places: slice
+    stretches: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, spec: RunSpec, part: Fraction) -> _Late:
+        recorded = np.asarray(spec.record.iterations(spec.iterations))
+        begin = len(recorded) - 1 - int(steps_within(recorded, part).sum())
+        return cls(slice(begin, -1), np.diff(recorded)[begin:])
+
+    def mean(self, values: Floats) -> Floats:
+        """The mean of values (R, n) over the steps."""
+        return mean_by_stretch(values[:, self.places], self.stretches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,28 +14,23 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from byzcode import checklist
+from byzcode import checklist, spectra
 from byzcode.aggregation import RULES
-from byzcode.bounds import (
-    Expected,
-    compressed,
-    random_labels,
-    rule_constant,
-    sampled_lists,
-    spectral,
-    weights_of,
-)
+from byzcode.bounds import Expected, compressed, disjoint_lists, redrawn_tasks, rule_constant, sampled_lists
 from byzcode.coding import DECODERS
 from byzcode.compression.kept import kept_of, place_bits
 from byzcode.errors import UserError, complain
 from byzcode.methods import METHODS
-from byzcode.studies.spec import RunSpec
+from byzcode.studies.spec import MOST_NUMBERS, RunSpec
 from byzcode.theory import DELTA, KAPPA
 
 #: Bits of one number in a message.
 NUMBER = 32
-#: The weights of so many pairs of a device and a subset are looked at; more are refused.
+#: So many pairs of a device and a subset are looked at; more are refused. There is a subset for each device, at least.
 LARGEST = 4 * 10**7
+MOST_DEVICES = math.isqrt(LARGEST)
+#: A run has no more parameters.
+MOST_DIMENSION = 10**9
 #: The largest heterogeneity: its square, and what bounds multiply it by, are still numbers.
 MOST = 1e150
 #: A run whose redundancy is this factor away is no measurement of what is recommended.
@@ -145,26 +141,30 @@ def need(
 
 
 def _complaint(asked: Need) -> tuple[str, object, str] | None:
-    devices = asked.devices
-    for key, value in (("--devices", devices), ("--dimension", asked.dimension)):
-        if value < 1:
-            return key, value, "allowed: 1 or more"
+    """The key, its value and what is allowed of the first mistake, if there is one. What is allowed is accepted."""
+    devices, subsets = asked.devices, asked.subsets
+    if not 1 <= devices <= MOST_DEVICES:
+        return "--devices", devices, f"allowed: 1 to {MOST_DEVICES}"
+    minority = (devices - 1) // 2
+    most = f"{math.floor(10**6 * minority / devices) / 10**6:g}"
     if not 0 <= asked.alpha < 0.5:
-        return "--alpha", asked.alpha, "allowed: 0 to less than 1/2; no server can tell who lies if half of them do"
-    if 2 * asked.f >= devices:
-        return "--alpha", asked.alpha, f"f = {asked.f} of {devices} devices lie, rounded half up: no minority"
+        allowed = f"allowed: 0 to less than 1/2, of {devices} devices 0 to {most}"
+        return "--alpha", asked.alpha, f"{allowed}; no server can tell who lies if half of them do"
+    if asked.f > minority:
+        reason = f"f = {asked.f} of {devices} devices lie, rounded half up: no minority"
+        return "--alpha", asked.alpha, f"{reason}; allowed: 0 to {most}"
     if not (0 <= asked.heterogeneity <= MOST):
         return "--heterogeneity", asked.heterogeneity, f"allowed: 0 to {MOST:g}"
-    if asked.subsets < devices:
-        return "--subsets", asked.subsets, f"allowed: {devices} or more, one for each device"
-    if asked.subsets * devices > LARGEST:
-        return "--subsets", asked.subsets, f"allowed: up to {LARGEST // devices} for {devices} devices"
+    if not devices <= subsets <= LARGEST // devices:
+        return "--subsets", subsets, f"allowed: {devices} to {LARGEST // devices}, one for each device at least"
+    largest = min(MOST_DIMENSION, MOST_NUMBERS // subsets)
+    if not 1 <= asked.dimension <= largest:
+        return "--dimension", asked.dimension, f"allowed: 1 to {largest}, with {subsets} subsets"
     if asked.gradients < devices:
         return "--budget-gradients", asked.gradients, f"allowed: {devices} or more, one gradient for each device"
-    least = NUMBER * devices
-    if asked.bits is not None and asked.bits < least:
-        reason = f"allowed: {least} or more, as no compressor sends less than a number of {NUMBER} bits for each device"
-        return "--budget-bits", asked.bits, f"{reason}; something has a bound from {_enough(asked)} on"
+    if asked.bits is not None and asked.bits < NUMBER * devices:
+        reason = f"no compressor sends less than a number of {NUMBER} bits for each device"
+        return "--budget-bits", asked.bits, f"allowed: {_enough(asked)} or more, where something has a bound; {reason}"
     return None
 
 
@@ -194,31 +194,33 @@ class _Lists:
 
 
 def _uncoded(asked: Need) -> _Lists | str:
-    redundancy = min(asked.share, asked.subsets // asked.devices)
-    weights = _weights(asked, "rba_dl", redundancy)
-    left = asked.subsets - redundancy * asked.devices
-    words = f"{redundancy} of its own to each device" + (f", {_count(left, 'subset')} to none" if left else "")
-    return _Lists(redundancy, random_labels(weights, asked.f), float(spectral(weights)), words)
+    size = asked.devices, asked.subsets, min(asked.share, asked.subsets // asked.devices)
+    left = asked.subsets - size[2] * asked.devices
+    words = f"{size[2]} of its own to each device" + (f", {_count(left, 'subset')} to none" if left else "")
+    return _Lists(size[2], disjoint_lists(*size, asked.f), spectra.disjoint(*size), words)
 
 
 def _sampled(asked: Need) -> _Lists | str:
+    if asked.subsets < 2:
+        return "it needs 2 subsets"
     if asked.share < 2:
         return f"it needs 2 gradients a device, {2 * asked.devices} in all"
-    expected = sampled_lists(asked.devices, asked.subsets, asked.share, asked.f)
-    worst = float(spectral(_weights(asked, "cra_dl", asked.share)))
-    return _Lists(asked.share, expected, worst, f"{asked.share} drawn by each device")
+    size = asked.devices, asked.subsets, asked.share
+    return _Lists(size[2], sampled_lists(*size, asked.f), spectra.sampled(*size), f"{size[2]} drawn by each device")
 
 
 def _cyclic(asked: Need) -> _Lists | str:
-    size, rest = divmod(asked.subsets, asked.devices)
+    task, rest = divmod(asked.subsets, asked.devices)
     if rest:
         return f"it needs a multiple of {asked.devices} subsets; got {asked.subsets}"
-    tasks = asked.share // size
+    if asked.devices < 2:
+        return "it needs 2 devices"
+    tasks = asked.share // task
     if tasks < 2:
-        return f"it needs 2 tasks of {_count(size, 'gradient')} a device, {2 * size * asked.devices} in all"
-    weights = _weights(asked, "lad", tasks * size)
+        return f"it needs 2 tasks of {_count(task, 'gradient')} a device, {2 * task * asked.devices} in all"
+    size = asked.devices, asked.subsets, tasks * task
     words = f"{tasks} tasks a device, assigned anew in each iteration"
-    return _Lists(tasks * size, random_labels(weights, asked.f), float(spectral(weights)), words)
+    return _Lists(size[2], redrawn_tasks(*size, asked.f), spectra.cyclic(*size), words)
 
 
 _METHODS: dict[str, Callable[[Need], _Lists | str]] = {"rba_dl": _uncoded, "cra_dl": _sampled, "lad": _cyclic}
@@ -226,10 +228,6 @@ _METHODS: dict[str, Callable[[Need], _Lists | str]] = {"rba_dl": _uncoded, "cra_
 _BEFORE = ("none", "nnm")
 #: The same method where messages are compressed.
 _SHORT = {"lad": "com_lad"}
-
-
-def _weights(asked: Need, method: str, redundancy: int) -> Any:
-    return weights_of(_run(asked, {"method": method, "redundancy": redundancy, "aggregation": "median"}))[0]
 
 
 def _run(asked: Need, curve: Mapping[str, Any]) -> RunSpec:
@@ -308,25 +306,10 @@ def _order(one: Advice) -> tuple[float, float, int, int, bool]:
 def _exact(asked: Need) -> tuple[list[Advice], list[str]]:
     """DRACO with the fewest copies that bear f liars, where these fit."""
     found, refused = [], []
-    for name, numbers in (("draco_repetition", 1), ("draco_cyclic", 2)):
-        title, decoder = METHODS[name].title, DECODERS[METHODS[name].decoder]
-        copies = 2 * asked.f + 1
-        least = -(-asked.subsets * copies // asked.devices)
-        sizes = [
-            r
-            for r in range(least, asked.subsets + 1)
-            if asked.subsets % r == 0 or r * asked.devices % asked.subsets == 0
-        ]
+    for name, (numbers, sizes) in _CODES.items():
+        title, copies = METHODS[name].title, 2 * asked.f + 1
         bits = numbers * NUMBER * asked.dimension
-        redundancy = next(
-            (
-                r
-                for r in sizes
-                if decoder.refuses(asked.devices, asked.subsets, r) is None
-                and decoder.bears(asked.devices, asked.subsets, r) >= asked.f
-            ),
-            None,
-        )
+        redundancy = _bearing(asked, METHODS[name].decoder, sizes(asked.devices, asked.subsets))
         if redundancy is None:
             refused.append(f"{title}: no size of it has {_count(copies, 'copy')} of each of {asked.subsets} subsets.")
         elif redundancy * asked.devices > asked.gradients:
@@ -356,6 +339,36 @@ def _exact(asked: Need) -> tuple[list[Advice], list[str]]:
     return found, refused
 
 
+def _bearing(asked: Need, code: str, sizes: Sequence[int]) -> int | None:
+    """The first of ascending redundancies with which a code bears f liars, or None."""
+    decoder, (devices, subsets) = DECODERS[code], (asked.devices, asked.subsets)
+    least = -(-subsets * (2 * asked.f + 1) // devices)
+    for redundancy in sizes[bisect_left(sizes, least) :]:
+        served = decoder.refuses(devices, subsets, redundancy) is None
+        if served and decoder.bears(devices, subsets, redundancy) >= asked.f:
+            return redundancy
+    return None
+
+
+def _divisors(devices: int, subsets: int) -> Sequence[int]:
+    """Redundancies of a repetition code: groups hold equal parts of the subsets."""
+    small = [size for size in range(1, math.isqrt(subsets) + 1) if subsets % size == 0]
+    return sorted({*small, *(subsets // size for size in small)})
+
+
+def _whole_tasks(devices: int, subsets: int) -> Sequence[int]:
+    """Redundancies of a cyclic code: multiples of M / N, if that is whole."""
+    size, rest = divmod(subsets, devices)
+    return range(0) if rest else range(size, subsets + 1, size)
+
+
+#: The numbers of a message over D, and the redundancies that may serve, of the exact codes.
+_CODES: dict[str, tuple[int, Callable[[int, int], Sequence[int]]]] = {
+    "draco_repetition": (1, _divisors),
+    "draco_cyclic": (2, _whole_tasks),
+}
+
+
 def _ruled(asked: Need, name: str, lists: _Lists, before: str) -> Iterator[Advice]:
     """A method with every rule and every compressor that fits, behind a pre-aggregator."""
     honest, unit = asked.devices - asked.f, asked.heterogeneity**2
@@ -374,13 +387,18 @@ def _ruled(asked: Need, name: str, lists: _Lists, before: str) -> Iterator[Advic
                 rule=rule,
                 before=before,
                 shortening=short,
-                floor=factor * unit if math.isfinite(factor) else factor,
-                worst=(kappa + 1) / honest * lists.spectral * unit if whole else None,
+                floor=_times(factor, unit),
+                worst=_times((kappa + 1) / honest * lists.spectral, unit) if whole else None,
                 kept=name != "lad",
                 gradients=asked.devices * lists.redundancy,
                 bits=asked.devices * short.bits,
                 reason=_reason(asked, lists, rule, before, kappa, short, delta),
             )
+
+
+def _times(factor: float, unit: float) -> float:
+    """The product, still a number where the factor is one."""
+    return min(factor * unit, sys.float_info.max) if math.isfinite(factor) else factor
 
 
 def _reason(asked: Need, lists: _Lists, rule: str, before: str, kappa: float, short: Shortening, delta: float) -> str:
@@ -468,7 +486,7 @@ def measured(asked: Need, advice: Advice, rows: pd.DataFrame) -> Seen | None:
     if METHODS[advice.method].server == "rule":
         same &= (rows["aggregation"] == advice.rule) & (rows["pre_aggregation"] == advice.before)
         same &= rows["compression"] == advice.shortening.name
-    near = rows[same]
+    near = rows[same & rows["gradient_norm_median"].notna()]  # else it has no level
     distance = np.abs(np.log(near["redundancy"].astype(float) / advice.redundancy))
     chosen = near[(distance == distance.min()) & (distance <= np.log(FARTHEST))]
     if chosen.empty:

@@ -260,6 +260,25 @@ def test_the_window_is_the_last_fifth_of_the_iterations(make_spec):
     assert np.isnan(bounds.floor_bound(too_long, measured, error)).all()
 
 
+def test_a_floor_is_a_mean_over_steps_and_not_over_records(make_spec):
+    """Recorded from 80 on: 80, 85, ..., 99 alone stands for one step."""
+    spec = make_spec(iterations=99, record={"step": 5}, step_size=1.0, seeds=[1])
+    norms = np.arange(21.0)
+    measured = {"gradient_norm": norms[None], "loss": np.zeros((1, 21)), "smoothness": np.array([1.0])}
+    steps = [norms[step // 5] for step in range(80, 99)]
+    assert bounds.floor(spec, measured)[0] == pytest.approx(np.square(steps).mean())
+    assert bounds.floor_bound(spec, measured, norms[None])[0] == pytest.approx(np.square(steps).mean())
+
+
+@pytest.mark.parametrize("step", [50, 1000])
+def test_no_floor_is_made_of_what_was_before_the_last_fifth(step, make_spec):
+    spec = make_spec(iterations=100, record={"step": step}, seeds=[1, 2])
+    some = np.ones((2, len(spec.record.iterations(100))))
+    measured = {"gradient_norm": some, "loss": some, "smoothness": np.ones(2)}
+    assert np.isnan(bounds.floor(spec, measured)).tolist() == [True, True]
+    assert np.isnan(bounds.floor_bound(spec, measured, some)).tolist() == [True, True]
+
+
 # --- in expectation --------------------------------------------------------------------------------------------------
 
 MANY = {"seeds": 400, "iterations": 12, "problem": {"subsets": 20, "dimension": 6, "sigma_h": 1.0}, "step_size": 0.2}

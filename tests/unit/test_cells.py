@@ -263,3 +263,79 @@ def test_an_option_alone_does_not_tell_components_apart(planned):
     wrong = {**GOOD, "each": [], "where": {"attack": "sign_flip"}}
     with pytest.raises(UserError, match="must be one run, but 2 match; say the options as well"):
         planned(wrong, grid=grid)
+
+
+RARELY = {**SMALL["base"], "iterations": 100, "record.step": 50}
+FEW = (
+    "curve 'CRA-DL': record.step = 50: records 1 of the last 20 iterations of 100, and a level needs 3; allowed: 1 to 6"
+)
+LINES = {"who": {"kind": "trajectories", "columns": "attack", "hue": "redundancy", "caption": "c"}}
+LAW = {**WORDS, "test": "law", "curve": "CRA-DL", "along": "redundancy", "values": [4, 6], "each": ["attack"]}
+LAW |= {"predicted": "heterogeneity", "margin": 0.5}
+
+
+@pytest.mark.parametrize("at", ["plateau", "end"])
+@pytest.mark.parametrize("claim", [GOOD, FALLS, LAW], ids=lambda claim: claim["test"])
+def test_levels_of_too_few_records_give_one_line(claim, at, planned):
+    with pytest.raises(UserError) as caught:
+        planned({**claim, "at": at}, base=RARELY, plots=LINES)
+    assert str(caught.value).startswith(f"small.yaml: claims[0], {FEW}")
+    assert "\n" not in str(caught.value)
+    assert planned({**claim, "at": at}, base={**RARELY, "record.step": 6}, plots=LINES)
+
+
+def test_a_start_and_a_cost_need_no_records_of_the_end(planned):
+    assert planned({**GOOD, "at": "start"}, base=RARELY, plots=LINES)
+    assert planned({**GOOD, "quantity": "bits_sent"}, base=RARELY, plots=LINES)
+    assert planned(base=RARELY, plots=LINES) == []
+    costly = {**LAW, "quantity": "bits_sent"}  # the factor is a level all the same
+    with pytest.raises(UserError, match=r"record\.step = 50"):
+        planned(costly, base=RARELY, plots=LINES)
+
+
+@pytest.mark.parametrize("claim", [GOOD, {**GOOD, "test": "equivalent", "margin": 2}], ids=["lower", "equivalent"])
+def test_ends_after_unequally_many_iterations_give_one_line(claim, planned):
+    curves = copy.deepcopy(SMALL["curves"])
+    curves[0]["iterations"] = 50
+    base = {**SMALL["base"], "iterations": 100, "record.step": 2}
+    with pytest.raises(UserError) as caught:
+        planned({**claim, "at": "end"}, curves=curves, base=base)
+    assert str(caught.value) == (
+        "small.yaml: claims[0].at = 'end': equally many iterations; 'CRA-DL' has 100 of them, 'RBA-DL' 50. "
+        "Plateaus (at: plateau) compare whatever their lengths"
+    )
+    assert planned(claim, curves=curves, base=base)  # at the plateau
+    assert planned({**claim, "at": "start"}, curves=curves, base=base)
+    assert planned({**claim, "at": "end", "quantity": "bits_sent"}, curves=curves, base=base)
+
+
+def test_ends_along_the_number_of_iterations_give_one_line(planned):
+    curves = [{"label": "RBA-DL", "method": "rba_dl"}, {"label": "CRA-DL", "method": "cra_dl", "redundancy": 4}]
+    grid = {"iterations": [50, 100]}
+    along = {"curve": "CRA-DL", "along": "iterations", "values": [50, 100]}
+    plots = {"who": {"kind": "sweep", "x": "iterations", "caption": "c"}}
+    base = {**SMALL["base"], "attack": "ipm", "record.step": 2}
+    for claim in (
+        {**WORDS, "test": "falls", **along},
+        {**WORDS, "test": "grows", **along, "against": "RBA-DL", "advantage": "ratio"},
+    ):
+        with pytest.raises(UserError, match=r"claims\[0\]\.at = 'end': equally many iterations; 'CRA-DL' has 50"):
+            planned({**claim, "at": "end"}, curves=curves, grid=grid, plots=plots, base=base)
+        assert planned(claim, curves=curves, grid=grid, plots=plots, base=base)
+
+
+@pytest.mark.parametrize(("kind", "what"), [("sweep", "iterations"), ("bounds", "steps")])
+def test_a_plot_of_levels_of_too_few_records_gives_one_line(kind, what, planned):
+    plots = {"who": {"kind": kind, "x": "redundancy", "columns": "attack", "caption": "c"}}
+    with pytest.raises(UserError) as caught:
+        planned(base=RARELY, plots=plots)
+    found = 1 if kind == "sweep" else 0  # where a step begins; the last record ends one
+    assert str(caught.value) == (
+        f"small.yaml: plots.who, curve 'RBA-DL': record.step = 50: records {found} of the last 20 {what} of 100, "
+        "and a level needs 3; allowed: 1 to 6 iterations"
+    )
+    assert planned(base={**RARELY, "record.step": 6}, plots=plots) == []
+    plots["who"]["curves"] = ["CRA-DL"]  # of what it shows
+    curves = copy.deepcopy(SMALL["curves"])
+    curves[1]["record.step"] = 5
+    assert planned(base=RARELY, plots=plots, curves=curves) == []

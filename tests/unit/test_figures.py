@@ -25,6 +25,7 @@ from byzcode.figures.laws import laws
 from byzcode.figures.request import Facets, Request
 from byzcode.figures.scale import Extent, apart, window
 from byzcode.figures.style import theme
+from byzcode.figures.variance import over_training
 from byzcode.records import PER_SEED, QUANTITIES, Measurements
 from byzcode.status import NEVER, Status
 from byzcode.studies.expand import expand
@@ -342,6 +343,13 @@ def test_the_variance_is_that_of_the_trajectories_beside_the_closed_form(files):
     np.testing.assert_allclose(rows.closed_form, [expected[r] for r in rows.redundancy])
 
 
+def test_a_mean_over_the_training_is_one_over_iterations():
+    """The records of 1, 2, 3 and 10 stand for 1, 1, 1 and 7 iterations; what follows an end counts nothing."""
+    values = np.array([[9e9, 1.0, 2.0, 3.0, 4.0], [9e9, 1.0, 2.0, np.nan, np.nan], [9e9, *[np.nan] * 4]])
+    found = over_training(values, np.array([0, 1, 2, 3, 10]))
+    np.testing.assert_allclose(found, [(1 + 2 + 3 + 7 * 4) / 10, 1.5, np.nan])
+
+
 def test_the_measured_variance_of_a_run_is_near_the_closed_form(tmp_path):
     """A real run of LAD, whose tasks are redrawn: 20 devices, 200 iterations, 5 seeds."""
     fields = {"method": "lad", "devices": 20, "redundancy": 5, "aggregation": "mean", "seeds": 5, "iterations": 200}
@@ -422,6 +430,10 @@ def test_a_summary_without_the_run_or_the_column_is_refused(results, tmp_path):
     summary.drop(columns="excess_loss_q25").to_csv(path, index=False)
     vouched(path, request=planned().summary_json())
     with pytest.raises(UserError, match="excess_loss_q25"):
+        draw(request_for("sweep"), tmp_path, tmp_path / "figure")
+    summary.assign(no_level="record.step = 50: too few").to_csv(path, index=False)
+    vouched(path, request=planned().summary_json())
+    with pytest.raises(UserError, match=r"has no level: record\.step = 50: too few"):
         draw(request_for("sweep"), tmp_path, tmp_path / "figure")
 
 

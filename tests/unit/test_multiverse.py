@@ -400,6 +400,10 @@ MISTAKES = {
     "a study": ({"study": "tny"}, "claims.study = 'tny': did you mean 'tiny'? allowed: tiny"),
     "a claim": ({"claims": ["fals"]}, "claims.claims = 'fals': did you mean 'falls'? allowed: below-ma, falls"),
     "a place": ({"claims": ["below-ma"], "where": {"aggregation": "phocas"}}, "claims.where = {'aggregation': "),
+    "records": (
+        {"reduced": {"iterations": 20, "record.step": 10}},
+        "tiny/below-ma/median: reduced, curve 'CRA-DL': record.step = 10: records 1 of the last 4 iterations of 20",
+    ),
     "a field": ({"reduced": {"seds": 3}}, "tiny/below-ma/median: seds = 3: unknown key; did you mean 'seeds'?"),
 }
 

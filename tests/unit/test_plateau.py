@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from byzcode import trajectory
 from byzcode.allocation import file
@@ -12,7 +15,9 @@ from byzcode.analysis.spread import spread
 from byzcode.analysis.summary import summarise
 from byzcode.engine import train
 from byzcode.errors import UserError
+from byzcode.last_part import lacking
 from byzcode.status import Status
+from byzcode.studies.spec import Record
 
 STEPS = np.arange(101.0)
 
@@ -22,7 +27,7 @@ def decay(floor, rate=0.8):
 
 
 def test_a_decay_to_a_floor_is_at_its_plateau():
-    level, reached, since, _ = plateau(np.stack([decay(0.01), decay(0.1)]))
+    level, reached, since, _ = plateau(np.stack([decay(0.01), decay(0.1)]), STEPS)
     np.testing.assert_allclose(level, [0.01, 0.1], rtol=1e-6)
     assert reached.tolist() == [True, True]
     # since is the first value at most 1.25 times the floor: 0.8^t <= floor / 4
@@ -30,25 +35,25 @@ def test_a_decay_to_a_floor_is_at_its_plateau():
 
 
 def test_what_still_falls_is_not_at_a_plateau():
-    level, reached, since, _ = plateau(decay(0.0, 0.95)[None])
+    level, reached, since, _ = plateau(decay(0.0, 0.95)[None], STEPS)
     assert reached.tolist() == [False]
     assert since.tolist() == [-1]
     assert level[0] == pytest.approx(np.median(0.95 ** STEPS[-20:]))
 
 
 def test_what_rises_is_not_at_a_plateau():
-    assert not plateau(decay(0.0, 1.05)[None]).reached[0]
+    assert not plateau(decay(0.0, 1.05)[None], STEPS).reached[0]
 
 
 @pytest.mark.parametrize("rate", [0.9, 0.95, 1.02])
 def test_the_drift_is_the_change_of_the_logarithm_over_the_last_part(rate):
     """Two fifths of 101 values are 40, so 39 steps; its sign says whether a level bounds from above or from below."""
-    assert plateau(decay(0.0, rate)[None]).drift[0] == pytest.approx(39 * np.log(rate))
+    assert plateau(decay(0.0, rate)[None], STEPS).drift[0] == pytest.approx(39 * np.log(rate))
 
 
 def test_a_noisy_floor_is_a_plateau():
     noise = np.random.default_rng(0).uniform(0.9, 1.1, size=(4, 101))
-    level, reached, since, _ = plateau((0.1 + 0.7**STEPS) * noise)
+    level, reached, since, _ = plateau((0.1 + 0.7**STEPS) * noise, STEPS)
     assert reached.all()
     np.testing.assert_allclose(level, 0.1, rtol=0.1)
     assert ((since > 5) & (since < 20)).all()
@@ -57,7 +62,7 @@ def test_a_noisy_floor_is_a_plateau():
 def test_a_very_noisy_floor_is_one_too():
     """An attack makes plateaus scatter by factors: a drift within that scatter is none."""
     noise = np.exp(np.random.default_rng(1).normal(scale=0.8, size=(200, 101)))
-    assert plateau((0.1 + 0.7**STEPS) * noise).reached.mean() > 0.95
+    assert plateau((0.1 + 0.7**STEPS) * noise, STEPS).reached.mean() > 0.95
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -75,14 +80,14 @@ def test_a_very_noisy_floor_is_one_too():
 def test_a_plateau_drifts_by_less_than_a_fourth_or_three_deviations(drift, scatter, reached, sign):
     """Over the last 40 values; + - - + around a line leaves the fitted line as it is."""
     logarithm = sign * drift * np.linspace(-0.5, 0.5, 40) + scatter * np.tile([1, -1, -1, 1], 10)
-    found = plateau(np.exp(np.concatenate([np.zeros(61), logarithm]))[None])
+    found = plateau(np.exp(np.concatenate([np.zeros(61), logarithm]))[None], STEPS)
     assert found.drift[0] == pytest.approx(sign * drift)
     assert found.reached[0] == reached
 
 
 def test_what_falls_under_noise_is_not_at_a_plateau():
     noise = np.random.default_rng(0).uniform(0.9, 1.1, size=(4, 101))
-    assert not plateau(0.95**STEPS * noise).reached.any()
+    assert not plateau(0.95**STEPS * noise, STEPS).reached.any()
 
 
 def test_what_falls_to_rounding_is_at_a_plateau():
@@ -90,7 +95,7 @@ def test_what_falls_to_rounding_is_at_a_plateau():
     values = 1e-25 * decay(0.0, 0.5)
     values[0] = 1.0
     values[-40:] = 0.0
-    level, reached, since, _ = plateau(values[None])
+    level, reached, since, _ = plateau(values[None], STEPS)
     assert reached[0]
     assert level[0] == 0.0
     assert since[0] == 1
@@ -101,18 +106,85 @@ def test_a_divergence_has_no_plateau():
     diverged[60:] = np.nan
     late = decay(0.01)
     late[-1] = np.nan
-    level, reached, since, _ = plateau(np.stack([diverged, decay(0.01), late]))
+    level, reached, since, _ = plateau(np.stack([diverged, decay(0.01), late]), STEPS)
     assert np.isnan(level).tolist() == [True, False, True]
     assert reached.tolist() == [False, True, False]
     assert since[0] == since[2] == -1
 
 
-@pytest.mark.parametrize("recorded", [2, 3, 7, 11])
-def test_few_records_are_enough(recorded):
-    level, reached, since, _ = plateau(np.ones((3, recorded)))
-    assert level.tolist() == [1, 1, 1]
-    assert reached.all()
-    assert since.tolist() == [0, 0, 0]
+# --- recorded at other iterations ------------------------------------------------------------------------------------
+
+#: Ways to record 1000 iterations, with enough of them for a level.
+RECORDINGS = {
+    "all": Record(step=1),
+    "every 7": Record(step=7),
+    "every 66": Record(step=66),
+    "log": Record(spacing="log", step=40),
+    "log, dense": Record(spacing="log", step=1000),
+}
+
+
+def recorded_at(record, last=1000):
+    return np.asarray(record.iterations(last))
+
+
+@pytest.mark.parametrize("record", RECORDINGS.values(), ids=RECORDINGS)
+def test_a_line_has_the_level_of_its_middle_however_it_is_recorded(record):
+    """Over the last fifth a line falls from 0.2 to 0: it is at 0.1 in the middle, but for a stretch between records."""
+    recorded = recorded_at(record)
+    level = plateau((1 - recorded / 1000)[None], recorded).level[0]
+    farthest = np.diff(recorded)[-(recorded > 800).sum() :].max()
+    assert abs(level - 0.1) <= farthest / 1000
+
+
+@given(st.integers(0, 2**32 - 1), st.sets(st.integers(801, 999), min_size=2), st.sets(st.integers(0, 800)))
+def test_other_records_change_a_level_by_what_varies_in_the_last_fifth(seed, late, early):
+    dice = np.random.default_rng(seed)
+    steps = np.arange(1001)
+    smooth = dice.uniform(0, 1) + 0.99**steps * dice.uniform(0, 9) + 0.1 * np.sin(steps / dice.uniform(20, 200)) ** 2
+    recorded = np.asarray(sorted({0, 1000} | late | early))
+    one, other = (plateau(smooth[None, at], at).level[0] for at in (steps, recorded))
+    assert abs(one - other) <= np.ptp(smooth[801:])
+    assert smooth[801:].min() <= other <= smooth[801:].max()
+
+
+@given(st.integers(1, 400), st.integers(1, 60), st.sampled_from(["every", "log"]))
+def test_what_a_training_begins_with_is_no_part_of_its_level(last, step, spacing):
+    recorded = recorded_at(Record(spacing=spacing, step=step), last)
+    values = np.where(recorded == 0, np.inf, 1.0)[None]
+    level = plateau(values, recorded).level[0]
+    assert np.isnan(level) if lacking(Record(spacing=spacing, step=step), last) else level == 1.0
+
+
+@pytest.mark.parametrize("record", RECORDINGS.values(), ids=RECORDINGS)
+def test_a_drift_is_one_by_iteration(record):
+    """What falls by the same factor in each iteration has the same slope however it is recorded."""
+    recorded = recorded_at(record)
+    found = plateau(0.999 ** recorded[None].astype(float), recorded)
+    late = recorded[recorded > 600]
+    assert found.drift[0] == pytest.approx((late[-1] - late[0]) * np.log(0.999))
+    assert not found.reached[0]
+
+
+@pytest.mark.parametrize("record", [Record(step=1000), Record(step=100), Record(spacing="log", step=3)])
+def test_too_few_records_have_no_level(record):
+    """Every 1000 it would be half of iteration 0, which made 0.429 of a level of 0.050."""
+    recorded = recorded_at(record)
+    level, reached, since, drift = plateau(np.ones((3, len(recorded))), recorded)
+    assert np.isnan(level).all()
+    assert np.isnan(drift).all()
+    assert not reached.any()
+    assert since.tolist() == [-1, -1, -1]
+
+
+@pytest.mark.parametrize(("last", "reached"), [(1, False), (5, False), (6, True), (10, True), (11, True)])
+def test_a_short_training_that_is_recorded_whole_has_a_level(last, reached):
+    """But no plateau where three iterations are not within its last two fifths."""
+    values = np.ones((3, last + 1))
+    values[:, 0] = 7.0
+    found = plateau(values, np.arange(last + 1))
+    assert found.level.tolist() == [1, 1, 1]
+    assert found.reached.tolist() == [reached] * 3
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 4, 5, 10])
@@ -184,9 +256,9 @@ def test_the_rate_is_the_factor_by_which_the_excess_loss_shrinks(store):
     )
     row = summarise([path], [spec.run_id]).iloc[0]
     assert row["at_plateau"] == 4
-    rates = []
+    rates, recorded = [], np.arange(0, 401, 5)
     for excess in measured.excess_loss:
-        since = plateau(excess[None]).since[0]
+        since = plateau(excess[None], recorded).since[0]
         rates.append((excess[since] / excess[0]) ** (1 / (5 * since)))
     assert row["rate_median"] == pytest.approx(np.median(rates))
     assert 0 < row["rate_median"] < 1
@@ -198,6 +270,20 @@ def test_a_run_that_diverges_is_summarised_as_infinite(store):
     assert (row["diverged"], row["at_plateau"]) == (4, 0)
     assert row["excess_loss_median"] == np.inf
     assert row["bits_sent_to_plateau_median"] == np.inf
+
+
+def test_a_run_of_too_few_records_has_no_level_in_a_summary_and_the_reason_stands_there(store):
+    (one, first, _), (two, second, _) = store(), store(record={"step": 50})
+    table = summarise([first, second], [one.run_id, two.run_id])
+    assert pd.isna(table["no_level"][0])
+    assert table["no_level"][1].startswith("record.step = 50: records 1 of the last 40 iterations of 200, ")
+    levels = [name for name in table if name.endswith(("_median", "_q25", "_q75"))]
+    measured = [name for name in levels if not pd.isna(table[name][0])]
+    assert len(measured) > 20
+    assert table.loc[1, levels].isna().all()  # not infinite: nothing ran away
+    assert table["at_plateau"].tolist() == [4, 0]
+    assert table["bits_sent_per_iteration"].tolist() == [20 * 7 * 32] * 2
+    assert "no_level" not in summarise([first], [one.run_id])
 
 
 def test_the_cost_of_an_iteration_is_known_even_if_the_first_seed_diverges_at_once(store):

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 from vouched import vouched
 
 from byzcode import bounds, theory
 from byzcode.cli import app
+from byzcode.coding import DECODERS
 from byzcode.compression import COMPRESSORS
 from byzcode.errors import UserError
 from byzcode.randomness import Draws, Stream
 from byzcode.recommend import (
+    _METHODS,
     LARGEST,
+    MOST_DEVICES,
     NUMBER,
     Need,
+    _ruled,
     favourite,
     measured,
     measurements,
@@ -151,7 +159,9 @@ def test_a_refusal_for_lack_of_bits_says_how_many_would_do(alpha):
     with pytest.raises(UserError, match=f"--budget-bits {said[0]} would do"):
         recommend(need(**asked, bits=said[0] - 1))
     assert {one.before for one in recommend(need(**asked, bits=max(said)))[0]} == {"none", "nnm"}
-    with pytest.raises(UserError, match=f"--budget-bits = 639: .*something has a bound from {said[0]} on"):
+    with pytest.raises(
+        UserError, match=f"--budget-bits = 639: allowed: {said[0]} or more, where something has a bound"
+    ):
         need(**asked, bits=639)
 
 
@@ -194,26 +204,144 @@ def test_more_subsets_than_devices():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"alpha": 0.5}, "--alpha = 0.5: allowed: 0 to less than 1/2"),
+        ({"alpha": 0.5}, "--alpha = 0.5: allowed: 0 to less than 1/2, of 100 devices 0 to 0.49; no"),
         ({"alpha": -0.1}, "--alpha = -0.1: allowed: 0 to less than 1/2"),
         ({"alpha": math.nan}, "--alpha = nan: allowed: 0 to less than 1/2"),
-        ({"alpha": 0.45, "devices": 2, "subsets": 2}, "f = 1 of 2 devices lie"),
-        ({"devices": 0}, "--devices = 0: allowed: 1 or more"),
-        ({"dimension": 0}, "--dimension = 0: allowed: 1 or more"),
+        (
+            {"alpha": 0.45, "devices": 2, "subsets": 2},
+            "f = 1 of 2 devices lie, rounded half up: no minority; allowed: 0 to 0",
+        ),
+        ({"devices": 0}, "--devices = 0: allowed: 1 to 6324"),
+        ({"devices": 10**6, "subsets": 40}, "--devices = 1000000: allowed: 1 to 6324"),
+        ({"dimension": 0}, "--dimension = 0: allowed: 1 to 100000000, with 100 subsets"),
+        ({"dimension": 10**8 + 1}, "--dimension = 100000001: allowed: 1 to 100000000, with 100 subsets"),
         ({"heterogeneity": -1.0}, "--heterogeneity = -1.0: allowed: 0 to 1e+150"),
         ({"heterogeneity": math.inf}, "--heterogeneity = inf: allowed: 0 to 1e+150"),
         ({"heterogeneity": 1e200}, "--heterogeneity = 1e+200: allowed: 0 to 1e+150"),
         ({"heterogeneity": math.nan}, "--heterogeneity = nan: allowed: 0 to 1e+150"),
-        ({"subsets": 99}, "--subsets = 99: allowed: 100 or more"),
-        ({"subsets": LARGEST}, f"allowed: up to {LARGEST // 100} for 100 devices"),
+        ({"subsets": 99}, "--subsets = 99: allowed: 100 to 400000, one for each device at least"),
+        ({"subsets": LARGEST}, f"allowed: 100 to {LARGEST // 100}, one"),
         ({"gradients": 99}, "--budget-gradients = 99: allowed: 100 or more, one gradient for each device"),
-        ({"bits": 3199}, "--budget-bits = 3199: allowed: 3200 or more, as no compressor sends less"),
+        ({"bits": 3199}, "--budget-bits = 3199: allowed: 53200 or more, where something has a bound; no compr"),
     ],
 )
 def test_a_wrong_request_says_why(changes, said):
     with pytest.raises(UserError, match=r"^byzcode recommend: ") as error:
         need(**LAD | changes)
     assert said in str(error.value)
+
+
+# --- what is allowed is accepted, and soon answered ------------------------------------------------------------------
+
+NUMBERS = st.sampled_from([-(10**30), -1, 0, 1, 2, 3, 7, 20, 31, 32, 640, 10**4, 10**10, 10**400])
+REALS = st.one_of(
+    st.sampled_from(
+        [0.0, -0.0, 0.1, 0.25, 0.45, 0.4999999999, 0.5, 1.0, -1.0, 1e-320, 1e150, 1e300, math.inf, math.nan]
+    ),
+    st.floats(),
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "devices": st.one_of(st.integers(1, 25), NUMBERS),
+            "alpha": REALS,
+            "heterogeneity": REALS,
+            "gradients": st.one_of(st.integers(1, 2000), NUMBERS),
+            "bits": st.one_of(st.none(), NUMBERS),
+            "subsets": st.one_of(st.none(), st.integers(1, 60), NUMBERS),
+            "dimension": st.one_of(st.integers(1, 200), NUMBERS),
+        }
+    ),
+    st.data(),
+)
+def test_who_follows_what_is_allowed_gets_an_answer(asked, data):
+    """One key after the other is set to an end of what is allowed of it; no other mistake follows."""
+    followed = set()
+    while True:
+        try:
+            found, refused = recommend(need(**asked))
+        except UserError as error:
+            said = str(error)
+            assert "\n" not in said
+            if "nothing that fits has a bound" in said:
+                key, low, high = "bits", re.search(r"\(--budget-bits (\d+) would do\)", said)[1], None
+            else:
+                key = re.match(r"byzcode recommend: --(?:budget-)?([a-z]+) = ", said)[1]
+                ranges = re.findall(r"(\d[\d.e+]*) to (\d[\d.e+]*)", said)
+                low, high = ranges[-1] if ranges else (re.search(r"allowed: (\d+) or more", said)[1], None)
+            assert key not in followed, (key, said)
+            followed.add(key)
+            one = type(asked[key] or 0) if key in ("alpha", "heterogeneity") else int
+            # Both ends are in it; of large sizes the lower one, which is soon answered.
+            large = key in ("devices", "subsets") or not high
+            asked = asked | {key: one(low if large else data.draw(st.sampled_from([low, high])))}
+            continue
+        assert found
+        break
+    checked = need(**asked)
+    for one in found:
+        assert math.isfinite(one.floor)
+        assert one.gradients <= checked.gradients
+        assert checked.bits is None or one.bits <= checked.bits
+        RunSpec.parse(
+            {
+                "devices": checked.devices,
+                "problem": {"subsets": checked.subsets, "dimension": checked.dimension, "name": "linear_regression"},
+                "byzantine": {"alpha": checked.alpha},
+                "seeds": [0],
+                **one.curve,
+            },
+            "a recommendation",
+        )
+    for more in {int(bits) for reason in refused for bits in re.findall(r"--budget-bits (\d+) would do", reason)}:
+        recommend(need(**asked | {"bits": more}))
+
+
+@pytest.mark.parametrize("devices", [1, 2, 3, 10, 100, 2000, MOST_DEVICES])
+def test_the_limits_of_a_need_agree(devices):
+    """What is allowed at most is accepted together with all else that is allowed at most."""
+    alpha = {"alpha": (devices - 1) // 2 / devices}
+    for subsets in (devices, LARGEST // devices):
+        for dimension in (1, min(10**9, 10**10 // subsets)):
+            need(
+                devices, heterogeneity=1e150, gradients=devices * subsets, subsets=subsets, dimension=dimension, **alpha
+            )
+
+
+@pytest.mark.parametrize(
+    ("devices", "subsets"),
+    [(2, 2 * 10**7), (6000, 6000), (4999, 5003), (MOST_DEVICES, MOST_DEVICES), (1, LARGEST), (2000, 20_000)],
+)
+@pytest.mark.parametrize("alpha", [0.0, 0.2, 0.45])
+def test_few_sizes_of_codes_are_tried_and_no_matrix_is_made(devices, subsets, alpha, monkeypatch):
+    tried = []
+    for name, decoder in DECODERS.items():
+
+        def refuses(*size, name=name, decoder=decoder):
+            tried.append(name)
+            return decoder.refuses(*size)
+
+        monkeypatch.setitem(DECODERS, name, dataclasses.replace(decoder, refuses=refuses))
+    monkeypatch.setattr("byzcode.spectra.sampled", lambda *size: 1.0)  # the one that draws who holds what
+    monkeypatch.setattr("byzcode.bounds.weights_of", None)
+    monkeypatch.setattr(np.linalg, "eigvalsh", None)
+    alpha = min(alpha, (devices - 1) // 2 / devices)
+    found, _ = recommend(need(devices, alpha, 1.0, devices * (subsets // 2 + 1), subsets=subsets, dimension=10))
+    assert found
+    assert len(tried) <= 2 * math.isqrt(subsets)
+
+
+def test_the_largest_floor_is_still_a_number():
+    """Where the error is nearly as large as the gradient there is a bound, though it is good for nothing."""
+    asked = need(13, 6 / 13, 1.0, 13, dimension=8)
+    (one, far) = (
+        list(_ruled(dataclasses.replace(asked, heterogeneity=size), "rba_dl", _METHODS["rba_dl"](asked), "none"))
+        for size in (1.0, 1e150)
+    )
+    assert max(each.floor for each in one if math.isfinite(each.floor)) > 1e12
+    assert [math.isfinite(each.floor) for each in far] == [math.isfinite(each.floor) for each in one]
 
 
 # --- beside what was measured ----------------------------------------------------------------------------------------
@@ -290,6 +418,15 @@ def test_what_was_measured_of_another_allocation_does_not_count(base, changes):
     one = next(one for one in advice()[0] if one.method == base.get("method", "lad"))
     assert words(one, rows(**base)) == "0.25 (r = 20, alie)"
     assert words(one, rows(**base | changes)) == ""
+
+
+def test_a_run_without_a_level_did_not_diverge():
+    """Too few iterations are recorded for a level, or more lie than the rule is defined for."""
+    best = advice()[0][0]
+    nothing = rows(gradient_norm_median=math.nan, attack="ipm")
+    assert words(best, nothing) == ""
+    assert words(best, pd.concat([rows(), nothing])) == "0.25 (r = 20, alie)"
+    assert words(best, pd.concat([rows(redundancy=30), nothing])) == "0.25 (r = 30, alie)"
 
 
 def test_only_summaries_of_as_many_devices_subsets_and_liars_count(tmp_path):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from byzcode.analysis.plateau import ROUNDING, plateau
 from byzcode.records import Measurements, gradients_per_iteration
 from byzcode.status import Status, ran_away
-from byzcode.studies.claim import When
+from byzcode.studies.claim import COSTS, When
 from byzcode.studies.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-
-#: Costs are compared by iteration, whatever part of a training counts.
-COSTS = ("gradients_computed", "bits_sent")
 
 
 class Levels(NamedTuple):
@@ -61,7 +58,7 @@ class Run:
         first = values[:, 0]
         if at == "start":
             return Levels(first, np.isfinite(first), nothing, nothing, nothing)
-        found = plateau(values)
+        found = plateau(values, self._recorded)
         level = np.where(diverged, self.spec.diverged_at * first, np.maximum(found.level, ROUNDING * first))
         known = np.isfinite(level)
         settled = known & (found.reached | diverged | (at == "end"))
@@ -71,9 +68,13 @@ class Run:
     def _cost(self, total: Array) -> Array:
         """An iteration's part of a cumulative cost, (R,); NaN of a seed that ended before it could be seen."""
         last = np.isfinite(total).sum(axis=1) - 1  # nothing is counted after the end
-        recorded = np.asarray(self.spec.record.iterations(self.spec.iterations), dtype=float)
-        found: Array = np.where(last > 0, total[np.arange(len(total)), last] / np.maximum(recorded[last], 1), np.nan)
+        recorded = np.maximum(self._recorded, 1)
+        found: Array = np.where(last > 0, total[np.arange(len(total)), last] / recorded[last], np.nan)
         return found
+
+    @property
+    def _recorded(self) -> NDArray[np.int64]:
+        return np.asarray(self.spec.record.iterations(self.spec.iterations))
 
 
 def of_dataset(dataset: xarray.Dataset) -> Run:

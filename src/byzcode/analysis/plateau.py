@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: The level is the median over this last part of the recorded iterations; drift is looked for over this last part.
-LEVEL, TREND = 0.2, 0.4
+from byzcode import last_part
+
 #: The plateau is reached if the fitted drift is less than this factor ...
 STEADY = 1.25
 #: ... or less than so many standard deviations of the values around it (a plateau under attack is noisy) ...
@@ -21,7 +21,8 @@ class Plateau(NamedTuple):
     """Per seed, (R,): the level, whether the trajectory is at it, the recorded place where it first was, and its drift.
 
     ``level`` is NaN and ``since`` -1 for a seed that ended early; ``since`` is -1 too where the plateau is not reached.
-    ``drift`` is the change of the fitted logarithm over the last part.
+    ``drift`` is the change of the fitted logarithm from the first to the last record of the last two fifths; NaN where
+    these are too few for a trend. Where too few iterations are recorded for a level, nothing is known of any seed.
     """
 
     level: NDArray[np.float64]
@@ -30,28 +31,34 @@ class Plateau(NamedTuple):
     drift: NDArray[np.float64]
 
 
-def plateau(values: NDArray[np.float64]) -> Plateau:
-    """The plateau of trajectories (R, n), of n recorded iterations.
+def plateau(values: NDArray[np.float64], iterations: NDArray[Any]) -> Plateau:
+    """The plateau of trajectories (R, n), recorded at ``iterations`` (n,), the last of which ends the training.
 
-    A trajectory has been at its plateau since the first recorded value that is at most ``STEADY`` times the level.
+    The level is the median over the last fifth of the iterations, of which each recorded one stands for those since the
+    one before: half of these iterations are below it, wherever the records lie. A trajectory has been at its plateau
+    since the first recorded value that is at most ``STEADY`` times the level.
     """
-    level = np.median(_last(values, LEVEL), axis=1)
-    window = _last(values, TREND)
+    if not last_part.enough(iterations):
+        nothing = np.full(len(values), np.nan)
+        return Plateau(nothing, np.zeros(len(values), dtype=bool), np.full(len(values), -1), nothing)
+    last = int(last_part.within(iterations).sum())
+    level = last_part.median_by_stretch(values[:, -last:], np.diff(iterations)[-last:])
+    late = last_part.within(iterations, last_part.TREND)
+    window = values[:, late]
     floor = ROUNDING * values[:, 0]
-    drift, scatter = _trend(np.log(np.maximum(window, np.finfo(float).tiny)))
+    drift, scatter = _trend(iterations[late], np.log(np.maximum(window, np.finfo(float).tiny)))
     steady = np.abs(drift) < np.maximum(np.log(STEADY), SCATTER * scatter)
     reached = steady | (window < floor[:, None]).all(axis=1)
     arrived = values <= np.maximum(STEADY * level, floor)[:, None]
     return Plateau(level, reached, since=np.where(reached, arrived.argmax(axis=1), -1), drift=drift)
 
 
-def _last(values: NDArray[np.float64], part: float) -> NDArray[np.float64]:
-    return values[:, -max(3, round(part * values.shape[1])) :]
-
-
-def _trend(window: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The change of the least-squares line over each row, (R,), and the scatter around the line, (R,)."""
-    place = np.linspace(-0.5, 0.5, window.shape[1])
+def _trend(iterations: NDArray[Any], window: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The change along the least-squares line of each row, (R,), and the scatter around the line, (R,)."""
+    if len(iterations) < last_part.FEWEST:
+        nothing = np.full(len(window), np.nan)
+        return nothing, nothing
+    place = (iterations - iterations.mean()) / np.ptp(iterations)
     centred = window - window.mean(axis=1, keepdims=True)
     slope = centred @ place / (place @ place)
     residual = centred - slope[:, None] * place

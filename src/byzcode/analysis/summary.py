@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 
-from byzcode import trajectory
+from byzcode import last_part, trajectory
 from byzcode.analysis.plateau import plateau
 from byzcode.analysis.spread import spread
 from byzcode.errors import UserError
@@ -42,6 +42,9 @@ IDENTITY = {
     "iterations": "iterations",
 }
 
+#: Why a run has no level; the column is there where a run of the study has none.
+NO_LEVEL = "no_level"
+
 #: Components whose options are a column.
 OPTIONS = ("allocation", "compression", "attack", "pre_aggregation", "aggregation")
 
@@ -69,9 +72,10 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
     row: dict[str, Any] = {"run_id": spec.run_id}
     row |= {column: lookup(spec, key) for column, key in IDENTITY.items()}
     row |= {f"{key}_options": _words(getattr(spec, key).options) for key in OPTIONS}
-    undefined = spec.undefined is not None  # nothing is trained: its levels are none, and not infinite
-    excess = dataset["excess_loss"].to_numpy()
-    level = plateau(excess)
+    iterations, excess = dataset["iteration"].to_numpy(), dataset["excess_loss"].to_numpy()
+    lacking = last_part.lacking(spec.record, spec.iterations)
+    unknown = spec.undefined is not None or lacking is not None  # its levels are none, and not infinite
+    level = plateau(excess, iterations)
     status, since = dataset["status"].to_numpy(), dataset["status_at"].to_numpy()
     row |= {
         "f": spec.f,
@@ -84,15 +88,15 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
     for quantity in get_args(Quantity):
         values = dataset[quantity].to_numpy()
         none = bool(np.isnan(values[:, 0]).all())  # of a method that has no such thing; a divergence comes later
-        row |= _columns(quantity, plateau(values).level, none=none or undefined)
-    row |= _columns("relative_excess_loss", level.level / excess[:, 0], none=undefined)
-    row |= _columns("rate", _rate(excess, dataset["iteration"].to_numpy(), level.since), none=undefined)
+        row |= _columns(quantity, plateau(values, iterations).level, none=none or unknown)
+    row |= _columns("relative_excess_loss", level.level / excess[:, 0], none=unknown)
+    row |= _columns("rate", _rate(excess, iterations, level.since), none=unknown)
     for cost in ("gradients_computed", "bits_sent"):
         total = dataset[cost].to_numpy()
         at = np.where(level.since < 0, np.nan, total[np.arange(len(total)), level.since])
-        row |= _columns(f"{cost}_to_plateau", at, none=undefined)
-        row[f"{cost}_per_iteration"] = np.fmax.reduce((total[:, 1:] / dataset["iteration"].to_numpy()[1:]).ravel())
-    return row
+        row |= _columns(f"{cost}_to_plateau", at, none=unknown)
+        row[f"{cost}_per_iteration"] = np.fmax.reduce((total[:, 1:] / iterations[1:]).ravel())
+    return row if lacking is None else row | {NO_LEVEL: f"record.step = {spec.record.step}: {lacking}"}
 
 
 def _rate(excess: Any, iteration: Any, since: Any) -> Any:

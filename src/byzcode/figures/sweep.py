@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from byzcode import checklist
+from byzcode.analysis.summary import NO_LEVEL
 from byzcode.errors import UserError, complain
 from byzcode.figures.edge import Edge
 from byzcode.figures.page import Drawing, Page
@@ -154,6 +155,8 @@ def _row(summary: pd.DataFrame, run: str, path: Path) -> pd.Series[Any]:
     if run not in summary.index:
         raise complain(path, "run_id", run, "is not in it; make the summary anew")
     row: pd.Series[Any] = summary.loc[[run]].iloc[0]
+    if isinstance(reason := row.get(NO_LEVEL), str):
+        raise complain(path, "run_id", run, f"has no level: {reason}")
     return row
 
 

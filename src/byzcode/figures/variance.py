@@ -97,8 +97,20 @@ def _read(curve: Curve, run: str, path: Path) -> Point:
     spec = RunSpec.from_json(dataset.attrs["spec"], path)
     found = measured_variance(*(dataset[name].to_numpy() for name in ("honest_dispersion", "coding_bias")))
     ratio = found / dataset["heterogeneity"].to_numpy() ** 2
-    start, training = spread(ratio[:, 0]), spread(np.nanmean(ratio[:, 1:], axis=1))
+    start, training = spread(ratio[:, 0]), spread(over_training(ratio, dataset["iteration"].to_numpy()))
     return Point(curve, run, spec.subsets, spec.redundancy, start, training, len(spec.seeds))
+
+
+def over_training(values: NDArray[np.float64], iterations: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The mean of recorded values (R, n) over the iterations from 1 on, (R,), as far as a seed went.
+
+    Each record stands for the iterations since the one before.
+    """
+    stretches = np.diff(iterations)
+    weights = np.where(np.isnan(values[:, 1:]), 0.0, stretches / stretches.min())
+    with np.errstate(invalid="ignore"):  # a seed that ended at once has none
+        mean: NDArray[np.float64] = np.nansum(values[:, 1:] * weights, axis=1) / weights.sum(axis=1)
+    return mean
 
 
 def measured_variance(dispersion: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:

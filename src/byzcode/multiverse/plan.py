@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from byzcode.errors import complain, one_of
+from byzcode.errors import KeyedError, complain, one_of
 from byzcode.multiverse.readings import Universe, changes, read_as, universes
 from byzcode.studies.alternatives import Alternatives, Asked, MultiverseConfig
-from byzcode.studies.cells import Cell
+from byzcode.studies.cells import Cell, check_levels
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side
+from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, tolerated
 from byzcode.studies.files import inside
 from byzcode.studies.identity import canonical, short_hash
@@ -104,15 +105,16 @@ class Multiverse:
         if universe.size == "reduced":
             smaller = {f"method.{name}.method": other for name, other in asked.instead.items()} | asked.reduced
 
-        def ids(specs: list[RunSpec]) -> list[str]:
-            return [spec.run_id for spec in specs]
+        def read(member: Member) -> Member:
+            return member._replace(spec=read_as(read_as(member.spec, changed, fixed, where), smaller, (), where))
 
-        runs, against = (
-            [read_as(read_as(member.spec, changed, fixed, where), smaller, (), where) for member in members]
-            for members in (cell.runs, cell.against)
-        )
-        request = cell.request() | {"runs": ids(runs), "against": ids(against)}
-        return Test(asked.study, request, {spec.run_id: spec for spec in (*runs, *against)})
+        read_so = replace(cell, runs=tuple(map(read, cell.runs)), against=tuple(map(read, cell.against)))
+        try:
+            check_levels(read_so, universe.size)
+        except KeyedError as error:
+            raise complain(where, error.key, error.value, error.allowed) from None
+        specs = {member.spec.run_id: member.spec for member in (*read_so.runs, *read_so.against)}
+        return Test(asked.study, read_so.request(), specs)
 
 
 def together(requests: Mapping[str, str]) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from byzcode.errors import KeyedError, one_of
-from byzcode.studies.claim import Claim, Falls, Grows, Law, Open, Predicted, Side, Tested
+from byzcode.last_part import lacking
+from byzcode.studies.claim import COSTS, Claim, Falls, Grows, Law, Open, Predicted, Side, Tested
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, tolerated
 from byzcode.studies.identity import canonical
@@ -115,11 +116,28 @@ def _check(cell: Cell, where: str) -> None:
     for spec in specs:
         if spec.seeds != specs[0].seeds:
             raise KeyedError(f"{where}.curve", specs[0].seeds, f"seeds must be the same in all runs, not {spec.seeds}")
+    check_levels(cell, where)
     if isinstance(claim, Predicted) or (isinstance(claim, Law) and claim.predicted == "coded_variance"):
         for spec in specs:
             if spec.redundancy == spec.subsets:
                 allowed = f"below {spec.subsets} (the number of subsets, M), where the closed form is not 0"
                 raise KeyedError(f"{where}.curve", spec.redundancy, f"redundancy must be {allowed}")
+
+
+def check_levels(cell: Cell, where: str) -> None:
+    """Refuse a test of levels that its runs do not have, or after unequally many iterations. Raises KeyedError."""
+    claim, members = cell.claim, (*cell.runs, *cell.against)
+    if not isinstance(claim, Tested) or claim.at == "start" or (claim.quantity in COSTS and not isinstance(claim, Law)):
+        return
+    for member in members:
+        reason = lacking(member.spec.record, member.spec.iterations)
+        if reason is not None:
+            raise KeyedError(f"{where}, curve {member.curve.label!r}: record.step", member.spec.record.step, reason)
+    lengths = {member.spec.iterations: member.curve.label for member in reversed(members)}
+    if claim.at == "end" and len(lengths) > 1:
+        (one, first), (other, second) = list(lengths.items())[::-1][:2]
+        allowed = f"equally many iterations; {first!r} has {one} of them, {second!r} {other}"
+        raise KeyedError(f"{where}.at", claim.at, f"{allowed}. Plateaus (at: plateau) compare whatever their lengths")
 
 
 def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, where: str) -> Member:

@@ -9,11 +9,15 @@ from pydantic import BeforeValidator, Field
 from byzcode.studies.names import Key, Label, Mark, Name, Quantity, Text, Value
 from byzcode.studies.strict import Strict
 
-#: Which part of a training counts: its plateau, its last fifth whether that is a plateau or not, or its start.
+#: Which part of a training counts: its plateau, the last fifth of its iterations whether that is a plateau or not, or
+#: its start.
 When = Literal["plateau", "end", "start"]
 
 #: What is compared: a quantity of the trajectories, or a cost of one iteration, of all devices together.
 Measured = Quantity | Literal["gradients_computed", "bits_sent"]
+
+#: Costs are compared by iteration, whatever part of a training counts.
+COSTS = ("gradients_computed", "bits_sent")
 
 
 class Side(Strict):

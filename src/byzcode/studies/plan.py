@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel
 
 from byzcode.errors import KeyedError, complain, one_of
+from byzcode.last_part import What, lacking
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.choices import check
 from byzcode.studies.expand import Member, expand
@@ -175,6 +176,7 @@ def load_plan(config: Mapping[str, Any], where: object = _CONFIG) -> Plan:
         studies[study.study] = PlannedStudy(study, path, members, styles)
         for name in sorted(study.plots):
             _check_places(studies[study.study], name)
+            _check_levels(studies[study.study], name)
         _check_claims(studies[study.study])
     _check_figure_names(studies)
     return Plan(settings, reading, studies)
@@ -249,6 +251,20 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
                 f"runs of curve {member.curve.label!r} differ in it and stand in one place: "
                 "name it as columns, rows, hue or x",
             )
+
+
+#: What of the last fifth is averaged, by kinds of plots that show a level.
+_AVERAGED: Mapping[str, What] = {"sweep": "iterations", "bounds": "steps"}
+
+
+def _check_levels(planned: PlannedStudy, name: str) -> None:
+    """A plot of levels has runs that are recorded often enough to have one."""
+    plot = planned.study.plots[name]
+    for curve, spec, _ in planned.shown(plot) if plot.kind in _AVERAGED else ():
+        reason = lacking(spec.record, spec.iterations, _AVERAGED[plot.kind])
+        if reason is not None:
+            where = f"{planned.path}: plots.{name}, curve {curve.label!r}"
+            raise complain(where, "record.step", spec.record.step, reason)
 
 
 def _check_figure_names(studies: Mapping[str, PlannedStudy]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -83,17 +84,17 @@ class Record(Strict):
         """How many iterations are recorded, at most."""
         return last // self.step + 2 if self.spacing == "every" else len(self.iterations(last))
 
-    def iterations(self, last: int) -> list[int]:
-        """The recorded iterations, 0 to ``last``."""
+    def iterations(self, last: int, *, after: int = -1) -> list[int]:
+        """The recorded iterations, 0 to ``last``, or those of them ``after`` another one before the last."""
         if self.spacing == "every":
-            inner = range(0, last, self.step)
+            inner = range((after // self.step + 1) * self.step, last, self.step)
             return [*inner, last]
         points: set[int] = {0, last}
-        exponent = 0
+        exponent = max(0, math.floor(self.step * math.log10(max(after, 1))) - 1)
         while (point := round(10 ** (exponent / self.step))) < last:
             points.add(point)
             exponent += 1
-        return sorted(points)
+        return sorted(point for point in points if point > after)
 
 
 def _seeds(value: Any) -> Any:
