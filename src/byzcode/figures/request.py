@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
-from byzcode.errors import UserError
+from byzcode.errors import KeyedError, UserError, one_of
 from byzcode.methods import METHODS
 from byzcode.studies.spec import Strict
 from byzcode.studies.study import LineStyle, Paper, Plot
+
+
+def _scalar(value: Any) -> Any:
+    """A list (of seeds) in words: a level of a figure is one value."""
+    if not isinstance(value, list):
+        return value
+    numbers = len(value) > 1 and all(isinstance(each, int) for each in value)
+    if numbers and value == list(range(value[0], value[0] + len(value))):
+        return f"{value[0]} to {value[-1]}"
+    return ", ".join(map(str, value))
 
 
 class Run(Strict):
@@ -19,21 +29,59 @@ class Run(Strict):
 
     run: str
     allocation: str
-    point: dict[str, Any]
-
-
-class Curve(Strict):
-    """One curve: its label, how it is drawn, its runs."""
-
-    label: str
     method: str
-    style: LineStyle
-    runs: tuple[Run, ...]
+    point: dict[str, Annotated[Any, AfterValidator(_scalar)]]
 
     @property
     def is_floor(self) -> bool:
         """Whether it descends the true gradient, far below what any rule reaches."""
         return self.method in METHODS and METHODS[self.method].server == "true_gradient"
+
+    def fixes(self, key: str) -> bool:
+        """Whether its method settles a key."""
+        return self.method in METHODS and key.split(".")[0] in METHODS[self.method].fixed
+
+
+class Look(NamedTuple):
+    """An entry of a legend: what stands there, the style, and the methods of the runs that are drawn so."""
+
+    label: str
+    style: LineStyle
+    methods: frozenset[str]
+
+
+class Curve(Strict):
+    """One curve: its label, its runs, and how the runs of each method are drawn."""
+
+    label: str
+    styles: dict[str, LineStyle]
+    runs: Annotated[tuple[Run, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _styled(self) -> Self:
+        for run in self.runs:
+            if run.method not in self.styles:
+                raise KeyedError("curves.styles", run.method, "no style for it; " + one_of(self.styles, run.method))
+        return self
+
+    def style(self, run: Run) -> LineStyle:
+        """How one of its runs is drawn."""
+        return self.styles[run.method]
+
+    @property
+    def looks(self) -> list[Look]:
+        """Its entries in a legend: one, or one for each method where methods are drawn in different styles."""
+        methods = list(dict.fromkeys(run.method for run in self.runs))
+        if len(distinct(self.styles[method] for method in methods)) == 1:
+            return [Look(self.label, self.styles[methods[0]], frozenset(methods))]
+        return [
+            Look(
+                f"{self.label}: {METHODS[method].title if method in METHODS else method}",
+                self.styles[method],
+                frozenset({method}),
+            )
+            for method in methods
+        ]
 
     def varies_with(self, key: str | None) -> bool:
         """Whether other values of a key are other runs; a method that fixes the key has one run at all of them."""
@@ -76,21 +124,22 @@ class Facets:
         everywhere = frozenset(
             curve.label
             for curve in curves
-            if len(values[curve.label]) == 1 and (several or values[curve.label] == [None] or _fixes(curve, key))
+            if len(values[curve.label]) == 1
+            and (several or values[curve.label] == [None] or all(run.fixes(key) for run in curve.runs))
         )
         levels = distinct(value for label, found in values.items() if label not in everywhere for value in found)
         shown = in_order(level for level in levels if level is not None) or [None]
         return cls(key, tuple(shown), everywhere)
+
+    def level(self, field: str, level: Any) -> dict[str, Any]:
+        """The level of a panel, by the field of the plot that names its key; nothing without a key."""
+        return {} if self.key is None else {field: level}
 
     def holds(self, curve: Curve, run: Run, level: Any) -> bool:
         """Whether a run belongs into the panel of a level."""
         if self.key is None or level is None or curve.label in self.everywhere:
             return True
         return run.point[self.key] is None or bool(run.point[self.key] == level)
-
-    def coordinates(self, level: Any) -> dict[str, Any]:
-        """The key and its level, for a row of the plotted data."""
-        return {} if self.key is None else {self.key: level}
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:
@@ -117,7 +166,3 @@ def only_run(curve: Curve, runs: Iterable[Run], where: str) -> Run | None:
             "name the key in which they differ as its columns, rows, hue or x"
         )
     return next(iter(found.values()), None)
-
-
-def _fixes(curve: Curve, key: str) -> bool:
-    return curve.method in METHODS and key.split(".")[0] in METHODS[curve.method].fixed

@@ -157,7 +157,6 @@ _PLAIN = {
 }
 _VALUES = {
     "sign_flip": "sign flip",
-    "none": "no attack",
     "True": "yes",
     "False": "no",
     "gaussian": "Gaussian",
@@ -179,6 +178,8 @@ _VALUES = {
     "bulyan": "Bulyan",
     "replication": "replication-corrected",
 }
+#: What "none" is, by the key.
+_NOTHING = {"attack": "no attack", "pre_aggregation": "no pre-aggregation"}
 
 
 class Quantity(NamedTuple):
@@ -250,13 +251,16 @@ def number(value: float) -> str:
 
 
 def value_words(key: str, value: Any) -> str:
-    """A value of a key, alone."""
+    """A value of a key, alone. Two numbers that differ have different words."""
+    if value is None:
+        return "without"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return number(value)
+        whole = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return whole.replace("-", "\N{MINUS SIGN}")
     if key == "method" and value in METHODS:
         return METHODS[value].title
     name, options, rest = str(value).partition(" (")  # a component of a grid: "name (option value)"
-    words = _VALUES.get(name, name.replace("_", " "))
+    words = _NOTHING.get(key, name) if name == "none" else _VALUES.get(name, name.replace("_", " "))
     said = (options + rest).replace("share ", "k/D = ").replace("_", " ").replace(" -", " \N{MINUS SIGN}")
     return literal(words + said)
 

@@ -58,3 +58,11 @@ def with_ending(label: str, endings: Iterable[Status]) -> str:
     """The label of a curve of which nothing is drawn, with what became of its runs: "RBA-DL (undefined)"."""
     words = listing(status.word for status in endings if status is not Status.FINISHED)
     return f"{label} ({words})" if words else label
+
+
+def lone_seed(spread: str, counts: Iterable[int]) -> list[str]:
+    """Says of runs of one seed that their interquartile range, drawn as ``spread``, has no width."""
+    found = set(counts)
+    if 1 not in found:
+        return []
+    return [f"{'A run of one' if len(found) > 1 else 'One'} seed has no interquartile range, so no {spread}."]

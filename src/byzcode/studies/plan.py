@@ -16,6 +16,8 @@ from byzcode.studies.cells import Cell, cells
 from byzcode.studies.expand import Member, expand
 from byzcode.studies.files import inside
 from byzcode.studies.identity import canonical, short_hash
+from byzcode.studies.places import cells as cells_of
+from byzcode.studies.places import points
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec, method_named, parse
 from byzcode.studies.study import (
@@ -80,17 +82,19 @@ class PlannedStudy:
     def figure_json(self, name: str) -> str:
         """What a figure depends on beside the stored results: plot, labels, styles, and which run goes where."""
         plot = self.study.plots[name]
-        keys = [key for key in (getattr(plot, field, None) for field in PANEL_KEYS) if key]
-        curves: dict[str, dict[str, Any]] = {}
-        for member in self.shown(plot):
-            curve, spec, _ = member
-            style = self.styles[curve.style or spec.method]
-            drawn = curves.setdefault(
-                curve.label,
-                {"label": curve.label, "method": spec.method, "style": style.model_dump(), "runs": []},
-            )
-            point = {key: member.coordinate(key) for key in keys}
-            drawn["runs"].append({"run": spec.run_id, "allocation": spec.allocation_spec.allocation_id, "point": point})
+        curves = []
+        for own in self.by_curve(plot):
+            styles = {spec.method: self.styles[curve.style or spec.method].model_dump() for curve, spec, _ in own}
+            runs = [
+                {
+                    "run": spec.run_id,
+                    "allocation": spec.allocation_spec.allocation_id,
+                    "method": spec.method,
+                    "point": point,
+                }
+                for (_, spec, _), point in zip(own, points(own, axes_of(plot)), strict=True)
+            ]
+            curves.append({"label": own[0].curve.label, "styles": styles, "runs": runs})
         read = {"summary": short_hash(self.summary_json())} if plot.kind == "sweep" else {}
         return canonical(
             {
@@ -99,7 +103,7 @@ class PlannedStudy:
                 "title": self.study.title,
                 "paper": self.study.paper and self.study.paper.model_dump(),
                 "plot": plot.model_dump(),
-                "curves": list(curves.values()),
+                "curves": curves,
             }
         )
 
@@ -107,6 +111,19 @@ class PlannedStudy:
         """The runs that a plot draws."""
         chosen = getattr(plot, "curves", None)
         return [member for member in self.members if chosen is None or member.curve.label in chosen]
+
+    def by_curve(self, plot: Plot) -> list[list[Member]]:
+        """The runs that a plot draws, curve by curve."""
+        found: dict[str, list[Member]] = {}
+        for member in self.shown(plot):
+            found.setdefault(member.curve.label, []).append(member)
+        return list(found.values())
+
+
+def axes_of(plot: Plot) -> dict[str, str]:
+    """The keys of a RunSpec that a plot names, by the field that names them."""
+    named = {field: getattr(plot, field, None) for field in PANEL_KEYS}
+    return {field: key for field, key in named.items() if key and key not in get_args(Axis)}
 
 
 @dataclass(frozen=True)
@@ -224,7 +241,7 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
     """A plot's keys are those of its runs, and no two runs of a curve stand in one place of it."""
     plot = planned.study.plots[name]
     members = planned.shown(plot)
-    axes = {field: key for field in PANEL_KEYS if (key := getattr(plot, field, None)) and key not in get_args(Axis)}
+    axes = axes_of(plot)
     for field, key in axes.items():
         if all(member.coordinate(key) is None for member in members):
             raise complain(planned.path, f"plots.{name}.{field}", key, "no run of this study has this key")
@@ -234,19 +251,24 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
                 raise complain(planned.path, f"plots.{name}.{field}", key, f"{found} values; allowed: at most {most}")
     if plot.kind == "allocation":
         return
-    places: dict[str, Member] = {}
-    for member in members:
-        place = canonical([member.curve.label, *(member.coordinate(key) for key in axes.values())])
-        other = places.setdefault(place, member)
-        if other.spec.run_id != member.spec.run_id:
-            differ = [key for key in member.point if member.coordinate(key) != other.coordinate(key)]
-            raise complain(
-                planned.path,
-                f"plots.{name}",
-                ", ".join(differ),
-                f"runs of curve {member.curve.label!r} differ in it and stand in one place: "
-                "name it as columns, rows, hue or x",
-            )
+    for own in planned.by_curve(plot):
+        places: dict[str, Member] = {}
+        for member, taken in zip(own, cells_of(points(own, axes), axes), strict=True):
+            for place in taken:
+                other = places.setdefault(place, member)
+                if other.spec.run_id != member.spec.run_id:
+                    _refuse_place(planned, name, member, other)
+
+
+def _refuse_place(planned: PlannedStudy, name: str, member: Member, other: Member) -> None:
+    """Two runs of a curve stand in one place. Raises UserError."""
+    differ = [key for key in member.point if member.coordinate(key) != other.coordinate(key)]
+    raise complain(
+        planned.path,
+        f"plots.{name}",
+        ", ".join(differ),
+        f"runs of curve {member.curve.label!r} differ in it and stand in one place: name it as columns, rows, hue or x",
+    )
 
 
 def _check_figure_names(studies: Mapping[str, PlannedStudy]) -> None:
