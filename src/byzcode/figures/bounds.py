@@ -70,7 +70,7 @@ class Point:
     @property
     def style(self) -> LineStyle:
         """How it is drawn."""
-        return self.curve.style(self.run)
+        return self.run.style
 
     @property
     def floor(self) -> float:

@@ -53,7 +53,7 @@ def legend(request: Request, plot: TrajectoryPlot, hues: Hues, panels: Sequence[
 def by_style(request: Request, plot: TrajectoryPlot) -> bool:
     """Whether the hue is the method, and methods have styles of their own: these tell them apart already."""
     varying = [curve for curve in request.curves if curve.varies_with(plot.hue)]
-    return plot.hue == "method" and all(len(curve.looks) == len(curve.styles) for curve in varying)
+    return plot.hue == "method" and all(len(curve.looks) > 1 for curve in varying)
 
 
 def _entry(curve: Curve, look: Look, plot: TrajectoryPlot, panels: Sequence[Panel], varying: Sequence[str]) -> Line2D:

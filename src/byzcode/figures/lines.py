@@ -104,7 +104,7 @@ class Line:
     @property
     def style(self) -> LineStyle:
         """How it is drawn."""
-        return self.curve.style(self.run)
+        return self.run.style
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -16,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from byzcode import letters
 from byzcode.figures.fit import Ruler
 from byzcode.figures.panels import fit, nothing_in
 from byzcode.figures.request import Request
@@ -61,6 +63,7 @@ class Page:
         """
         figure = self.figure
         sns.despine(fig=figure)
+        notes = [*notes, *self._take_fonts([*notes, *(str(handle.get_label()) for handle in handles)])]
         title = figure.text(0, 0, self._wrapped(self.request.title, TITLE, weight="bold"), **_TEXT, size=TITLE)
         title.set(weight="bold", va="top")
         below = {**_TEXT, "size": SMALL, "color": SOFT, "va": "bottom", "linespacing": 1.25}
@@ -74,6 +77,14 @@ class Page:
         if fitting.changed:
             caption.set_text(self._caption([*notes, *fitting.notes]))
             self._stack(fitting.extra)
+
+    def _take_fonts(self, texts: Sequence[str]) -> list[str]:
+        """Draw what follows in fonts that have its letters; returns what to say of letters that no font has."""
+        request = self.request
+        paper = [request.paper.source, request.paper.figure] if request.paper else []
+        fonts = letters.fonts_for([request.title, request.plot.caption, *paper, *texts])
+        mpl.rcParams["font.family"] = [*letters.BUNDLED, *fonts.families]
+        return [f"Boxes: {letters.told(fonts.missing)}."] if fonts.missing else []
 
     def _caption(self, notes: Sequence[str]) -> str:
         """The caption of the study and what the figure adds to it; in a paragraph of its own the source."""

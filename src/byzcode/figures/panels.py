@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from byzcode.figures.style import LABEL, PANEL, SMALL, SOFT, TICK
 #: Inches between the words of neighbours, and to the edge of the page.
 _APART, _EDGE = 0.07, 0.02
 #: The height of a line, in parts of the size of its letters.
-_LINE = 1.25
+_LINE = 1.2
 #: A title and a label of an axis have so many lines at most.
 _MOST = 8
 #: How names stand at an axis: the angle, and how long a line of them may be, in inches; the first that fits.
@@ -46,12 +46,13 @@ def fit(rows: Sequence[Sequence[Axes]], width: float, ruler: Ruler, places: Posi
     """Break the words around panels that have their sizes, on a page so many inches wide."""
     done = Fitting()
     there = [[axes for axes in row if axes.figure is not None] for row in rows]
+    rooms = {axes: _room(axes, row, width) for row in there for axes in row}
+    size = _size_of_titles(rooms, ruler)
     for row in there:
-        rooms = [_room(axes, row, width) for axes in row]
-        for size, texts in ((PANEL, [axes.title for axes in row]), (LABEL, [axes.xaxis.label for axes in row])):
-            lines = [_break(text, size, room, ruler) for text, room in zip(texts, rooms, strict=True)]
-            done.changed |= max(lines) > 0
-            done.extra += max(lines) * _LINE * size / 72
+        for texts, points in (([axes.title for axes in row], size), ([axes.xaxis.label for axes in row], LABEL)):
+            lines = max(_break(text, points, rooms[axes], ruler) for axes, text in zip(row, texts, strict=True))
+            done.changed |= lines > 0
+            done.extra += lines * _LINE * points / 72
         for axes in row:
             own = axes.get_window_extent()
             for text in (text for text in axes.texts if text.get_label() == _EMPTY):
@@ -71,6 +72,16 @@ def _room(axes: Axes, row: Sequence[Axes], width: float) -> float:
     return min([2 * min(own, width - own) - 2 * _EDGE, *(distance - _APART for distance in others)])
 
 
+def _size_of_titles(rooms: Mapping[Axes, float], ruler: Ruler) -> float:
+    """The size of the titles of panels, in points: smaller where a word of one is else longer than its room."""
+    words = [(word, room) for axes, room in rooms.items() for word in axes.get_title().split()]
+    if all(ruler.width(word, PANEL) <= room for word, room in words):
+        return PANEL
+    for axes in rooms:
+        axes.title.set_fontsize(TICK)
+    return TICK
+
+
 def _middle(axes: Axes) -> float:
     box = axes.get_position()
     return float(box.x0 + box.x1) / 2
@@ -81,7 +92,7 @@ def _break(text: Text, size: float, room: float, ruler: Ruler) -> int:
     said = text.get_text()
     if all(ruler.width(line, size, math=True) <= room for line in said.split("\n")):
         return 0
-    text.set_text(ruler.wrapped(said.replace("\n", " "), room, size, math=True, most=_MOST))
+    text.set(text=ruler.wrapped(said.replace("\n", " "), room, size, math=True, most=_MOST), linespacing=1.0)
     return max(1, text.get_text().count("\n") - said.count("\n"))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
-from byzcode.errors import KeyedError, UserError, one_of
+from byzcode.errors import UserError
 from byzcode.methods import METHODS
 from byzcode.studies.spec import Strict
 from byzcode.studies.study import LineStyle, Paper, Plot
@@ -30,6 +30,7 @@ class Run(Strict):
     run: str
     allocation: str
     method: str
+    style: LineStyle
     point: dict[str, Annotated[Any, AfterValidator(_scalar)]]
 
     @property
@@ -51,36 +52,31 @@ class Look(NamedTuple):
 
 
 class Curve(Strict):
-    """One curve: its label, its runs, and how the runs of each method are drawn."""
+    """One curve: its label, its runs, and of what method these are and how they are drawn, where they do not say so."""
 
     label: str
-    styles: dict[str, LineStyle]
+    method: str
+    style: LineStyle
     runs: Annotated[tuple[Run, ...], Field(min_length=1)]
 
-    @model_validator(mode="after")
-    def _styled(self) -> Self:
-        for run in self.runs:
-            if run.method not in self.styles:
-                raise KeyedError("curves.styles", run.method, "no style for it; " + one_of(self.styles, run.method))
-        return self
-
-    def style(self, run: Run) -> LineStyle:
-        """How one of its runs is drawn."""
-        return self.styles[run.method]
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: Any) -> Any:
+        """Give each run its method and its style."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("runs"), list | tuple):
+            return values
+        own = {key: values[key] for key in ("method", "style") if key in values}
+        return {**values, "runs": [own | run if isinstance(run, dict) else run for run in values["runs"]]}
 
     @property
     def looks(self) -> list[Look]:
         """Its entries in a legend: one, or one for each method where methods are drawn in different styles."""
-        methods = list(dict.fromkeys(run.method for run in self.runs))
-        if len(distinct(self.styles[method] for method in methods)) == 1:
-            return [Look(self.label, self.styles[methods[0]], frozenset(methods))]
+        styles = {run.method: run.style for run in self.runs}
+        if len(distinct(styles.values())) == 1:
+            return [Look(self.label, self.runs[0].style, frozenset(styles))]
         return [
-            Look(
-                f"{self.label}: {METHODS[method].title if method in METHODS else method}",
-                self.styles[method],
-                frozenset({method}),
-            )
-            for method in methods
+            Look(f"{self.label}: {METHODS[method].title if method in METHODS else method}", style, frozenset([method]))
+            for method, style in styles.items()
         ]
 
     def varies_with(self, key: str | None) -> bool:

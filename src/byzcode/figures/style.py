@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
+from byzcode.letters import BUNDLED
 from byzcode.methods import METHODS
 from byzcode.status import Status
 from byzcode.studies.study import LineStyle
@@ -22,7 +24,7 @@ INK, SOFT, GRID = "#1A1A1A", "#555555", "#E6E6E6"
 TITLE, PANEL, LABEL, TICK, SMALL = 11.0, 9.5, 9.0, 8.0, 8.0
 
 _THEME: dict[str, Any] = {
-    "font.family": ["STIXGeneral", "DejaVu Sans"],  # both come with matplotlib: the same letters on every machine
+    "font.family": list(BUNDLED),
     "mathtext.fontset": "stix",
     "font.size": LABEL,
     "axes.titlesize": PANEL,
@@ -65,7 +67,8 @@ _THEME: dict[str, Any] = {
 @contextmanager
 def theme() -> Iterator[None]:
     """Draw in our theme, whatever the user's matplotlibrc says, and leave that as it was."""
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the caption says so
         mpl.rcdefaults()
         mpl.rcParams.update(sns.axes_style("ticks") | sns.plotting_context("paper") | _THEME)
         yield

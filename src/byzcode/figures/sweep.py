@@ -54,7 +54,7 @@ class Point:
     @property
     def style(self) -> LineStyle:
         """How it is drawn."""
-        return self.curve.style(self.run)
+        return self.run.style
 
     def median(self, quantity: str) -> float:
         """The median over seeds; infinite where half of them never got there."""

@@ -68,7 +68,7 @@ def trajectories(request: Request, results: Path) -> Drawing:
             for level, color in hues if curve.varies_with(plot.hue) else [(None, None)]:
                 runs = [run for run in here if level is None or run.point[str(plot.hue)] == level]
                 if run := only_run(curve, runs, request.study):
-                    found.append(Line(curve, run, read(run.run), color or curve.style(run).color, level))
+                    found.append(Line(curve, run, read(run.run), color or run.style.color, level))
         return found
 
     cells = [(row, column) for row in rows.levels for column in columns.levels]

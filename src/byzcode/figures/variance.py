@@ -51,7 +51,7 @@ class Point:
     @property
     def style(self) -> LineStyle:
         """How it is drawn."""
-        return self.curve.style(self.run)
+        return self.run.style
 
     @property
     def expected(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from byzcode.figures.style import value_words
 from byzcode.status import Status
 
 
@@ -50,7 +51,8 @@ def named(some: Iterable[tuple[str, Any]], everything: Iterable[tuple[str, Any]]
             told.append(label)
         else:
             symbol = _SYMBOLS.get(key, key.split(".")[-1].replace("_", " "))
-            told.append(f"{label} at {symbol} = {', '.join(dict.fromkeys(map(str, levels)))}")
+            words = [value_words(key, level) if isinstance(level, str) else str(level) for level in levels]
+            told.append(f"{label} at {symbol} = {', '.join(dict.fromkeys(words))}")
     return told
 
 

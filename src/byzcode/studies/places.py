@@ -8,11 +8,28 @@ from typing import Any
 
 from byzcode.studies.expand import Member
 from byzcode.studies.identity import canonical
+from byzcode.studies.study import LineStyle
 
 #: The place of a run that has no such option, beside runs of its curve that have it; and of a null in a grid.
 WITHOUT, DEFAULT = "without", "default"
 #: A run that has no such option stands in every panel.
 _PANELS = ("columns", "rows")
+
+
+def curve(members: Sequence[Member], styles: Mapping[str, LineStyle], axes: Mapping[str, str]) -> dict[str, Any]:
+    """The runs of one curve as the request of a figure has them: which stands where, and how it is drawn.
+
+    The method and the style of the first stand for all that do not differ.
+    """
+    drawn = [
+        {"method": spec.method, "style": styles[one.style or spec.method].model_dump()} for one, spec, _ in members
+    ]
+    runs = [
+        {"run": spec.run_id, "allocation": spec.allocation_spec.allocation_id, "point": point}
+        | ({} if look == drawn[0] else look)
+        for (_, spec, _), look, point in zip(members, drawn, points(members, axes), strict=True)
+    ]
+    return {"label": members[0].curve.label, **drawn[0], "runs": runs}
 
 
 def points(members: Sequence[Member], axes: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -28,9 +45,10 @@ def points(members: Sequence[Member], axes: Mapping[str, str]) -> list[dict[str,
     return found
 
 
-def cells(points: Sequence[Mapping[str, Any]], axes: Mapping[str, str]) -> list[list[str]]:
+def taken(members: Sequence[Member], axes: Mapping[str, str]) -> list[list[str]]:
     """The places that each of the runs of one curve takes up in a figure, as text."""
-    levels = {key: list(dict.fromkeys(canonical(point[key]) for point in points)) for key in axes.values()}
+    found = points(members, axes)
+    levels = {key: list(dict.fromkeys(canonical(point[key]) for point in found)) for key in axes.values()}
     nothing = canonical(None)
 
     def along(field: str, key: str, point: Mapping[str, Any]) -> list[str]:
@@ -41,7 +59,7 @@ def cells(points: Sequence[Mapping[str, Any]], axes: Mapping[str, str]) -> list[
         for place in itertools.product(*(along(field, key, point) for field, key in axes.items())):
             yield canonical(place)
 
-    return [list(product(point)) for point in points]
+    return [list(product(point)) for point in found]
 
 
 def _place(member: Member, key: str) -> Any:

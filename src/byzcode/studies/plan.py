@@ -12,12 +12,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from byzcode.errors import KeyedError, complain, component_models, one_of
+from byzcode.studies import places
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.expand import Member, expand
 from byzcode.studies.files import inside
 from byzcode.studies.identity import canonical, short_hash
-from byzcode.studies.places import cells as cells_of
-from byzcode.studies.places import points
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec, method_named, parse
 from byzcode.studies.study import (
@@ -28,7 +27,7 @@ from byzcode.studies.study import (
     Reading,
     Study,
     WorkflowConfig,
-)
+)from byzcode.studies.texts import unreadable
 
 #: Figures are asked for by these keys of a RunSpec, whatever the kind of plot.
 PANEL_KEYS = ("columns", "rows", "hue", "x")
@@ -82,19 +81,7 @@ class PlannedStudy:
     def figure_json(self, name: str) -> str:
         """What a figure depends on beside the stored results: plot, labels, styles, and which run goes where."""
         plot = self.study.plots[name]
-        curves = []
-        for own in self.by_curve(plot):
-            styles = {spec.method: self.styles[curve.style or spec.method].model_dump() for curve, spec, _ in own}
-            runs = [
-                {
-                    "run": spec.run_id,
-                    "allocation": spec.allocation_spec.allocation_id,
-                    "method": spec.method,
-                    "point": point,
-                }
-                for (_, spec, _), point in zip(own, points(own, axes_of(plot)), strict=True)
-            ]
-            curves.append({"label": own[0].curve.label, "styles": styles, "runs": runs})
+        curves = [places.curve(own, self.styles, axes_of(plot)) for own in self.by_curve(plot)]
         read = {"summary": short_hash(self.summary_json())} if plot.kind == "sweep" else {}
         return canonical(
             {
@@ -159,6 +146,10 @@ class Plan:
         """What the scorecard depends on beside the stored results: studies, and the claims that they are to hold."""
         claims = {name: short_hash(planned.claims_json()) for name, planned in self.claimed.items()}
         return canonical({"studies": list(claims), "claims": claims, "reading": self.reading.title})
+
+    def unreadable(self) -> list[str]:
+        """Says of each text of a figure whose letters no font here has which these are."""
+        return [said for planned in self.studies.values() for said in unreadable(planned.study, planned.path)]
 
     @cached_property
     def figures(self) -> dict[str, tuple[PlannedStudy, str]]:
@@ -252,10 +243,10 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
     if plot.kind == "allocation":
         return
     for own in planned.by_curve(plot):
-        places: dict[str, Member] = {}
-        for member, taken in zip(own, cells_of(points(own, axes), axes), strict=True):
+        standing: dict[str, Member] = {}
+        for member, taken in zip(own, places.taken(own, axes), strict=True):
             for place in taken:
-                other = places.setdefault(place, member)
+                other = standing.setdefault(place, member)
                 if other.spec.run_id != member.spec.run_id:
                     _refuse_place(planned, name, member, other)
 
