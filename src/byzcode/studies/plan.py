@@ -27,7 +27,8 @@ from byzcode.studies.study import (
     Reading,
     Study,
     WorkflowConfig,
-)from byzcode.studies.texts import unreadable
+)
+from byzcode.studies.texts import unreadable
 
 #: Figures are asked for by these keys of a RunSpec, whatever the kind of plot.
 PANEL_KEYS = ("columns", "rows", "hue", "x")
