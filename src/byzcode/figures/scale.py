@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from byzcode.figures.style import number, value_words
@@ -19,6 +20,8 @@ _BELOW = 30.0
 
 #: What a logarithmic axis reaches: beyond it its margins and ticks are no numbers.
 _LEAST, _MOST = 1e-300, 1e300
+#: Beyond these, ticks that matplotlib looks for may be no numbers; of ours there are so many.
+_FAR, _TICKS = (1e-200, 1e200), 6
 
 _UNITS = ((1e12, "trillions"), (1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
 
@@ -69,6 +72,8 @@ def plain_ticks(axes: Axes, low: float, high: float) -> None:
     if high < 1e5:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.xaxis.set_minor_locator(NullLocator())
+    if not _FAR[0] < low < high < _FAR[1]:
+        _few_decades(axes.xaxis, low, high)
 
 
 def cost_ticks(axes: Axes, low: float, high: float) -> str:
@@ -90,6 +95,15 @@ def log_y(axes: Axes, bottom: float, top: float) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if top / bottom < 50 else (1.0, 3.0)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
+    if not _FAR[0] < bottom < top < _FAR[1]:
+        _few_decades(axes.yaxis, bottom, top)
+
+
+def _few_decades(axis: Axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis that reaches as far as numbers do."""
+    first, last = int(np.ceil(np.log10(low))), int(np.floor(np.log10(high)))
+    axis.set_major_locator(FixedLocator([10.0**power for power in range(first, last + 1, 1 + max(0, last - first) // _TICKS)]))
+    axis.set_minor_locator(NullLocator())
 
 
 #: Numbers that are closer than this part of an axis, or of a size at which an axis cannot tell them from their
