@@ -237,6 +237,8 @@ def plan(
     from byzcode.studies.plan import load_plan_file
 
     asked = load_plan_file(config)
+    for warning in asked.unreadable():
+        print(f"byzcode: warning: {warning}", file=sys.stderr)
     results = Path(asked.config.results)
     states = {run: _state(results, run) for run in asked.runs}
     if slurm:

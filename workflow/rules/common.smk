@@ -26,6 +26,10 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+if not workflow.remote_exec:
+    for said in PLAN.unreadable():
+        logger.warning(said)
+
 RESULTS = PLAN.config.results
 DEVICE = PLAN.config.device
 TRAINED = [name for name, planned in PLAN.studies.items() if planned.trained]

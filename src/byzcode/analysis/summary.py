@@ -66,6 +66,7 @@ def summarise(paths: Sequence[Path], runs: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # of levels that are 0, infinite or none
 def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
     from byzcode.studies.expand import lookup
 
@@ -84,12 +85,16 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
         "ended_at": min(since[status != Status.FINISHED].tolist(), default=NEVER),  # the first of them
         "at_plateau": int(level.reached.sum()),
     }
-    row |= {name: int(np.nanmax(dataset[name].to_numpy())) for name in ("decoding_failures", "decoding_errors")}
+    row |= {
+        name: int(np.fmax.reduce(dataset[name].to_numpy().ravel(), initial=0.0))
+        for name in ("decoding_failures", "decoding_errors")
+    }
     for quantity in get_args(Quantity):
         values = dataset[quantity].to_numpy()
         none = bool(np.isnan(values[:, 0]).all())  # of a method that has no such thing; a divergence comes later
         row |= _columns(quantity, plateau(values, iterations).level, none=none or unknown)
-    row |= _columns("relative_excess_loss", level.level / excess[:, 0], none=unknown)
+    relative = level.level / excess[:, 0]
+    row |= _columns("relative_excess_loss", relative, none=unknown or not excess[:, 0].any())
     row |= _columns("rate", _rate(excess, iterations, level.since), none=unknown)
     for cost in ("gradients_computed", "bits_sent"):
         total = dataset[cost].to_numpy()

@@ -22,7 +22,7 @@ from byzcode.figures.laws import Law, laws
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Request, distinct
 from byzcode.figures.style import INK, SOFT, TICK, level_words, number, value_words
-from byzcode.figures.words import listing, seeds_of
+from byzcode.figures.words import listing, lone_seed, seeds_of
 from byzcode.studies.spec import AllocationSpec
 
 _BAR = "#9CC3DC"
@@ -47,6 +47,11 @@ class Counts:
     target: float
     law: Law | None
     note: str
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is anything to count."""
+        return bool(np.isfinite(self.shares).all())
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -76,7 +81,8 @@ def allocation(request: Request, results: Path) -> Drawing:
     users: dict[str, list[str]] = {}
     for curve in request.curves:
         for run in curve.runs:
-            users.setdefault(run.allocation, []).append(curve.label)
+            look = next(look for look in curve.looks if run.method in look.methods)
+            users.setdefault(run.allocation, []).append(look.label)
     stored = [_read(results / "allocations" / f"{name}.nc", name, distinct(labels)) for name, labels in users.items()]
     abreast = 1 if len(stored) <= _LINES else 2
     page = Page(request, -(-len(stored) // abreast), 2 * abreast, aspect=0.5 if abreast == 1 else 0.85)
@@ -86,7 +92,11 @@ def allocation(request: Request, results: Path) -> Drawing:
             axes.remove()
     titles = _titles([one.spec for one in stored])
     for one, (left, right), title in zip(stored, pairs, titles, strict=False):
-        _draw(left, one.overlap, page.panel_height)
+        if one.overlap.is_known:
+            _draw(left, one.overlap, page.panel_height)
+        else:
+            page.nothing_in(left)
+            left.set(xticks=[], yticks=[])
         _draw(right, one.replication, page.panel_height)
         for axes, (x, y) in ((left, _OVERLAP), (right, _REPLICATION)):
             axes.set_title(title)
@@ -114,7 +124,7 @@ def _read(path: Path, name: str, labels: list[str]) -> Stored:
         labels,
         Counts(
             "overlap",
-            pairs / np.maximum(1.0, pairs.sum(axis=1, keepdims=True)),
+            pairs / pairs.sum(axis=1, keepdims=True) if devices > 1 else np.full_like(pairs, np.nan),
             redundancy**2 / subsets,
             known and known.overlap,
             _moments(dataset, "overlap"),
@@ -184,11 +194,14 @@ def _legend(stored: Sequence[Stored]) -> list[Artist]:
 
 
 def _notes(stored: Sequence[Stored], titles: Sequence[str]) -> list[str]:
-    seeds = seeds_of(len(one.overlap.shares) for one in stored)
+    seeds = [len(one.overlap.shares) for one in stored]
     notes = [
-        f"Bars: mean over {seeds}; whiskers: interquartile range over seeds. Numbers: mean ± standard deviation within "
-        "one allocation, and subsets that no device holds, with their expected number."
+        f"Bars: mean over {seeds_of(seeds)}; whiskers: interquartile range over seeds. Numbers: mean ± standard "
+        "deviation within one allocation, and subsets that no device holds, with their expected number.",
+        *lone_seed("whisker", seeds),
     ]
+    if not all(one.overlap.is_known for one in stored):
+        notes.append("One device makes no pair, so nothing is shared.")
     if len({label for one in stored for label in one.labels}) > 1:
         told = [f"{title.replace('$', '')} ({listing(one.labels)})" for one, title in zip(stored, titles, strict=True)]
         notes.append(f"Used by: {'; '.join(told)}.")

@@ -19,13 +19,15 @@ from byzcode import trajectory
 from byzcode.analysis.spread import Spread, spread
 from byzcode.bounds import bounds as bounds_of
 from byzcode.bounds import floor, floor_bound
+from byzcode.figures.columns import with_levels
 from byzcode.figures.edge import Edge
 from byzcode.figures.page import Drawing, Page
-from byzcode.figures.request import Curve, Facets, Request, distinct, in_order, only_run
-from byzcode.figures.scale import Positions, extent, log_y, window
+from byzcode.figures.request import Curve, Facets, Request, Run, distinct, in_order, only_run
+from byzcode.figures.scale import Extent, Positions, extent, log_y, near, window
 from byzcode.figures.style import (
     BOUNDS,
     INK,
+    SOFT,
     axis_words,
     level_words,
     line_style,
@@ -34,14 +36,17 @@ from byzcode.figures.style import (
     mark_style,
     marker_style,
 )
-from byzcode.figures.words import named, seeds_of, sentence, with_ending
+from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
 from byzcode.status import ENDINGS, Status, counts, most_frequent
 from byzcode.studies.names import BoundName
 from byzcode.studies.spec import RunSpec
-from byzcode.studies.study import BoundsPlot
+from byzcode.studies.study import BoundsPlot, LineStyle
 
 #: Curves stand apart by so much of the axis.
 _NUDGE = 0.012
+_DASH: dict[str, Any] = {"marker": "_", "markersize": 7, "linestyle": "none", "zorder": 2}
+#: Ratios that span more are cut off as other quantities are.
+_WIDE = 1e100
 
 
 class Above(NamedTuple):
@@ -57,10 +62,20 @@ class Point:
 
     curve: Curve
     x: Any
-    run: str
+    run: Run
     status: NDArray[np.int8]
     measured: Spread
     above: dict[BoundName, Above]
+
+    @property
+    def style(self) -> LineStyle:
+        """How it is drawn."""
+        return self.run.style
+
+    @property
+    def floor(self) -> float:
+        """The measured median."""
+        return float(self.measured.median)
 
     @property
     def ending(self) -> Status:
@@ -74,7 +89,7 @@ class Panel:
 
     upper: Axes
     lower: Axes
-    coordinates: dict[str, Any]
+    levels: dict[str, Any]  # of columns, by that field of the plot
     points: list[Point]
 
 
@@ -91,26 +106,34 @@ def bounds(request: Request, results: Path) -> Drawing:
             for x in in_order(distinct(run.point[plot.x] for run in here)):
                 run = only_run(curve, [run for run in here if run.point[plot.x] == x], request.study)
                 assert run is not None  # x is one of theirs
-                found.append(_read(curve, x, run.run, results / "trajectories" / f"{run.run}.nc", plot.bounds))
+                found.append(_read(curve, x, run, results / "trajectories" / f"{run.run}.nc", plot.bounds))
         return found
 
     page = Page(request, 2, len(columns.levels), aspect=0.6, sharex=True, sharey="row")
     panels = [
-        Panel(upper, lower, columns.coordinates(level), points(level))
+        Panel(upper, lower, columns.level("columns", level), points(level))
         for upper, lower, level in zip(*page.axes, columns.levels, strict=True)
     ]
     everything = [point for panel in panels for point in panel.points]
     places = Positions(plot.x, in_order(distinct(point.x for point in everything)))
     limits = _limits(everything)
-    shown = [point for point in everything if point.measured.median >= limits[0] and point.ending is Status.FINISHED]
-    ratios = [float(one.ratio.median) for point in shown for one in point.above.values()]
-    highest = max([ratio for ratio in ratios if np.isfinite(ratio)], default=10.0)
+    ratios = [
+        ratio
+        for point in everything
+        if point.floor >= limits[0] and point.ending is Status.FINISHED
+        for one in point.above.values()
+        if 0 < (ratio := float(one.ratio.median)) < np.inf
+    ]
+    low, high = min([0.7, *ratios]), 1.5 * max(ratios, default=10.0)
+    if high > _WIDE * low:
+        low, high = window([Extent(low, high)])
     risen = 0.0
     for panel in panels:
         log_y(panel.upper, *limits)
-        log_y(panel.lower, min([0.7, *ratios]), 1.5 * highest)
+        log_y(panel.lower, low, high)
         panel.lower.axhline(1.0, color="black", linewidth=0.8)
         risen = max(risen, _draw(panel, request.curves, plot.bounds, places, limits))
+        _say_empty(page, panel, limits)
         for axes in (panel.upper, panel.lower):
             places.dress(axes)
         panel.upper.set_ylabel("squared gradient norm\nover the last fifth", linespacing=0.95)
@@ -119,23 +142,23 @@ def bounds(request: Request, results: Path) -> Drawing:
         for axes in (panel.upper, panel.lower):
             axes.label_outer()
     for panel in panels:
-        title = level_words(plot.columns, panel.coordinates.get(str(plot.columns)))
+        title = level_words(plot.columns, panel.levels.get("columns"))
         panel.upper.set_title(title, pad=mpl.rcParams["axes.titlepad"] + risen)
     page.figure.align_ylabels()
     drawn = [name for name in plot.bounds if any(name in point.above for point in everything)]
-    page.arrange(_legend(request.curves, drawn, everything), _notes(everything, plot.x, drawn, limits))
-    return Drawing(page, _table(panels, limits[0]))
+    page.arrange(_legend(request.curves, drawn, everything), _notes(everything, plot.x, drawn, limits), places)
+    return Drawing(page, _table(panels, plot, limits[0]))
 
 
-def _read(curve: Curve, x: Any, run: str, path: Path, wanted: Sequence[BoundName]) -> Point:
-    dataset = trajectory.open(path, run)
+def _read(curve: Curve, x: Any, run: Run, path: Path, wanted: Sequence[BoundName]) -> Point:
+    dataset = trajectory.open(path, run.run)
     spec = RunSpec.from_json(dataset.attrs["spec"], path)
-    measured, known = floor(spec, dataset), bounds_of(spec, dataset)
     above: dict[BoundName, Above] = {}
-    for name in wanted:
-        bound = floor_bound(spec, dataset, known[name].error) if name in known else np.full(len(measured), np.nan)
-        if not np.isnan(bound[~np.isnan(measured)]).any():  # else it says nothing of the end of a training
-            with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # a bound of huge values is infinite, a ratio to 0 undefined
+        measured, known = floor(spec, dataset), bounds_of(spec, dataset)
+        for name in wanted:
+            bound = floor_bound(spec, dataset, known[name].error) if name in known else np.full(len(measured), np.nan)
+            if not np.isnan(bound[~np.isnan(measured)]).any():  # else it says nothing of the end of a training
                 above[name] = Above(spread(bound), spread(bound / measured))
     return Point(curve, x, run, dataset["status"].to_numpy(), spread(measured), above)
 
@@ -143,7 +166,7 @@ def _read(curve: Curve, x: Any, run: str, path: Path, wanted: Sequence[BoundName
 def _limits(points: Sequence[Point]) -> tuple[float, float]:
     """The limits of the upper axes, by the runs that have a bound: one that has none may be anywhere."""
     bounded = [point for point in points if point.above] or points
-    drawn = [(point.measured, point.curve.is_floor) for point in bounded]
+    drawn = [(point.measured, point.run.is_floor) for point in bounded]
     drawn += [(one.bound, False) for point in bounded for one in point.above.values()]
     return window(found for one, low in drawn if (found := extent(np.atleast_1d(one.median), floor=low)))
 
@@ -160,88 +183,112 @@ def _draw(
     for curve in curves:
         own = [point for point in panel.points if point.curve.label == curve.label]
         nudge = _NUDGE * (labels.index(curve.label) - (len(labels) - 1) / 2)
-        solid = line_style(curve.style) | {"linestyle": "-"}
-        _line(panel.upper, [(places.at(point.x, nudge), point.measured) for point in own], solid, limits)
+        looks = distinct(point.style for point in own)
+        joined = {"color": SOFT, "linewidth": 0.8} if len(looks) > 1 else {}
+        solid = line_style((looks or [curve.looks[0].style])[0]) | {"linestyle": "-"} | joined
+        _line(panel.upper, [(places.at(point.x, nudge), point, point.measured) for point in own], solid, limits)
         for point in own:
             x = places.at(point.x, nudge)
             if point.ending is not Status.FINISHED:
-                edge.mark(places.at(point.x, 0.0), mark_style(point.ending, curve.style.color))
-            elif point.measured.median >= limits[0]:
-                look = marker_style(curve.style) | {"linestyle": "none"}
-                panel.upper.plot([x], [point.measured.median], **look, zorder=3)
+                edge.mark(places.at(point.x, 0.0), mark_style(point.ending, point.style.color))
+            elif limits[0] <= point.floor < np.inf:
+                look = marker_style(point.style) | {"linestyle": "none"}
+                panel.upper.plot([x], [point.floor], **look, zorder=3)
         for name in names:
-            look = {"color": curve.style.color, **BOUNDS[name].line}
+            look = {**BOUNDS[name].line, "color": solid["color"]}
             here = [(places.at(point.x, nudge), point, point.above[name]) for point in own if name in point.above]
-            _line(panel.upper, [(x, one.bound) for x, _, one in here], look, limits)
-            real = [(x, one.ratio) for x, point, one in here if point.measured.median >= limits[0]]
+            _line(panel.upper, [(x, point, one.bound) for x, point, one in here], look, limits)
+            real = [(x, point, one.ratio) for x, point, one in here if point.floor >= limits[0]]
             _line(panel.lower, real, look, panel.lower.get_ylim())
     return edge.height
 
 
+def _say_empty(page: Page, panel: Panel, limits: tuple[float, float]) -> None:
+    """Say it in panels in which nothing is drawn."""
+    low, high = panel.lower.get_ylim()
+    spreads = [(point, one) for point in panel.points for one in point.above.values()]
+    if not any(
+        point.ending is not Status.FINISHED or limits[0] <= point.floor <= limits[1] for point in panel.points
+    ) and not any(limits[0] <= one.bound.median <= limits[1] for _, one in spreads):
+        page.nothing_in(panel.upper)
+    if not any(point.floor >= limits[0] and low <= one.ratio.median <= high for point, one in spreads):
+        page.nothing_in(panel.lower)
+
+
 def _line(
-    axes: Axes, values: Sequence[tuple[float, Spread]], look: dict[str, Any], limits: tuple[float, float]
+    axes: Axes, values: Sequence[tuple[float, Point, Spread]], look: dict[str, Any], limits: tuple[float, float]
 ) -> None:
     """Medians, joined, with a bar over the quartiles of each; what is not finite or below the panel is left out."""
-    heights = np.array([float(value.median) for _, value in values])
+    heights = np.array([float(value.median) for *_, value in values])
     heights[~(np.isfinite(heights) & (heights > 0))] = np.nan
-    axes.plot([x for x, _ in values], heights, **look, zorder=2)
-    if len(values) == 1:
-        axes.plot([values[0][0]], heights, color=look["color"], marker="_", markersize=7, linestyle="none", zorder=2)
-    for (x, value), height in zip(values, heights, strict=True):
-        if np.isfinite(height):
-            low, high = np.clip([value.low, value.high], limits[0] * 1e-3, limits[1] * 1e3)
-            axes.plot([x, x], [low, high], color=look["color"], linewidth=1.0, alpha=0.8, zorder=2.1)
+    axes.plot([x for x, *_ in values], heights, **look, zorder=2)
+    for place, (x, point, value) in enumerate(values):
+        if np.isfinite(heights[place]):
+            if np.isfinite(heights[max(0, place - 1) : place + 2]).sum() == 1:  # no line leads to it
+                axes.plot([x], heights[[place]], color=point.style.color, **_DASH)
+            low, high = near(np.array([value.low, value.high]), *limits)
+            axes.plot([x, x], [low, high], color=point.style.color, linewidth=1.0, alpha=0.8, zorder=2.1)
 
 
 def _legend(curves: Sequence[Curve], drawn: Sequence[BoundName], points: Sequence[Point]) -> list[Artist]:
-    handles: list[Artist] = [
-        Line2D(
-            [],
-            [],
-            **line_style(curve.style) | {"linestyle": "-"},
-            **marker_style(curve.style),
-            label=literal(_label(curve.label, points)),
-        )
-        for curve in curves
-    ]
+    handles: list[Artist] = []
+    for curve in curves:
+        for look in curve.looks:
+            own = [p.ending for p in points if p.curve.label == curve.label and p.run.method in look.methods]
+            label = look.label if Status.FINISHED in own else with_ending(look.label, own)
+            drawn_as = line_style(look.style) | {"linestyle": "-"} | marker_style(look.style)
+            handles.append(Line2D([], [], **drawn_as, label=literal(label)))
     handles += [Line2D([], [], color=INK, **BOUNDS[name].line, label=BOUNDS[name].words) for name in drawn]
     return handles + mark_legend(point.ending for point in points)
 
 
-def _label(label: str, points: Sequence[Point]) -> str:
-    own = [point.ending for point in points if point.curve.label == label]
-    return label if Status.FINISHED in own else with_ending(label, own)
-
-
 def _notes(points: Sequence[Point], key: str, drawn: Sequence[BoundName], limits: tuple[float, float]) -> list[str]:
+    seeds = [len(point.status) for point in points]
     notes = [
-        f"Markers: measured, median over {seeds_of(len(point.status) for point in points)}; bars: interquartile range. "
-        "A bound on the error of the aggregate becomes one on the gradient by the descent of the loss."
+        f"Markers: measured, median over {seeds_of(seeds)}; bars: interquartile range. "
+        "A bound on the error of the aggregate becomes one on the gradient by the descent of the loss.",
+        *lone_seed("bar", seeds),
     ]
     notes += [f"{BOUNDS[name].words.capitalize()}: {BOUNDS[name].meaning}." for name in drawn]
     everything = [(point.curve.label, point.x) for point in points]
-    below = [(point.curve.label, point.x) for point in points if point.measured.median < limits[0]]
-    notes += sentence("Below its panel, and no ratio", named(below, everything, key))
-    finished = [point for point in points if point.ending is Status.FINISHED]
-    beyond = [(point.curve.label, point.x) for point in finished if point.measured.median > limits[1]]
-    notes += sentence("Above its panel", named(beyond, everything, key))
+    for start, chosen in _told(points, limits).items():
+        notes += sentence(start, named([(point.curve.label, point.x) for point in chosen], everything, key))
+    return notes
+
+
+def _told(points: Sequence[Point], limits: tuple[float, float]) -> dict[str, list[Point]]:
+    """What of the points is not drawn."""
+    ran = [point for point in points if point.ending is Status.FINISHED]
+    found = {
+        "Below its panel, and no ratio": [point for point in points if 0 < point.floor < limits[0]],
+        "Measured 0, where a logarithmic axis has no place for it, and no ratio": [p for p in points if p.floor == 0],
+        "Above its panel": [point for point in ran if limits[1] < point.floor < np.inf],
+        "Infinite, though half of the seeds or more had not ended": [p for p in ran if np.isinf(p.floor)],
+    }
     for ending in ENDINGS:
-        lost = [(point.curve.label, point.x) for point in points if point.ending is ending]
         why = "as the rule bears fewer liars" if ending is Status.UNDEFINED else "half of the seeds or more"
-        notes += sentence(f"{ending.word.capitalize()}, {why}", named(lost, everything, key))
-    without = [(point.curve.label, point.x) for point in finished if not point.above]
-    return notes + sentence("No bound is known", named(without, everything, key))
+        found[f"{ending.word.capitalize()}, {why}"] = [point for point in points if point.ending is ending]
+    found["No bound is known"] = [point for point in ran if not point.above]
+    found["A bound of 0 or below, or without a ratio, is not drawn"] = [
+        point
+        for point in ran
+        if point.floor >= limits[0] and any(not _is_positive(one) for one in point.above.values())
+    ]
+    return found
 
 
-def _table(panels: Sequence[Panel], bottom: float) -> pd.DataFrame:
+def _is_positive(one: Above) -> bool:
+    return all(0 < float(part.median) < np.inf for part in one)
+
+
+def _table(panels: Sequence[Panel], plot: BoundsPlot, bottom: float) -> pd.DataFrame:
     """What is drawn; where only rounding is left of the measured floor, no ratio."""
 
-    def row(panel: Panel, point: Point, name: str, value: Spread, ratio: Spread | None) -> dict[str, Any]:
+    def row(point: Point, name: str, value: Spread, ratio: Spread | None) -> dict[str, Any]:
         return {
-            **panel.coordinates,
             "curve": point.curve.label,
-            "method": point.curve.method,
-            "run": point.run,
+            "method": point.run.method,
+            "run": point.run.run,
             "x": point.x,
             "quantity": name,
             "median": float(value.median),
@@ -255,14 +302,11 @@ def _table(panels: Sequence[Panel], bottom: float) -> pd.DataFrame:
         }
 
     return pd.DataFrame(
-        row(panel, point, name, value, ratio)
+        with_levels(plot, panel.levels, row(point, name, value, ratio))
         for panel in panels
         for point in panel.points
         for name, value, ratio in [
             ("measured", point.measured, None),
-            *(
-                (name, one.bound, one.ratio if point.measured.median >= bottom else None)
-                for name, one in point.above.items()
-            ),
+            *((name, one.bound, one.ratio if point.floor >= bottom else None) for name, one in point.above.items()),
         ]
     )

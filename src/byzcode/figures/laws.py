@@ -29,7 +29,7 @@ def laws(spec: AllocationSpec) -> Laws | None:
         return Laws(_certain(redundancy**2 // subsets), _binomial(devices, redundancy / subsets))
     if spec.allocation.name in ("block_design", "difference_set"):
         copies = devices * redundancy // subsets
-        return Laws(_certain(redundancy * (copies - 1) // (devices - 1)), _certain(copies))
+        return Laws(_certain(redundancy * (copies - 1) // max(1, devices - 1)), _certain(copies))
     if spec.allocation.name != "random":
         return None
     if spec.allocation.options.get("side") == "subset":

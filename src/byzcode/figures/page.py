@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -14,11 +15,14 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from byzcode import letters
+from byzcode.figures.fit import Ruler
+from byzcode.figures.panels import fit, nothing_in
 from byzcode.figures.request import Request
-from byzcode.figures.style import SMALL, SOFT, TITLE
+from byzcode.figures.scale import Positions
+from byzcode.figures.style import LABEL, SMALL, SOFT, TITLE
 from byzcode.wholefile import text, whole
 
 #: Inches.
@@ -45,25 +49,58 @@ class Page:
         self.panel_height = float(np.clip(aspect * (self.width - 0.6) / columns, 1.4, 2.8))
         self.figure = Figure(figsize=(self.width, rows * self.panel_height))
         self.canvas = FigureCanvasAgg(self.figure)
+        self.ruler = Ruler(self.canvas.get_renderer(), self.figure.dpi)  # type: ignore[no-untyped-call]
         self.axes: list[list[Axes]] = self.figure.subplots(rows, columns, squeeze=False, **shared).tolist()
 
-    def arrange(self, handles: Sequence[Artist], notes: Sequence[str]) -> None:
-        """Put title, legend and caption around the panels. ``notes`` follow the caption of the study."""
-        figure, rows = self.figure, len(self.axes)
+    def nothing_in(self, axes: Axes) -> None:
+        """Say in a panel that nothing is drawn in it; the caption says why."""
+        nothing_in(axes)
+
+    def arrange(self, handles: Sequence[Artist], notes: Sequence[str], places: Positions | None = None) -> None:
+        """Put title, legend and caption around the panels. ``notes`` follow the caption of the study.
+
+        ``places`` are those along the x axes, where names may stand side by side.
+        """
+        figure = self.figure
         sns.despine(fig=figure)
+        notes = [*notes, *self._take_fonts([*notes, *(str(handle.get_label()) for handle in handles)])]
         title = figure.text(0, 0, self._wrapped(self.request.title, TITLE, weight="bold"), **_TEXT, size=TITLE)
         title.set(weight="bold", va="top")
-        below = [self._wrapped(" ".join([self.request.plot.caption, *notes]), SMALL)]
-        if paper := self.request.paper:
-            below.append(self._wrapped(f"Source: {paper.source}; our name for its figure: {paper.figure}.", SMALL))
-        caption = figure.text(0, 0, "\n".join(below), **_TEXT, size=SMALL, color=SOFT, va="bottom", linespacing=1.25)
+        below = {**_TEXT, "size": SMALL, "color": SOFT, "va": "bottom", "linespacing": 1.25}
+        caption = figure.text(0, 0, self._caption(notes), **below)
+        for handle in handles:
+            self._fit_entry(handle)
         legend = figure.legend(handles=handles, ncols=self._legend_columns(handles), **_LEGEND)
+        self._strips = title, legend, caption
+        self._stack(0.0)
+        fitting = fit(self.axes, self.width, self.ruler, places)
+        if fitting.changed:
+            caption.set_text(self._caption([*notes, *fitting.notes]))
+            self._stack(fitting.extra)
 
+    def _take_fonts(self, texts: Sequence[str]) -> list[str]:
+        """Draw what follows in fonts that have its letters; returns what to say of letters that no font has."""
+        request = self.request
+        paper = [request.paper.source, request.paper.figure] if request.paper else []
+        fonts = letters.fonts_for([request.title, request.plot.caption, *paper, *texts])
+        mpl.rcParams["font.family"] = [*letters.BUNDLED, *fonts.families]
+        return [f"Boxes: {letters.told(fonts.missing)}."] if fonts.missing else []
+
+    def _caption(self, notes: Sequence[str]) -> str:
+        """The caption of the study and what the figure adds to it; in a paragraph of its own the source."""
+        paragraphs = [" ".join([self.request.plot.caption, *notes])]
+        if paper := self.request.paper:
+            paragraphs.append(f"Source: {paper.source}; our name for its figure: {paper.figure}.")
+        return "\n".join(self._wrapped(paragraph, SMALL) for paragraph in paragraphs)
+
+    def _stack(self, extra: float) -> None:
+        """Stack title, panels, legend and caption; ``extra`` inches of the panels' strip are for long labels."""
+        figure, (title, legend, caption) = self.figure, self._strips
         title_height, legend_height, caption_height = (
             part.get_window_extent().height / figure.dpi for part in (title, legend, caption)
         )
         foot = _EDGE + caption_height + _GAP + legend_height + _GAP
-        ceiling = foot + rows * (self.panel_height + 0.2) + 0.22
+        ceiling = foot + len(self.axes) * (self.panel_height + 0.2) + 0.22 + extra
         total = ceiling + _GAP + title_height + _EDGE
         left = _EDGE / self.width
         figure.set_size_inches(self.width, total)
@@ -95,20 +132,15 @@ class Page:
                 return -(-len(handles) // rows)
         return 1
 
+    def _fit_entry(self, handle: Artist) -> None:
+        """Break the label of a legend's entry that is longer than the page is wide."""
+        label, room = str(handle.get_label()), 0.98 * self.width - 2 * _EDGE - _HANDLE
+        if self.ruler.width(label, _ENTRY, math=True) > room:
+            handle.set_label(self.ruler.wrapped(label, room, _ENTRY, math=True))
+
     def _wrapped(self, text: str, size: float, weight: str = "normal") -> str:
-        """Text in lines that fit the page, measured, not guessed."""
-        renderer = self.canvas.get_renderer()  # type: ignore[no-untyped-call]
-        font = FontProperties(size=size, weight=weight)
-        room = (self.width - 2 * _EDGE) * self.figure.dpi
-        lines = [""]
-        for word in text.split():
-            longer = f"{lines[-1]} {word}".strip()
-            width, _, _ = renderer.get_text_width_height_descent(longer, font, ismath=False)
-            if width > room and lines[-1]:
-                lines.append(word)
-            else:
-                lines[-1] = longer
-        return "\n".join(lines)
+        """Text in lines that fit the page."""
+        return self.ruler.wrapped(text, self.width - 2 * _EDGE, size, weight=weight)
 
 
 _TEXT: dict[str, Any] = {"parse_math": False, "in_layout": False}
@@ -122,6 +154,10 @@ _LEGEND: dict[str, Any] = {
     "borderpad": 0.0,
     "borderaxespad": 0.0,
 }
+
+
+#: Size of the entries of a legend, in points; inches of an entry that are not its text.
+_ENTRY, _HANDLE = LABEL - 0.5, (2.8 + 0.6) * (LABEL - 0.5) / 72
 
 
 @dataclass(frozen=True)

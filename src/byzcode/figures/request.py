@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -14,7 +14,7 @@ from byzcode.studies.names import Key, Label, Line, Name, Value
 from byzcode.studies.requests import Id
 from byzcode.studies.spec import method_named
 from byzcode.studies.strict import Strict
-from byzcode.studies.study import PANEL_KEYS, LineStyle, Paper, Plot
+from byzcode.studies.study import LineStyle, Paper, Plot, axes_of
 
 
 def _known(method: str) -> str:
@@ -22,26 +22,70 @@ def _known(method: str) -> str:
     return method
 
 
+def _scalar(value: Any) -> Any:
+    """A list (of seeds) in words: a level of a figure is one value."""
+    if not isinstance(value, list):
+        return value
+    numbers = len(value) > 1 and all(isinstance(each, int) for each in value)
+    if numbers and value == list(range(value[0], value[0] + len(value))):
+        return f"{value[0]} to {value[-1]}"
+    return ", ".join(map(str, value))
+
+
 class Run(Strict):
     """A stored run, and where it stands: the values of the keys that the plot names."""
 
     run: Id
     allocation: Id
-    point: dict[Key, Value]
+    method: Annotated[str, AfterValidator(_known)]
+    style: LineStyle
+    point: dict[Key, Annotated[Value, AfterValidator(_scalar)]]
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether it descends the true gradient, far below what any rule reaches."""
+        return METHODS[self.method].server == "true_gradient"
+
+    def fixes(self, key: str) -> bool:
+        """Whether its method settles a key."""
+        return key.split(".")[0] in METHODS[self.method].fixed
+
+
+class Look(NamedTuple):
+    """An entry of a legend: what stands there, the style, and the methods of the runs that are drawn so."""
+
+    label: str
+    style: LineStyle
+    methods: frozenset[str]
 
 
 class Curve(Strict):
-    """One curve: its label, how it is drawn, its runs."""
+    """One curve: its label, its runs, and of what method these are and how they are drawn, where they do not say so."""
 
     label: Label
     method: Annotated[str, AfterValidator(_known)]
     style: LineStyle
     runs: Annotated[tuple[Run, ...], Field(min_length=1)]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: Any) -> Any:
+        """Give each run its method and its style."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("runs"), list | tuple):
+            return values
+        own = {key: values[key] for key in ("method", "style") if key in values}
+        return {**values, "runs": [own | run if isinstance(run, dict) else run for run in values["runs"]]}
+
     @property
-    def is_floor(self) -> bool:
-        """Whether it descends the true gradient, far below what any rule reaches."""
-        return self.method in METHODS and METHODS[self.method].server == "true_gradient"
+    def looks(self) -> list[Look]:
+        """Its entries in a legend: one, or one for each method where methods are drawn in different styles."""
+        styles = {run.method: run.style for run in self.runs}
+        if len(distinct(styles.values())) == 1:
+            return [Look(self.label, self.runs[0].style, frozenset(styles))]
+        return [
+            Look(f"{self.label}: {METHODS[method].title}", style, frozenset([method]))
+            for method, style in styles.items()
+        ]
 
     def varies_with(self, key: str | None) -> bool:
         """Whether other values of a key are other runs; a method that fixes the key has one run at all of them."""
@@ -63,7 +107,7 @@ class Request(Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        keys = {key for key in (getattr(self.plot, field, None) for field in PANEL_KEYS) if key}
+        keys = set(axes_of(self.plot).values())
         for number, curve in enumerate(self.curves):
             if curve.label in [other.label for other in self.curves[:number]]:
                 raise KeyedError(f"curves[{number}].label", curve.label, "each label once")
@@ -96,21 +140,22 @@ class Facets:
         everywhere = frozenset(
             curve.label
             for curve in curves
-            if len(values[curve.label]) == 1 and (several or values[curve.label] == [None] or _fixes(curve, key))
+            if len(values[curve.label]) == 1
+            and (several or values[curve.label] == [None] or all(run.fixes(key) for run in curve.runs))
         )
         levels = distinct(value for label, found in values.items() if label not in everywhere for value in found)
         shown = in_order(level for level in levels if level is not None) or [None]
         return cls(key, tuple(shown), everywhere)
+
+    def level(self, field: str, level: Any) -> dict[str, Any]:
+        """The level of a panel, by the field of the plot that names its key; nothing without a key."""
+        return {} if self.key is None else {field: level}
 
     def holds(self, curve: Curve, run: Run, level: Any) -> bool:
         """Whether a run belongs into the panel of a level."""
         if self.key is None or level is None or curve.label in self.everywhere:
             return True
         return run.point[self.key] is None or bool(run.point[self.key] == level)
-
-    def coordinates(self, level: Any) -> dict[str, Any]:
-        """The key and its level, for a row of the plotted data."""
-        return {} if self.key is None else {self.key: level}
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:
@@ -137,7 +182,3 @@ def only_run(curve: Curve, runs: Iterable[Run], where: str) -> Run | None:
             "name the key in which they differ as its columns, rows, hue or x"
         )
     return next(iter(found.values()), None)
-
-
-def _fixes(curve: Curve, key: str) -> bool:
-    return curve.method in METHODS and key.split(".")[0] in METHODS[curve.method].fixed

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from byzcode.figures.style import number, value_words
@@ -16,6 +17,11 @@ from byzcode.figures.style import number, value_words
 _GAP, _FLOOR_GAP = 1e8, 1e3
 #: How far the panel then goes on below the lowest curve that stays.
 _BELOW = 30.0
+
+#: What a logarithmic axis reaches: beyond it its margins and ticks are no numbers.
+_LEAST, _MOST = 1e-300, 1e300
+#: Beyond these, ticks that matplotlib looks for may be no numbers; of ours there are so many.
+_FAR, _TICKS = (1e-200, 1e200), 6
 
 _UNITS = ((1e12, "trillions"), (1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
 
@@ -30,12 +36,23 @@ class Extent(NamedTuple):
 
 def extent(median: NDArray[np.float64], *, floor: bool = False) -> Extent | None:
     """The extent of what a logarithmic axis can show of some medians, or None."""
-    shown = median[np.isfinite(median) & (median > 0)]
+    shown = np.clip(median[np.isfinite(median) & (median > 0)], _LEAST, _MOST)
     return Extent(float(shown.min()), float(shown.max()), floor) if shown.size else None
+
+
+def near(values: NDArray[np.float64], bottom: float, top: float) -> NDArray[np.float64]:
+    """Values, moved to where they are a little beyond a panel at most."""
+    close: NDArray[np.float64] = np.clip(values, bottom * 1e-3, min(top * 1e3, 1e3 * _MOST))
+    return close
 
 
 def window(extents: Iterable[Extent]) -> tuple[float, float]:
     """The limits of a logarithmic axis."""
+    bottom, top = _window(extents)
+    return max(bottom, _LEAST / _BELOW), min(top, _MOST * _BELOW)
+
+
+def _window(extents: Iterable[Extent]) -> tuple[float, float]:
     falling = sorted(extents, key=lambda one: one.low, reverse=True)
     if not falling:
         return 0.1, 10.0
@@ -55,6 +72,8 @@ def plain_ticks(axes: Axes, low: float, high: float) -> None:
     if high < 1e5:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.xaxis.set_minor_locator(NullLocator())
+    if not _FAR[0] < low < high < _FAR[1]:
+        _few_decades(axes.xaxis, low, high)
 
 
 def cost_ticks(axes: Axes, low: float, high: float) -> str:
@@ -76,6 +95,24 @@ def log_y(axes: Axes, bottom: float, top: float) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if top / bottom < 50 else (1.0, 3.0)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
+    if not _FAR[0] < bottom < top < _FAR[1]:
+        _few_decades(axes.yaxis, bottom, top)
+
+
+def _few_decades(axis: Axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis that reaches as far as numbers do."""
+    first, last = int(np.ceil(np.log10(low))), int(np.floor(np.log10(high)))
+    axis.set_major_locator(
+        FixedLocator([10.0**power for power in range(first, last + 1, 1 + max(0, last - first) // _TICKS)])
+    )
+    axis.set_minor_locator(NullLocator())
+
+
+#: Numbers that are closer than this part of an axis, or of a size at which an axis cannot tell them from their
+#: neighbourhood, stand side by side, in order, as names do.
+_CLOSE, _LARGE = 0.01, 1e12
+#: Values at least so far apart, in parts of an axis, have a label each.
+_LABELLED = 0.08
 
 
 class Positions:
@@ -83,7 +120,7 @@ class Positions:
 
     def __init__(self, key: str, values: Sequence[Any]) -> None:
         self.key, self.values = key, list(values)
-        self.nominal = not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        self.nominal = not _is_scale(self.values)
         numbers = self.values if not self.nominal else list(range(len(self.values)))
         self.low, self.high = (min(numbers), max(numbers)) if numbers else (0, 1)
         self.log = not self.nominal and self.low > 0 and self.high > 10 * self.low
@@ -100,9 +137,12 @@ class Positions:
         """The smallest distance of two values, in parts of the axis."""
         if len(self.values) < 2:
             return 1.0
-        places = np.sort([self.at(value, 0.0) for value in self.values])
-        along = np.log(places) if self.log else places
-        return float(np.diff(along).min() / (along[-1] - along[0]))
+        return _closest([self.at(value, 0.0) for value in self.values], log=self.log)
+
+    @property
+    def words(self) -> list[str]:
+        """The names that stand side by side; none where numbers do not."""
+        return [value_words(self.key, value) for value in self.values] if self.nominal else []
 
     def dress(self, axes: Axes) -> None:
         """Scale, limits and ticks of the axis."""
@@ -110,10 +150,10 @@ class Positions:
             axes.set_xscale("log")
             plain_ticks(axes, self.low, self.high)
         elif self.nominal:
-            words = [value_words(self.key, value) for value in self.values]
+            words = self.words
             axes.set_xticks(range(len(words)), words, rotation=30, ha="right", rotation_mode="anchor")
-        elif len(self.values) <= 5:
-            axes.set_xticks(self.values, [number(value) for value in self.values])
+        elif len(self.values) <= 5 and self.closest > _LABELLED:
+            axes.set_xticks(self.values, [value_words(self.key, value) for value in self.values])
         pad = 0.25 if self.nominal else 0.06
         axes.set_xlim(self.at(self._first, -pad), self.at(self._last, pad))
 
@@ -124,6 +164,25 @@ class Positions:
     @property
     def _last(self) -> Any:
         return self.values[-1] if self.nominal else self.high
+
+
+def _is_scale(values: Sequence[Any]) -> bool:
+    """Whether all are numbers that an axis, linear or logarithmic, can tell apart."""
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return False
+    if len(values) < 2:
+        return all(abs(value) < _LARGE for value in values)
+    low, high = min(values), max(values)
+    if low > 0 and high > 10 * low:
+        return low >= _LEAST and high <= _MOST and _closest(values, log=True) > _CLOSE**2
+    return max(-low, high) < _LARGE and _closest(values, log=False) > _CLOSE
+
+
+def _closest(places: Sequence[float], *, log: bool) -> float:
+    """The smallest distance of two places, in parts of all."""
+    ordered = np.sort(np.asarray(places, dtype=float))
+    along = np.log(ordered) if log else ordered
+    return float(np.diff(along).min() / (along[-1] - along[0]))
 
 
 def apart(places: Sequence[float], gap: float) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
+from byzcode.letters import BUNDLED
 from byzcode.methods import METHODS
 from byzcode.status import Status
 from byzcode.studies.study import LineStyle
@@ -22,7 +24,7 @@ INK, SOFT, GRID = "#1A1A1A", "#555555", "#E6E6E6"
 TITLE, PANEL, LABEL, TICK, SMALL = 11.0, 9.5, 9.0, 8.0, 8.0
 
 _THEME: dict[str, Any] = {
-    "font.family": ["STIXGeneral", "DejaVu Sans"],  # both come with matplotlib: the same letters on every machine
+    "font.family": list(BUNDLED),
     "mathtext.fontset": "stix",
     "font.size": LABEL,
     "axes.titlesize": PANEL,
@@ -65,7 +67,8 @@ _THEME: dict[str, Any] = {
 @contextmanager
 def theme() -> Iterator[None]:
     """Draw in our theme, whatever the user's matplotlibrc says, and leave that as it was."""
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the caption says so
         mpl.rcdefaults()
         mpl.rcParams.update(sns.axes_style("ticks") | sns.plotting_context("paper") | _THEME)
         yield
@@ -157,7 +160,6 @@ _PLAIN = {
 }
 _VALUES = {
     "sign_flip": "sign flip",
-    "none": "no attack",
     "True": "yes",
     "False": "no",
     "gaussian": "Gaussian",
@@ -179,6 +181,8 @@ _VALUES = {
     "bulyan": "Bulyan",
     "replication": "replication-corrected",
 }
+#: What "none" is, by the key.
+_NOTHING = {"attack": "no attack", "pre_aggregation": "no pre-aggregation"}
 
 
 class Quantity(NamedTuple):
@@ -250,13 +254,16 @@ def number(value: float) -> str:
 
 
 def value_words(key: str, value: Any) -> str:
-    """A value of a key, alone."""
+    """A value of a key, alone. Two numbers that differ have different words."""
+    if value is None:
+        return "without"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return number(value)
+        whole = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return whole.replace("-", "\N{MINUS SIGN}")
     if key == "method" and value in METHODS:
         return METHODS[value].title
     name, options, rest = str(value).partition(" (")  # a component of a grid: "name (option value)"
-    words = _VALUES.get(name, name.replace("_", " "))
+    words = _NOTHING.get(key, name) if name == "none" else _VALUES.get(name, name.replace("_", " "))
     said = (options + rest).replace("share ", "k/D = ").replace("_", " ").replace(" -", " \N{MINUS SIGN}")
     return literal(words + said)
 

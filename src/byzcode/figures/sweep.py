@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,15 @@ from matplotlib.lines import Line2D
 from byzcode import checklist
 from byzcode.analysis.summary import NO_LEVEL
 from byzcode.errors import UserError, complain
+from byzcode.figures.columns import with_levels
 from byzcode.figures.edge import Edge
 from byzcode.figures.page import Drawing, Page
-from byzcode.figures.request import Curve, Facets, Request, distinct, in_order, only_run
-from byzcode.figures.scale import Positions, extent, log_y, window
+from byzcode.figures.request import Curve, Facets, Request, Run, distinct, in_order, only_run
+from byzcode.figures.scale import Positions, extent, log_y, near, window
 from byzcode.figures.style import (
     INK,
     QUANTITIES,
+    SOFT,
     axis_words,
     level_words,
     line_style,
@@ -32,9 +34,9 @@ from byzcode.figures.style import (
     mark_style,
     marker_style,
 )
-from byzcode.figures.words import named, seeds_of, sentence, with_ending
+from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
 from byzcode.status import ENDINGS, RAN_AWAY, Status, most_frequent
-from byzcode.studies.study import SweepPlot
+from byzcode.studies.study import LineStyle, SweepPlot
 
 _COST = "gradients_computed_to_plateau"
 #: Curves stand apart by so much of the axis, at most, and by so much of the room between two values.
@@ -47,8 +49,13 @@ class Point:
 
     curve: Curve
     x: Any
-    run: str
+    run: Run
     row: pd.Series[Any]
+
+    @property
+    def style(self) -> LineStyle:
+        """How it is drawn."""
+        return self.run.style
 
     def median(self, quantity: str) -> float:
         """The median over seeds; infinite where half of them never got there."""
@@ -74,6 +81,10 @@ class Point:
         early = 2 * sum(self.ended.values()) >= self.row["seeds"]
         return most_frequent(self.ended) if early else Status.FINISHED
 
+    def is_measured(self, quantity: str) -> bool:
+        """Whether it has the quantity: NaN is a level of none, infinity one that half of the seeds never got to."""
+        return not np.isnan(self.median(quantity))
+
     @property
     def moves(self) -> bool:
         """Whether it has a level, and seeds that are not at it yet."""
@@ -85,7 +96,7 @@ class Panel:
     """The two axes of a column, and what is drawn into both."""
 
     axes: dict[str, Axes]
-    coordinates: dict[str, Any]
+    levels: dict[str, Any]  # of columns, by that field of the plot
     points: list[Point]
 
 
@@ -106,13 +117,13 @@ def sweep(request: Request, results: Path) -> Drawing:
             for x in [None] if flat else in_order(distinct(run.point[plot.x] for run in here)):
                 run = only_run(curve, [run for run in here if flat or run.point[plot.x] == x], request.study)
                 if run:
-                    found.append(Point(curve, x, run.run, _row(summary, run.run, path)))
+                    found.append(Point(curve, x, run, _row(summary, run.run, path)))
         return found
 
     quantities = _quantities(plot)
     page = Page(request, len(quantities), len(columns.levels), sharex=True, sharey="row")
     panels = [
-        Panel(dict(zip(quantities, axes, strict=True)), columns.coordinates(level), points(level))
+        Panel(dict(zip(quantities, axes, strict=True)), columns.level("columns", level), points(level))
         for axes, level in zip(zip(*page.axes, strict=True), columns.levels, strict=True)
     ]
     places = Positions(plot.x, in_order(distinct(point.x for p in panels for point in p.points if point.x is not None)))
@@ -124,9 +135,11 @@ def sweep(request: Request, results: Path) -> Drawing:
             log_y(panel.axes[quantity], *limits[quantity])
             places.dress(panel.axes[quantity])
             risen = _draw(panel, quantity, places, limits[quantity])
+            if not any(_is_drawn(point, quantity, limits[quantity]) for point in panel.points):
+                page.nothing_in(panel.axes[quantity])
             heights[quantity] = max(risen, heights.get(quantity, 0.0))
     _label(page, panels, plot, heights[plot.y])
-    page.arrange(_legend(request, panels), _notes(panels, plot, limits[plot.y]))
+    page.arrange(_legend(request, panels), _notes(panels, plot, limits), places)
     return Drawing(page, _table(panels, plot))
 
 
@@ -162,7 +175,7 @@ def _row(summary: pd.DataFrame, run: str, path: Path) -> pd.Series[Any]:
 
 def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
     points = [point for panel in panels for point in panel.points]
-    medians = [(np.array([point.median(quantity)]), point.curve.is_floor) for point in points]
+    medians = [(np.array([point.median(quantity)]), point.run.is_floor) for point in points]
     return window(found for median, floor in medians if (found := extent(median, floor=floor)))
 
 
@@ -182,24 +195,36 @@ def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, f
             x = [(rank + 0.5) / len(labels)]
             _draw_level(axes, own[0], quantity, x[0], limits)
         for point, place in zip(own, x, strict=True):
-            if not np.isfinite(point.median(quantity)):
+            if _is_on_edge(point, quantity):
                 at = places.at(point.x, 0.0) if label in moving else place
                 edge.mark(at, _ending(point), of_panel=point.x is None)
     return edge.height
+
+
+def _is_on_edge(point: Point, quantity: str) -> bool:
+    """Whether its mark stands on the upper edge: what ended it, or that it is not at a plateau."""
+    ended = point.ending is not Status.FINISHED
+    return not np.isfinite(point.median(quantity)) and (ended or point.is_measured(quantity))
+
+
+def _is_drawn(point: Point, quantity: str, limits: tuple[float, float]) -> bool:
+    """Whether anything of it is in a panel."""
+    return limits[0] <= point.median(quantity) <= limits[1] or _is_on_edge(point, quantity)
 
 
 def _draw_curve(
     axes: Axes, points: Sequence[Point], quantity: str, x: Sequence[float], limits: tuple[float, float], phase: float
 ) -> None:
     """A curve: its medians joined, a bar over the quartiles of each."""
-    style = points[0].curve.style
+    looks = distinct(point.style for point in points)
+    joined = line_style(looks[0], phase=phase) | ({"color": SOFT, "linewidth": 0.8} if len(looks) > 1 else {})
     medians = np.array([point.median(quantity) for point in points])
     medians[~((medians > 0) & np.isfinite(medians))] = np.nan
-    axes.plot(x, medians, **line_style(style, phase=phase), zorder=2)
+    axes.plot(x, medians, **joined, zorder=2)
     for point, place, median in zip(points, x, medians, strict=True):
         if np.isfinite(median):
-            low, high = np.clip(point.quartiles(quantity), limits[0] * 1e-3, limits[1] * 1e3)
-            axes.plot([place, place], [low, high], color=style.color, linewidth=1.0, alpha=0.8, zorder=2.1)
+            low, high = near(np.array(point.quartiles(quantity)), *limits)
+            axes.plot([place, place], [low, high], color=point.style.color, linewidth=1.0, alpha=0.8, zorder=2.1)
             axes.plot([place], [median], **_look(point), zorder=3)
 
 
@@ -207,27 +232,27 @@ def _draw_level(axes: Axes, point: Point, quantity: str, place: float, limits: t
     """A curve that does not vary with x: a horizontal line and a band."""
     median = point.median(quantity)
     if 0 < median < np.inf:
-        low, high = np.clip(point.quartiles(quantity), limits[0] * 1e-3, limits[1] * 1e3)
-        axes.axhspan(low, high, color=point.curve.style.color, alpha=0.13, linewidth=0, zorder=1.5)
-        axes.axhline(median, **line_style(point.curve.style), zorder=1.9)
+        low, high = near(np.array(point.quartiles(quantity)), *limits)
+        axes.axhspan(low, high, color=point.style.color, alpha=0.13, linewidth=0, zorder=1.5)
+        axes.axhline(median, **line_style(point.style), zorder=1.9)
         axes.plot([place], [median], **_look(point), transform=axes.get_yaxis_transform(), zorder=3)
 
 
 def _look(point: Point) -> dict[str, Any]:
     """The marker of a median: hollow where a seed is not at its plateau."""
-    return marker_style(point.curve.style, hollow=not point.settled) | {"linestyle": "none"}
+    return marker_style(point.style, hollow=not point.settled) | {"linestyle": "none"}
 
 
 def _ending(point: Point) -> dict[str, Any]:
     """The mark of a median that is no number: what ended the seeds, or hollow if they were not at a plateau."""
-    return _look(point) if point.ending is Status.FINISHED else mark_style(point.ending, point.curve.style.color)
+    return _look(point) if point.ending is Status.FINISHED else mark_style(point.ending, point.style.color)
 
 
 def _label(page: Page, panels: Sequence[Panel], plot: SweepPlot, risen: float) -> None:
     pad = mpl.rcParams["axes.titlepad"] + risen
     for panel in panels:
         *_, lowest = panel.axes.values()
-        panel.axes[plot.y].set_title(level_words(plot.columns, panel.coordinates.get(str(plot.columns))), pad=pad)
+        panel.axes[plot.y].set_title(level_words(plot.columns, panel.levels.get("columns")), pad=pad)
         where = "at its plateau" if plot.cost else "over the last fifth"
         panel.axes[plot.y].set_ylabel(f"{QUANTITIES[plot.y].words}\n{where}", linespacing=0.95)
         if plot.cost:
@@ -242,22 +267,29 @@ def _legend(request: Request, panels: Sequence[Panel]) -> list[Artist]:
     handles: list[Artist] = []
     points = [point for panel in panels for point in panel.points]
     for curve in request.curves:
-        own = [point.ending for point in points if point.curve.label == curve.label]
-        label = curve.label if Status.FINISHED in own else with_ending(curve.label, own)
-        look = line_style(curve.style) | marker_style(curve.style)
-        handles.append(Line2D([], [], **look, label=literal(label)))
+        for look in curve.looks:
+            own = [
+                point.ending
+                for point in points
+                if point.curve.label == curve.label and point.run.method in look.methods
+            ]
+            label = look.label if Status.FINISHED in own else with_ending(look.label, own)
+            drawn = line_style(look.style) | marker_style(look.style)
+            handles.append(Line2D([], [], **drawn, label=literal(label)))
     handles += mark_legend(point.ending for point in points)
     if any(point.moves for point in points):
-        hollow = marker_style(request.curves[0].style, INK, hollow=True) | {"marker": "o"}
+        hollow = marker_style(request.curves[0].looks[0].style, INK, hollow=True) | {"marker": "o"}
         handles.append(Line2D([], [], **hollow, linestyle="none", label="not yet at its plateau"))
     return handles
 
 
-def _notes(panels: Sequence[Panel], plot: SweepPlot, limits: tuple[float, float]) -> list[str]:
+def _notes(panels: Sequence[Panel], plot: SweepPlot, limits: Mapping[str, tuple[float, float]]) -> list[str]:
     points = [point for panel in panels for point in panel.points]
-    seeds = seeds_of(int(point.row["seeds"]) for point in points)
+    seeds = [int(point.row["seeds"]) for point in points]
     notes = [
-        f"Markers: median over {seeds}, a little apart where curves meet; bars and bands: interquartile range.",
+        f"Markers: median over {seeds_of(seeds)}, a little apart where curves meet; bars and bands: interquartile "
+        "range.",
+        *lone_seed("bar", seeds),
     ]
     if any(point.ending in RAN_AWAY for point in points):
         notes.append("A mark on the upper edge: infinite, as half of the seeds or more ended so.")
@@ -265,29 +297,40 @@ def _notes(panels: Sequence[Panel], plot: SweepPlot, limits: tuple[float, float]
         notes.append(
             "Hollow: some seeds had not reached a plateau when training ended; on the upper edge, half of them or more."
         )
-    for start, chosen in {
-        "Undefined, as the rule bears fewer liars": [point for point in points if point.ending is Status.UNDEFINED],
-        "Fewer than half of the seeds ended early": [
-            point for point in points if point.ending is Status.FINISHED and any(point.ended.values())
-        ],
-        "Below its panel": [point for point in points if point.median(plot.y) < limits[0]],
-        "Where a cost is missing, the plateau is no lower than the start": [
-            point for point in points if plot.cost and point.median(_COST) == 0
-        ],
-    }.items():
-        everything = [(point.curve.label, point.x) for point in points]
+    everything = [(point.curve.label, point.x) for point in points]
+    for start, chosen in _told(points, plot, limits).items():
         notes += sentence(start, named([(point.curve.label, point.x) for point in chosen], everything, plot.x))
     return notes
 
 
+def _told(
+    points: Sequence[Point], plot: SweepPlot, limits: Mapping[str, tuple[float, float]]
+) -> dict[str, list[Point]]:
+    """What of the points is not drawn, or not as they are."""
+    bottom, top = limits[plot.y]
+    ran = [point for point in points if point.ending is Status.FINISHED]
+    median = {id(point): point.median(plot.y) for point in points}
+    return {
+        "Undefined, as the rule bears fewer liars": [point for point in points if point.ending is Status.UNDEFINED],
+        "Fewer than half of the seeds ended early": [point for point in ran if any(point.ended.values())],
+        "Below its panel": [point for point in points if 0 < median[id(point)] < bottom],
+        "Above its panel": [point for point in ran if top < median[id(point)] < np.inf],
+        "0 or below, where a logarithmic axis has no place for it": [p for p in points if median[id(p)] <= 0],
+        "Infinite, though half of the seeds or more had not ended": [p for p in ran if np.isinf(median[id(p)])],
+        "Not measured, so not drawn": [point for point in ran if not point.is_measured(plot.y)],
+        "Where a cost is missing, the plateau is no lower than the start": [
+            point for point in points if plot.cost and point.median(_COST) == 0
+        ],
+    }
+
+
 def _table(panels: Sequence[Panel], plot: SweepPlot) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            **panel.coordinates,
+    def row(quantity: str, point: Point) -> dict[str, Any]:
+        return {
             "quantity": quantity,
             "curve": point.curve.label,
-            "method": point.curve.method,
-            "run": point.run,
+            "method": point.run.method,
+            "run": point.run.run,
             "x": point.x,
             "median": point.median(quantity),
             "q25": point.quartiles(quantity)[0],
@@ -296,6 +339,9 @@ def _table(panels: Sequence[Panel], plot: SweepPlot) -> pd.DataFrame:
             **{ending.word: count for ending, count in point.ended.items()},
             "at_plateau": int(point.row["at_plateau"]),
         }
+
+    return pd.DataFrame(
+        with_levels(plot, panel.levels, row(quantity, point))
         for quantity in _quantities(plot)
         for panel in panels
         for point in panel.points

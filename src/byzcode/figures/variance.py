@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from byzcode import trajectory
 from byzcode.analysis.spread import Spread, spread
 from byzcode.figures.page import Drawing, Page
-from byzcode.figures.request import Curve, Request, distinct
-from byzcode.figures.scale import Positions, log_y
+from byzcode.figures.request import Curve, Look, Request, Run, distinct
+from byzcode.figures.scale import Extent, Positions, log_y, near, window
 from byzcode.figures.style import axis_words, line_style, literal, marker_style
-from byzcode.figures.words import named, seeds_of, sentence
+from byzcode.figures.words import lone_seed, named, seeds_of, sentence
 from byzcode.studies.spec import RunSpec
+from byzcode.studies.study import LineStyle
 from byzcode.theory import coded_variance
 
 _KEY = "redundancy"
 #: Curves stand apart by so much of the axis.
 _NUDGE = 0.006
+#: A plain span of values, above which the axis is cut off as other logarithmic axes are.
+_WIDE = 1e100
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,28 @@ class Point:
     """
 
     curve: Curve
-    run: str
+    run: Run
     subsets: int
     redundancy: int
     start: Spread
     training: Spread
     seeds: int
+    measured: bool  # whether messages are gradients, and not codewords for a decoder
+
+    @property
+    def style(self) -> LineStyle:
+        """How it is drawn."""
+        return self.run.style
 
     @property
     def expected(self) -> float:
         """(M - r) / (r (M - 1))."""
         return coded_variance(self.subsets, self.redundancy)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a closed form, and a measured value that has a place on a logarithmic axis."""
+        return self.expected > 0 and bool(0 < self.start.median < np.inf)
 
     def over_expected(self, measured: Spread) -> Spread:
         """Measured over the closed form."""
@@ -56,16 +71,14 @@ class Point:
 def variance(request: Request, results: Path) -> Drawing:
     """Draw ``kind: variance``. Raises UserError."""
     points = [
-        _read(curve, run.run, results / "trajectories" / f"{run.run}.nc")
-        for curve in request.curves
-        for run in curve.runs
+        _read(curve, run, results / "trajectories" / f"{run.run}.nc") for curve in request.curves for run in curve.runs
     ]
-    shown = [point for point in points if point.expected > 0]
+    shown = [point for point in points if point.is_drawn]
     page = Page(request, 2, 1, aspect=0.5, sharex=True)
     above, below = (line[0] for line in page.axes)
     places = Positions(_KEY, sorted({point.redundancy for point in shown}))
-    values = [float(value) for point in shown for value in (*point.start, point.expected)] or [1.0]
-    log_y(above, min(values) / 1.5, max(values) * 1.5)
+    limits = _limits(shown)
+    log_y(above, *limits)
     below.axhline(1.0, color="black", linewidth=0.8)
     places.dress(above)
     places.dress(below)
@@ -73,32 +86,35 @@ def variance(request: Request, results: Path) -> Drawing:
     for curve in request.curves:
         own = [point for point in shown if point.curve.label == curve.label]
         nudge = _NUDGE * (labels.index(curve.label) - (len(labels) - 1) / 2)
-        for subsets in distinct(point.subsets for point in own) if len(own) > 1 else ():
-            along = np.geomspace(places.low, min(places.high, subsets - 1e-3), 400)
-            above.plot(along, [(subsets - r) / (r * (subsets - 1)) for r in along], **line_style(curve.style))
-        for point in own:
-            x = places.at(point.redundancy, nudge)
-            for axes, value, hollow in (
-                (below, point.over_expected(point.training), True),
-                (below, point.over_expected(point.start), False),
-                (above, point.start, False),
-            ):
-                axes.plot([x, x], [value.low, value.high], color=curve.style.color, linewidth=1.2)
-                axes.plot([x], [value.median], **marker_style(curve.style, hollow=hollow), linestyle="none", zorder=3)
+        _draw(own, places, nudge, (above, below), limits)
+    if not shown:
+        page.nothing_in(above)
+        page.nothing_in(below)
     above.set_ylabel("variance of a coded gradient\nover that of a subset's", linespacing=0.95)
     below.set_ylabel("measured over\nclosed form", linespacing=0.95)
     below.set_xlabel(axis_words(_KEY))
-    page.arrange(_legend(request.curves), _notes(points))
+    page.arrange(_legend(request.curves, shown), _notes(points, limits), places)
     return Drawing(page, _table(points))
 
 
-def _read(curve: Curve, run: str, path: Path) -> Point:
-    dataset = trajectory.open(path, run)
+def _read(curve: Curve, run: Run, path: Path) -> Point:
+    dataset = trajectory.open(path, run.run)
     spec = RunSpec.from_json(dataset.attrs["spec"], path)
-    found = measured_variance(*(dataset[name].to_numpy() for name in ("honest_dispersion", "coding_bias")))
-    ratio = found / dataset["heterogeneity"].to_numpy() ** 2
-    start, training = spread(ratio[:, 0]), spread(over_training(ratio, dataset["iteration"].to_numpy()))
-    return Point(curve, run, spec.subsets, spec.redundancy, start, training, len(spec.seeds))
+    parts = [dataset[name].to_numpy() for name in ("honest_dispersion", "coding_bias")]
+    with np.errstate(all="ignore"):  # a ratio of huge values is infinite, one to a heterogeneity of 0 undefined
+        ratio = measured_variance(*parts) / dataset["heterogeneity"].to_numpy() ** 2
+        start, training = spread(ratio[:, 0]), spread(over_training(ratio, dataset["iteration"].to_numpy()))
+    codewords = np.isnan(parts[0][:, 0]).all() and not np.isnan(dataset["heterogeneity"].to_numpy()[:, 0]).all()
+    return Point(curve, run, spec.subsets, spec.redundancy, start, training, len(spec.seeds), not codewords)
+
+
+def _limits(shown: Sequence[Point]) -> tuple[float, float]:
+    """The limits of the upper axis."""
+    values = [float(value) for point in shown for value in (*point.start, point.expected) if 0 < value < np.inf] or [
+        1.0
+    ]
+    low, high = min(values) / 1.5, max(values) * 1.5
+    return (low, high) if 0 < high < _WIDE * low else window(Extent(value, value) for value in values)
 
 
 def over_training(values: NDArray[np.float64], iterations: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -118,38 +134,88 @@ def measured_variance(dispersion: NDArray[np.float64], bias: NDArray[np.float64]
     return dispersion**2 + bias**2
 
 
-def _legend(curves: Sequence[Curve]) -> list[Artist]:
-    handles: list[Artist] = []
-    for curve in curves:
-        look = line_style(curve.style) | ({"linestyle": "none"} if len(curve.runs) == 1 else {})
-        handles.append(Line2D([], [], **look, **marker_style(curve.style), label=literal(curve.label)))
-    return handles
+def _draw(
+    points: Sequence[Point], places: Positions, nudge: float, panels: tuple[Axes, Axes], limits: tuple[float, float]
+) -> None:
+    """Draw the points of a curve, and the closed form through those of as many subsets."""
+    above, below = panels
+    for style in distinct(point.style for point in points):
+        own = [point for point in points if point.style == style]
+        for subsets in distinct(point.subsets for point in own) if len(own) > 1 else ():
+            along = np.geomspace(places.low, min(places.high, subsets - 1e-3), 400)
+            above.plot(along, [(subsets - r) / (r * (subsets - 1)) for r in along], **line_style(style))
+    for point in points:
+        x = places.at(point.redundancy, nudge)
+        for axes, value, hollow in (
+            (below, point.over_expected(point.training), True),
+            (below, point.over_expected(point.start), False),
+            (above, point.start, False),
+        ):
+            if not 0 <= value.median < _WIDE:
+                continue
+            ends = near(np.array([value.low, value.high]), *(limits if axes is above else (0.0, _WIDE)))
+            axes.plot([x, x], ends, color=point.style.color, linewidth=1.2)
+            axes.plot([x], [value.median], **marker_style(point.style, hollow=hollow), linestyle="none", zorder=3)
 
 
-def _notes(points: Sequence[Point]) -> list[str]:
+def _legend(curves: Sequence[Curve], shown: Sequence[Point]) -> list[Artist]:
+    """The curves of which something is drawn."""
+
+    def entry(curve: Curve, look: Look) -> Iterator[Artist]:
+        own = [point for point in shown if point.curve.label == curve.label and point.run.method in look.methods]
+        runs = [run for run in curve.runs if run.method in look.methods]
+        if own:
+            drawn = line_style(look.style) | ({"linestyle": "none"} if len(runs) == 1 else {})
+            yield Line2D([], [], **drawn, **marker_style(look.style), label=literal(look.label))
+
+    return [handle for curve in curves for look in curve.looks for handle in entry(curve, look)]
+
+
+def _notes(points: Sequence[Point], limits: tuple[float, float]) -> list[str]:
+    seeds = [point.seeds for point in points]
     notes = [
-        f"Points: at the start, median over {seeds_of(point.seeds for point in points)}; bars: interquartile range. "
+        f"Points: at the start, median over {seeds_of(seeds)}; bars: interquartile range. "
         "Lines: (M \N{MINUS SIGN} r) / (r (M \N{MINUS SIGN} 1)). Hollow, below: mean over the training; where the "
-        "allocation is fixed, the parameters come to depend on it, and the closed form no longer holds."
+        "allocation is fixed, the parameters come to depend on it, and the closed form no longer holds.",
+        *lone_seed("bar", seeds),
     ]
     everything = [(point.curve.label, point.redundancy) for point in points]
-    exact = [(point.curve.label, point.redundancy) for point in points if point.expected == 0]
-    most = max((float(point.start.median) for point in points if point.expected == 0), default=0.0)
-    return notes + sentence(f"Closed form 0, measured at most {most:.0e}, so not drawn", named(exact, everything, _KEY))
+    for start, chosen in _told(points, limits).items():
+        notes += sentence(start, named([(point.curve.label, point.redundancy) for point in chosen], everything, _KEY))
+    return notes
+
+
+def _told(points: Sequence[Point], limits: tuple[float, float]) -> dict[str, list[Point]]:
+    """What of the points is not drawn."""
+    some = [point for point in points if point.measured]
+    exact = [point for point in some if point.expected == 0]
+    rest = [point for point in some if point.expected > 0]
+    median = {id(point): float(point.start.median) for point in some}
+    most = max((median[id(point)] for point in exact if np.isfinite(median[id(point)])), default=0.0)
+    return {
+        "Codewords for a decoder, which have no such variance, so not drawn": [p for p in points if not p.measured],
+        f"Closed form 0, measured at most {most:.0e}, so not drawn": exact,
+        "Measured 0, where a logarithmic axis has no place for it": [p for p in rest if median[id(p)] == 0],
+        "Undefined or infinite at the start, so not drawn": [p for p in rest if np.isinf(median[id(p)])],
+        "Beyond its panel": [p for p in rest if p.is_drawn and not limits[0] <= median[id(p)] <= limits[1]],
+        "Undefined or infinite over the training, so without a hollow point": [
+            point for point in rest if point.is_drawn and not point.over_expected(point.training).median < _WIDE
+        ],
+    }
 
 
 def _table(points: Sequence[Point]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "curve": point.curve.label,
-            "method": point.curve.method,
-            "run": point.run,
+            "method": point.run.method,
+            "run": point.run.run,
             "subsets": point.subsets,
             "redundancy": point.redundancy,
-            "median": float(point.start.median),
-            "q25": float(point.start.low),
-            "q75": float(point.start.high),
-            "training_median": float(point.training.median),
+            "median": float(point.start.median) if point.measured else np.nan,
+            "q25": float(point.start.low) if point.measured else np.nan,
+            "q75": float(point.start.high) if point.measured else np.nan,
+            "training_median": float(point.training.median) if point.measured else np.nan,
             "closed_form": point.expected,
             "seeds": point.seeds,
         }

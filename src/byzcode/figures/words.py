@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from byzcode.figures.style import value_words
 from byzcode.status import Status
 
 
@@ -50,7 +51,8 @@ def named(some: Iterable[tuple[str, Any]], everything: Iterable[tuple[str, Any]]
             told.append(label)
         else:
             symbol = _SYMBOLS.get(key, key.split(".")[-1].replace("_", " "))
-            told.append(f"{label} at {symbol} = {', '.join(dict.fromkeys(map(str, levels)))}")
+            words = [value_words(key, level) if isinstance(level, str) else str(level) for level in levels]
+            told.append(f"{label} at {symbol} = {', '.join(dict.fromkeys(words))}")
     return told
 
 
@@ -58,3 +60,11 @@ def with_ending(label: str, endings: Iterable[Status]) -> str:
     """The label of a curve of which nothing is drawn, with what became of its runs: "RBA-DL (undefined)"."""
     words = listing(status.word for status in endings if status is not Status.FINISHED)
     return f"{label} ({words})" if words else label
+
+
+def lone_seed(spread: str, counts: Iterable[int]) -> list[str]:
+    """Says of runs of one seed that their interquartile range, drawn as ``spread``, has no width."""
+    found = set(counts)
+    if 1 not in found:
+        return []
+    return [f"{'A run of one' if len(found) > 1 else 'One'} seed has no interquartile range, so no {spread}."]

@@ -50,11 +50,18 @@ def _text(value: str) -> str:
     for sign in value:
         if (unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") and sign != "\n") or sign in _TURNING:
             raise ValueError(f"holds the control character U+{ord(sign):04X}; allowed: letters, signs and spaces")
+        if _is_no_character(ord(sign)):
+            raise ValueError(f"holds U+{ord(sign):04X}, which is no character; allowed: letters, signs and spaces")
     return value
 
 
+def _is_no_character(number: int) -> bool:
+    """Whether Unicode will never give a number to a character; XML cannot hold two of these."""
+    return number & 0xFFFE == 0xFFFE or 0xFDD0 <= number <= 0xFDEF
+
+
 def _line(value: str) -> str:
-    if "\n" in value or not value.strip():
+    if "\n" in value or all(unicodedata.category(sign)[0] in "CZ" for sign in value):
         raise ValueError("allowed: one line, and not blank")
     return _text(value)
 

@@ -6,12 +6,13 @@ import glob
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from byzcode.errors import KeyedError, complain, one_of
 from byzcode.last_part import What, lacking
+from byzcode.studies import places
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.choices import check
 from byzcode.studies.expand import Member, expand
@@ -21,14 +22,14 @@ from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.spec import AllocationSpec, RunSpec, parse
 from byzcode.studies.study import (
     MOST_LEVELS,
-    PANEL_KEYS,
-    Axis,
     LineStyle,
     Plot,
     Reading,
     Study,
     WorkflowConfig,
+    axes_of,
 )
+from byzcode.studies.texts import unreadable
 
 #: Where a configuration stands if nothing else is said.
 _CONFIG = "config/config.yaml"
@@ -82,17 +83,7 @@ class PlannedStudy:
     def figure_json(self, name: str) -> str:
         """What a figure depends on beside the stored results: plot, labels, styles, and which run goes where."""
         plot = self.study.plots[name]
-        keys = [key for key in (getattr(plot, field, None) for field in PANEL_KEYS) if key]
-        curves: dict[str, dict[str, Any]] = {}
-        for member in self.shown(plot):
-            curve, spec, _ = member
-            style = self.styles[curve.style or spec.method]
-            drawn = curves.setdefault(
-                curve.label,
-                {"label": curve.label, "method": spec.method, "style": style.model_dump(), "runs": []},
-            )
-            point = {key: member.coordinate(key) for key in keys}
-            drawn["runs"].append({"run": spec.run_id, "allocation": spec.allocation_spec.allocation_id, "point": point})
+        curves = [places.curve(own, self.styles, axes_of(plot)) for own in self.by_curve(plot)]
         read = {"summary": short_hash(self.summary_json())} if plot.kind == "sweep" else {}
         return canonical(
             {
@@ -101,7 +92,7 @@ class PlannedStudy:
                 "title": self.study.title,
                 "paper": self.study.paper and self.study.paper.model_dump(),
                 "plot": plot.model_dump(),
-                "curves": list(curves.values()),
+                "curves": curves,
             }
         )
 
@@ -109,6 +100,13 @@ class PlannedStudy:
         """The runs that a plot draws."""
         chosen = getattr(plot, "curves", None)
         return [member for member in self.members if chosen is None or member.curve.label in chosen]
+
+    def by_curve(self, plot: Plot) -> list[list[Member]]:
+        """The runs that a plot draws, curve by curve."""
+        found: dict[str, list[Member]] = {}
+        for member in self.shown(plot):
+            found.setdefault(member.curve.label, []).append(member)
+        return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -144,6 +142,10 @@ class Plan:
         """What the scorecard depends on beside the stored results: studies, and the claims that they are to hold."""
         claims = {name: short_hash(planned.claims_json()) for name, planned in self.claimed.items()}
         return canonical({"studies": list(claims), "claims": claims, "reading": self.reading.title})
+
+    def unreadable(self) -> list[str]:
+        """Says of each text of a figure whose letters no font here has which these are."""
+        return [said for planned in self.studies.values() for said in unreadable(planned.study, planned.path)]
 
     @cached_property
     def figures(self) -> dict[str, tuple[PlannedStudy, str]]:
@@ -228,7 +230,7 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
     """A plot's keys are those of its runs, and no two runs of a curve stand in one place of it."""
     plot = planned.study.plots[name]
     members = planned.shown(plot)
-    axes = {field: key for field in PANEL_KEYS if (key := getattr(plot, field, None)) and key not in get_args(Axis)}
+    axes = axes_of(plot)
     for field, key in axes.items():
         if all(member.coordinate(key) is None for member in members):
             raise complain(planned.path, f"plots.{name}.{field}", key, "no run of this study has this key")
@@ -238,19 +240,24 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
                 raise complain(planned.path, f"plots.{name}.{field}", key, f"{found} values; allowed: at most {most}")
     if plot.kind == "allocation":
         return
-    places: dict[str, Member] = {}
-    for member in members:
-        place = canonical([member.curve.label, *(member.coordinate(key) for key in axes.values())])
-        other = places.setdefault(place, member)
-        if other.spec.run_id != member.spec.run_id:
-            differ = [key for key in sorted(member.point) if member.coordinate(key) != other.coordinate(key)]
-            raise complain(
-                planned.path,
-                f"plots.{name}",
-                ", ".join(differ),
-                f"runs of curve {member.curve.label!r} differ in it and stand in one place: "
-                "name it as columns, rows, hue or x",
-            )
+    for own in planned.by_curve(plot):
+        standing: dict[str, Member] = {}
+        for member, taken in zip(own, places.taken(own, axes), strict=True):
+            for place in taken:
+                other = standing.setdefault(place, member)
+                if other.spec.run_id != member.spec.run_id:
+                    _refuse_place(planned, name, member, other)
+
+
+def _refuse_place(planned: PlannedStudy, name: str, member: Member, other: Member) -> None:
+    """Two runs of a curve stand in one place. Raises UserError."""
+    differ = [key for key in sorted(member.point) if member.coordinate(key) != other.coordinate(key)]
+    raise complain(
+        planned.path,
+        f"plots.{name}",
+        ", ".join(differ),
+        f"runs of curve {member.curve.label!r} differ in it and stand in one place: name it as columns, rows, hue or x",
+    )
 
 
 #: What of the last fifth is averaged, by kinds of plots that show a level.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -123,6 +123,12 @@ class BoundsPlot(Strict):
 
 
 Plot = Annotated[TrajectoryPlot | SweepPlot | AllocationPlot | VariancePlot | BoundsPlot, Field(discriminator="kind")]
+
+
+def axes_of(plot: Plot) -> dict[str, str]:
+    """The keys of a RunSpec that a plot names, by the field that names them."""
+    named = {field: getattr(plot, field, None) for field in PANEL_KEYS}
+    return {field: key for field, key in named.items() if key and key not in get_args(Axis)}
 
 
 class Study(Strict):

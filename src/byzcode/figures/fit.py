@@ -1,0 +1,99 @@
+"""Text in lines that fit, measured as it is drawn."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from matplotlib.backend_bases import RendererBase
+from matplotlib.cbook import is_math_text
+from matplotlib.font_manager import FontProperties
+
+#: A word: signs that are no space, dollars that are no formula, and formulas, whatever they hold.
+_WORD = re.compile(r"(?:\\\$|\$(?:\\\$|[^$])*\$|[^\s$]|\$)+")
+#: What of a word stands for itself.
+_SIGN = re.compile(r"\\\$|.", re.DOTALL)
+_MORE = "\N{HORIZONTAL ELLIPSIS}"
+
+
+class Ruler:
+    """Measures text with the renderer that draws it; lengths are in inches."""
+
+    def __init__(self, renderer: RendererBase, dpi: float) -> None:
+        self._renderer, self._dpi = renderer, dpi
+
+    def width(self, text: str, size: float, *, weight: str = "normal", math: bool = False) -> float:
+        r"""The width of a line of text. ``math``: what stands between dollars is a formula, and ``\$`` a dollar."""
+        font = FontProperties(size=size, weight=weight)
+        formula = math and is_math_text(text)
+        said = text.replace(r"\$", "$") if math and not formula else text
+        width, _, _ = self._renderer.get_text_width_height_descent(said, font, ismath=formula)
+        return float(width / self._dpi)
+
+    def wrapped(
+        self,
+        text: str,
+        room: float,
+        size: float,
+        *,
+        weight: str = "normal",
+        math: bool = False,
+        most: int | None = None,
+    ) -> str:
+        """Text in lines of at most ``room`` inches: broken at spaces, and inside a word that is longer than a line.
+
+        At most so many lines, the last then with an ellipsis.
+        """
+
+        def fits(line: str) -> bool:
+            return self.width(line, size, weight=weight, math=math) <= room
+
+        lines = [""]
+        for word in _words(text, math=math):
+            longer = f"{lines[-1]} {word}".strip()
+            if fits(longer):
+                lines[-1] = longer
+                continue
+            if lines[-1]:
+                lines.append("")
+            for part in [word] if fits(word) else _parts(word, math=math):
+                if lines[-1] and not fits(lines[-1] + part):
+                    lines.append("")
+                lines[-1] += part
+        if most is not None and len(lines) > most:
+            last = lines[most - 1]
+            while last and not fits(last + _MORE):
+                last = "".join(_parts(last, math=math)[:-1])
+            lines = [*lines[: most - 1], last.rstrip() + _MORE]
+        return "\n".join(lines)
+
+
+def _words(text: str, *, math: bool) -> Iterator[str]:
+    """What is not broken if it can be helped: words, and a symbol with its value (r = 5)."""
+    words: Sequence[str] = _WORD.findall(text) if math else text.split()
+    place = 0
+    while place < len(words):
+        if math and words[place + 1 : place + 2] == ["="] and place + 2 < len(words):
+            yield " ".join(words[place : place + 3])
+            place += 3
+        else:
+            yield words[place]
+            place += 1
+
+
+def _parts(word: str, *, math: bool) -> list[str]:
+    """The signs of a word, each with what combines with it; a formula is one of them."""
+    if math and is_math_text(word):
+        return [word]
+    parts: list[str] = []
+    for sign in _SIGN.findall(word):
+        if parts and (unicodedata.combining(sign) or sign in _JOINING or parts[-1].endswith(_JOINER)):
+            parts[-1] += sign
+        else:
+            parts.append(sign)
+    return parts
+
+
+_JOINER = "\N{ZERO WIDTH JOINER}"
+_JOINING = {_JOINER, "\N{VARIATION SELECTOR-16}"}

@@ -1,0 +1,145 @@
+"""The lines of a figure of trajectories: what is stored of a run, and what a logarithmic axis can show of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.typing import ColorType
+from numpy.typing import NDArray
+
+from byzcode import trajectory
+from byzcode.analysis.spread import Spread, spread
+from byzcode.bounds import bounds
+from byzcode.figures.request import Curve, Run
+from byzcode.figures.scale import Extent, extent, window
+from byzcode.status import Status, counts, most_frequent
+from byzcode.studies.names import BoundName
+from byzcode.studies.spec import RunSpec
+from byzcode.studies.study import LineStyle, TrajectoryPlot
+
+#: A panel ends so far above the start of its curves, at the latest; where a median becomes infinite, so far.
+_RISE, _RISE_ENDING = 100.0, 10.0
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a figure needs of a trajectory file."""
+
+    x: NDArray[np.float64]
+    y: Spread
+    measured: bool  # whether any seed has the quantity
+    status: NDArray[np.int8]  # of the seeds, as far as the figure goes
+    since: NDArray[np.int64]  # and the iteration at which they had it
+    ended: NDArray[np.int64]  # how many seeds have ended, at each x
+    undefined: str | None  # why, where nothing was trained
+    bounds: dict[BoundName, NDArray[np.float64]]  # medians of what is laid over it
+
+    @classmethod
+    def read(cls, path: Path, run: str, plot: TrajectoryPlot) -> Stored:
+        """Read a run. Raises UserError."""
+        dataset = trajectory.open(path, run)
+        spec = RunSpec.from_json(dataset.attrs["spec"], path)
+        iteration = dataset["iteration"].to_numpy()
+        kept = iteration <= (plot.last or np.inf)
+        values = dataset[plot.y].to_numpy()[:, kept]
+        x = np.broadcast_to(dataset[plot.x].to_numpy()[..., kept], values.shape).astype(float)
+        # The cost of the seeds that still run: they hardly differ. Where none does, nothing is drawn.
+        cost = np.fmax.reduce(x, axis=0)
+        since = dataset["status_at"].to_numpy()
+        status = np.where(since <= iteration[kept][-1], dataset["status"].to_numpy(), Status.FINISHED)
+        ended = ((status != Status.FINISHED)[:, None] & (since[:, None] <= iteration[kept])).sum(axis=0)
+        laid = {}
+        with np.errstate(all="ignore"):  # a bound of huge or undefined values is itself infinite or undefined
+            known = bounds(spec, dataset) if plot.overlay else {}
+            laid = {name: spread(known[name].error[:, kept]).median for name in plot.overlay or () if name in known}
+        measured = not np.isnan(values).all()
+        return cls(cost, spread(values), measured, status, since, ended, spec.undefined, laid)
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds there are."""
+        return len(self.status)
+
+    @property
+    def ending(self) -> Status:
+        """What ended most seeds, where the median becomes infinite; FINISHED where it does not."""
+        return Status.FINISHED if np.isfinite(self.y.median[-1]) else most_frequent(counts(self.status))
+
+    @property
+    def visible(self) -> NDArray[np.bool_]:
+        """Where the median has a place on a logarithmic axis."""
+        shown: NDArray[np.bool_] = np.isfinite(self.y.median) & (self.y.median > 0)
+        return shown
+
+    @property
+    def is_line(self) -> bool:
+        """Whether there is more to draw than a point."""
+        return int(self.visible.sum()) > 1
+
+    def extent(self, *, floor: bool) -> Extent | None:
+        """What the y axis should make room for."""
+        found = extent(self.y.median, floor=floor)
+        if found is None:
+            return None
+        start = float(self.y.median[self.y.median > 0][0])
+        rise = _RISE if self.ending is Status.FINISHED else _RISE_ENDING
+        return found._replace(high=min(found.high, max(found.low, start * rise)))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A run in a panel."""
+
+    curve: Curve
+    run: Run
+    stored: Stored
+    color: ColorType
+    level: Any  # of the plot's hue; None where the curve does not vary with it
+
+    @property
+    def style(self) -> LineStyle:
+        """How it is drawn."""
+        return self.run.style
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is drawn into one pair of axes."""
+
+    axes: Axes
+    row: int  # the place of its level among those of the rows
+    levels: Mapping[str, Any]  # of rows and columns, by the field of the plot
+    lines: list[Line]
+
+
+class View(NamedTuple):
+    """The limits of the axes of a row of panels."""
+
+    start: float
+    end: float
+    bottom: float
+    top: float
+
+    @classmethod
+    def of(cls, row: Sequence[Panel], panels: Sequence[Panel], plot: TrajectoryPlot) -> View:
+        """The limits for a row of panels. A curve that ends early sets no lower limit for the others."""
+        lines = [line for panel in row for line in panel.lines]
+        steady = [line for line in lines if line.stored.ending is Status.FINISHED] or lines
+        bottom, top = window(found for line in steady if (found := line.stored.extent(floor=line.run.is_floor)))
+        risen = [found.high for line in lines if (found := line.stored.extent(floor=False))]
+        laid = [bound for line in steady for bound in line.stored.bounds.values()]
+        risen += [found.high for bound in laid if (found := extent(bound))]
+        reached = [float(x) for panel in panels for line in panel.lines for x in line.stored.x if x > 0] or [1.0]
+        start, end = 0.0 if plot.x == "iteration" else min(reached), max(reached)
+        return cls(start if start < end else end / 10, end, bottom, max([top, *risen]))
+
+    def shows(self, line: Line) -> bool:
+        """Whether any of a line is in the panel."""
+        median, x = line.stored.y.median, line.stored.x
+        inside = line.stored.visible & (median >= self.bottom) & (median <= self.top) & (x >= self.start)
+        return bool(inside.any())

@@ -1,0 +1,125 @@
+"""The words around panels, broken into lines where they would cover their neighbours or leave the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+
+from byzcode.figures.fit import Ruler
+from byzcode.figures.scale import Positions
+from byzcode.figures.style import LABEL, PANEL, SMALL, SOFT, TICK
+
+#: Inches between the words of neighbours, and to the edge of the page.
+_APART, _EDGE = 0.07, 0.02
+#: The height of a line, in parts of the size of its letters.
+_LINE = 1.2
+#: A title and a label of an axis have so many lines at most.
+_MOST = 8
+#: How names stand at an axis: the angle, and how long a line of them may be, in inches; the first that fits.
+_ANGLES = ((30, 1.35), (90, 1.6))
+#: The strip of the panels has room for names that reach so far below their axis.
+_REACH = 0.75
+_EMPTY = "nothing to draw"
+
+
+def nothing_in(axes: Axes) -> None:
+    """Say in a panel that nothing is drawn in it; the caption says why."""
+    look: dict[str, Any] = {"ha": "center", "va": "center", "size": SMALL, "color": SOFT, "label": _EMPTY}
+    axes.text(0.5, 0.5, f"{_EMPTY}: see below", transform=axes.transAxes, **look).set_in_layout(False)
+
+
+@dataclass
+class Fitting:
+    """What has been done to make words fit: whether anything, how many inches it takes, and what a reader must know."""
+
+    changed: bool = False
+    extra: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+def fit(rows: Sequence[Sequence[Axes]], width: float, ruler: Ruler, places: Positions | None) -> Fitting:
+    """Break the words around panels that have their sizes, on a page so many inches wide."""
+    done = Fitting()
+    there = [[axes for axes in row if axes.figure is not None] for row in rows]
+    rooms = {axes: _room(axes, row, width) for row in there for axes in row}
+    size = _size_of_titles(rooms, ruler)
+    for row in there:
+        for texts, points in (([axes.title for axes in row], size), ([axes.xaxis.label for axes in row], LABEL)):
+            lines = max(_break(text, points, rooms[axes], ruler) for axes, text in zip(row, texts, strict=True))
+            done.changed |= lines > 0
+            done.extra += lines * _LINE * points / 72
+        for axes in row:
+            own = axes.get_window_extent()
+            for text in (text for text in axes.texts if text.get_label() == _EMPTY):
+                text.set_text(ruler.wrapped(text.get_text(), 0.92 * own.width / axes.figure.dpi, SMALL))
+            height = own.height / axes.figure.dpi + (_LINE * PANEL / 72 if len(there) == 1 else 0.0)
+            done.changed |= _break(axes.yaxis.label, LABEL, height, ruler) > 0
+    if places is not None and places.nominal and places.values:
+        _name(done, [axes for row in there for axes in row], places, ruler)
+    return done
+
+
+def _room(axes: Axes, row: Sequence[Axes], width: float) -> float:
+    """How wide words centred at a panel may be."""
+    middles = [_middle(each) * width for each in row]
+    own = _middle(axes) * width
+    others = [abs(own - other) for other in middles if other != own]
+    return min([2 * min(own, width - own) - 2 * _EDGE, *(distance - _APART for distance in others)])
+
+
+def _size_of_titles(rooms: Mapping[Axes, float], ruler: Ruler) -> float:
+    """The size of the titles of panels, in points: smaller where a word of one is else longer than its room."""
+    words = [(word, room) for axes, room in rooms.items() for word in axes.get_title().split()]
+    if all(ruler.width(word, PANEL) <= room for word, room in words):
+        return PANEL
+    for axes in rooms:
+        axes.title.set_fontsize(TICK)
+    return TICK
+
+
+def _middle(axes: Axes) -> float:
+    box = axes.get_position()
+    return float(box.x0 + box.x1) / 2
+
+
+def _break(text: Text, size: float, room: float, ruler: Ruler) -> int:
+    """Break a text whose lines are longer than its room; returns how many lines it has more than before."""
+    said = text.get_text()
+    if all(ruler.width(line, size, math=True) <= room for line in said.split("\n")):
+        return 0
+    text.set(text=ruler.wrapped(said.replace("\n", " "), room, size, math=True, most=_MOST), linespacing=1.0)
+    return max(1, text.get_text().count("\n") - said.count("\n"))
+
+
+def _name(done: Fitting, panels: Sequence[Axes], places: Positions, ruler: Ruler) -> None:
+    """Find an angle at which names side by side do not cover each other; name some of them where there is none."""
+    words = places.words
+    left, right = panels[0].get_xlim()
+    spacing = min(axes.get_window_extent().width / axes.figure.dpi for axes in panels) / (right - left)
+    height = _LINE * TICK / 72
+    for angle, longest in _ANGLES:
+        most = math.floor(spacing * math.sin(math.radians(angle)) / height)
+        broken = [ruler.wrapped(word, longest, TICK, math=True) for word in words]
+        if max(word.count("\n") + 1 for word in broken) <= most:
+            break
+    else:
+        broken = [ruler.wrapped(word, longest, TICK, math=True, most=max(1, most)) for word in words]
+        if any(len(word) < len(short) for word, short in zip(broken, words, strict=True)):
+            done.notes.append("Names that end in dots are whole in the table beside the figure.")
+    every = max(1, math.ceil(height / spacing / math.sin(math.radians(angle))))
+    if every > 1:
+        broken = [word if place % every == 0 else "" for place, word in enumerate(broken)]
+        done.notes.append(f"Of the values side by side, one in {every} is named.")
+    if broken == words and angle == _ANGLES[0][0]:
+        return
+    done.changed = True
+    anchor: dict[str, Any] = {"ha": "right", "rotation_mode": "anchor"} | ({"va": "center"} if angle == 90 else {})
+    for axes in panels:
+        axes.set_xticks(range(len(broken)), broken, rotation=angle, linespacing=1.0, **anchor)
+    reach = max(ruler.width(line, TICK, math=True) for word in broken for line in word.split("\n"))
+    done.extra += max(0.0, reach * math.sin(math.radians(angle)) + height - _REACH)

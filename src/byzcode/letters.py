@@ -1,0 +1,90 @@
+"""Fonts for letters that are not in the ones that come with matplotlib, and which letters no font here has."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from typing import NamedTuple
+
+#: The fonts of all figures: the same letters on every machine.
+BUNDLED = ("STIXGeneral", "DejaVu Sans")
+
+#: Letters that these surely have, light and bold: Latin, Greek, Cyrillic, punctuation, currencies, arrows, operators.
+#: To look for any other one means to load matplotlib.
+_PLAIN = ((0x0A, 0x0A), (0x20, 0x37E), (0x380, 0x525), (0x1E00, 0x1EFB), (0x1F00, 0x20B5), (0x2190, 0x22FF))
+
+#: How many letters a message names.
+_NAMED = 3
+#: Words with which the names of letters begin that one font has in common.
+_EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH")
+
+
+class Fonts(NamedTuple):
+    """Families that a text needs beside the bundled ones, and its letters that no font has."""
+
+    families: tuple[str, ...]
+    missing: str
+
+
+def fonts_for(texts: Iterable[str]) -> Fonts:
+    """The fonts for some texts, of those that are installed; of equally good ones the first by its path."""
+    rare = {sign for text in texts for sign in text if not _is_plain(ord(sign))}
+    return _fonts_for("".join(sorted(rare))) if rare else Fonts((), "")
+
+
+def told(missing: str) -> str:
+    """Letters that no font has, by their numbers, and what to do about it."""
+    named = " ".join(f"U+{ord(sign):04X}" for sign in missing[:_NAMED])
+    more = f" and {len(missing) - _NAMED} more letters" if len(missing) > _NAMED else ""
+    names = [unicodedata.name(sign, "") for sign in missing]
+    wanted = "Noto Sans CJK" if any(name.startswith(_EAST_ASIAN) for name in names) else "one of the Noto fonts"
+    return f"no font here has {named}{more}, so figures show boxes; install a font that has them, such as {wanted}"
+
+
+def _is_plain(number: int) -> bool:
+    return any(first <= number <= last for first, last in _PLAIN)
+
+
+@cache
+def _fonts_for(letters: str) -> Fonts:
+    from matplotlib import font_manager
+
+    known = font_manager.fontManager
+    lacking = set(letters) - _bundled()
+    families: list[str] = []
+    if lacking:
+        # A font that was installed after matplotlib made its list of fonts is not in that list.
+        found = {path: _letters_of(path) for path in sorted(font_manager.findSystemFonts())}
+        while lacking:
+            best = max(found, key=lambda path: len(found[path] & lacking), default=None)
+            if best is None or not found[best] & lacking:
+                break
+            if not any(entry.fname == best for entry in known.ttflist):
+                known.addfont(best)
+            families.append(font_manager.get_font(best).family_name)
+            lacking -= found[best]
+    return Fonts(tuple(dict.fromkeys(families)), "".join(sorted(lacking)))
+
+
+@cache
+def _bundled() -> frozenset[str]:
+    from matplotlib.font_manager import FontProperties, findfont
+
+    found = [
+        frozenset[str]().union(*(_letters_of(findfont(FontProperties(family=name, weight=weight))) for name in BUNDLED))
+        for weight in ("normal", "bold")
+    ]
+    return found[0] & found[1]
+
+
+@cache
+def _letters_of(path: str) -> frozenset[str]:
+    """The letters of a font; none of one that cannot be read, or is made of pictures of one size."""
+    from matplotlib.font_manager import get_font
+
+    try:
+        font = get_font(path)
+        return frozenset(map(chr, font.get_charmap())) if font.scalable else frozenset()
+    except (OSError, RuntimeError):
+        return frozenset()
