@@ -64,7 +64,10 @@ def one_of(names: Iterable[object], got: object = None) -> str:
 
 
 def from_validation(error: ValidationError, where: object, model: type[BaseModel]) -> UserError:
-    """The first complaint of a pydantic error, in our form, with the number of the others."""
+    """The first complaint of a pydantic error, in our form, with the number of the others.
+
+    ``where`` is what the message begins with, or a function that gives it for a key of the top level.
+    """
     # An unknown key first: where a key is misspelt, the complaint that the right one is missing only misleads.
     found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     first = found[0]
@@ -73,7 +76,8 @@ def from_validation(error: ValidationError, where: object, model: type[BaseModel
     if first["type"] == "union_tag_invalid":
         kind = first["ctx"]
         key, value = f"{key}.{kind['discriminator'].strip(chr(39))}", kind["tag"]
-    message = complain(where, key, value, _allowed(first, model))
+    place = where(str(first["loc"][0]) if first["loc"] else "") if callable(where) else where
+    message = complain(place, key, value, _allowed(first, model))
     more = len(found) - 1
     return UserError(f"{message} (and {more} more)") if more else message
 
