@@ -157,7 +157,13 @@ def _commit() -> str | None:
     )
     try:
         head, *changed = (
-            subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603, S607
+            subprocess.run(  # noqa: S603
+                ["git", *command],  # noqa: S607
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=True,
+            ).stdout.strip()
             for command in commands
         )
     except (OSError, subprocess.CalledProcessError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import sys
 import time
@@ -344,6 +345,9 @@ def schema(project: Annotated[Path, typer.Option(help="Folder of the project.")]
 
 def main() -> None:
     """Run the command line; a mistake of the user ends in one line and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal or a log that knows not all letters
     try:
         app()
     except UserError as error:

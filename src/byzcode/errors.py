@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import locale
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
@@ -20,6 +21,12 @@ class UserError(Exception):
 def printable(text: str) -> str:
     """A text in which line ends and controls stand as Python writes them."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def writable(text: str) -> str:
+    """A text in the letters that the locale has, for a log in its encoding; others stand as Python writes them."""
+    encoding = locale.getencoding()
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 class KeyedError(Exception):

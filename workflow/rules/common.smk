@@ -30,7 +30,7 @@ def plan():
         read = Configuration.of_snakemake(config, [] if given else files, beside)
         return load_plan(read.values, read.where)
     except UserError as error:
-        raise WorkflowError(str(error)) from None
+        raise WorkflowError(writable(str(error))) from None
 
 
 def place():
@@ -66,6 +66,9 @@ DEVICE = PLAN.config.device
 TRAINED = [name for name, planned in PLAN.studies.items() if planned.trained]
 CLAIMED = list(PLAN.claimed)
 FIGURES = list(PLAN.figures)
+# A workflow may use this one as a module several times, for results in several folders.
+IN_MODULE = not workflow.modifier.is_main_snakefile()
+LOCK = Path(f".snakemake/byzcode{f'.{__name__}' * IN_MODULE}.lock")
 REQUESTS = Path(".snakemake/byzcode.requests")
 # Characters of a request in a command; Linux bears 128 KiB, quotes included.
 LONGEST = 60_000
@@ -206,7 +209,7 @@ def multiverse():
         found = Multiverse.load(PLAN)
         return {name: found.request(name) for name in found.universes}
     except UserError as error:
-        raise WorkflowError(str(error)) from None
+        raise WorkflowError(writable(str(error))) from None
 
 
 def readings_of_multiverse(wildcards):
@@ -279,10 +282,10 @@ def hold_folder():
     # One Snakemake a folder. Snakemake's own lock outlives a kill -9, so the profile switches it off.
     global folder_lock
     try:
-        folder_lock = FolderLock(Path(".snakemake/byzcode.lock"))
+        folder_lock = FolderLock(LOCK)
         noted.write(NOTED, DIGESTS)
     except UserError as error:
-        raise WorkflowError(str(error)) from None
+        raise WorkflowError(writable(str(error))) from None
     for litter in Path(RESULTS).glob("**/.*.part.*"):
         # Left half written by a kill -9; a file is written in less than a second, so an old one has no writer.
         if time.time() - litter.stat().st_mtime > 3600:
@@ -348,7 +351,7 @@ def lift_rate_limit():
     # second forbids a job; such a turn sets the next. So n finished jobs leave n turns a second, which after 200 jobs
     # take a sixth of a core from the trainings. Where cores, or jobs in a queue, are the limit, no other is needed.
     scheduler = getattr(workflow, "scheduler", None)
-    if scheduler is not None:
+    if scheduler is not None and not IN_MODULE:
         scheduler.job_rate_limiter = None
         if not workflow.local_exec:
             # One turn must fill the queue, for the next comes when a job has ended.
@@ -376,7 +379,7 @@ def join_cluster():
         cluster.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
         restart = cluster.settle(Path.cwd(), logger.info)
     except UserError as error:
-        raise WorkflowError(str(error)) from None
+        raise WorkflowError(writable(str(error))) from None
     if restart:
         # What is to be done was found out before these jobs had ended: once more, from the start.
         if not cluster.from_command_line(sys.argv[0]):
@@ -408,7 +411,7 @@ def failed(log=None):
 if INSTALLED and any("multiverse" in word for word in sys.argv):
     multiverse()  # here a mistake in its file gives one line, and no trace of where it was noticed
 
-if not workflow.modifier.is_main_snakefile():
+if INSTALLED and IN_MODULE:
     handlers.beside(workflow, "onstart", started)
     handlers.beside(workflow, "onsuccess", succeeded)
     handlers.beside(workflow, "onerror", failed)

@@ -42,7 +42,8 @@ class Configuration:
         below = [BASE] if Path(BASE).exists() or not over else []
         files = {file: read_yaml(file) for file in (*below, *over)}
         single = [{match[1]: _parsed(match[2])} for match in assigned]
-        return cls(merged([*(files[file] for file in (*below, *over)), *single]), files)
+        on_top = merged([*(files[file] for file in over), *single])
+        return cls(merged([*(files[file] for file in below), on_top]), files)
 
     @classmethod
     def of_snakemake(cls, values: Mapping[str, Any], files: Iterable[str | Path], beside: str) -> Configuration:
@@ -70,8 +71,8 @@ def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for layer in layers:
         for key, value in layer.items():
             if isinstance(value, Mapping):
-                below = values.get(key)
-                value = merged([below if isinstance(below, Mapping) else {}, value])
+                below = values.get(key, {})
+                value = merged([below if isinstance(below, Mapping) else {}, value]) if value else below
             values[key] = value
     return values
 
@@ -86,7 +87,7 @@ def _parsed(text: str) -> Any:
     if text in ("True", "False"):
         return text == "True"
     try:
-        return yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - makes words, lists and mappings alone
+        return yaml.load(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError:
         return text
 

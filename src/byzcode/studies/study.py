@@ -195,9 +195,7 @@ class WorkflowConfig(Strict):
     studies: Annotated[list[Filename], Field(min_length=1)] = Field(
         description="Study files inside the project, or patterns such as *.yaml."
     )
-    reading: Filename = Field(
-        default=DEFAULTS["reading"], description="What is decided where papers are silent."
-    )
+    reading: Filename = Field(default=DEFAULTS["reading"], description="What is decided where papers are silent.")
     style: Filename = Field(default=DEFAULTS["style"], description="Colours and line styles of the methods.")
     multiverse: Filename = Field(
         default=DEFAULTS["multiverse"], description="Which claims `make multiverse` tests under which readings."
