@@ -20,14 +20,12 @@ if INSTALLED:
 
 def plan():
     # Of what Snakemake has read; a key that stands twice in a file is noticed here alone.
-    given, overlays = workflow.modifier.skip_configfile, len(
-        workflow.overwrite_configfiles
-    )
-    # Snakemake lists config/config.yaml last, though the others lie over it.
-    files = workflow.configfiles[overlays:] + workflow.configfiles[:overlays]
-    beside = f"config of module {__name__}" if given else "--config"
+    files = [*[BASE] * Path(BASE).exists(), *workflow.overwrite_configfiles]
+    beside = "--config"
+    if workflow.modifier.skip_configfile:
+        files, beside = [], f"config of module {__name__}"
     try:
-        read = Configuration.of_snakemake(config, [] if given else files, beside)
+        read = Configuration.of_snakemake(config, files, beside)
         return load_plan(read.values, read.where)
     except UserError as error:
         raise WorkflowError(writable(str(error))) from None
@@ -46,6 +44,10 @@ def place():
 
 
 if INSTALLED:
+    if shutil.which("byzcode") is None:
+        # Snakemake was called by its path, without its environment in PATH; jobs call byzcode, which lies beside it.
+        beside_python = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+        os.environ["PATH"] = os.pathsep.join(filter(None, beside_python))
     PLAN = plan()
 else:
 
