@@ -26,8 +26,9 @@ def beside(workflow: Any, name: str, ours: Handler) -> None:
     def registering(theirs: Handler) -> None:
         before = getattr(workflow, attribute)
         register(theirs)
-        if getattr(workflow, attribute) is not before:  # else it is a module's
-            setattr(workflow, attribute, both(theirs))
+        now = getattr(workflow, attribute)
+        if now is not before:  # else it is a module's
+            setattr(workflow, attribute, both(now))
 
     setattr(workflow, attribute, both(getattr(workflow, attribute)))
     setattr(workflow, name, registering)
