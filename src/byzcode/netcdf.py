@@ -6,11 +6,12 @@ netCDF4 writes and checks (it is quick to import); xarray reads for those who an
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import netCDF4
 import numpy as np
@@ -37,11 +38,16 @@ def writing(path: Path) -> Iterator[netCDF4.Dataset]:
     try:
         with whole(path) as temporary:
             temporary.write_bytes(bytes(4096))  # of a full disk the system says so; HDF5, that permission is denied
-            with netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
+            with opened(temporary, "w") as file:
                 yield file
             seal.seal(temporary)
     except RuntimeError as error:  # how netCDF4 tells of a full disk
         raise UserError(f"{path}: cannot be written: {error}") from None
+
+
+def opened(path: Path, mode: Literal["r", "w"] = "r") -> netCDF4.Dataset:
+    """An open file. Its name goes to HDF5 as the bytes that it is: netCDF4 refuses letters that the locale has not."""
+    return netCDF4.Dataset(os.fsencode(path).decode("latin-1"), mode, encoding="latin-1")
 
 
 def fill(
@@ -81,7 +87,7 @@ def check(path: Path, kind: str, variables: Mapping[str, Variable], required: Se
     """
     seal.sealed(path)
     try:
-        with netCDF4.Dataset(path) as file:
+        with opened(path) as file:
             file.set_auto_mask(False)
             attributes = {name: file.getncattr(name) for name in file.ncattrs()}
             present = {name: variable.dimensions for name, variable in file.variables.items()}

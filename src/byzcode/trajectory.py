@@ -15,7 +15,7 @@ from byzcode import __version__
 from byzcode.errors import UserError
 from byzcode.kernels.native import library
 from byzcode.memory import peak_memory
-from byzcode.netcdf import Variable, check, fill, writing
+from byzcode.netcdf import Variable, check, fill, opened, writing
 from byzcode.records import Measurements, gradients_per_iteration
 from byzcode.status import NEVER, Status
 from byzcode.studies.identity import stage_digest
@@ -185,9 +185,11 @@ def open(path: str | Path, run: str | None = None) -> xarray.Dataset:  # noqa: A
     or incomplete, or holds another run than it says or than was asked for.
     """
     import xarray
+    from xarray.backends import NetCDF4DataStore
 
     spec, _ = read_spec(path, run)
-    with xarray.open_dataset(path, engine="netcdf4") as dataset:
+    store = NetCDF4DataStore(opened(Path(path)))  # type: ignore[no-untyped-call]
+    with xarray.open_dataset(store) as dataset:
         loaded: xarray.Dataset = dataset.load()
     expected = {"seed": len(spec.seeds), "iteration": len(spec.record.iterations(spec.iterations))}
     if dict(loaded.sizes) != expected:

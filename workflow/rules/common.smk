@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 if INSTALLED:
-    from byzcode import handlers, noted
+    from byzcode import command, handlers, noted
     from byzcode.folder import FolderLock
     from byzcode.multiverse.plan import Multiverse, together
     from byzcode.scorecard import report as filed
@@ -44,10 +44,7 @@ def place():
 
 
 if INSTALLED:
-    if shutil.which("byzcode") is None:
-        # Snakemake was called by its path, without its environment in PATH; jobs call byzcode, which lies beside it.
-        beside_python = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-        os.environ["PATH"] = os.pathsep.join(filter(None, beside_python))
+    command.put_in_path()
     PLAN = plan()
 else:
 

@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +13,7 @@ from byzcode import __version__
 from byzcode.allocation import ALLOCATIONS, EMPTY
 from byzcode.allocation.statistics import overlaps, replications
 from byzcode.errors import UserError
-from byzcode.netcdf import Variable, check, fill, writing
+from byzcode.netcdf import Variable, check, fill, opened, writing
 from byzcode.randomness import Stream
 from byzcode.studies.identity import stage_digest
 from byzcode.studies.spec import AllocationSpec
@@ -106,7 +105,7 @@ def read(path: Path, spec: AllocationSpec) -> NDArray[np.int32]:
     found = check(path, KIND, VARIABLES, ("spec",))["spec"]
     if found != spec.canonical():
         raise UserError(f"{path}: holds another allocation: {found}; expected {spec.canonical()}")
-    with netCDF4.Dataset(path) as file:
+    with opened(path) as file:
         return np.asarray(file["subset"][...].filled(EMPTY), dtype=np.int32)
 
 
@@ -125,7 +124,9 @@ def open(path: str | Path, name: str | None = None) -> xarray.Dataset:  # noqa: 
     Raises UserError where it is missing, truncated, damaged, foreign or incomplete, or another one.
     """
     import xarray
+    from xarray.backends import NetCDF4DataStore
 
     about(path, name)
-    with xarray.open_dataset(path, engine="netcdf4") as dataset:
+    store = NetCDF4DataStore(opened(Path(path)))  # type: ignore[no-untyped-call]
+    with xarray.open_dataset(store) as dataset:
         return dataset.load()

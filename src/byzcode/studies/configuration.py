@@ -48,7 +48,7 @@ class Configuration:
     @classmethod
     def of_snakemake(cls, values: Mapping[str, Any], files: Iterable[str | Path], beside: str) -> Configuration:
         """What Snakemake has read out of some files. Raises UserError where one of them is more than plain YAML."""
-        return cls(values, {_named(file): read_yaml(file) for file in files}, beside)
+        return cls(values, {name: read_yaml(name) for name in map(_named, files)}, beside)
 
     def where(self, key: str) -> str:
         """The file in which the value of a key stands; all files where the key is in none."""
@@ -97,4 +97,4 @@ def _named(file: str | Path) -> str:
     path = Path(file)
     with suppress(ValueError):
         path = path.relative_to(Path.cwd())
-    return str(path)
+    return from_disk(path)

@@ -40,9 +40,8 @@ def brought_along(path: str) -> str:
 
 def read_text(path: str | Path, most: int = MOST_BYTES) -> str:
     """The text of a file. Raises UserError: missing, no regular file, larger than ``most`` bytes, not UTF-8."""
-    name = short(path, 200)
+    file, name = Path(path), short(path, 200)
     try:
-        file = Path(on_disk(path))
         found = file.stat()  # before it is opened: to open a pipe waits for a writer
         if stat.S_ISREG(found.st_mode) and found.st_size > most:
             raise UserError(f"{name}: cannot be read: {found.st_size} bytes; allowed: at most {most}")
