@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import platform
-import shlex
 import subprocess
 import tarfile
 import zlib
@@ -14,21 +13,24 @@ from contextlib import contextmanager
 from importlib.metadata import distributions
 from pathlib import Path
 
+import yaml
+
 from byzcode.errors import UserError, complain
 from byzcode.multiverse.plan import Multiverse
 from byzcode.progress import progress
 from byzcode.seal import content_of
-from byzcode.studies.files import inside
+from byzcode.studies.configuration import Configuration
+from byzcode.studies.files import brought_along, inside, on_disk
 from byzcode.studies.plan import Plan
-from byzcode.verify.archived import FOLDER, MANIFEST, Environment, Listed, Manifest, as_listed
+from byzcode.verify.archived import FOLDER, IN_FORCE, MANIFEST, Environment, Listed, Manifest, as_listed
 from byzcode.verify.expected import expected
 from byzcode.verify.files import LIBRARIES, Found, look
 from byzcode.verify.report import counted
 from byzcode.wholefile import whole, writable
 
 
-def write(plan: Plan, config: str, out: Path) -> None:
-    """Pack the results of a configuration, the file ``config``, with a manifest and the files of the configuration.
+def write(plan: Plan, configuration: Configuration, out: Path) -> None:
+    """Pack the results of a configuration with a manifest, the files of the configuration and the values in force.
 
     The same results, libraries and commit give the same bytes. Times of files are kept: Snakemake compares them. What
     is a link on this disk is a file of its own in the archive. Results are not compared with a reference: those of
@@ -38,7 +40,8 @@ def write(plan: Plan, config: str, out: Path) -> None:
     results = Path(plan.config.results)
     if out.suffixes[-2:] != [".tar", ".gz"]:
         raise complain("byzcode archive", "--out", str(out), "a name that ends with .tar.gz")
-    inside(config, "byzcode archive", "--config")
+    for file in configuration.files:
+        inside(file, "byzcode archive", "--config")
     writable(out)
     items = expected(plan, results, progress)
     found = look(items, progress)
@@ -53,10 +56,10 @@ def write(plan: Plan, config: str, out: Path) -> None:
                 packed[str(path)] = as_listed(content)
                 _add(tar, path, content, path.stat().st_mtime)
             files = {str(Path(name).relative_to(results)): one for name, one in packed.items()}
-            manifest = _manifest(found, config, files).model_dump_json(indent=1) + "\n"
-            configuration = {path: content_of(Path(path)) for path in sorted(_configuration(plan, config))}
-            added = {about / "configuration" / path: content for path, content in configuration.items()}
-            for path, content in {**added, about / MANIFEST: manifest.encode()}.items():
+            manifest = _manifest(found, configuration, about / IN_FORCE, files).model_dump_json(indent=1) + "\n"
+            added = {about / "configuration" / path: _content(path) for path in sorted(_files(plan, configuration))}
+            added |= {about / IN_FORCE: _in_force(plan), about / MANIFEST: manifest.encode()}
+            for path, content in added.items():
                 packed[str(path)] = as_listed(content)
                 _add(tar, path, content, 0)
         _reread(temporary, out, packed)
@@ -94,15 +97,16 @@ def _reread(path: Path, name: Path, packed: dict[str, Listed]) -> None:
         raise UserError(f"{name}: read again, {wrong[0]} is not what was packed")
 
 
-def _manifest(found: list[Found], config: str, files: dict[str, Listed]) -> Manifest:
-    chosen = "" if config == "config/config.yaml" else f" --configfile {shlex.quote(config)}"
+def _manifest(found: list[Found], configuration: Configuration, in_force: Path, files: dict[str, Listed]) -> Manifest:
+    # The values in force, all of them: whatever config/config.yaml says where the archive is unpacked.
+    chosen = f" --configfile {in_force}"
     targets = " all multiverse" if any(one.item.kind == "multiverse" for one in found) else ""
     stages = [stage for stage in dict.fromkeys(one.item.stage for one in found) if stage not in _TRAINING]
     command = f"snakemake --cores all{targets}{chosen}"
     return Manifest(
         made_anew_by=command,
         redrawn_by=f"{command} --forcerun {' '.join(stages)}",
-        config=config,
+        config=list(configuration.files),
         made_with={name: sorted({one.versions[name] for one in found if name in one.versions}) for name in LIBRARIES},
         packed_with=Environment(
             commit=_commit(),
@@ -118,11 +122,25 @@ def _manifest(found: list[Found], config: str, files: dict[str, Listed]) -> Mani
 _TRAINING = ("allocate", "train", "reading")
 
 
-def _configuration(plan: Plan, config: str) -> Iterator[str]:
+def _in_force(plan: Plan) -> bytes:
+    """The values in force, as a configuration file that says each of them."""
+    text: str = yaml.safe_dump(plan.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return text.encode()
+
+
+def _content(path: str) -> bytes:
+    return content_of(Path(on_disk(brought_along(path))))
+
+
+def _files(plan: Plan, configuration: Configuration) -> set[str]:
     """The files that a configuration is made of."""
-    yield from (config, plan.config.reading, plan.config.style)
+    return {*configuration.files, *_named_in(plan)}
+
+
+def _named_in(plan: Plan) -> Iterator[str]:
+    yield from (plan.config.reading, plan.config.style)
     yield from (planned.path for planned in plan.studies.values())
-    if Path(plan.config.multiverse).exists():
+    if Path(on_disk(brought_along(plan.config.multiverse))).exists():
         yield plan.config.multiverse
         yield Multiverse.load(plan).settings.alternatives
 
@@ -140,7 +158,13 @@ def _commit() -> str | None:
     )
     try:
         head, *changed = (
-            subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603, S607
+            subprocess.run(  # noqa: S603
+                ["git", *command],  # noqa: S607
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=True,
+            ).stdout.strip()
             for command in commands
         )
     except (OSError, subprocess.CalledProcessError):

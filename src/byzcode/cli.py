@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import sys
 import time
@@ -17,6 +18,7 @@ from byzcode.errors import UserError, complain, one_of
 from byzcode.studies.spec import AllocationSpec, RunSpec
 
 if TYPE_CHECKING:
+    from byzcode.studies.configuration import Configuration
     from byzcode.studies.plan import Plan
 
 app = typer.Typer(
@@ -28,7 +30,15 @@ app = typer.Typer(
 )
 
 SpecText = Annotated[str, typer.Option(help="A spec: a JSON object, or the path of a file that holds one.")]
-ConfigPath = Annotated[str, typer.Option(help="The configuration of the workflow.")]
+Configs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--config",
+        "--configfile",
+        metavar="FILE or KEY=VALUE",
+        help="Laid over config/config.yaml, as by Snakemake; may be given several times.",
+    ),
+]
 
 
 @app.command()
@@ -202,7 +212,9 @@ def recommend(
     budget_bits: Annotated[int | None, typer.Option(help="Bits sent in an iteration, by all devices together.")] = None,
     subsets: Annotated[int | None, typer.Option(help="How many subsets there are, M; N if left out.")] = None,
     dimension: Annotated[int, typer.Option(help="How many parameters there are, D.")] = 100,
-    results: Annotated[Path, typer.Option(help="Folder of results to look for measurements in.")] = Path("results"),
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of results to look for measurements in; the configured one if left out.")
+    ] = None,
 ) -> None:
     """Say which method, redundancy, rule and compressor the bounds favour within a budget, and what was measured."""
     from rich.console import Console
@@ -212,7 +224,7 @@ def recommend(
     asked = advice.need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
     found, refused = advice.recommend(asked)
     console = Console(width=None if sys.stdout.isatty() else 160)
-    rows = advice.measurements(results, asked)
+    rows = advice.measurements(_results() if results is None else results, asked)
     told = [(one, advice.measured(asked, one, rows)) for one in found]
     console.print(advice.table(asked, told))
     print(f"Best by the bounds: {found[0].title}. {found[0].reason}")
@@ -228,15 +240,14 @@ def recommend(
 
 @app.command()
 def plan(
-    config: ConfigPath = "config/config.yaml",
+    config: Configs = None,
     slurm: Annotated[bool, typer.Option("--slurm", help="Say how much work the missing runs are, as jobs.")] = False,
     at_once: Annotated[int, typer.Option(min=1, help="Jobs that run at a time, for --slurm.")] = 50,
 ) -> None:
     """List the runs of each study: id, label, and whether the result is present and current; or what is to be done."""
     from byzcode.studies.expand import lookup
-    from byzcode.studies.plan import load_plan_file
 
-    asked = load_plan_file(config)
+    asked, _ = _plan(config)
     for warning in asked.unreadable():
         print(f"byzcode: warning: {warning}", file=sys.stderr)
     results = Path(asked.config.results)
@@ -269,19 +280,18 @@ def plan(
 @app.command()
 def explain(
     run_id: Annotated[str, typer.Argument(help="The id of a run or of an allocation, or its first digits.")],
-    config: ConfigPath = "config/config.yaml",
+    config: Configs = None,
 ) -> None:
     """Say in words what a stored file is, or will be."""
     from byzcode.studies.describe import describe
-    from byzcode.studies.plan import load_plan_file
 
-    asked = load_plan_file(config)
+    asked, configuration = _plan(config)
     results = Path(asked.config.results)
     stored = {path.stem: path for path in sorted(results.glob("trajectories/[!.]*.nc"))}
     known = sorted({*asked.runs, *asked.allocations, *stored})
     matches = [name for name in known if run_id and name.startswith(run_id)]
     if len(matches) != 1:
-        allowed = one_of(matches, run_id) if matches else f"no such run in {config} or {results}/trajectories"
+        allowed = one_of(matches, run_id) if matches else f"no such run in {configuration} or {results}/trajectories"
         raise complain("byzcode explain", "RUN_ID", run_id, allowed)
     name = matches[0]
     if name in asked.allocations:
@@ -300,7 +310,7 @@ def verify(
     results: Annotated[
         Path | None, typer.Argument(help="Folder of the results; that of the configuration if left out.")
     ] = None,
-    config: ConfigPath = "config/config.yaml",
+    config: Configs = None,
     reference: Annotated[
         Path | None, typer.Option(help="Tables to compare with; the folder reference of the results, if it is there.")
     ] = None,
@@ -314,11 +324,10 @@ def verify(
     """
     from rich.console import Console
 
-    from byzcode.studies.plan import load_plan_file
     from byzcode.verify import Verification
     from byzcode.verify.report import counted
 
-    asked = load_plan_file(config)
+    asked, _ = _plan(config)
     folder = Path(asked.config.results) if results is None else results
     done = Verification.of(asked, folder, reference)
     console = Console(width=None if sys.stdout.isatty() else 160)
@@ -334,13 +343,12 @@ def verify(
 @app.command()
 def archive(
     out: OutArchive = Path("byzcode-results.tar.gz"),
-    config: ConfigPath = "config/config.yaml",
+    config: Configs = None,
 ) -> None:
     """Pack the results with a manifest, the configuration and the versions, to be drawn anew without training."""
     from byzcode.archive import write
-    from byzcode.studies.plan import load_plan_file
 
-    write(load_plan_file(config), config, out)
+    write(*_plan(config), out)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
@@ -360,6 +368,9 @@ def schema(project: Annotated[Path, typer.Option(help="Folder of the project.")]
 
 def main() -> None:
     """Run the command line; a mistake of the user ends in one line and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal or a log that knows not all letters
     try:
         app()
     except UserError as error:
@@ -370,6 +381,27 @@ def main() -> None:
         sys.exit(1)
     finally:
         gc.freeze()  # the process ends: to search a plotting library once more for garbage takes a third of a second
+
+
+def _plan(config: list[str] | None) -> tuple[Plan, Configuration]:
+    """What a configuration asks for, and in which files it stands."""
+    from byzcode.studies.configuration import Configuration
+    from byzcode.studies.plan import load_plan
+
+    configuration = Configuration.read(config or ())
+    return load_plan(configuration.values, configuration.where), configuration
+
+
+def _results() -> Path:
+    """The folder of results of the configuration; that of every configuration by default where there is none here."""
+    from byzcode.studies.configuration import BASE, Configuration
+    from byzcode.studies.spec import parse
+    from byzcode.studies.study import WorkflowConfig
+
+    if not Path(BASE).exists():
+        return Path("results")
+    configuration = Configuration.read()
+    return Path(parse(WorkflowConfig, configuration.values, configuration.where).results)
 
 
 def _trajectory(results: Path, run: str) -> Path:

@@ -188,7 +188,13 @@ def _ask(*command: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not _FORMATTING.fullmatch(name)}
     try:
         ended = subprocess.run(  # noqa: S603 - SLURM's programs, with no word of a user
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=PATIENCE,
+            check=False,
+            env=environment,
         )
     except FileNotFoundError:
         raise UserError(f"{command[0]}: not found: SLURM's programs are needed where its jobs are submitted") from None

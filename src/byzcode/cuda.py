@@ -54,7 +54,7 @@ def first_free(paths: list[Path]) -> Iterator[int]:
     said = False
     try:
         paths[0].parent.mkdir(mode=0o700, exist_ok=True)
-        files = [path.open("a") for path in paths]
+        files = [path.open("ab") for path in paths]
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
     try:

@@ -108,7 +108,7 @@ def _side_by_side(spec: RunSpec, threads: int) -> int:
 
 
 def _in_processes(parts: Sequence[Part], workers: int, advance: Progress) -> list[Measurements]:
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         futures = {pool.submit(_train_quietly, part.spec.canonical(), part.seeds, part.held): part for part in parts}
         for done in as_completed(futures):
             advance(len(futures[done].seeds) * (futures[done].spec.iterations + 1))

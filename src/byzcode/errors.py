@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import locale
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
@@ -21,6 +22,12 @@ class UserError(Exception):
 def printable(text: str) -> str:
     """A text in which line ends and controls stand as Python writes them."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def writable(text: str) -> str:
+    """A text in the letters that the locale has, for a log in its encoding; others stand as Python writes them."""
+    encoding = locale.getencoding()
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 class KeyedError(Exception):
@@ -65,8 +72,13 @@ def one_of(names: Iterable[object], got: object = None) -> str:
 
 
 def from_validation(error: ValidationError, where: object, model: type[BaseModel]) -> UserError:
-    """The first complaint of a pydantic error, in our form, with the number of the others."""
-    message = complain(where, *explained(error, model))
+    """The first complaint of a pydantic error, in our form, with the number of the others.
+
+    ``where`` is what the message begins with, or a function that gives it for a key of the top level.
+    """
+    key, value, allowed = explained(error, model)
+    place = where(re.split(r"[.[]", key)[0]) if callable(where) else where
+    message = complain(place, key, value, allowed)
     more = error.error_count() - 1
     return UserError(f"{message} (and {more} more)") if more else message
 

@@ -74,7 +74,7 @@ def writing(path: Path) -> Iterator[netCDF4.Dataset]:
     """A new file that appears at ``path`` when the block ends well, and not at all otherwise. Raises UserError."""
     with whole(path) as temporary:
         try:
-            with netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
+            with _created(temporary) as file:
                 yield file
         except (RuntimeError, OSError) as error:
             _probe(temporary)
@@ -88,6 +88,11 @@ def _probe(path: Path) -> None:
         file.write(bytes(_PROBE))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _created(path: Path) -> netCDF4.Dataset:
+    """A new file. Its name goes to HDF5 as the bytes that it is: netCDF4 refuses letters that the locale has not."""
+    return netCDF4.Dataset(os.fsencode(path).decode("latin-1"), "w", format="NETCDF4", encoding="latin-1")
 
 
 def fill(
@@ -134,7 +139,7 @@ def read(
     """
     content = seal.sealed(path)
     try:
-        with netCDF4.Dataset(path.name, memory=content) as file:
+        with netCDF4.Dataset("memory", memory=content) as file:
             file.set_auto_maskandscale(False)
             attributes = _attributes(file, path, kind, variables, required, len(content))
             found, sizes = about(attributes)

@@ -248,7 +248,7 @@ class Claims:
     def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / ".lock").open("a")
+            self._file = (folder / ".lock").open("ab")
         except OSError as error:
             raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
 

@@ -60,8 +60,9 @@ def test_an_archive_holds_the_results_and_what_made_them(archived: Project) -> N
 
 def test_a_manifest_says_what_made_the_results(fresh: Project) -> None:
     found = json.loads((fresh.root / "results/archived/manifest.json").read_text())
-    assert found["made_anew_by"] == "snakemake --cores all"
-    assert found["redrawn_by"] == "snakemake --cores all --forcerun summarise figure claims scorecard"
+    again = "snakemake --cores all --configfile results/archived/config.yaml"
+    assert found["made_anew_by"] == again
+    assert found["redrawn_by"] == f"{again} --forcerun summarise figure claims scorecard"
     assert found["made_with"]["torch"] == [version("torch")]
     packed = found["packed_with"]
     assert {"torch", "numpy", "snakemake", "matplotlib"} <= set(packed["distributions"])
@@ -102,5 +103,38 @@ def test_every_figure_is_drawn_anew_without_training(fresh: Project) -> None:
 
 def test_the_commands_are_those_of_the_documentation() -> None:
     said = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
-    assert "byzcode verify" in said
-    assert "snakemake --cores 2 --forcerun summarise figure claims scorecard" in said
+    configured = "results/archived/config.yaml"
+    assert f"byzcode verify --config {configured}" in said
+    assert f"snakemake --cores 2 --configfile {configured} --forcerun summarise figure claims scorecard" in said
+
+
+def test_results_of_files_and_values_laid_over_the_configuration_are_drawn_anew(tmp_path: Path) -> None:
+    """Where it is unpacked, the configuration says otherwise, and the files that were laid over it are not there."""
+    made = Project.create(tmp_path / "made", CLAIMED, results="out")
+    made.write("mine.yaml", {"studies": [f"{STUDIES}/lines.yaml"]})
+    laid = ("--configfile", "mine.yaml", "--config", "results=mine")
+    finished = made.snakemake("--cores", "2", *laid)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    packed = made.byzcode("archive", "--config", "mine.yaml", "--config", "results=mine")
+    assert packed.returncode == 0, packed.stderr
+    fresh = Project.create(tmp_path / "fresh", CLAIMED)
+    with tarfile.open(made.root / ARCHIVE) as tar:
+        assert {name.partition("/")[0] for name in tar.getnames()} == {"mine"}
+        tar.extractall(fresh.root, filter="data")
+    kept = fresh.root / "mine/archived"
+    assert json.loads((kept / "manifest.json").read_text())["config"] == ["config/config.yaml", "mine.yaml"]
+    assert (kept / "configuration/mine.yaml").read_bytes() == (made.root / "mine.yaml").read_bytes()
+    before = {path: path.read_bytes() for path in sorted((fresh.root / "mine/figures").iterdir())}
+
+    verified = fresh.byzcode("verify", "--config", "mine/archived/config.yaml")
+    command = shlex.split(json.loads((kept / "manifest.json").read_text())["redrawn_by"])
+    ended = fresh.snakemake(*command[1:])
+
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 0, output
+    assert set(jobs(output)) == {"summarise", "figure", "claims", "scorecard"}
+    assert {path: path.read_bytes() for path in before if path.suffix != ".sha256"} == {
+        path: content for path, content in before.items() if path.suffix != ".sha256"
+    }
+    assert not (fresh.root / "results").exists()

@@ -3,9 +3,10 @@
 
 rule allocate:
     output:
-        f"{RESULTS}/allocations/{{allocation}}.nc",
+        f"{ROOT}/allocations/{{allocation}}.nc",
     log:
-        f"{RESULTS}/logs/allocate/{{allocation}}.log",
+        f"{ROOT}/logs/allocate/{{allocation}}.log",
+    localrule: True
     conda:
         "../envs/byzcode.yaml"
     threads: 1

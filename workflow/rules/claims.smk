@@ -5,10 +5,11 @@ rule claims:
     input:
         trajectories_of_claims,
     output:
-        table=f"{RESULTS}/claims/{{study}}.csv",
-        checksums=f"{RESULTS}/claims/{{study}}.sha256",
+        table=f"{ROOT}/claims/{{study}}.csv",
+        checksums=f"{ROOT}/claims/{{study}}.sha256",
     log:
-        f"{RESULTS}/logs/claims/{{study}}.log",
+        f"{ROOT}/logs/claims/{{study}}.log",
+    localrule: True
     conda:
         "../envs/byzcode.yaml"
     threads: 1

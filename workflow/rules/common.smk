@@ -1,4 +1,3 @@
-import json
 import os
 import shutil
 import sys
@@ -10,31 +9,70 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from byzcode.errors import UserError
-from byzcode.folder import FolderLock
-from byzcode.multiverse.plan import Multiverse, together
-from byzcode.scorecard import report as filed
-from byzcode.studies.identity import STAGES, short_hash, stage_digest
-from byzcode.studies.plan import load_plan, read_yaml
-from byzcode.wholefile import text as writing
+if INSTALLED:
+    from byzcode import command, handlers, noted
+    from byzcode.folder import FolderLock
+    from byzcode.multiverse.plan import Multiverse, together
+    from byzcode.scorecard import report as filed
+    from byzcode.studies.identity import STAGES, in_ascii, short_hash, stage_digest
+    from byzcode.wholefile import text as writing
 
-try:
-    # Snakemake lets a key stand twice in a file; this says so.
-    for file in workflow.configfiles:
-        read_yaml(str(file))
-    PLAN = load_plan(config, ", ".join(map(str, workflow.configfiles)))
-except UserError as error:
-    raise WorkflowError(str(error)) from None
 
-if not workflow.remote_exec:
+def plan():
+    # Of what Snakemake has read; a key that stands twice in a file is noticed here alone.
+    files = [*[BASE] * Path(BASE).exists(), *workflow.overwrite_configfiles]
+    beside = "--config"
+    if workflow.modifier.skip_configfile:
+        files, beside = [], f"config of module {__name__}"
+    try:
+        read = Configuration.of_snakemake(config, files, beside)
+        return load_plan(read.values, read.where)
+    except UserError as error:
+        raise WorkflowError(writable(str(error))) from None
+
+
+def place():
+    # Where the results lie: a module may have a prefix, or another one for some paths.
+    modify = workflow.modifier.path_modifier.replace_prefix
+    found = {str(Path(modify(f"{ROOT}/{name}/x")).parent.parent) for name in FOLDERS}
+    if len(found) > 1:
+        raise WorkflowError(
+            f"replace_prefix of module {__name__}: the results would lie in {', '.join(sorted(found))}; "
+            f"allowed: one folder for all that is in {ROOT}"
+        )
+    return found.pop()
+
+
+if INSTALLED:
+    command.put_in_path()
+    PLAN = plan()
+else:
+
+    include: "lint.smk"
+
+
+if INSTALLED and not workflow.remote_exec:
     for said in PLAN.unreadable():
-        logger.warning(said)
+        logger.warning(writable(said))
 
-RESULTS = PLAN.config.results
+
+ROOT = PLAN.config.results  # as rules name it
+FOLDERS = [
+    "allocations",
+    "trajectories",
+    "summaries",
+    "claims",
+    "figures",
+    "multiverse",
+]
+RESULTS = place()
 DEVICE = PLAN.config.device
 TRAINED = [name for name, planned in PLAN.studies.items() if planned.trained]
 CLAIMED = list(PLAN.claimed)
 FIGURES = list(PLAN.figures)
+# A workflow may use this one as a module several times, for results in several folders.
+IN_MODULE = not workflow.modifier.is_main_snakefile()
+LOCK = Path(f".snakemake/byzcode{f'.{__name__}' * IN_MODULE}.lock")
 REQUESTS = Path(".snakemake/byzcode.requests")
 # Characters of a request in a command; Linux bears 128 KiB, quotes included.
 LONGEST = 60_000
@@ -52,8 +90,8 @@ wildcard_constraints:
 def digests():
     # Without code tracking the code counts as it was when Snakemake last ran here.
     current = {stage: stage_digest(stage) for stage in STAGES}
-    if PLAN.config.code_tracking == "off" and NOTED.exists():
-        return current | json.loads(NOTED.read_text())
+    if PLAN.config.code_tracking == "off":
+        return current | noted.read(NOTED, logger.warning)
     return current
 
 
@@ -63,11 +101,11 @@ DIGESTS = digests()
 
 def code_of(stage):
     # Prefixed, because params are compared as a set of values without their names.
-    return f"{stage}:{DIGESTS[stage]}"
+    return f"{stage}:{DIGESTS.get(stage)}"
 
 
 def trajectories_of(runs):
-    return [f"{RESULTS}/trajectories/{run}.nc" for run in runs]
+    return [f"{ROOT}/trajectories/{run}.nc" for run in runs]
 
 
 def with_checksums(tables):
@@ -84,7 +122,7 @@ def run_spec(wildcards):
 
 def allocation_of(wildcards):
     allocation = PLAN.runs[wildcards.run].allocation_spec.allocation_id
-    return f"{RESULTS}/allocations/{allocation}.nc"
+    return f"{ROOT}/allocations/{allocation}.nc"
 
 
 def memory(wildcards, attempt):
@@ -124,17 +162,23 @@ def device(wildcards, output):
 
 
 def asked(request):
-    # A request for a command, or where it is too long for one, the file that holds it. A param that takes the output
-    # is not tracked: the request itself is.
+    # A request for a command, in ASCII, for a locale may have no other letters; or where it is too long for a command,
+    # the file that holds it. A param that takes the output is not tracked: the request itself is.
     def argument(wildcards, output):
-        text = request(wildcards)
+        text = in_ascii(request(wildcards))
         return text if len(text) <= LONGEST else str(request_file(text))
 
     return argument
 
 
 def request_file(text):
-    return REQUESTS / f"{short_hash(text)}.json"
+    # Written by whoever is to run its job, on a cluster perhaps, and not where Snakemake only looks (a dry run).
+    path = REQUESTS / short_hash(RESULTS) / f"{short_hash(text)}.json"
+    runs = workflow.executor_plugin is not None and not workflow.dryrun
+    if runs and not path.exists():
+        with writing(path) as file:
+            file.write(text)
+    return path
 
 
 def trajectories_of_study(wildcards):
@@ -169,12 +213,12 @@ def multiverse():
         found = Multiverse.load(PLAN)
         return {name: found.request(name) for name in found.universes}
     except UserError as error:
-        raise WorkflowError(str(error)) from None
+        raise WorkflowError(writable(str(error))) from None
 
 
 def readings_of_multiverse(wildcards):
     return with_checksums(
-        [f"{RESULTS}/multiverse/readings/{name}" for name in multiverse()]
+        [f"{ROOT}/multiverse/readings/{name}" for name in multiverse()]
     )
 
 
@@ -195,10 +239,10 @@ def data_of_figure(wildcards):
     kind = planned.study.plots[plot].kind
     if kind == "allocation":
         return [
-            f"{RESULTS}/allocations/{name}.nc" for name in planned.allocation_ids(plot)
+            f"{ROOT}/allocations/{name}.nc" for name in planned.allocation_ids(plot)
         ]
     if kind == "sweep":
-        return with_checksums([f"{RESULTS}/summaries/{planned.study.study}"])
+        return with_checksums([f"{ROOT}/summaries/{planned.study.study}"])
     return trajectories_of(planned.run_ids(plot))
 
 
@@ -234,22 +278,18 @@ def scorecard_stem(wildcards, output):
     return str(Path(output.html).with_suffix(""))
 
 
-def scorecard_folder(wildcards, output):
-    return str(Path(output.html).parent)
-
-
 def results_folder(wildcards, output):
-    return str(Path(output[0]).parent.parent)
+    return RESULTS
 
 
 def hold_folder():
     # One Snakemake a folder. Snakemake's own lock outlives a kill -9, so the profile switches it off.
     global folder_lock
     try:
-        folder_lock = FolderLock(Path(".snakemake/byzcode.lock"))
+        folder_lock = FolderLock(LOCK)
+        noted.write(NOTED, DIGESTS)
     except UserError as error:
-        raise WorkflowError(str(error)) from None
-    NOTED.write_text(json.dumps(DIGESTS))
+        raise WorkflowError(writable(str(error))) from None
     for litter in Path(RESULTS).glob("**/.*.part.*"):
         # Left half written by a kill -9; a file is written in less than a second, so an old one has no writer.
         if time.time() - litter.stat().st_mtime > 3600:
@@ -274,14 +314,12 @@ def try_results():
             trial.unlink()
 
 
-def write_requests():
-    # Those of the jobs that this Snakemake is about to run. Not where it only looks (a dry run).
-    shutil.rmtree(REQUESTS, ignore_errors=True)
-    for job in workflow.dag.needrun_jobs():
-        text = job.params.get("request", "")
-        if len(text) > LONGEST:
-            with writing(request_file(text)) as file:
-                file.write(text)
+def drop_requests():
+    # All but those of the jobs that this Snakemake is about to run.
+    needed = {str(job.params.get("asked")) for job in workflow.dag.needrun_jobs()}
+    for path in (REQUESTS / short_hash(RESULTS)).glob("*"):
+        if str(path) not in needed:
+            path.unlink(missing_ok=True)
 
 
 def list_batches():
@@ -292,7 +330,9 @@ def list_batches():
     from byzcode.cuda import count
     from byzcode.sharing import write_list
 
-    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
+    # A workflow that has this one as a module may call its rules by other names.
+    needed = workflow.dag.needrun_jobs()
+    jobs = [job for job in needed if job.wildcards_dict.get("run") in batches()]
     if jobs and count() == 0:
         raise WorkflowError(
             "device = 'cuda': no CUDA device is here; allowed: cpu, on a machine without one"
@@ -315,7 +355,7 @@ def lift_rate_limit():
     # second forbids a job; such a turn sets the next. So n finished jobs leave n turns a second, which after 200 jobs
     # take a sixth of a core from the trainings. Where cores, or jobs in a queue, are the limit, no other is needed.
     scheduler = getattr(workflow, "scheduler", None)
-    if scheduler is not None:
+    if scheduler is not None and not IN_MODULE:
         scheduler.job_rate_limiter = None
         if not workflow.local_exec:
             # One turn must fill the queue, for the next comes when a job has ended.
@@ -343,7 +383,7 @@ def join_cluster():
         cluster.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
         restart = cluster.settle(Path.cwd(), logger.info)
     except UserError as error:
-        raise WorkflowError(str(error)) from None
+        raise WorkflowError(writable(str(error))) from None
     if restart:
         # What is to be done was found out before these jobs had ended: once more, from the start.
         if not cluster.from_command_line(sys.argv[0]):
@@ -354,5 +394,28 @@ def join_cluster():
         os.execv(sys.executable, sys.orig_argv)
 
 
-if any("multiverse" in word for word in sys.argv):
+def started(log=None):
+    hold_folder()
+    try_results()
+    join_cluster()
+    drop_requests()
+    list_batches()
+    lift_rate_limit()
+
+
+def succeeded(log=None):
+    folder_lock.release()
+
+
+def failed(log=None):
+    folder_lock.release()
+    try_results()
+
+
+if INSTALLED and any("multiverse" in word for word in sys.argv):
     multiverse()  # here a mistake in its file gives one line, and no trace of where it was noticed
+
+if INSTALLED and IN_MODULE:
+    handlers.beside(workflow, "onstart", started)
+    handlers.beside(workflow, "onsuccess", succeeded)
+    handlers.beside(workflow, "onerror", failed)

@@ -5,19 +5,20 @@ rule figure:
     input:
         data_of_figure,
     output:
-        pdf=f"{RESULTS}/figures/{{figure}}.pdf",
+        pdf=f"{ROOT}/figures/{{figure}}.pdf",
         svg=report(
-            f"{RESULTS}/figures/{{figure}}.svg",
+            f"{ROOT}/figures/{{figure}}.svg",
             caption="../report/figure.rst",
             category=paper_of_figure,
             subcategory=study_of_figure,
             labels=labels_of_figure,
         ),
-        png=f"{RESULTS}/figures/{{figure}}.png",
-        csv=f"{RESULTS}/figures/{{figure}}.csv",
-        checksums=f"{RESULTS}/figures/{{figure}}.sha256",
+        png=f"{ROOT}/figures/{{figure}}.png",
+        csv=f"{ROOT}/figures/{{figure}}.csv",
+        checksums=f"{ROOT}/figures/{{figure}}.sha256",
     log:
-        f"{RESULTS}/logs/figure/{{figure}}.log",
+        f"{ROOT}/logs/figure/{{figure}}.log",
+    localrule: True
     conda:
         "../envs/byzcode.yaml"
     threads: 1

@@ -3,10 +3,10 @@
 
 rule reading:
     output:
-        table=f"{RESULTS}/multiverse/readings/{{reading}}.csv",
-        checksums=f"{RESULTS}/multiverse/readings/{{reading}}.sha256",
+        table=f"{ROOT}/multiverse/readings/{{reading}}.csv",
+        checksums=f"{ROOT}/multiverse/readings/{{reading}}.sha256",
     log:
-        f"{RESULTS}/logs/multiverse/{{reading}}.log",
+        f"{ROOT}/logs/multiverse/{{reading}}.log",
     conda:
         "../envs/byzcode.yaml"
     threads: 1
@@ -27,18 +27,17 @@ rule multiverse:
     input:
         readings_of_multiverse,
     output:
-        expand(f"{RESULTS}/multiverse/{{table}}.csv", table=MULTIVERSE),
-        expand(
-            f"{RESULTS}/multiverse/multiverse.{{suffix}}", suffix=["pdf", "png", "csv"]
-        ),
+        expand(f"{ROOT}/multiverse/{{table}}.csv", table=MULTIVERSE),
+        expand(f"{ROOT}/multiverse/multiverse.{{suffix}}", suffix=["pdf", "png", "csv"]),
         svg=report(
-            f"{RESULTS}/multiverse/multiverse.svg",
+            f"{ROOT}/multiverse/multiverse.svg",
             caption="../report/multiverse.rst",
             category="Multiverse",
         ),
-        checksums=f"{RESULTS}/multiverse/multiverse.sha256",
+        checksums=f"{ROOT}/multiverse/multiverse.sha256",
     log:
-        f"{RESULTS}/logs/multiverse.log",
+        f"{ROOT}/logs/multiverse.log",
+    localrule: True
     conda:
         "../envs/byzcode.yaml"
     threads: 1

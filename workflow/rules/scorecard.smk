@@ -6,14 +6,15 @@ rule scorecard:
         expand(rules.claims.output, study=CLAIMED),
     output:
         html=report(
-            f"{RESULTS}/scorecard.html",
+            f"{ROOT}/scorecard.html",
             caption="../report/scorecard.rst",
             category="Scorecard",
         ),
-        csv=f"{RESULTS}/scorecard.csv",
-        checksums=f"{RESULTS}/scorecard.sha256",
+        csv=f"{ROOT}/scorecard.csv",
+        checksums=f"{ROOT}/scorecard.sha256",
     log:
-        f"{RESULTS}/logs/scorecard.log",
+        f"{ROOT}/logs/scorecard.log",
+    localrule: True
     conda:
         "../envs/byzcode.yaml"
     threads: 1
@@ -24,7 +25,7 @@ rule scorecard:
         request=scorecard_request,
         asked=asked(scorecard_request),
         code=code_of("scorecard"),
-        results=scorecard_folder,
+        results=results_folder,
         stem=scorecard_stem,
     message:
         "scorecard"

@@ -5,10 +5,11 @@ rule summarise:
     input:
         trajectories_of_study,
     output:
-        table=f"{RESULTS}/summaries/{{study}}.csv",
-        checksums=f"{RESULTS}/summaries/{{study}}.sha256",
+        table=f"{ROOT}/summaries/{{study}}.csv",
+        checksums=f"{ROOT}/summaries/{{study}}.sha256",
     log:
-        f"{RESULTS}/logs/summarise/{{study}}.log",
+        f"{ROOT}/logs/summarise/{{study}}.log",
+    localrule: True
     conda:
         "../envs/byzcode.yaml"
     threads: 1

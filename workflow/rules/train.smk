@@ -5,9 +5,9 @@ rule train:
     input:
         allocation=allocation_of,
     output:
-        f"{RESULTS}/trajectories/{{run}}.nc",
+        f"{ROOT}/trajectories/{{run}}.nc",
     log:
-        f"{RESULTS}/logs/train/{{run}}.log",
+        f"{ROOT}/logs/train/{{run}}.log",
     conda:
         "../envs/byzcode.yaml"
     threads: 1

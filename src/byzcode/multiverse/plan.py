@@ -14,7 +14,7 @@ from byzcode.studies.cells import Cell, check_levels
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, tolerated
-from byzcode.studies.files import inside
+from byzcode.studies.files import brought_along, inside
 from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plan import Plan, load, load_plan
 from byzcode.studies.requests import Reading
@@ -49,9 +49,10 @@ class Multiverse:
     @classmethod
     def load(cls, plan: Plan) -> Multiverse:
         """Of the files that a configuration names. Raises UserError."""
-        settings = load(MultiverseConfig, plan.config.multiverse)
-        where = inside(settings.alternatives, plan.config.multiverse, "alternatives")
-        return cls(plan, settings, load(Alternatives, where))
+        path = brought_along(plan.config.multiverse)
+        settings = load(MultiverseConfig, path)
+        where = inside(settings.alternatives, path, "alternatives")
+        return cls(plan, settings, load(Alternatives, brought_along(where)))
 
     @cached_property
     def universes(self) -> dict[str, Universe]:

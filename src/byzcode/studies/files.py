@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 from byzcode.errors import UserError, complain, short
@@ -9,6 +11,31 @@ from byzcode.regular import content, reason
 
 #: Bytes. A file of a study or a spec has some thousands.
 MOST_BYTES = 2**20
+
+
+def from_disk(name: str | Path) -> str:
+    """A path as the system gave it, in letters: names are UTF-8 there, in a locale that is not UTF-8, too."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+def on_disk(name: str | Path) -> str:
+    """A path in letters as the system takes it: the other way round."""
+    return os.fsdecode(str(name).encode("utf-8", "surrogateescape"))
+
+
+#: What a configuration names if it says nothing else. byzcode brings these files along, for a folder without them.
+DEFAULTS = {
+    "reading": "config/readings/primary.yaml",
+    "style": "config/style.yaml",
+    "multiverse": "config/multiverse.yaml",
+    "alternatives": "config/readings/alternatives.yaml",
+}
+
+
+def brought_along(path: str) -> str:
+    """A path of a configuration; where that is one of the defaults and no such file is here, byzcode's own."""
+    own = Path(str(files("byzcode"))) / path
+    return str(own) if path in DEFAULTS.values() and not Path(path).exists() and own.is_file() else path
 
 
 def read_text(path: str | Path, most: int = MOST_BYTES) -> str:
@@ -32,7 +59,7 @@ def inside(path: str, where: object, key: str) -> str:
     if parts.is_absolute() or ".." in parts.parts or path.startswith("~"):
         raise complain(where, key, path, allowed)
     try:
-        target = Path(path).resolve()
+        target = Path(on_disk(path)).resolve()
     except (OSError, ValueError, RuntimeError) as error:  # too long; a NUL; links in a circle
         raise complain(where, key, path, f"{getattr(error, 'strerror', None) or error}; {allowed}") from None
     if not target.is_relative_to(Path.cwd().resolve()):

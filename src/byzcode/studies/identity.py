@@ -21,6 +21,11 @@ def canonical(value: Any) -> str:
     return text.replace("<", r"\u003c")  # the same to JSON; Snakemake puts it into a script of its report as it stands
 
 
+def in_ascii(text: str) -> str:
+    """A JSON text that says the same in ASCII alone."""
+    return re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], text)
+
+
 def short_hash(text: str) -> str:
     """The first 12 hex digits of the sha256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]

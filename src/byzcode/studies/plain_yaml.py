@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import yaml
 
 from byzcode.errors import UserError, complain
-from byzcode.studies.files import read_text
+from byzcode.studies.files import on_disk, read_text
 from byzcode.studies.strict import SCIENTIFIC
 
 #: How many values a file may hold, with each alias counted as what it stands for, and how deep they may be nested.
@@ -25,11 +25,11 @@ _TAGS = {f"{_PREFIX}{name}" for name in ("null", "bool", "int", "float", "str", 
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping of plain values.
+    """A YAML file that holds a mapping of plain values; its path in letters, as configurations have it.
 
     Raises UserError: missing, not YAML, a tag that asks for an object, a key twice, too large or too deep, no mapping.
     """
-    text = read_text(path)
+    text = read_text(on_disk(path))
     loader: _PlainLoader | None = None
     try:
         loader = _PlainLoader(text)

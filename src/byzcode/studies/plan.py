@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -15,8 +15,9 @@ from byzcode.last_part import What, lacking
 from byzcode.studies import places
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.choices import check
+from byzcode.studies.configuration import Configuration
 from byzcode.studies.expand import Member, expand
-from byzcode.studies.files import inside
+from byzcode.studies.files import brought_along, from_disk, inside, on_disk
 from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.spec import AllocationSpec, RunSpec, parse
@@ -155,26 +156,30 @@ class Plan:
         }
 
 
-def load_plan(config: Mapping[str, Any], where: object = _CONFIG) -> Plan:
-    """The plan of a configuration. Paths in it are relative to the working directory. Raises UserError."""
-    where = str(where) or _CONFIG  # Snakemake may have values of its command line alone, and no file
+def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = _CONFIG) -> Plan:
+    """The plan of a configuration. Paths in it are relative to the working directory. Raises UserError.
+
+    ``where`` is the file that messages name, or a function that gives it for a key.
+    """
     settings = parse(WorkflowConfig, config, where)
+    standing = where if callable(where) else lambda key: where
     for key in ("reading", "style", "multiverse", "results"):
-        inside(getattr(settings, key), where, key)
-    reading = load(Reading, settings.reading)
-    check(reading, settings.reading)
+        inside(getattr(settings, key), standing(key), key)
+    reading_file, style_file = brought_along(settings.reading), brought_along(settings.style)
+    reading = load(Reading, reading_file)
+    check(reading, reading_file)
     styles = {
-        name: parse(LineStyle, _mapping(value, settings.style, name), f"{settings.style}: {name}")
-        for name, value in read_yaml(settings.style).items()
+        name: parse(LineStyle, _mapping(value, style_file, name), f"{style_file}: {name}")
+        for name, value in read_yaml(style_file).items()
     }
     studies: dict[str, PlannedStudy] = {}
-    for path in _study_files(settings.studies, where):
+    for path in _study_files(settings.studies, standing("studies")):
         study = load(Study, path)
         if study.study in studies:
             other = studies[study.study].path
             raise complain(path, "study", study.study, f"already the name of {other}; each name once")
         members = expand(study, reading, path)
-        _check_styles(members, styles, settings.style, path)
+        _check_styles(members, styles, style_file, path)
         studies[study.study] = PlannedStudy(study, path, members, styles)
         for name in sorted(study.plots):
             _check_places(studies[study.study], name)
@@ -191,9 +196,10 @@ def _check_claims(planned: PlannedStudy) -> None:
         raise complain(planned.path, error.key, error.value, error.allowed) from None
 
 
-def load_plan_file(path: str) -> Plan:
-    """The plan of a configuration file. Raises UserError."""
-    return load_plan(read_yaml(path), path)
+def load_plan_file(*given: str) -> Plan:
+    """The plan of config/config.yaml with some files laid over it, as Snakemake reads them. Raises UserError."""
+    configuration = Configuration.read(given)
+    return load_plan(configuration.values, configuration.where)
 
 
 def load(model: type[T], path: str) -> T:
@@ -211,7 +217,7 @@ def _study_files(patterns: list[str], where: object) -> list[str]:
     files: list[str] = []
     for pattern in patterns:
         inside(pattern, where, "studies")
-        found = sorted(glob.glob(pattern))
+        found = sorted(from_disk(path) for path in glob.glob(on_disk(pattern)))
         if not found:
             raise complain(where, "studies", pattern, "no such file")
         files += [inside(path, where, "studies") for path in found]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from byzcode.studies.claim import Claim
+from byzcode.studies.files import DEFAULTS
 from byzcode.studies.names import BoundName, Filename, Key, Label, Line, Mark, Name, Quantity, Spelt, Text, Value
 from byzcode.studies.strict import Strict
 
@@ -205,12 +206,10 @@ class WorkflowConfig(Strict):
     studies: Annotated[list[Filename], Field(min_length=1)] = Field(
         description="Study files inside the project, or patterns such as *.yaml."
     )
-    reading: Filename = Field(
-        default="config/readings/primary.yaml", description="What is decided where papers are silent."
-    )
-    style: Filename = Field(default="config/style.yaml", description="Colours and line styles of the methods.")
+    reading: Filename = Field(default=DEFAULTS["reading"], description="What is decided where papers are silent.")
+    style: Filename = Field(default=DEFAULTS["style"], description="Colours and line styles of the methods.")
     multiverse: Filename = Field(
-        default="config/multiverse.yaml", description="Which claims `make multiverse` tests under which readings."
+        default=DEFAULTS["multiverse"], description="Which claims `make multiverse` tests under which readings."
     )
     results: Annotated[
         str,

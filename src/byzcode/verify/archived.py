@@ -17,6 +17,7 @@ from byzcode.studies.strict import Strict
 #: Where in a folder of results an archive puts what it says of them.
 FOLDER = "archived"
 MANIFEST = "manifest.json"
+IN_FORCE = "config.yaml"
 
 
 class Listed(Strict):
@@ -40,7 +41,7 @@ class Manifest(Strict):
 
     made_anew_by: str
     redrawn_by: str
-    config: str
+    config: list[str]  # its files, a later one over an earlier one; the values in force are those of IN_FORCE
     made_with: dict[str, list[str]]  # the versions that trajectories and allocations say of themselves
     packed_with: Environment
     files: dict[str, Listed]  # by their paths in the folder of results

@@ -1,0 +1,34 @@
+"""The handlers of a workflow that another one uses as a module: Snakemake itself leaves those of modules out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Handler = Callable[[Any], object]
+
+
+def beside(workflow: Any, name: str, ours: Handler) -> None:
+    """Let a workflow call ``ours`` before its own handler ``name``, whether that is registered before or afterwards.
+
+    ``name`` is onstart, onsuccess or onerror; a handler takes the path of Snakemake's log. After an error in ``ours``
+    the other one is not called.
+    """
+    attribute, register = f"_{name}", getattr(workflow, name)
+
+    def both(theirs: Handler) -> Handler:
+        def handler(log: Any) -> None:
+            ours(log)
+            theirs(log)
+
+        return handler
+
+    def registering(theirs: Handler) -> None:
+        before = getattr(workflow, attribute)
+        register(theirs)
+        now = getattr(workflow, attribute)
+        if now is not before:  # else it is a module's
+            setattr(workflow, attribute, both(now))
+
+    setattr(workflow, attribute, both(getattr(workflow, attribute)))
+    setattr(workflow, name, registering)

@@ -1,0 +1,100 @@
+"""The configuration, read as Snakemake reads it: config/config.yaml, other files over it, single values over these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from byzcode.studies.files import from_disk
+from byzcode.studies.plain_yaml import read_yaml
+
+#: The file below all others, as ``configfile:`` of the workflow has it.
+BASE = "config/config.yaml"
+
+_ABSENT = object()
+
+_ASSIGNED = re.compile(r"([a-zA-Z_][\w-]*\w)=(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The values in force, and what each file says; a later file outweighs an earlier one."""
+
+    values: Mapping[str, Any]
+    files: Mapping[str, Mapping[str, Any]]
+    beside: str = "--config"  # where a value stands that is in none of the files
+
+    @classmethod
+    def read(cls, given: Sequence[str] = ()) -> Configuration:
+        """The configuration with some files and ``key=value`` laid over it, in this order.
+
+        The base may be missing where another file is given. Raises UserError where a file cannot be read.
+        """
+        found = [from_disk(each) for each in given]
+        assigned = [match for each in found if (match := _ASSIGNED.fullmatch(each)) and not Path(each).is_file()]
+        over = [each for each in found if each not in {match[0] for match in assigned}]
+        below = [BASE] if Path(BASE).exists() or not over else []
+        files = {file: read_yaml(file) for file in (*below, *over)}
+        single = [{match[1]: _parsed(match[2])} for match in assigned]
+        on_top = merged([*(files[file] for file in over), *single])
+        return cls(merged([*(files[file] for file in below), on_top]), files)
+
+    @classmethod
+    def of_snakemake(cls, values: Mapping[str, Any], files: Iterable[str | Path], beside: str) -> Configuration:
+        """What Snakemake has read out of some files. Raises UserError where one of them is more than plain YAML."""
+        return cls(values, {name: read_yaml(name) for name in map(_named, files)}, beside)
+
+    def where(self, key: str) -> str:
+        """The file in which the value of a key stands; all files where the key is in none."""
+        if key not in self.values:
+            return str(self)
+        ours = self.values[key]
+        for file in reversed(list(self.files)):
+            there = self.files[file].get(key, _ABSENT)
+            if there == ours or (isinstance(there, Mapping) and isinstance(ours, Mapping)):
+                return file
+        return self.beside
+
+    def __str__(self) -> str:
+        return ", ".join(self.files) or self.beside
+
+
+def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Layers of values, the last on top, as ``snakemake.utils.update_config`` merges them: mappings key by key."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if isinstance(value, Mapping):
+                below = values.get(key, {})
+                value = merged([below if isinstance(below, Mapping) else {}, value]) if value else below
+            values[key] = value
+    return values
+
+
+def _parsed(text: str) -> Any:
+    """The value of ``key=value``, as ``snakemake --config`` takes it."""
+    if text == "":
+        return None
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    if text in ("True", "False"):
+        return text == "True"
+    try:
+        return yaml.load(text, Loader=yaml.BaseLoader)
+    except yaml.YAMLError:
+        return text
+
+
+def _named(file: str | Path) -> str:
+    """A file as a message names it: relative to the working directory where it lies inside."""
+    path = Path(file)
+    with suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+    return from_disk(path)
