@@ -1,9 +1,6 @@
 import json
-import os
 import shutil
 import sys
-import time
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -11,12 +8,13 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from byzcode.errors import UserError
-from byzcode.folder import FolderLock
+from byzcode.kept import keep, start_again
 from byzcode.multiverse.plan import Multiverse, together
 from byzcode.scorecard import report as filed
 from byzcode.studies.identity import STAGES, short_hash, stage_digest
 from byzcode.studies.plan import load_plan, read_yaml
 from byzcode.wholefile import text as writing
+from byzcode.workplace import Workplace, try_folder
 
 try:
     # Snakemake lets a key stand twice in a file; this says so.
@@ -239,35 +237,36 @@ def results_folder(wildcards, output):
 
 
 def hold_folder():
-    # One Snakemake a folder. Snakemake's own lock outlives a kill -9, so the profile switches it off.
-    global folder_lock
+    global workplace
     try:
-        folder_lock = FolderLock(Path(".snakemake/byzcode.lock"))
+        workplace = Workplace(
+            NOTED.with_name("byzcode.lock"), Path(RESULTS), logger.info
+        )
     except UserError as error:
         raise WorkflowError(str(error)) from None
     NOTED.write_text(json.dumps(DIGESTS))
-    for litter in Path(RESULTS).glob("**/.*.part.*"):
-        # Left half written by a kill -9; a file is written in less than a second, so an old one has no writer.
-        if time.time() - litter.stat().st_mtime > 3600:
-            litter.unlink(missing_ok=True)
-    for litter in Path(RESULTS).glob("batches/[!.]*"):
-        # Trained for a job that never came to fetch it, or the list of an earlier day.
-        if time.time() - litter.stat().st_mtime > 86400:
-            litter.unlink(missing_ok=True)
+
+
+def settle():
+    # Jobs of a killed Snakemake are waited for, and what they finished is kept.
+    if workflow.touch:
+        return
+    try:
+        ended = join_cluster()
+        workplace.wait_for_jobs()
+        if keep(workflow, PLAN, Path(RESULTS), logger.info) or ended:
+            workplace.release()
+            start_again(workflow)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def try_results():
-    # A folder that cannot be written, or is full, is found before anything runs, and told of after all else failed: a
-    # log on a full disk stays empty.
-    trial = Path(RESULTS) / ".trial"
+    # Told of after all else failed: a log on a full disk stays empty.
     try:
-        trial.parent.mkdir(parents=True, exist_ok=True)
-        trial.write_bytes(bytes(1 << 20))
-    except OSError as error:
-        raise WorkflowError(f"{RESULTS}: cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            trial.unlink()
+        try_folder(Path(RESULTS))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def write_requests():
@@ -319,35 +318,25 @@ def lift_rate_limit():
 
 
 def join_cluster():
+    # Whether jobs of an earlier Snakemake were in the queue, or ran.
     if workflow.executor_plugin.name != "slurm":
-        return
+        return False
     from byzcode import cluster
 
     settings = workflow.executor_settings
-    try:
-        needed = [job.rule for job in workflow.dag.needrun_jobs()]
-        submitted = [rule.name for rule in needed if not workflow.is_local(rule)]
-        cluster.arrays_fit(settings.array_jobs, submitted, workflow.nodes)
-        polling = cluster.polling(
-            cluster.configuration(),
-            settings.status_command,
-            settings.init_seconds_before_status_checks,
-            sacct=shutil.which("sacct") is not None,
-        )
-        settings.status_command = polling.command
-        logger.info(polling.said)
-        cluster.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
-        restart = cluster.settle(Path.cwd(), logger.info)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-    if restart:
-        # What is to be done was found out before these jobs had ended: once more, from the start.
-        if not cluster.from_command_line(sys.argv[0]):
-            raise WorkflowError(
-                "these jobs have ended, and what is left to do was found out before: start Snakemake once more"
-            )
-        os.chdir(workflow.rundir)  # paths on the command line are relative to it
-        os.execv(sys.executable, sys.orig_argv)
+    needed = [job.rule for job in workflow.dag.needrun_jobs()]
+    submitted = [rule.name for rule in needed if not workflow.is_local(rule)]
+    cluster.arrays_fit(settings.array_jobs, submitted, workflow.nodes)
+    polling = cluster.polling(
+        cluster.configuration(),
+        settings.status_command,
+        settings.init_seconds_before_status_checks,
+        sacct=shutil.which("sacct") is not None,
+    )
+    settings.status_command = polling.command
+    logger.info(polling.said)
+    cluster.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
+    return cluster.settle(Path.cwd(), logger.info)
 
 
 if any("multiverse" in word for word in sys.argv):
