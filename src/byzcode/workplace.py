@@ -46,6 +46,8 @@ _PART = re.compile(r"\.(?P<host>.+)\.(?P<process>[0-9]+)\.part\..+")
 
 Say = Callable[[str], None]
 
+_sleep = time.sleep
+
 
 class Workplace:
     """A project folder and its results, held by this process."""
@@ -53,6 +55,7 @@ class Workplace:
     def __init__(self, project: Path, results: Path, say: Say) -> None:
         """Hold both. Raises UserError where another Snakemake has one of them, or nothing can be written there."""
         self._results, self._say = results, say
+        self._files: list[_Jobs] = []
         self._locks = [FolderLock(project)]
         try:
             try_folder(results)
@@ -71,16 +74,18 @@ class Workplace:
 
     def wait_for_jobs(self) -> None:
         """Wait until all jobs of an earlier Snakemake have ended; those of this one are seen from now on."""
-        files = [_Jobs(folder / JOBS) for folder in self._places]
+        self._files = [_Jobs(folder / JOBS) for folder in self._places]
         with _ended_by_sigterm():
-            for file in files:
+            for file in self._files:
                 file.wait(self._say)
-        _hand_on([file.fileno() for file in files])
-        self._files = files
+        _inherited_by_jobs(add=[file.fileno() for file in self._files])
         _sweep(self._results)
 
     def release(self) -> None:
         """Let another Snakemake work here."""
+        _inherited_by_jobs(drop=[file.fileno() for file in self._files])
+        while self._files:
+            self._files.pop().close()
         for lock in self._locks:
             lock.release()
 
@@ -114,6 +119,9 @@ class _Jobs:
     def fileno(self) -> int:
         return self._file.fileno()
 
+    def close(self) -> None:
+        self._file.close()
+
     def wait(self, say: Say) -> None:
         """Wait until no other process has the file open."""
         said = -REMINDER
@@ -121,7 +129,7 @@ class _Jobs:
             if time.monotonic() - said >= REMINDER:
                 said = time.monotonic()
                 say(_told(self._path, processes.with_open(self._path)))
-            time.sleep(PAUSE)
+            _sleep(PAUSE)
             if os.fstat(self.fileno()).st_nlink == 0:  # someone has removed it, as the line says
                 self._file.close()
                 self._file = self._opened()
@@ -166,12 +174,13 @@ def _name(words: Sequence[str]) -> str:
     return " ".join([*command, *made])
 
 
-def _hand_on(descriptors: Sequence[int]) -> None:
-    """Let each shell command that Snakemake starts from now on inherit some open files."""
-    from snakemake.shell import shell
+def _inherited_by_jobs(add: Sequence[int] = (), drop: Sequence[int] = ()) -> None:
+    """Settle which open files each shell command inherits that Snakemake starts from now on."""
+    if add or drop:
+        from snakemake.shell import shell
 
-    settings: dict[str, Any] = shell._process_args
-    settings["pass_fds"] = (*settings.get("pass_fds", ()), *descriptors)
+        settings: dict[str, Any] = shell._process_args
+        settings["pass_fds"] = (*(set(settings.get("pass_fds", ())) - set(drop)), *add)
 
 
 @contextmanager
