@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 import psutil
 
@@ -47,66 +47,6 @@ _PART = re.compile(r"\.(?P<host>.+)\.(?P<process>[0-9]+)\.part\..+")
 Say = Callable[[str], None]
 
 _sleep = time.sleep
-
-
-class Workplace:
-    """A project folder and its results, held by this process."""
-
-    def __init__(self, project: Path, results: Path, say: Say) -> None:
-        """Hold both. Raises UserError where another Snakemake has one of them, or nothing can be written there."""
-        self._results, self._say = results, say
-        self._files: list[_Jobs] = []
-        self._locks = [FolderLock(project)]
-        try:
-            try_folder(results)
-            self._places = _places(results)
-            for folder in self._places:
-                self._locks.append(FolderLock(folder / RESULTS_LOCK, f"with the results in {folder}"))
-        except UserError:
-            self.release()
-            raise
-        weak = next((lock for lock in self._locks if lock.without), None)
-        if weak:
-            say(
-                f"{weak.path}: this file system has no locks ({weak.without}); notes serve instead: a Snakemake that "
-                "dies on another machine counts as at work for ten minutes, and another user's jobs are not seen"
-            )
-
-    def wait_for_jobs(self) -> None:
-        """Wait until all jobs of an earlier Snakemake have ended; those of this one are seen from now on."""
-        self._files = [_Jobs(folder / JOBS) for folder in self._places]
-        with _ended_by_sigterm():
-            for file in self._files:
-                file.wait(self._say)
-        _inherited_by_jobs(add=[file.fileno() for file in self._files])
-        _sweep(self._results)
-
-    def release(self) -> None:
-        """Let another Snakemake work here."""
-        _inherited_by_jobs(drop=[file.fileno() for file in self._files])
-        while self._files:
-            self._files.pop().close()
-        for lock in self._locks:
-            lock.release()
-
-
-def try_folder(results: Path) -> None:
-    """Raise UserError where a folder cannot be written, or the disk is full: before anything runs."""
-    trial = results / ".trial"
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        trial.write_bytes(bytes(1 << 20))
-    except OSError as error:
-        raise UserError(f"{results}: cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            trial.unlink()
-
-
-def _places(results: Path) -> list[Path]:
-    """The folders to be held: the results, and those of their folders that are links to another place."""
-    linked = [results / name for name in FOLDERS if (results / name).is_symlink() and (results / name).is_dir()]
-    return list(dict.fromkeys([results, *linked]))
 
 
 class _Jobs:
@@ -154,6 +94,77 @@ class _Jobs:
             raise UserError(f"{self._path}: cannot be opened: {error.strerror}") from None
 
 
+class Workplace:
+    """A project folder and its results, held by this process.
+
+    A Snakemake may have this workflow as several modules: what one of them holds, the others hold with it.
+    """
+
+    _locks: ClassVar[dict[Path, FolderLock]] = {}
+    _jobs: ClassVar[dict[Path, _Jobs]] = {}
+
+    def __init__(self, project: Path, results: Path, say: Say) -> None:
+        """Hold both. Raises UserError where another Snakemake has one of them, or nothing can be written there."""
+        self._results, self._say = results, say
+        try:
+            self._hold(project, "in this folder")
+            try_folder(results)
+            self._places = _places(results)
+            for folder in self._places:
+                self._hold(folder / RESULTS_LOCK, f"with the results in {folder}")
+        except UserError:
+            self.release()
+            raise
+
+    def _hold(self, path: Path, place: str) -> None:
+        if path.resolve() in self._locks:
+            return
+        lock = self._locks[path.resolve()] = FolderLock(path, place)
+        if lock.without and [found for found in self._locks.values() if found.without] == [lock]:  # say it once
+            self._say(
+                f"{path}: this file system has no locks ({lock.without}); notes serve instead: a Snakemake that "
+                "dies on another machine counts as at work for ten minutes, and another user's jobs are not seen"
+            )
+
+    def wait_for_jobs(self) -> None:
+        """Wait until all jobs of an earlier Snakemake have ended; those of this one are seen from now on."""
+        with _ended_by_sigterm():
+            for path in (folder / JOBS for folder in self._places):
+                if path.resolve() not in self._jobs:
+                    found = _Jobs(path)
+                    found.wait(self._say)
+                    self._jobs[path.resolve()] = found
+        _inherited_by_jobs([found.fileno() for found in self._jobs.values()])
+        _sweep(self._results)
+
+    def release(self) -> None:
+        """Let another Snakemake work here."""
+        while self._jobs:
+            self._jobs.popitem()[1].close()
+        _inherited_by_jobs([])
+        while self._locks:
+            self._locks.popitem()[1].release()
+
+
+def try_folder(results: Path) -> None:
+    """Raise UserError where a folder cannot be written, or the disk is full: before anything runs."""
+    trial = results / ".trial"
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        trial.write_bytes(bytes(1 << 20))
+    except OSError as error:
+        raise UserError(f"{results}: cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            trial.unlink()
+
+
+def _places(results: Path) -> list[Path]:
+    """The folders to be held: the results, and those of their folders that are links to another place."""
+    linked = [results / name for name in FOLDERS if (results / name).is_symlink() and (results / name).is_dir()]
+    return list(dict.fromkeys([results, *linked]))
+
+
 def _told(path: Path, at_work: Sequence[Process]) -> str:
     """What is waited for, and what to do about it."""
     waits = "jobs of an earlier Snakemake still run and are waited for, since what they finish counts"
@@ -174,13 +185,12 @@ def _name(words: Sequence[str]) -> str:
     return " ".join([*command, *made])
 
 
-def _inherited_by_jobs(add: Sequence[int] = (), drop: Sequence[int] = ()) -> None:
+def _inherited_by_jobs(descriptors: Sequence[int]) -> None:
     """Settle which open files each shell command inherits that Snakemake starts from now on."""
-    if add or drop:
-        from snakemake.shell import shell
+    from snakemake.shell import shell
 
-        settings: dict[str, Any] = shell._process_args
-        settings["pass_fds"] = (*(set(settings.get("pass_fds", ())) - set(drop)), *add)
+    settings: dict[str, Any] = shell._process_args
+    settings["pass_fds"] = tuple(descriptors)
 
 
 @contextmanager

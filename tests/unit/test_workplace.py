@@ -152,7 +152,7 @@ def test_sigterm_ends_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_results_are_held_by_whatever_way_they_are_reached() -> None:
     Path("nested/results").mkdir(parents=True)
     Path("link").symlink_to("nested")
-    first = Workplace(Path("first.lock"), Path("nested/results"), lambda _: None)
+    first = FolderLock(Path("nested/results") / RESULTS_LOCK)
     for way in ("nested/results", "link/results", "nested/../link/results"):
         with pytest.raises(UserError, match=f"^another Snakemake is at work with the results in .*{way}: wait for it"):
             Workplace(Path("second.lock"), Path(way), lambda _: None)
@@ -162,14 +162,28 @@ def test_results_are_held_by_whatever_way_they_are_reached() -> None:
 
 
 def test_results_that_share_a_folder_by_a_link_are_held_together() -> None:
-    Path("scratch").mkdir()
-    for project in ("one", "other"):
-        Path(project).mkdir()
-        (Path(project) / "trajectories").symlink_to(Path("scratch").absolute())
-    first = Workplace(Path("first.lock"), Path("one"), lambda _: None)
-    with pytest.raises(UserError, match="at work with the results in other/trajectories"):
-        Workplace(Path("second.lock"), Path("other"), lambda _: None)
+    for folder in ("scratch", "results"):
+        Path(folder).mkdir()
+    (Path("results") / "trajectories").symlink_to(Path("scratch").absolute())
+    first = FolderLock(Path("scratch") / RESULTS_LOCK)
+    with pytest.raises(UserError, match="at work with the results in results/trajectories"):
+        Workplace(Path("project.lock"), Path("results"), lambda _: None)
     first.release()
+
+
+def test_several_modules_of_a_snakemake_hold_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    from snakemake.shell import shell
+
+    monkeypatch.setattr(workplace, "_sleep", lambda _: pytest.fail("it waits for itself"))
+    places = [Workplace(Path("project.lock"), Path(name), lambda _: None) for name in ("one", "other", "one")]
+    for place in places:
+        place.wait_for_jobs()
+    assert len(shell._process_args["pass_fds"]) == 2
+    for place in places:
+        place.release()
+    assert shell._process_args["pass_fds"] == ()
+    for name in ("project.lock", f"one/{RESULTS_LOCK}", f"other/{RESULTS_LOCK}"):
+        FolderLock(Path(name)).release()
 
 
 def test_a_file_system_without_locks_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
