@@ -6,8 +6,6 @@ import gc
 import io
 import json
 import sys
-import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -74,28 +72,15 @@ def train(
     together: Annotated[Path | None, typer.Option(help="File that lists runs to train as one batch with it.")] = None,
 ) -> None:
     """Train all seeds of a run and store the trajectory. The same spec gives the same bits."""
+    from byzcode import sharing
     from byzcode.wholefile import writable
 
     parsed = read_spec(RunSpec, spec)
     writable(out)
-    if together is not None:
-        from byzcode import sharing
-
+    if together is None:
+        sharing.alone(parsed, allocation, out, device=device, threads=threads)
+    else:
         sharing.train(parsed, allocation, out, together=together, device=device)
-        return
-    from byzcode import cuda, trajectory
-    from byzcode.allocation import file
-    from byzcode.engine import train as run
-    from byzcode.progress import progress
-
-    wanted = parsed.allocation_spec
-    held = file.draw(wanted) if allocation is None else file.read(allocation, wanted)
-    with cuda.reserved() if device == "cuda" else nullcontext(device) as here:
-        wall, cpu = time.perf_counter(), time.process_time()
-        with progress(f"train {parsed.run_id}", len(parsed.seeds) * (parsed.iterations + 1)) as advance:
-            measured = run(parsed, held, device=here, threads=threads, progress=advance)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    trajectory.write(out, parsed, measured, held, device=device, threads=threads, wall_seconds=wall, cpu_seconds=cpu)
 
 
 @app.command()

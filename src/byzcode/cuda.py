@@ -15,6 +15,7 @@ from pathlib import Path
 from byzcode.engine import require
 from byzcode.errors import UserError
 from byzcode.lazy import torch
+from byzcode.locks import HELD
 
 #: Seconds between two looks whether a device has become free.
 PAUSE = 0.2
@@ -72,7 +73,10 @@ def first_free(paths: list[Path]) -> Iterator[int]:
 def _locked(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
+        if error.errno not in HELD:
+            allowed = "allowed: a TMPDIR on a file system with locks"
+            raise UserError(f"{tempfile.gettempdir()}: cannot be locked: {error.strerror}; {allowed}") from None
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""Runs of one shape trained as one batch, though each is a job of its own.
+"""How the job of a run trains it: alone, or with runs of one shape as one batch, though each is a job of its own.
 
 A GPU is filled by many runs only, and the workflow has one job a run, so that only what changed runs again. So the
 first job of a batch to come also trains the runs whose jobs will come later, and leaves their trajectories waiting in
@@ -10,20 +10,19 @@ Which runs are a batch is listed in a file::
 
 The list only proposes. A run is trained beside others where its shape is theirs, nobody else trains it, its file is not
 newer than the list and nothing that serves waits for it. A waiting trajectory is used where it is whole and of the same
-spec, allocation, code, libraries and device; otherwise it is thrown away. Who trains a run holds a lock on it, which
-the system drops with his process: a job whose run is being trained by another waits, and so sees what came of it.
+spec, allocation, code, libraries and device; otherwise it is thrown away. Who trains a run holds a lock on it
+(:mod:`byzcode.locks`): a job whose run is being trained by another process waits, and takes what came of it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,10 @@ from numpy.typing import NDArray
 from byzcode import cuda, trajectory
 from byzcode.allocation import file
 from byzcode.batch import shape_of
+from byzcode.engine import train as train_one
 from byzcode.engine import train_together
 from byzcode.errors import UserError
+from byzcode.locks import RESULTS_LOCK, RunLocks
 from byzcode.progress import progress
 from byzcode.randomness import BLOCK
 from byzcode.records import QUANTITIES, Measurements
@@ -86,26 +87,54 @@ def write_list(path: Path, folder: str, runs: Mapping[str, Mapping[str, Any]]) -
 
 def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, device: str) -> None:
     """Store the trajectory of a run at ``out``: fetched if it waits, else trained beside others of the list."""
+    trajectory.engine_digest()  # now: the code may be edited while it trains
     folder, listed = _read(together)
     own = Run(spec, _held(spec, allocation))
     writable(_waiting(folder, own))  # if it is there, it serves or is replaced; so are those of the others
-    with Claims(folder) as claims:
+    waited = False
+    with RunLocks(folder) as locks:
         while True:
-            with claims.choosing():
-                if claims.take(spec.run_id):
-                    if _fetched(own, folder, out, device):
+            with locks.choosing():
+                if locks.take(spec.run_id):
+                    if (waited and stored_meanwhile(own, out, device)) or _fetched(own, folder, out, device):
                         return
-                    chosen = [own, *_others(own, folder, listed, together.stat().st_mtime, claims, device)]
+                    chosen = [own, *_others(own, folder, listed, together.stat().st_mtime, locks, device)]
                     break
-            claims.take(spec.run_id, wait=True)  # till who trains it is done, or dead
+            waited = locks.take(spec.run_id, wait=True)  # until the process that trains it is done, or dead
         with cuda.reserved() if device == "cuda" else nullcontext(device) as here:
             fitting = fit(chosen, FILLED * (cuda.room() if device == "cuda" else _memory()))
             for run in chosen[len(fitting) :]:
-                claims.leave(run.spec.run_id)  # to whoever comes next
-            _train(fitting, folder, out, device, here, claims)
+                locks.leave(run.spec.run_id)  # to whoever comes next
+            _train(fitting, folder, out, device, here, locks)
 
 
-def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str, claims: Claims) -> None:
+def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, threads: int) -> None:
+    """Store the trajectory of a run at ``out``, trained by itself.
+
+    Among results of the workflow, one process at a time trains a run: another one waits for it and takes what it
+    stored, if that is what it would store itself.
+    """
+    trajectory.engine_digest()  # now: the code may be edited while it trains
+    own, name = Run(spec, _held(spec, allocation)), spec.run_id
+    results = out.parent.parent
+    shared = out.name == f"{name}.nc" and (results / RESULTS_LOCK).exists()
+    with RunLocks(results / "batches") if shared else nullcontext() as locks:
+        if locks and not locks.take(name):
+            print(f"{out}: another process trains this run: waiting", file=sys.stderr, flush=True)
+            locks.take(name, wait=True)
+            if stored_meanwhile(own, out, device):
+                return
+        with cuda.reserved() if device == "cuda" else nullcontext(device) as here:
+            wall, cpu = time.perf_counter(), time.process_time()
+            with progress(f"train {name}", len(spec.seeds) * (spec.iterations + 1)) as advance:
+                measured = train_one(spec, own.held, device=here, threads=threads, progress=advance)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        trajectory.write(
+            out, spec, measured, own.held, device=device, threads=threads, wall_seconds=wall, cpu_seconds=cpu
+        )
+
+
+def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str, locks: RunLocks) -> None:
     """Train a batch and store the first run at ``out``, the others where they wait."""
     while True:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -119,7 +148,7 @@ def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str
             print(f"{len(batch)} runs as one batch failed, now half as many: {reason}", file=sys.stderr, flush=True)
         half = len(batch) // 2
         for run in batch[half:]:
-            claims.leave(run.spec.run_id)
+            locks.leave(run.spec.run_id)
         batch = batch[:half]
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     seeds = sum(len(run.spec.seeds) for run in batch)
@@ -146,6 +175,15 @@ def _measured(batch: Sequence[Run], device: str) -> list[Measurements]:
         return train_together(specs, [run.held for run in batch], device=device, progress=advance)
 
 
+def stored_meanwhile(own: Run, out: Path, device: str) -> bool:
+    """Whether the process that was waited for has stored what a training would store now."""
+    if not trajectory.agrees(out, own.spec, own.held, device):
+        return False
+    os.utime(out)  # newer than its allocation, as Snakemake wants it
+    print(f"{out}: trained by another process meanwhile", file=sys.stderr)
+    return True
+
+
 def _fetched(own: Run, folder: Path, out: Path, device: str) -> bool:
     """Move a waiting trajectory into place, if there is one that serves."""
     waiting = _waiting(folder, own)
@@ -160,9 +198,11 @@ def _fetched(own: Run, folder: Path, out: Path, device: str) -> bool:
 
 
 def _others(
-    own: Run, folder: Path, listed: Mapping[str, _Listed], since: float, claims: Claims, device: str
+    own: Run, folder: Path, listed: Mapping[str, _Listed], since: float, locks: RunLocks, device: str
 ) -> Iterator[Run]:
     """The runs of a list that are to be trained beside ``own``: of as many devices as there are, one's share."""
+    if locks.without:  # others may be training these
+        return
     left = {name: each for name, each in listed.items() if name != own.spec.run_id}
     left = {name: each for name, each in left.items() if not _newer(Path(each.out), since)}
     wanted = -(-(len(left) + 1) // max(1, cuda.count() if device == "cuda" else 1)) - 1
@@ -172,11 +212,11 @@ def _others(
         spec = RunSpec.parse(each.spec, f"run {name} of the list")
         if spec.run_id != name:
             raise UserError(f"the list: run {name} has the spec of {spec.run_id}")
-        if shape_of(spec) != shape_of(own.spec) or not claims.take(spec.run_id):
+        if shape_of(spec) != shape_of(own.spec) or not locks.take(spec.run_id):
             continue
         run = _readable(spec, Path(each.allocation))
         if run is None or trajectory.agrees(_waiting(folder, run), spec, run.held, device):
-            claims.leave(spec.run_id)
+            locks.leave(spec.run_id)
             continue
         wanted -= 1
         yield run
@@ -238,51 +278,3 @@ def footprint(run: Run) -> float:
 def _memory() -> float:
     """Bytes of free memory on the CPU."""
     return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
-class Claims:
-    """Which runs this process trains: a byte a run of one file, locked. The locks go with the process."""
-
-    _CHOICE = 0  # the byte of who just chooses runs
-
-    def __init__(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / ".lock").open("ab")
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
-
-    def __enter__(self) -> Claims:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def take(self, run: str, *, wait: bool = False) -> bool:
-        """Claim a run: whether it could be had, for certain if it may ``wait``. To claim it twice is no harm."""
-        return self._lock(self._byte(run), fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def leave(self, run: str) -> None:
-        """Claim a run no longer."""
-        self._lock(self._byte(run), fcntl.LOCK_UN)
-
-    @contextmanager
-    def choosing(self) -> Iterator[None]:
-        """One process at a time chooses, lest two that begin at once share out a batch at random."""
-        self._lock(self._CHOICE, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            self._lock(self._CHOICE, fcntl.LOCK_UN)
-
-    def _byte(self, run: str) -> int:
-        return 1 + int(run, 16)  # of a run's own, whatever is listed; a file need not reach so far to be locked there
-
-    def _lock(self, byte: int, how: int) -> bool:
-        try:
-            fcntl.lockf(self._file, how, 1, byte)
-        except (BlockingIOError, PermissionError):  # by which systems say that another has it
-            return False
-        except OSError as error:
-            raise UserError(f"{self._file.name}: cannot be locked: {error.strerror}") from None
-        return True

@@ -1,4 +1,4 @@
-"""One Snakemake a folder, on one machine and on several that do not see each other's locks."""
+"""One Snakemake per folder: on one machine, on several that do not see each other's locks, and where there are none."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,20 @@ from byzcode.errors import UserError
 from byzcode.folder import SILENT, FolderLock
 
 HOLDER = """
-import sys, time
+import errno, fcntl, sys, time
 from pathlib import Path
+from byzcode.errors import UserError
 from byzcode.folder import FolderLock
-lock = FolderLock(Path(sys.argv[1]))
+
+def none(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+if "none" in sys.argv[3:]:
+    fcntl.flock = none
+try:
+    lock = FolderLock(Path(sys.argv[1]))
+except UserError as error:
+    sys.exit(f"refused: {error}")
 print("held", flush=True)
 time.sleep(float(sys.argv[2]))
 """
@@ -33,10 +44,33 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "byzcode.lock"
 
 
-def holder(path: Path, seconds: float = 60) -> subprocess.Popen[str]:
+@pytest.fixture
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that has none."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+@pytest.fixture(params=["flock", "none"])
+def locks(request: pytest.FixtureRequest) -> str:
+    """What locks the file system has: those of the system, or none."""
+    if request.param == "none":
+        request.getfixturevalue("without_locks")
+    return str(request.param)
+
+
+def start(path: Path, seconds: float = 60, locks: str = "flock") -> subprocess.Popen[str]:
+    """Another process that asks for the lock."""
+    command = [sys.executable, "-c", HOLDER, str(path), str(seconds), locks]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def holder(path: Path, seconds: float = 60, locks: str = "flock") -> subprocess.Popen[str]:
     """Another process that has the lock."""
-    command = [sys.executable, "-c", HOLDER, str(path), str(seconds)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = start(path, seconds, locks)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process
@@ -48,8 +82,9 @@ def elsewhere(path: Path, age: float = 0) -> None:
     os.utime(path, (time.time() - age, time.time() - age))
 
 
-def test_who_holds_it_stands_in_the_file_until_it_is_released(path: Path) -> None:
+def test_who_holds_it_stands_in_the_file_until_it_is_released(path: Path, locks: str) -> None:
     lock = FolderLock(path)
+    assert bool(lock.without) == (locks == "none")
     host, process, since = path.read_text().split()
     assert (host, process) == (platform.node(), str(os.getpid()))
     assert time.strptime(since, "%Y-%m-%dT%H:%M:%S")
@@ -60,31 +95,39 @@ def test_who_holds_it_stands_in_the_file_until_it_is_released(path: Path) -> Non
     assert [child.name for child in path.parent.iterdir()] == [path.name]
 
 
-def test_a_second_is_refused_and_leaves_the_note_as_it_is(path: Path) -> None:
+def test_a_second_is_refused_and_leaves_the_note_as_it_is(path: Path, locks: str) -> None:
     lock = FolderLock(path)
     note = path.read_text()
-    with pytest.raises(UserError, match=r"^another Snakemake is at work in this folder: wait for it, or stop it$"):
+    said = r"^another Snakemake is at work in this folder: wait for it, or stop it( \(process .*\))?$"
+    with pytest.raises(UserError, match=said):
         FolderLock(path)
     assert path.read_text() == note
     lock.release()
-
-
-def test_after_kill_9_on_this_machine_there_is_nothing_to_do(path: Path) -> None:
-    process = holder(path)
-    with pytest.raises(UserError, match="another Snakemake"):
-        FolderLock(path)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert path.read_text()  # it could not say that it ends
     FolderLock(path).release()
 
 
-def test_a_process_that_ends_clears_the_note(path: Path) -> None:
-    assert holder(path, 0).wait() == 0
+def test_after_kill_9_on_this_machine_there_is_nothing_to_do(path: Path, locks: str) -> None:
+    process = holder(path, locks=locks)
+    says = (
+        rf"^another Snakemake is at work in this folder: wait for it, or stop it \(process {process.pid}, since .*\)$"
+    )
+    with pytest.raises(UserError, match=says):
+        FolderLock(path)
+    process.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and a zombie until it is waited for
+    assert path.read_text()  # it could not say that it ends
+    FolderLock(path).release()
+    process.communicate()
+
+
+def test_a_process_that_ends_clears_the_note(path: Path, locks: str) -> None:
+    process = holder(path, 0, locks)
+    process.communicate()
     assert path.read_text() == ""
+    assert [child.name for child in path.parent.iterdir()] == [path.name]
 
 
-def test_one_that_lives_on_another_machine_is_refused(path: Path) -> None:
+def test_one_that_lives_on_another_machine_is_refused(path: Path, locks: str) -> None:
     elsewhere(path, SILENT - 60)
     says = rf"on login2 \(process 4711, since 2026-01-02T03:04:05\): .*; if it is dead, delete {path}$"
     with pytest.raises(UserError, match=says):
@@ -92,6 +135,58 @@ def test_one_that_lives_on_another_machine_is_refused(path: Path) -> None:
     assert path.read_text().startswith("login2")
     path.unlink()  # as the line says
     FolderLock(path).release()
+
+
+def test_one_that_lives_on_another_machine_without_locks_is_refused(path: Path, locks: str) -> None:
+    stand_in = path.with_name(f"{path.name}.held")
+    elsewhere(stand_in, SILENT - 60)
+    with pytest.raises(UserError, match=rf"on login2 .*; if it is dead, delete {stand_in}$"):
+        FolderLock(path)
+    elsewhere(stand_in, SILENT + 60)
+    FolderLock(path).release()
+
+
+def test_without_locks_the_number_of_a_dead_process_may_be_anothers(path: Path, without_locks: None) -> None:
+    living = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    for since, lives in (("2026-01-02T03:04:05", False), (f"{datetime.now():%Y-%m-%dT%H:%M:%S}", True)):
+        path.with_name(f"{path.name}.held").write_text(f"{platform.node()} {living.pid} {since}\n")
+        if lives:
+            with pytest.raises(UserError, match=f"process {living.pid}"):
+                FolderLock(path)
+        else:
+            FolderLock(path).release()
+    living.communicate(b"\n")
+
+
+def test_without_locks_a_file_that_was_just_created_counts(path: Path, without_locks: None) -> None:
+    """Its note is yet to be written; one that has none after a while is of a process that was killed."""
+    stand_in = path.with_name(f"{path.name}.held")
+    stand_in.touch()
+    with pytest.raises(UserError, match="another Snakemake is at work"):
+        FolderLock(path)
+    os.utime(stand_in, (time.time() - 60,) * 2)
+    FolderLock(path).release()
+
+
+def test_without_locks_one_of_many_takes_over_from_the_dead(path: Path) -> None:
+    dead = holder(path, locks="none")
+    dead.kill()
+    dead.communicate()
+    many = [start(path, 3, "none") for _ in range(6)]
+    said = [process.communicate() for process in many]
+    assert sorted(out for out, _ in said) == [*[""] * 5, "held\n"]
+    assert all(error.startswith("refused: another Snakemake is at work") for out, error in said if not out), said
+
+
+def test_with_and_without_locks_they_see_each_other(path: Path) -> None:
+    for first, second in (("none", "flock"), ("flock", "none")):
+        process = holder(path, locks=first)
+        refused = start(path, 0, second)
+        assert f"process {process.pid}" in refused.communicate()[1]
+        process.kill()
+        process.communicate()
+        last = start(path, 0, second)
+        assert last.communicate() == ("held\n", "")
 
 
 @pytest.mark.parametrize("note", ["", "half a", "login2 4711 2026 and more words"])
@@ -105,14 +200,13 @@ def test_one_that_has_been_silent_for_long_counts_as_dead(path: Path) -> None:
     FolderLock(path).release()
 
 
-def test_a_holder_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_holder_gives_signs_of_life(path: Path, locks: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "SIGN", 0.01)
     lock = FolderLock(path)
-    os.utime(path, (1, 1))
-    patience = time.monotonic() + 10
-    while path.stat().st_mtime == 1:
-        assert time.monotonic() < patience
-        time.sleep(0.01)
+    for file in path.parent.iterdir():
+        os.utime(file, (1, 1))
+        while file.stat().st_mtime == 1:
+            time.sleep(0.01)
     lock.release()
 
 
@@ -122,9 +216,7 @@ def test_a_holder_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatc
         (errno.EWOULDBLOCK, "another Snakemake is at work"),
         (errno.EAGAIN, "another Snakemake is at work"),
         (errno.EACCES, "another Snakemake is at work"),
-        (errno.ENOLCK, r"byzcode.lock: cannot be locked: No locks available; allowed: .* with locks \(flock\)"),
-        (errno.ENOSYS, "cannot be locked: Function not implemented"),
-        (errno.EOPNOTSUPP, "cannot be locked: Operation not supported"),
+        (errno.EINVAL, "byzcode.lock: cannot be locked: Invalid argument"),
     ],
 )
 def test_only_a_lock_that_is_held_is_another_snakemakes(
@@ -136,6 +228,17 @@ def test_only_a_lock_that_is_held_is_another_snakemakes(
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(UserError, match=says):
         FolderLock(path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_of(path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    lock = FolderLock(path)
+    assert lock.without == os.strerror(number)
+    lock.release()
 
 
 def test_a_file_that_cannot_be_opened_is_not_another_snakemakes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

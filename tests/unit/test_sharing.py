@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -29,6 +31,7 @@ from byzcode.batch import Part, assemble
 from byzcode.compression import COMPRESSORS
 from byzcode.engine import loop, train
 from byzcode.errors import UserError
+from byzcode.locks import RESULTS_LOCK, RunLocks
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 
 PATIENCE = 120
@@ -308,14 +311,14 @@ def test_jobs_that_begin_at_once_train_one_batch(place, tmp_path):
 
 
 HOLD = (
-    "from byzcode.sharing import Claims; from pathlib import Path; import sys; claims = Claims(Path(sys.argv[1])); "
-    "print(claims.take(sys.argv[2]), flush=True); sys.stdin.read()"
+    "from byzcode.locks import RunLocks; from pathlib import Path; import sys; locks = RunLocks(Path(sys.argv[1])); "
+    "print(locks.take(sys.argv[2]), flush=True); sys.stdin.read()"
 )
 
 
 @contextmanager
 def another_process(place, spec):
-    """One that holds a claim on a run, and is then killed."""
+    """One that holds the lock of a run, and is then killed."""
     command = [sys.executable, "-c", HOLD, str(place.list.parent), spec.run_id]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "True\n"
@@ -325,9 +328,9 @@ def another_process(place, spec):
 
 def test_who_trains_a_run_has_it_alone(place):
     first, second, *others = place.specs
-    with another_process(place, second), sharing.Claims(place.list.parent) as claims:
-        assert not claims.take(second.run_id)
-        assert claims.take(first.run_id)
+    with another_process(place, second), RunLocks(place.list.parent) as locks:
+        assert not locks.take(second.run_id)
+        assert locks.take(first.run_id)
         place.train(first)
         assert place.all_waiting() == ids(others)
 
@@ -352,6 +355,79 @@ def test_a_job_waits_for_who_trains_its_run_and_outlives_him(place):
         assert job.wait(timeout=PATIENCE) == 0, job.stderr.read()
     assert place.out(place.specs[0]).exists()
     job.stderr.close()
+
+
+def by_itself(place, spec):
+    """The job of a run that is trained alone, in the folder of the workflow's results."""
+    (place.root / RESULTS_LOCK).touch()
+    command = [sys.executable, "-m", "byzcode.cli", "train", "--spec", spec.canonical(), "--out", str(place.out(spec))]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def as_stored(place, spec, **changes):
+    held = file.draw(spec.allocation_spec)
+    trajectory.write(place.out(spec), spec, train(spec, held), held, **COSTS | changes)
+
+
+@pytest.mark.parametrize(
+    ("stores", "trains"),
+    [
+        (as_stored, False),
+        (lambda place, spec: as_stored(place, spec, device="cuda"), True),
+        (lambda place, spec: exchange(place.out(spec), spec), True),
+        (lambda place, spec: None, True),
+    ],
+    ids=["what serves", "of another device", "of another run", "nothing"],
+)
+@pytest.mark.parametrize("start", [by_itself, Place.start], ids=["alone", "in a batch of one"])
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the system does not tell who waits for a lock here")
+def test_a_job_takes_what_the_process_it_waited_for_has_stored(place, start, stores, trains, tmp_path):
+    place.specs = place.specs[:1]
+    place.write_list()
+    [spec] = place.specs
+    with another_process(place, spec) as holder:
+        job = start(place, spec)
+        if start is by_itself:
+            assert "another process trains this run: waiting" in job.stderr.readline()
+        else:
+            wait_until_it_waits(job)
+        stores(place, spec)
+        stored = place.out(spec).stat().st_ino if place.out(spec).exists() else None
+        holder.kill()
+        said = job.communicate(timeout=PATIENCE)[1]
+    assert job.returncode == 0, said
+    assert ("trained by another process meanwhile" in said) != trains
+    assert (place.out(spec).stat().st_ino == stored) != trains
+    assert bits(place.out(spec)) == alone(spec, tmp_path / "alone.nc")
+
+
+def wait_until_it_waits(job):
+    """Until a process sleeps for a lock."""
+    while not any("->" in line and f" {job.pid} " in line for line in Path("/proc/locks").read_text().splitlines()):
+        assert job.poll() is None
+        time.sleep(0.05)
+
+
+def test_outside_of_results_no_lock_is_left(place, tmp_path):
+    spec = place.specs[0]
+    sharing.alone(spec, None, tmp_path / "mine/run.nc", device="cpu", threads=1)
+    sharing.alone(spec, None, tmp_path / f"mine/{spec.run_id}.nc", device="cpu", threads=1)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "results"}
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == {"run.nc", f"{spec.run_id}.nc"}
+
+
+def test_without_locks_each_job_trains_its_own_run(place, monkeypatch, tmp_path):
+    def none(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", none)
+    (place.root / RESULTS_LOCK).touch()
+    first, second, *_ = place.specs
+    place.train(first)
+    sharing.alone(second, None, place.out(second), device="cpu", threads=1)
+    assert place.all_waiting() == set()
+    for spec in (first, second):
+        assert bits(place.out(spec)) == alone(spec, tmp_path / "alone.nc")
 
 
 def test_devices_share_a_batch(place, monkeypatch):

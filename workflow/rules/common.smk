@@ -1,8 +1,5 @@
-import os
 import shutil
 import sys
-import time
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -11,11 +8,12 @@ from snakemake.logging import logger
 
 if INSTALLED:
     from byzcode import command, handlers, noted
-    from byzcode.folder import FolderLock
+    from byzcode.kept import keep, start_again
     from byzcode.multiverse.plan import Multiverse, together
     from byzcode.scorecard import report as filed
     from byzcode.studies.identity import STAGES, in_ascii, short_hash, stage_digest
     from byzcode.wholefile import text as writing
+    from byzcode.workplace import Workplace, try_folder
 
 
 def plan():
@@ -72,7 +70,7 @@ CLAIMED = list(PLAN.claimed)
 FIGURES = list(PLAN.figures)
 # A workflow may use this one as a module several times, for results in several folders.
 IN_MODULE = not workflow.modifier.is_main_snakefile()
-LOCK = Path(f".snakemake/byzcode{f'.{__name__}' * IN_MODULE}.lock")
+LOCK = Path(".snakemake/byzcode.lock")
 REQUESTS = Path(".snakemake/byzcode.requests")
 # Characters of a request in a command; Linux bears 128 KiB, quotes included.
 LONGEST = 60_000
@@ -283,35 +281,34 @@ def results_folder(wildcards, output):
 
 
 def hold_folder():
-    # One Snakemake a folder. Snakemake's own lock outlives a kill -9, so the profile switches it off.
-    global folder_lock
+    global workplace
     try:
-        folder_lock = FolderLock(LOCK)
+        workplace = Workplace(LOCK, Path(RESULTS), logger.info)
         noted.write(NOTED, DIGESTS)
     except UserError as error:
         raise WorkflowError(writable(str(error))) from None
-    for litter in Path(RESULTS).glob("**/.*.part.*"):
-        # Left half written by a kill -9; a file is written in less than a second, so an old one has no writer.
-        if time.time() - litter.stat().st_mtime > 3600:
-            litter.unlink(missing_ok=True)
-    for litter in Path(RESULTS).glob("batches/[!.]*"):
-        # Trained for a job that never came to fetch it, or the list of an earlier day.
-        if time.time() - litter.stat().st_mtime > 86400:
-            litter.unlink(missing_ok=True)
+
+
+def settle():
+    # Jobs of a killed Snakemake are waited for, and what they finished is kept.
+    if workflow.touch:
+        return
+    try:
+        ended = join_cluster()
+        workplace.wait_for_jobs()
+        if keep(workflow, PLAN, Path(RESULTS), logger.info) or ended:
+            workplace.release()
+            start_again(workflow)
+    except UserError as error:
+        raise WorkflowError(writable(str(error))) from None
 
 
 def try_results():
-    # A folder that cannot be written, or is full, is found before anything runs, and told of after all else failed: a
-    # log on a full disk stays empty.
-    trial = Path(RESULTS) / ".trial"
+    # Told of after all else failed: a log on a full disk stays empty.
     try:
-        trial.parent.mkdir(parents=True, exist_ok=True)
-        trial.write_bytes(bytes(1 << 20))
-    except OSError as error:
-        raise WorkflowError(f"{RESULTS}: cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            trial.unlink()
+        try_folder(Path(RESULTS))
+    except UserError as error:
+        raise WorkflowError(writable(str(error))) from None
 
 
 def drop_requests():
@@ -363,52 +360,41 @@ def lift_rate_limit():
 
 
 def join_cluster():
+    # Whether jobs of an earlier Snakemake were in the queue, or ran.
     if workflow.executor_plugin.name != "slurm":
-        return
+        return False
     from byzcode import cluster
 
     settings = workflow.executor_settings
-    try:
-        needed = [job.rule for job in workflow.dag.needrun_jobs()]
-        submitted = [rule.name for rule in needed if not workflow.is_local(rule)]
-        cluster.arrays_fit(settings.array_jobs, submitted, workflow.nodes)
-        polling = cluster.polling(
-            cluster.configuration(),
-            settings.status_command,
-            settings.init_seconds_before_status_checks,
-            sacct=shutil.which("sacct") is not None,
-        )
-        settings.status_command = polling.command
-        logger.info(polling.said)
-        cluster.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
-        restart = cluster.settle(Path.cwd(), logger.info)
-    except UserError as error:
-        raise WorkflowError(writable(str(error))) from None
-    if restart:
-        # What is to be done was found out before these jobs had ended: once more, from the start.
-        if not cluster.from_command_line(sys.argv[0]):
-            raise WorkflowError(
-                "these jobs have ended, and what is left to do was found out before: start Snakemake once more"
-            )
-        os.chdir(workflow.rundir)  # paths on the command line are relative to it
-        os.execv(sys.executable, sys.orig_argv)
+    needed = [job.rule for job in workflow.dag.needrun_jobs()]
+    submitted = [rule.name for rule in needed if not workflow.is_local(rule)]
+    cluster.arrays_fit(settings.array_jobs, submitted, workflow.nodes)
+    polling = cluster.polling(
+        cluster.configuration(),
+        settings.status_command,
+        settings.init_seconds_before_status_checks,
+        sacct=shutil.which("sacct") is not None,
+    )
+    settings.status_command = polling.command
+    logger.info(polling.said)
+    cluster.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
+    return cluster.settle(Path.cwd(), logger.info)
 
 
 def started(log=None):
     hold_folder()
-    try_results()
-    join_cluster()
+    settle()
     drop_requests()
     list_batches()
     lift_rate_limit()
 
 
 def succeeded(log=None):
-    folder_lock.release()
+    workplace.release()
 
 
 def failed(log=None):
-    folder_lock.release()
+    workplace.release()
     try_results()
 
 

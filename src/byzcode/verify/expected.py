@@ -39,13 +39,14 @@ class Item:
         return [*(self.path.with_name(name) for name in self.files), self.path]
 
 
-def expected(plan: Plan, results: Path, progress: Progress) -> list[Item]:
-    """What a configuration asks for, in ``results``. Of the multiverse only where some of it is there.
+def expected(plan: Plan, results: Path, progress: Progress, *, multiverse: bool | None = None) -> list[Item]:
+    """What a configuration asks for, in ``results``; with the ``multiverse`` by default where some of it is there.
 
-    Raises UserError where the multiverse is there and its configuration is wrong.
+    Raises UserError where the multiverse is asked for and its configuration is wrong.
     """
     items = [*_netcdf(plan, results), *_tables(plan, results)]
-    return items + (_multiverse(plan, results, progress) if (results / "multiverse").exists() else [])
+    wanted = (results / "multiverse").exists() if multiverse is None else multiverse
+    return items + (_multiverse(plan, results, progress) if wanted else [])
 
 
 def _netcdf(plan: Plan, results: Path) -> Iterator[Item]:

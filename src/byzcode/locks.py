@@ -1,0 +1,73 @@
+"""Locks of the system, which it drops with the process that has them; among them those on runs that are trained."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from byzcode.errors import UserError
+
+#: How the system says that another process has a lock, and that a file system has no locks.
+HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+#: In a folder of results: the lock of the Snakemake that makes them.
+RESULTS_LOCK = ".byzcode.lock"
+
+
+class RunLocks:
+    """Which runs this process trains: a byte of one file per run, locked.
+
+    ``without`` is true where the file system has no locks: then whoever asks for a run gets it.
+    """
+
+    _CHOICE = 0  # the byte of the process that is choosing runs
+
+    def __init__(self, folder: Path) -> None:
+        """Open the file in a folder. Raises UserError where that cannot be written."""
+        self.without = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / ".lock").open("a")
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+
+    def __enter__(self) -> RunLocks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def take(self, run: str, *, wait: bool = False) -> bool:
+        """Try to lock a run; with ``wait``, block until it is locked. To lock it twice is no harm."""
+        return self._lock(self._byte(run), fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def leave(self, run: str) -> None:
+        """Unlock a run."""
+        self._lock(self._byte(run), fcntl.LOCK_UN)
+
+    @contextmanager
+    def choosing(self) -> Iterator[None]:
+        """Let one process at a time choose; two that begin at once would share out a batch at random."""
+        self._lock(self._CHOICE, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            self._lock(self._CHOICE, fcntl.LOCK_UN)
+
+    def _byte(self, run: str) -> int:
+        return 1 + int(run, 16)  # of a run's own, whatever is listed; a file need not reach so far to be locked there
+
+    def _lock(self, byte: int, how: int) -> bool:
+        try:
+            fcntl.lockf(self._file, how, 1, byte)
+        except (BlockingIOError, PermissionError):  # by which systems say that another has it
+            return False
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise UserError(f"{self._file.name}: cannot be locked: {error.strerror}") from None
+            self.without = True
+        return True

@@ -1,0 +1,56 @@
+"""Processes of this machine: whether one still runs, and which have a file open."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+#: Seconds by which the clock may have been set since a process began.
+_SLACK = 5.0
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process: its number, its command line, and whether it was stopped (SIGSTOP)."""
+
+    number: int
+    words: tuple[str, ...]
+    stopped: bool = False
+
+
+def runs(number: int, since: datetime) -> bool:
+    """Whether a process that was there at a time still runs. A later process may have got its number."""
+    try:
+        found = psutil.Process(number)
+        begun: float = found.create_time()
+        return found.status() != psutil.STATUS_ZOMBIE and begun <= since.timestamp() + _SLACK
+    except psutil.AccessDenied:
+        return True
+    except (psutil.Error, ValueError, OverflowError):
+        return False
+
+
+def with_open(path: Path) -> list[Process]:
+    """The other processes of this machine that have a file open, as far as this user may know."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            opened = [file.path for file in process.open_files() if Path(file.path).name == path.name]
+            if any(_same(file, path) for file in opened):
+                stopped = process.status() == psutil.STATUS_STOPPED
+                found.append(Process(process.pid, tuple(process.cmdline()), stopped))
+    return sorted(found, key=lambda process: process.number)
+
+
+def _same(one: str, other: Path) -> bool:
+    try:
+        return other.samefile(one)
+    except OSError:
+        return False
