@@ -88,7 +88,7 @@ def explained(error: ValidationError, model: type[BaseModel]) -> tuple[str, obje
     # An unknown key first: where a key is misspelt, the complaint that the right one is missing only misleads.
     found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     first = found[0]
-    key = _dotted(first["loc"], _kinds(model, first["loc"])) or error.title
+    key = _dotted(first["loc"], _kinds(model, first["loc"])) if first["loc"] else error.title
     value = None if first["type"] == "missing" else first["input"]
     if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
         kind = first["ctx"]

@@ -147,6 +147,8 @@ def test_there_is_one_zero(zeros):
         ({"seeds": "5"}, "seeds = '5': allowed: how many seeds, 1 to 10000, or a list of them"),
         ({"seeds": True}, "seeds = True: allowed: how many seeds, 1 to 10000, or a list of them"),
         ({"seeds": 2.5}, "seeds = 2.5: allowed: how many seeds, 1 to 10000, or a list of them"),
+        ({"seeds": None}, "seeds = None: allowed: how many seeds, 1 to 10000, or a list of them"),
+        ({"seeds": {"a": 1}}, "seeds = {'a': 1}: allowed: how many seeds, 1 to 10000, or a list of them"),
         ({"seeds": 10001}, "seeds = 10001: allowed: at most 10000 seeds"),
         ({"seeds": [0, "1"]}, "seeds[1] = '1': allowed: whole numbers, without quotes"),
         ({"seeds": [0, 1.5]}, "seeds[1] = 1.5: allowed: whole numbers"),

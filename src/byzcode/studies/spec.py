@@ -99,7 +99,7 @@ class Record(Strict):
 
 def _seeds(value: Any) -> Any:
     """``seeds: 10`` means 0 to 9."""
-    if isinstance(value, list | tuple):
+    if not isinstance(value, int | float | str | Mapping | None):
         return value
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
     if number > MOST_SEEDS:  # before they are written out
