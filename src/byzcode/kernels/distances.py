@@ -49,6 +49,11 @@ def surely_finite(values: Tensor) -> bool:
     return values.device.type == "cpu" and bool(np.isfinite(values.numpy()).all())
 
 
+def surely(flags: Tensor) -> bool:
+    """Whether all are true, on the CPU; on a GPU the answer would have to be waited for, and is no."""
+    return flags.device.type == "cpu" and bool(flags.all())
+
+
 def norms(messages: Tensor) -> Tensor:
     """``||m_i||``, (..., N), of messages (..., N, D); infinite where a message is not finite.
 
