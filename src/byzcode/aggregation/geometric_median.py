@@ -146,9 +146,8 @@ class _Pulls(NamedTuple):
         newton = torch.linalg.solve_triangular(factor.mT, half, upper=True).squeeze(-1)
         # On a message, whose curvature is infinite, the way out is that of the force.
         simple = (failed.unsqueeze(-1) != 0) | (square == 0).any(dim=-1, keepdim=True)
-        direction = torch.where(simple, downhill, newton)
-        step: Tensor = self._length(direction, square, blur, inverse) * direction
-        return step
+        direction: Tensor = torch.where(simple, downhill, newton)
+        return self._length(direction, square, blur, inverse) * direction
 
     def _length(self, direction: Tensor, square: Tensor, blur: float, inverse: Tensor) -> Tensor:
         """How far to go, (..., 1): 1 if the slope is then a tenth, else where it is about 0."""
@@ -159,7 +158,8 @@ class _Pulls(NamedTuple):
             """Of the sum of blurred distances after steps of lengths (..., K), (..., K)."""
             ahead = lengths.unsqueeze(-2) * norm - along.unsqueeze(-1)
             there = square.unsqueeze(-1) + lengths.unsqueeze(-2) * (ahead - along.unsqueeze(-1))
-            return (ahead * _inverse(there.clamp(min=blur**2))).sum(dim=-2)
+            slope: Tensor = (ahead * _inverse(there.clamp(min=blur**2))).sum(dim=-2)
+            return slope
 
         one = torch.ones_like(norm[..., 0])
         here = (inverse * along).sum(dim=-1, keepdim=True)
