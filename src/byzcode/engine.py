@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +21,13 @@ from byzcode.batch import Batch, Part, assemble
 from byzcode.channel import Channel
 from byzcode.devices import Devices
 from byzcode.errors import UserError
+from byzcode.kernels.distances import lengths
 from byzcode.kernels.product import ALIGNED
 from byzcode.lazy import torch
 from byzcode.randomness import Orders
 from byzcode.records import Book, Ledger, Measurements, dispersion, join
 from byzcode.server import Answer, Server
 from byzcode.studies.spec import RunSpec
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 #: Bytes of data and messages that are trained side by side on a CPU. Beside others a run shares the cost of each call,
 #: and less of it stays in the caches; the best is 4 to 6 MiB, where the second level has 1 MiB and the third 32.
@@ -178,12 +175,12 @@ def loop(batch: Batch, advance: Progress) -> Book:
                 iteration,
                 loss=problem.loss(forward),
                 excess_loss=problem.excess_loss(forward),
-                aggregation_error=_distance(answer.aggregate, gradient),
+                aggregation_error=lengths(answer.aggregate - gradient),
                 **dispersion(threat.of_honest(sent.messages), gradient),
                 heterogeneity=problem.heterogeneity(forward, gradient),
                 largest_heterogeneity=problem.largest_heterogeneity(forward, gradient),
-                gradient_norm=torch.linalg.vector_norm(gradient, dim=-1),
-                distance_to_optimum=_distance(theta, problem.optimum),
+                gradient_norm=lengths(gradient),
+                distance_to_optimum=lengths(theta - problem.optimum),
                 **ledger.totals(),
             )
             advance(len(seeds) * book.since_last(iteration))
@@ -192,16 +189,11 @@ def loop(batch: Batch, advance: Progress) -> Book:
                 break
         if server.kind == "decoder":
             gradient = problem.gradient(forward)
-            scale = problem.heterogeneity(forward, gradient) + gradient.norm(dim=-1)
+            scale = problem.heterogeneity(forward, gradient) + lengths(gradient)
             ledger.decoded(answer, gradient, scale)
         ledger.sent(sent.bits, spec.devices)
         theta = torch.addcmul(theta, batch.step, answer.aggregate, value=-1)
     return book
-
-
-def _distance(one: Tensor, other: Tensor) -> Tensor:
-    distance: Tensor = torch.linalg.vector_norm(one - other, dim=-1)
-    return distance
 
 
 def require(device: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.allocation import EMPTY
+from byzcode.kernels.distances import lengths
 from byzcode.lazy import torch
 from byzcode.server import Answer
 from byzcode.status import NEVER, Status
@@ -158,7 +159,7 @@ class Ledger:
         """Count what the decoder noticed, and what is wrong."""
         assert answer.failed is not None
         self._failed = self._failed + answer.failed
-        self._wrong = self._wrong + ~((answer.aggregate - gradient).norm(dim=-1) <= EXACT * scale)
+        self._wrong = self._wrong + ~(lengths(answer.aggregate - gradient) <= EXACT * scale)
 
     def totals(self) -> dict[str, Tensor]:
         """The counts, by their names in a trajectory."""
@@ -173,8 +174,8 @@ def dispersion(among: Tensor, gradient: Tensor) -> dict[str, Tensor]:
     centre = among.mean(dim=-2)
     away = (among - centre.unsqueeze(-2)).flatten(-2)
     return {
-        "honest_dispersion": torch.linalg.vector_norm(away, dim=-1) / among.shape[-2] ** 0.5,
-        "coding_bias": torch.linalg.vector_norm(centre - gradient, dim=-1),
+        "honest_dispersion": lengths(away) / among.shape[-2] ** 0.5,
+        "coding_bias": lengths(centre - gradient),
     }
 
 

@@ -540,10 +540,10 @@ def test_the_geometric_median_on_a_line_is_the_median():
 def test_the_geometric_median_stops_after_the_steps_it_is_given():
     messages = torch.from_numpy(np.random.default_rng(28).normal(size=(20, 3)))
     exactly = RULES["geometric_median"](messages, 0)
-    errors = [(RULES["geometric_median"](messages, 0, steps=k) - exactly).norm() for k in (1, 4, 40)]
+    errors = [(RULES["geometric_median"](messages, 0, steps=k) - exactly).norm() for k in (1, 2, 40)]
     assert errors[0] > errors[1] > errors[2] < 1e-13
     rough = (RULES["geometric_median"](messages, 0, tolerance=1e-2) - exactly).norm()
-    assert 1e-9 < rough < 0.1
+    assert 1e-12 < rough < 1e-3  # a Newton step more than 1e-2 itself
 
 
 def test_bulyan_takes_the_first_of_messages_that_are_infinitely_far_apart():

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from byzcode.kernels.distances import centred, squared_distances
-from byzcode.kernels.order import sort_devices, take_devices
+from byzcode.kernels.order import sort_devices, take_devices, total
+from byzcode.kernels.select import least
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,16 +20,18 @@ Neighbours = Annotated[
 
 
 def krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2") -> Tensor:
-    """The message with the least sum of squared distances to its nearest others; of equals the first.
+    """The message with the least sum of squared distances to its nearest others.
 
-    Shapes: (..., N, D) to (..., D). Cost: N^2 D. Bears N >= 2 f + 3, and liars may send infinities and NaN.
+    Shapes: (..., N, D) to (..., D). Cost: N^2 D. Of messages with equal sums (two that are nearest to each other, where
+    one neighbour counts), that is taken whose first coordinate is less, where it is equal whose second is less, and so
+    on: the order of the devices does not matter. Bears N >= 2 f + 3, and liars may send infinities and NaN.
     Robustness (Allouah et al. 2023, 2302.01772), a = f / (N - 2 f): kappa <= 6 (1 + a).
     """
-    best = scores(squared_distances(centred(messages)[0]), f, neighbours).argmin(dim=-1, keepdim=True)
+    best = least(scores(squared_distances(centred(messages)[0]), f, neighbours), messages, 1)
     return take_devices(messages, best).squeeze(-2)
 
 
 def scores(distances: Tensor, f: int, neighbours: Neighbours) -> Tensor:
     """Sums of the least squared distances to others, (..., N), of squared distances (..., N, N)."""
     others = distances.shape[-1] - f - (2 if neighbours == "n-f-2" else 1)
-    return sort_devices(distances)[..., : others + 1, :].sum(dim=-2)  # symmetric, and itself counts 0
+    return total(sort_devices(distances)[..., : others + 1, :])  # symmetric, and itself counts 0

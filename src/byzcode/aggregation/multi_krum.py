@@ -17,10 +17,11 @@ Kept = Annotated[int | None, Field(ge=1, description="How many messages are aver
 
 
 def multi_krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2", kept: Kept = None) -> Tensor:
-    """The mean of the ``kept`` messages with the least Krum scores; of equals the first.
+    """The mean of the ``kept`` messages with the least Krum scores.
 
-    Shapes: (..., N, D) to (..., D). Cost: N^2 D. Bears N >= 2 f + 3, and liars may send infinities and NaN as long as
-    kept <= N - f. No constant of its own is stated here.
+    Shapes: (..., N, D) to (..., D). Cost: N^2 D. Of messages with equal scores those are kept whose first coordinate is
+    less, where it is equal whose second is less, and so on: the order of the devices does not matter. Bears
+    N >= 2 f + 3, and liars may send infinities and NaN as long as kept <= N - f. No constant of its own is stated here.
     """
     number = messages.shape[-2] - f if kept is None else kept
     if number > messages.shape[-2] - f:

@@ -23,9 +23,10 @@ def phocas(messages: Tensor, f: int, *, variant: Variant = "coordinate") -> Tens
 
     Shapes: (..., N, D) to (..., D). Cost: N log N D, one sort: the nearest values are a window of the sorted row;
     of two windows equally good, the lower one is taken. Variant "vector", as in the code of Dong et al. (2307.07980):
-    the f messages farthest from the trimmed mean are dropped, of equals the last. Bears f < N/2 liars, who may send
-    infinities and NaN. Robustness of both (derived from the constant of the trimmed mean, a = f / (N - 2 f)):
-    kappa <= 4 f / (N - f) (1 + 6 a (1 + a)).
+    the f messages farthest from the trimmed mean are dropped; of messages equally far those are kept whose first
+    coordinate is less, where it is equal whose second is less, and so on. Neither depends on the order of the devices.
+    Bears f < N/2 liars, who may send infinities and NaN. Robustness of both (derived from the constant of the trimmed
+    mean, a = f / (N - 2 f)): kappa <= 4 f / (N - f) (1 + 6 a (1 + a)).
     """
     if variant == "coordinate":
         return order.mean_near_trimmed_mean(messages, f)

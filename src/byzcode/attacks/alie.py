@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from byzcode.kernels.distances import power_of_two
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -35,8 +37,10 @@ def alie(messages: Tensor, threat: Threat, draws: Draws, *, factor: Factor = Non
 def mean_and_std(honest: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of (R, H, D) over H, each (R, 1, D); the deviation of a single message is 0."""
     mean = honest.mean(dim=-2, keepdim=True)
-    squares = (honest - mean).square().sum(dim=-2, keepdim=True)
-    return mean, (squares / max(honest.shape[-2] - 1, 1)).sqrt()
+    away = honest - mean
+    unit = power_of_two(away.abs().amax(dim=-2, keepdim=True))  # or squares of huge or tiny values leave their range
+    squares = (away / unit).square().sum(dim=-2, keepdim=True)
+    return mean, unit * (squares / max(honest.shape[-2] - 1, 1)).sqrt()
 
 
 def paper_factor(devices: int, f: int) -> float:

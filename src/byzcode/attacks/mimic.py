@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from byzcode.errors import UserError
+from byzcode.kernels.distances import largest, power_of_two
 from byzcode.kernels.order import take_devices
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _farthest(honest: Tensor) -> Tensor:
     the diagonal of G^m / trace G^m for large m. m = 2^8 by squaring: torch's eigh would wait for the GPU.
     """
     centred = honest - honest.mean(dim=-2, keepdim=True)
+    centred = centred / power_of_two(largest(centred).amax(dim=-2, keepdim=True))
     power = centred @ centred.mT
     for _ in range(SQUARINGS):
         power = power / power.diagonal(dim1=-2, dim2=-1).sum(dim=-1)[:, None, None]

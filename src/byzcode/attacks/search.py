@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from byzcode.kernels.distances import lengths
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -38,19 +39,14 @@ def most_harmful(messages: Tensor, threat: Threat, origin: Tensor, direction: Te
     answer, aim = threat.aggregate(attacked(best)), threat.of_honest(messages).mean(dim=-2)
     if answer.shape != aim.shape:  # messages of a complex code are wider than what is decoded from them
         aim = threat.aggregate(messages)
-    most = _squared_distance(answer, aim)
+    most = lengths(answer - aim)
     step = torch.full_like(best, STEP)
     growing = torch.ones_like(best, dtype=torch.bool)
     for _ in range(evaluations - 1):
         tried = best + step
-        found = _squared_distance(threat.aggregate(attacked(tried)), aim)
+        found = lengths(threat.aggregate(attacked(tried)) - aim)
         better = found > most  # false for NaN
         best, most = torch.where(better, tried, best), torch.where(better, found, most)
         growing = growing & better
         step = torch.where(growing, GROWTH * step, CONTRACTION * step)
     return attacked(best)
-
-
-def _squared_distance(one: Tensor, other: Tensor) -> Tensor:
-    """Of (R, D) each, (R,)."""
-    return (one - other).square().sum(dim=-1)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from byzcode.kernels.order import median
+from byzcode.kernels.native import function
+from byzcode.kernels.order import median, sort_devices
 from byzcode.kernels.product import product
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+#: Distances are summed over so many coordinates at a time, in so many lanes, as in native.cpp.
+_BLOCK, _LANES = 256, 8
 
 
 def centred(messages: Tensor) -> tuple[Tensor, Tensor]:
@@ -24,19 +29,75 @@ def centred(messages: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def squared_distances(away: Tensor) -> Tensor:
-    """``||m_i - m_j||^2``, (..., N, N), of centred messages (..., N, D); infinite where a message is not finite.
+    """``||m_i - m_j||^2`` in a unit of each entry's own, (..., N, N), of centred messages (..., N, D), in float64.
 
-    ``||m_i||^2 + ||m_j||^2 - 2 <m_i, m_j>``: exact to rounding of the two squares, so centre them first. Each entry is
-    made of its two messages alone: no lie touches the distance of two others. Beyond 1e154 a distance counts as
-    infinite. Cost: N^2 D, one matrix product.
+    The unit is a power of two near the median size of the messages: squares of huge or tiny messages neither overflow
+    nor vanish, and those of others keep their bits. A distance is infinite where a message is not finite, or beyond
+    1e154 units. Each is made of its two messages alone, and does not depend on their places: no lie touches the
+    distance of two others, and messages that coincide have the distance 0. On a GPU they are multiplied out. Cost:
+    N^2 D.
+    """
+    away = in_units(away)
+    if away.device.type != "cpu":
+        return multiplied_out(away)
+    return _one_by_one(away).nan_to_num_(nan=torch.inf, posinf=torch.inf)
+
+
+def in_units(away: Tensor) -> Tensor:
+    """Centred messages (..., N, D) in float64, in units of powers of two near their median size. It rounds nothing."""
+    away = away.double()
+    size = largest(away)
+    inner = sort_devices(size)[..., size.shape[-2] // 2, :].unsqueeze(-2)
+    # Where more than half of the messages coincide, the others say how large the unit is.
+    others = torch.where(size.isfinite(), size, 0.0).amax(dim=-2, keepdim=True)
+    return away / power_of_two(torch.where(inner > 0, inner, others))
+
+
+def multiplied_out(away: Tensor) -> Tensor:
+    """``||m_i||^2 + ||m_j||^2 - 2 <m_i, m_j>`` of messages (..., N, D), (..., N, N), infinite where it is not finite.
+
+    A matrix product: exact to rounding of the two squares, and on a CPU its last bits depend on the places i and j.
     """
     gram = product(away, away.mT)
     squares = gram.diagonal(dim1=-2, dim2=-1)
-    # BLAS may round (i, j) and (j, i) differently: together they are symmetric.
+    # (i, j) and (j, i) may be rounded differently: together they are symmetric.
     distances = (squares.unsqueeze(-1) + squares.unsqueeze(-2)).sub_(gram + gram.mT).clamp_(min=0)
     distances.nan_to_num_(nan=torch.inf, posinf=torch.inf)
     distances.diagonal(dim1=-2, dim2=-1).zero_()
     return distances
+
+
+def _one_by_one(away: Tensor) -> Tensor:
+    *batch, devices, dimension = away.shape
+    compiled = function("distances", away)
+    if compiled is None:
+        each = away.numpy().reshape(-1, devices, dimension)
+        return torch.from_numpy(np.array([_plain(one) for one in each]).reshape(*batch, devices, devices))
+    away, out = away.contiguous(), away.new_empty(*batch, devices, devices)
+    compiled(away.data_ptr(), out.data_ptr(), away[..., 0, 0].numel(), devices, dimension)
+    return out
+
+
+def _plain(away: NDArray[Any]) -> NDArray[Any]:
+    """Squared distances (N, N) of (N, D), summed as native.cpp does."""
+    devices, dimension = away.shape
+    away = np.pad(away, [(0, 0), (0, -dimension % _LANES)])
+    distances = np.zeros((devices, devices))
+    with np.errstate(all="ignore"):
+        for i in range(devices):
+            squares = np.square(away - away[i]).reshape(devices, -1, _LANES)
+            for first in range(0, squares.shape[1], _BLOCK // _LANES):
+                lanes = np.add.reduce(squares[:, first : first + _BLOCK // _LANES], axis=1)
+                distances[i] += np.add.accumulate(lanes, axis=1)[:, -1]
+    np.fill_diagonal(distances, 0)
+    return distances
+
+
+def power_of_two(size: Tensor) -> Tensor:
+    """The largest power of two up to each size; 1 where it is 0 or not finite. To divide by it rounds nothing."""
+    usual = (size > 0) & size.isfinite()
+    size = torch.where(usual, size, 1.0)
+    return size / (2 * torch.frexp(size).mantissa)
 
 
 def largest(messages: Tensor) -> Tensor:
@@ -49,28 +110,38 @@ def surely_finite(values: Tensor) -> bool:
     return values.device.type == "cpu" and bool(np.isfinite(values.numpy()).all())
 
 
-def norms(messages: Tensor) -> Tensor:
-    """``||m_i||``, (..., N), of messages (..., N, D); infinite where a message is not finite.
+def surely(flags: Tensor) -> bool:
+    """Whether all are true, on the CPU; on a GPU the answer would have to be waited for, and is no."""
+    return flags.device.type == "cpu" and bool(flags.all())
 
-    Squares neither overflow nor vanish: where they might, norms are taken of entries in units of the largest.
-    On a GPU all are, on the CPU only messages that need it. Cost: N D.
+
+def lengths(vectors: Tensor) -> Tensor:
+    """``||v||``, (...), of vectors (..., D); infinite or NaN where a vector is.
+
+    Squares neither overflow nor vanish: where they might, lengths are taken of entries in units of the largest.
+    On a GPU all are, on the CPU only vectors that need it. Cost: D a vector.
     """
-    if messages.device.type != "cpu":
-        return _scaled_norms(messages)
-    norm: Tensor = torch.linalg.vector_norm(messages, dim=-1)
-    kind = torch.finfo(messages.dtype)
-    rough = ~((norm.numpy() > kind.tiny**0.5 / kind.eps) & (norm.numpy() < np.inf))
+    if vectors.device.type != "cpu":
+        return _scaled_lengths(vectors)
+    length: Tensor = torch.linalg.vector_norm(vectors, dim=-1)
+    kind = torch.finfo(vectors.dtype)
+    rough = ~((length.numpy() > kind.tiny**0.5 / kind.eps) & (length.numpy() < np.inf))
     if rough.any():
         rows = torch.from_numpy(rough)
-        norm[rows] = _scaled_norms(messages[rows])
-    return norm
+        length[rows] = _scaled_lengths(vectors[rows])
+    return length
 
 
-def _scaled_norms(messages: Tensor) -> Tensor:
-    size = largest(messages)
-    size = torch.where(size > 0, size, 1.0)
-    norm: Tensor = size.squeeze(-1) * torch.linalg.vector_norm(messages / size, dim=-1)
-    return norm.nan_to_num_(nan=torch.inf, posinf=torch.inf)
+def _scaled_lengths(vectors: Tensor) -> Tensor:
+    size = largest(vectors)
+    unit = torch.where((size > 0) & size.isfinite(), size, 1.0)
+    length: Tensor = unit.squeeze(-1) * torch.linalg.vector_norm(vectors / unit, dim=-1)
+    return length
+
+
+def norms(messages: Tensor) -> Tensor:
+    """``||m_i||``, (..., N), of messages (..., N, D) of any size; infinite where a message is not finite. Cost: N D."""
+    return lengths(messages).nan_to_num_(nan=torch.inf, posinf=torch.inf)
 
 
 def clipped(messages: Tensor, norm: Tensor, radius: float | Tensor) -> Tensor:

@@ -22,6 +22,7 @@ _POINTER, _SIZE = ctypes.c_void_p, ctypes.c_int64
 _ARGUMENTS = {
     "coded": [_POINTER] * 7 + [_SIZE] * 6,
     "statistic": [_POINTER] * 3 + [_SIZE] * 6,
+    "distances": [_POINTER] * 2 + [_SIZE] * 3,
 }
 
 
@@ -42,7 +43,9 @@ def _functions(name: str) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     if (compiled := library()) is not None:
         for dtype, suffix in ((torch.float32, "float32"), (torch.float64, "float64")):
-            function = getattr(compiled, f"{name}_{suffix}")
+            function = getattr(compiled, f"{name}_{suffix}", None)
+            if function is None:  # not made for this type
+                continue
             function.argtypes, function.restype = _ARGUMENTS[name], None
             found[dtype] = function
     return found

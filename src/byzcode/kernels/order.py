@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.kernels.native import function
+from byzcode.kernels.select import least
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def sort_devices(messages: Tensor) -> Tensor:
     if quick is not None:
         return quick
     if messages.device.type == "cpu":
-        return torch.from_numpy(np.sort(messages.detach().numpy(), axis=-2))
+        return torch.from_numpy(np.sort(messages.detach().contiguous().numpy(), axis=-2))
     return messages.sort(dim=-2).values
 
 
@@ -70,9 +71,12 @@ def mean_near_trimmed_mean(messages: Tensor, f: int) -> Tensor:
 
 def total(values: Tensor) -> Tensor:
     """The sum over devices, (..., D), of (..., N, D); on the CPU one device after the other."""
-    if values.device.type == "cpu":
-        return torch.from_numpy(np.add.reduce(values.detach().numpy(), axis=-2))
-    return values.sum(dim=-2)
+    if values.device.type != "cpu":
+        return values.sum(dim=-2)
+    array = values.detach().contiguous().numpy()
+    if array.shape[-1] == 1:  # numpy would add up a lone column in pairs
+        return torch.from_numpy(np.add.accumulate(array, axis=-2)[..., -1, :])
+    return torch.from_numpy(np.add.reduce(array, axis=-2))
 
 
 def _middle(ordered: Tensor) -> Tensor:
@@ -99,9 +103,8 @@ def _mean_of_nearest(ordered: Tensor, centre: Tensor, f: int) -> Tensor:
 
 
 def mean_of_least(messages: Tensor, scores: Tensor, kept: int) -> Tensor:
-    """Mean, (..., D), of the ``kept`` messages of (..., N, D) with the least scores (..., N); of equals the first."""
-    chosen = scores.argsort(dim=-1, stable=True)[..., :kept]
-    return take_devices(messages, chosen).mean(dim=-2)
+    """Mean, (..., D), of the ``kept`` messages of (..., N, D) with the least scores (..., N); ties as in ``least``."""
+    return take_devices(messages, least(scores, messages, kept)).mean(dim=-2)
 
 
 def take_devices(messages: Tensor, chosen: Tensor) -> Tensor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.kernels.distances import centred, largest, squared_distances, surely_finite
+from byzcode.kernels.distances import centred, largest, surely
+from byzcode.kernels.nearest import nearest
 from byzcode.kernels.product import product
-from byzcode.kernels.select import smallest
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 
 def nnm(messages: Tensor, f: int, draws: Draws) -> Tensor:
-    """Each message becomes the mean of the N - f messages nearest to it, itself included; of equals the first.
+    """Each message becomes the mean of the N - f messages nearest to it, itself included.
 
-    Shapes: (R, N, D) to (R, N, D). Cost: N^2 D. A message that is not finite stays as it is and enters no mean of
-    N - f finite ones. Robustness of a rule of constant kappa behind it: 8 f / (N - f) (kappa + 1), f < N/2.
+    Shapes: (R, N, D) to (R, N, D). Cost: N^2 D. Of messages equally near, those are taken whose first coordinate is
+    less, where it is equal whose second is less, and so on: the order of the devices does not matter. A message that is
+    not finite stays as it is and enters no mean of N - f finite ones. Robustness of a rule of constant kappa behind it:
+    8 f / (N - f) (kappa + 1), f < N/2.
     """
     kept = messages.shape[-2] - f
     away, origin = centred(messages)  # so that a mean is as exact as the spread and not as the distance from zero
-    distances = squared_distances(away)
-    taken = smallest(distances, kept).to(away.dtype)
-    if surely_finite(distances):  # and so are the messages
-        return product(taken, away).div_(kept).add_(origin)
+    taken = nearest(away, kept).to(away.dtype)
     finite = largest(away).isfinite()
+    if surely(finite):
+        return product(taken, away).div_(kept).add_(origin)
     mixed = origin + product(taken, torch.where(finite, away, 0.0)) / kept  # 0 times inf is NaN
     return torch.where(finite, mixed, messages)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from byzcode.kernels.distances import power_of_two
 from byzcode.kernels.gather import Code, coded_rows
 from byzcode.kernels.product import times
 from byzcode.lazy import torch
@@ -49,7 +50,9 @@ class LinearRegression:
     ) -> None:
         self.features, self.labels, self.subsets = features, labels, subsets
         self.optimum, self.smoothness, self.strong_convexity = optimum, smoothness, strong_convexity
-        self._square_norms = features.square().sum(dim=-1)
+        # In units, or the squares of huge or tiny numbers leave their range.
+        self._unit = power_of_two(features.abs().amax(dim=(-2, -1)))
+        self._square_norms = (features / self._unit[:, None, None]).square().sum(dim=-1)
         self._least = self.forward(optimum)
 
     def joined(self, others: Sequence[LinearRegression]) -> LinearRegression:
@@ -86,27 +89,38 @@ class LinearRegression:
 
     def heterogeneity(self, residual: Tensor, gradient: Tensor) -> Tensor:
         """Betahat, (R,): the mean square of the subsets' gradients without that of their mean, ``gradient``."""
+        residual, gradient, unit = self._in_units(residual, gradient)
         rows = self.features.shape[1]
         if rows == self.subsets:  # one sample each: no gradient need be formed
             squares = torch.linalg.vecdot(residual.square(), self._square_norms) / rows
         else:
             squares = self._gradients(residual).square().sum(dim=-1).mean(dim=-1)
         variance: Tensor = squares - torch.linalg.vecdot(gradient, gradient)
-        return variance.clamp(min=0).sqrt()
+        return variance.clamp(min=0).sqrt() * unit * self._unit
 
     def largest_heterogeneity(self, residual: Tensor, gradient: Tensor) -> Tensor:
         """max_k ||grad f_k - grad F||, (R,)."""
+        residual, gradient, unit = self._in_units(residual, gradient)
         if residual.shape[-1] == self.subsets:  # with grad f_k = residual_k z_k the square is multiplied out
-            away = residual * torch.sub(residual * self._square_norms, times(self.features, gradient), alpha=2)
+            shared = times(self.features, gradient) / self._unit.unsqueeze(-1)
+            away = residual * torch.sub(residual * self._square_norms, shared, alpha=2)
             largest: Tensor = away.amax(dim=-1) + torch.linalg.vecdot(gradient, gradient)
         else:
             largest = (self._gradients(residual) - gradient.unsqueeze(-2)).square().sum(dim=-1).amax(dim=-1)
-        return largest.clamp(min=0).sqrt()
+        return largest.clamp(min=0).sqrt() * unit * self._unit
+
+    def _in_units(self, residual: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Residuals in a unit near the largest, gradients in that unit times that of the features, and the unit, (R,).
+
+        Units are powers of two: nothing is rounded.
+        """
+        unit = power_of_two(residual.abs().amax(dim=-1))
+        return residual / unit.unsqueeze(-1), gradient / unit.unsqueeze(-1) / self._unit.unsqueeze(-1), unit
 
     def _gradients(self, residual: Tensor) -> Tensor:
-        """The gradients of all subsets, (R, M, D)."""
+        """The gradients of all subsets, (R, M, D), in units of the features, of residuals."""
         runs, _, dimension = self.features.shape
-        rows = residual.unsqueeze(-1) * self.features
+        rows = residual.unsqueeze(-1) * (self.features / self._unit[:, None, None])
         return rows.view(runs, self.subsets, -1, dimension).mean(dim=-2)
 
     def relabelled(self, residual: Tensor) -> Tensor:
