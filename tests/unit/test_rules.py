@@ -763,12 +763,27 @@ def liars_of(name, messages, part):
     return round(part * min(most_liars(name, len(messages)), len(messages) - 1))
 
 
+def is_added(name):
+    """Whether a rule came later than its formula here."""
+    return name not in LOOPS and name not in WHOLE
+
+
+def general(messages, f):
+    """Whether no two choices are equally good, however a rule chooses."""
+    n, d = messages.shape
+    return d > 1 and n % 2 and n - f >= 5
+
+
+#: What to do where a rule has no such property.
+SAY_SO = "a rule without this property says so in its line in RULES: lacks = ... (byzcode/aggregation/rule.py)"
+
+
 @pytest.mark.parametrize("name", CASES)
 @given(case=cases())
 def test_the_order_of_devices_does_not_matter(name, case):
     messages, part, generator = case
     f = liars_of(name, messages, part)
-    if has_ties(name, len(messages), f):
+    if has_ties(name, len(messages), f) or (is_added(name) and not general(messages, f)):
         return
     shuffled = messages[generator.permutation(len(messages))]
     np.testing.assert_allclose(apply(name, shuffled, f), apply(name, messages, f), rtol=0, atol=1e-12)
@@ -779,7 +794,10 @@ def test_the_order_of_devices_does_not_matter(name, case):
 def test_a_translation_goes_through(name, case, shift):
     messages, part, _ = case
     f = liars_of(name, messages, part)
-    np.testing.assert_allclose(apply(name, messages + shift, f), apply(name, messages, f) + shift, rtol=0, atol=1e-11)
+    if is_added(name) and not general(messages, f):
+        return
+    got, want = apply(name, messages + shift, f), apply(name, messages, f) + shift
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-11, err_msg=SAY_SO)
 
 
 @pytest.mark.parametrize("name", [case for case in CASES if case not in lacking("scale")])
@@ -788,10 +806,16 @@ def test_a_scale_goes_through_with_its_sign(name, case, scale):
     """Without ties (normal data): a rule may break ties by order, which a negative scale turns round."""
     messages, part, _ = case
     f = liars_of(name, messages, part)
-    if name not in LOOPS and name not in WHOLE:  # it may break ties by order
+    if is_added(name) and not general(messages, f):
+        return
+    if is_added(name):  # of two central values it may take the lower
         scale = abs(scale)
     np.testing.assert_allclose(
-        apply(name, scale * messages, f), scale * apply(name, messages, f), rtol=0, atol=1e-12 * max(1, abs(scale))
+        apply(name, scale * messages, f),
+        scale * apply(name, messages, f),
+        rtol=0,
+        atol=1e-12 * max(1, abs(scale)),
+        err_msg=SAY_SO,
     )
 
 

@@ -82,7 +82,8 @@ def test_what_all_honest_devices_agree_on_is_the_result(case, given_, part, lie)
     honest = np.tile(honest[:1], (len(honest), 1))
     f = liars_among(name, honest, part)
     got = apply(case, among(dice, LIES[lie](honest, honest[0], f, dice), honest), f)
-    np.testing.assert_allclose(got, honest[0], rtol=1e-11, atol=1e-11 * np.abs(honest).max())
+    say_so = "a rule without this property says so in its line in RULES: lacks = ... (byzcode/aggregation/rule.py)"
+    np.testing.assert_allclose(got, honest[0], rtol=1e-11, atol=1e-11 * np.abs(honest).max(), err_msg=say_so)
 
 
 @pytest.mark.parametrize("name", KAPPA)

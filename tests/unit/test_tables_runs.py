@@ -17,6 +17,7 @@ from byzcode.engine import loop, train, train_together
 from byzcode.errors import UserError
 from byzcode.kernels import native
 from byzcode.methods import METHODS
+from byzcode.problems import PROBLEMS
 from byzcode.records import join
 from byzcode.studies.describe import describe
 from byzcode.studies.spec import RunSpec
@@ -34,8 +35,13 @@ def of_method(name, options):
 
 
 def of_problem(name, options):
-    problem = {"name": name, "subsets": SUBSETS, "dimension": DIMENSION, **options}
-    return run_with(method="cra_dl", problem=problem, **COMMON, **LIARS)
+    """With a number of parameters that fills no cache line; or with twelve, which many numbers divide."""
+    for dimension in (DIMENSION, 12):
+        sizes = {"subsets": SUBSETS, "dimension": dimension}
+        with suppress(ValueError, UserError):
+            PROBLEMS[name]((0,), "cpu", "float64", **sizes, **options)
+            break
+    return run_with(method="cra_dl", problem={"name": name, **sizes, **options}, **COMMON, **LIARS)
 
 
 def of_allocation(name, options):
