@@ -20,12 +20,12 @@ from byzcode.errors import UserError
 from byzcode.folder import SILENT, FolderLock
 
 HOLDER = """
-import sys
+import sys, time
 from pathlib import Path
 from byzcode.folder import FolderLock
 lock = FolderLock(Path(sys.argv[1]))
 print("held", flush=True)
-sys.stdin.read()
+time.sleep(float(sys.argv[2]))
 """
 
 
@@ -34,10 +34,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "byzcode.lock"
 
 
-def holder(path: Path) -> subprocess.Popen[str]:
-    """Another process that has the lock, until its input ends."""
-    command = [sys.executable, "-c", HOLDER, str(path)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def holder(path: Path, seconds: float = 60) -> subprocess.Popen[str]:
+    """Another process that has the lock."""
+    command = [sys.executable, "-c", HOLDER, str(path), str(seconds)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process
@@ -81,14 +81,12 @@ def test_after_kill_9_on_this_machine_there_is_nothing_to_do(path: Path) -> None
 
 
 def test_a_process_that_ends_clears_the_note(path: Path) -> None:
-    process = holder(path)
-    process.communicate()  # its input ends
-    assert process.returncode == 0
+    assert holder(path, 0).wait() == 0
     assert path.read_text() == ""
 
 
 def test_one_that_lives_on_another_machine_is_refused(path: Path) -> None:
-    elsewhere(path, SILENT / 2)
+    elsewhere(path, SILENT - 60)
     says = rf"on login2 \(process 4711, since 2026-01-02T03:04:05\): .*; if it is dead, delete {path}$"
     with pytest.raises(UserError, match=says):
         FolderLock(path)
