@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -22,9 +23,6 @@ import yaml
 ROOT = Path(__file__).parents[2]
 
 STUDIES = "config/studies"
-
-#: Seconds. Nothing here takes a tenth of it on an idle machine.
-PATIENCE = 240
 
 _BASE = {
     "problem.subsets": 12,
@@ -90,6 +88,11 @@ class Jobs:
 
 
 NOTHING = Jobs()
+
+
+def _heed_interrupts() -> None:
+    """As from a terminal: what a script runs in the background ignores Ctrl-C, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,7 @@ class Project:
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
+                preexec_fn=_heed_interrupts,
             )
 
     @property
@@ -186,9 +190,7 @@ class Project:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project."""
-        return subprocess.run(
-            command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
+        return subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
 
     def byzcode(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command line in the project."""

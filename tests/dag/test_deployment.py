@@ -15,7 +15,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from dag.project import PATIENCE, ROOT, TINY, Project
+from dag.project import ROOT, TINY, Project
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,6 @@ def snakemake(project: Project, programs: Path, *arguments: str) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from dag.project import PATIENCE, TINY, Project
+from dag.project import TINY, Project
 
 PLUGIN = Path(sys.prefix) / "slurm"
 
@@ -51,7 +51,6 @@ def start(root: Path, *python: str) -> subprocess.CompletedProcess[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE,
         check=False,
     )
 

@@ -9,7 +9,6 @@ import select
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-#: Seconds for one answer.
-PATIENCE = 60
+from patience import PAUSE, Patience, wait_for
 
 #: As a phone is: 390 points wide, touched.
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
@@ -85,26 +82,24 @@ class Page:
 
     def wait_for(self, script: str) -> Any:
         """The value of an expression as soon as it is true."""
-        patience = time.monotonic() + PATIENCE
-        while not (found := self.value(script)):
-            assert time.monotonic() < patience, f"{script}: never true"
-            time.sleep(0.05)
-        return found
+        return wait_for(lambda: self.value(script), f"{script}: not true", self.process.pid)
 
     def click(self, words: str) -> None:
         """Click on the first link or heading that says this."""
         self.click_at(f"//*[self::a or self::summary][normalize-space()={json.dumps(words)}]")
 
     def click_at(self, path: str) -> None:
-        """Click on the first element at an XPath, as soon as there is one."""
-        place = self.wait_for(
+        """Click on the first element at an XPath, as soon as there is one and nothing covers it.
+
+        The page does both at once: a click at a place that was asked for before may come when the element has moved.
+        """
+        self.wait_for(
             f"(() => {{ const found = document.evaluate({json.dumps(path)}, document, null, 9).singleNodeValue;"
-            " if (!found) return null; found.scrollIntoView({block: 'center', behavior: 'instant'});"
+            " if (!found) return false; found.scrollIntoView({block: 'center', behavior: 'instant'});"
             " const box = found.getBoundingClientRect();"
-            " return {x: box.x + box.width / 2, y: box.y + box.height / 2} })()"
+            " const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);"
+            " if (!found.contains(top)) return false; found.click(); return true })()"
         )
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
     def pdf(self) -> bytes:
         """The page as it prints, by its own @page rules."""
@@ -119,11 +114,11 @@ class Page:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def _until(self, wanted: Any) -> dict[str, Any]:
-        patience = time.monotonic() + PATIENCE
+        patience = Patience("Chromium does not answer", self.process.pid)
         while True:
             while b"\0" not in self._rest:
-                ready, _, _ = select.select([self.reading], [], [], max(0.0, patience - time.monotonic()))
-                assert ready, "Chromium does not answer"
+                while not select.select([self.reading], [], [], PAUSE)[0]:
+                    patience.look()
                 more = os.read(self.reading, 1 << 20)
                 assert more, "Chromium has ended"
                 self._rest += more
@@ -172,7 +167,7 @@ def browser() -> Iterator[Page]:
                 page.call(f"{domain}.enable")
             yield page
         finally:
-            process.terminate()
-            process.wait(PATIENCE)
+            process.kill()
+            process.wait()
             os.close(from_it)
             os.close(from_us)

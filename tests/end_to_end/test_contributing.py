@@ -1,68 +1,173 @@
-"""The worked example of CONTRIBUTING.md, as it stands there."""
+"""What CONTRIBUTING.md says of additions: its examples as they stand, and that the tests take in what is added."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from end_to_end.additions import ADDITIONS, CONTRIBUTING, grown, run
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+#: The tests that go over the tables.
+TABLE_TESTS = (
+    *("rules", "tables_rules", "pre_aggregation", "compression", "attacks", "allocation", "tables_coding"),
+    *("tables_problems", "tables_runs", "no_synchronisation", "engine", "sharing", "spec"),
+)
+FILES = (*(f"tests/unit/test_{name}.py" for name in TABLE_TESTS), "tests/dag/test_quality.py")
 
 
-def _block(language: str) -> str:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    found = re.search(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
-    assert found, f"CONTRIBUTING.md has no {language} block"
-    return found[1]
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with all additions. Not to be changed."""
+    return grown(tmp_path_factory.mktemp("grown") / "project")
 
 
-@pytest.mark.slow
-def test_the_worked_attack_is_planned_and_trained(tmp_path: Path) -> None:
-    for folder in ("src", "config"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    attacks = tmp_path / "src/byzcode/attacks"
-    (attacks / "shifted_mean.py").write_text(_block("python"), encoding="utf-8")
-    table = (attacks / "__init__.py").read_text(encoding="utf-8")
-    table = table.replace(
-        "from byzcode.attacks.sign_flip",
-        "from byzcode.attacks.shifted_mean import shifted_mean\nfrom byzcode.attacks.sign_flip",
-    ).replace('    "none": none,\n', '    "none": none,\n    "shifted_mean": shifted_mean,\n')
-    (attacks / "__init__.py").write_text(table, encoding="utf-8")
-    study = _block("yaml").replace("base:\n", "base:\n  iterations: 20\n  seeds: 1\n")
+def outcomes(root: Path, names: Iterable[str]) -> dict[str, set[str]]:
+    """The tests of the tables in a copy that have to do with some components, by how they ended."""
+    asked = ["-q", "-rA", "-p", "end_to_end.of_additions", "-p", "no:cacheprovider", "--tb=short"]
+    ended = run(root, "pytest", *asked, *FILES, BYZCODE_ADDED=",".join(names))
+    found: dict[str, set[str]] = {"PASSED": set(), "FAILED": set(), "ERROR": set()}
+    for how, test in re.findall(r"^(PASSED|FAILED|ERROR) (tests/.*?)(?: - .*)?$", ended.stdout, re.MULTILINE):
+        found[how].add(test)
+    assert found["PASSED"], ended.stdout + ended.stderr
+    return found
+
+
+def test_what_is_added_as_contributing_says_is_tested_without_an_edit_of_a_test(project: Path) -> None:
+    found = outcomes(project, [addition.name for addition in ADDITIONS])
+
+    assert not found["FAILED"] | found["ERROR"]
+    for addition in ADDITIONS:
+        files = {test.partition("::")[0] for test in found["PASSED"] if addition.name in test.partition("[")[2]}
+        assert len(files) >= 2, f"{addition.kind} {addition.name} is hardly tested: {files}"
+
+
+def test_an_example_of_each_kind_is_added() -> None:
+    kinds = re.findall(r"^\| an? ([\w-]+) \| [^|]*\| `[A-Z_]+` in", CONTRIBUTING, re.MULTILINE)
+
+    assert set(kinds) == {addition.kind for addition in ADDITIONS}
+    for addition in ADDITIONS:
+        for line in addition.lines:
+            assert line.table in CONTRIBUTING
+            assert Path(line.file).name in CONTRIBUTING
+
+
+#: How a component is made wrong: its file, what stands there, what is put in its place, and a test that must see it.
+WRONG = {
+    "shifted_mean": (
+        "attacks/shifted_mean.py",
+        "return threat.replace(messages, ",
+        "return threat.replace(messages * 1.001, ",
+        "test_attacks.py::test_honest_rows_and_the_input_are_left_alone",
+    ),
+    "midrange": (
+        "aggregation/midrange.py",
+        "return low / 2 + high / 2",
+        "return (low / 2 + high / 2).where(low > messages[..., 0, :], low)",
+        "test_rules.py::test_the_order_of_devices_does_not_matter",
+    ),
+    "shrunken_mean": (
+        "aggregation/shrunken_mean.py",
+        "total(messages) / devices",
+        "total(messages.clamp(-1, 1)) / devices",
+        "test_rules.py::test_a_scale_goes_through_with_its_sign",
+    ),
+    "winsorising": (
+        "pre_aggregation/winsorising.py",
+        "return torch.where(messages.isnan(), high, messages.clamp(low, high))",
+        "return torch.where(messages.isnan(), high, messages.clamp(low, high)) + messages.mean(dim=-2, keepdim=True)",
+        "test_pre_aggregation.py::test_at_most_f_are_spoilt",
+    ),
+    "ternary": (
+        "compression/ternary.py",
+        "messages.abs() / largest",
+        "(messages / largest).square()",
+        "test_compression.py::test_unbiased",
+    ),
+    "leading": (
+        "compression/leading.py",
+        "sent[..., kept:] = 0",
+        "sent[..., kept:] *= -2",
+        "test_compression.py::test_the_error_is_within_delta",
+    ),
+    "first_holder": (
+        "coding/first_holder.py",
+        "return np.where(held == EMPTY, 0.0, weights)",
+        "return np.where(held == EMPTY, 1.0, weights)",
+        "test_tables_coding.py::test_weights_are_finite_numbers_and_zero_in_empty_slots",
+    ),
+    "group_median": (
+        "coding/group_median.py",
+        "[:, (len(index) - 1) // 2]",
+        ".mean(dim=-2)",
+        "test_tables_coding.py::test_within_its_radius_a_decoder_gives_the_gradient",
+    ),
+    "sliding": (
+        "allocation/sliding.py",
+        "% subsets, axis=1)",
+        "% (subsets - 1), axis=1)",
+        "test_allocation.py::test_lists_are_sorted_and_each_subset_is_in_once",
+    ),
+    "mean_estimation": (
+        "problems/mean_estimation.py",
+        "return away.mean(dim=-2)",
+        "return 2 * away.mean(dim=-2)",
+        "test_tables_problems.py::test_the_gradient_is_that_of_the_loss",
+    ),
+    "logistic_regression": (
+        "problems/logistic_regression.py",
+        "parts = [(each.signed, each.strong_convexity,",
+        "parts = [(each.signed, self.strong_convexity[:1].expand(len(each.signed)),",
+        "test_tables_problems.py::test_a_batch_of_specs_has_of_each_what_it_has_alone",
+    ),
+    "draco_median": (
+        "methods.py",
+        'source="medians of groups",\n        coded=True,\n        server="decoder"',
+        'source="medians of groups",\n        coded=True,\n        server="medians"',
+        "test_tables_runs.py::test_a_run_is_described_and_is_read_again",
+    ),
+}
+
+
+def test_a_component_that_is_wrong_fails_the_tests(project: Path, tmp_path: Path) -> None:
+    """All are made wrong at once: each is in tests of its own."""
+    shutil.copytree(project, tmp_path / "wrong")
+    for name, (file, right, wrong, _) in WRONG.items():
+        path = tmp_path / "wrong/src/byzcode" / file
+        text = path.read_text(encoding="utf-8")
+        assert right in text, name
+        path.write_text(text.replace(right, wrong), encoding="utf-8")
+
+    failed = outcomes(tmp_path / "wrong", WRONG)["FAILED"]
+
+    assert set(WRONG) == {addition.name for addition in ADDITIONS}
+    for name, (*_, test) in WRONG.items():
+        assert any(each.startswith(f"tests/unit/{test}[") and name in each for each in failed), (name, failed)
+
+
+def test_the_worked_attack_is_planned_and_trained(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    study = CONTRIBUTING.partition("```yaml\n")[2].partition("```")[0]
+    study = study.replace("base:\n", "base:\n  iterations: 20\n  seeds: 1\n")
     (tmp_path / "config/studies/shifted-mean.yaml").write_text(study, encoding="utf-8")
 
     def byzcode(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "byzcode.cli", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run(tmp_path, "byzcode.cli", *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     planned = byzcode("plan").split("shifted-mean: Training under a shifted mean")[1]
     run_id = re.search(r"([0-9a-f]{12})\s+missing\s+CRA-DL", planned)
     assert run_id, planned
-    script = (
-        "from byzcode.studies.plan import load_plan_file as load; "
+    (tmp_path / "spec.py").write_text(
+        "from byzcode.studies.plan import load_plan_file as load\n"
         f"print(load('config/config.yaml').runs['{run_id[1]}'].canonical())"
     )
-    spec = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    spec = run(tmp_path, "spec").stdout
     assert '"attack":{"name":"shifted_mean","shift":100.0}' in spec
     byzcode("train", "--spec", spec, "--out", "run.nc")
     assert (tmp_path / "run.nc").stat().st_size > 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from dag.project import NOTHING, PATIENCE, TINY, Jobs, Project, made
+from dag.project import NOTHING, TINY, Jobs, Project, made
+from patience import wait_for, wait_for_end
 
 from byzcode import trajectory
 from byzcode.allocation import file as allocation_file
@@ -181,28 +181,29 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[Run, Data]:
 def snakemake(project: Project, run: Run, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """Snakemake at work on a run, which has begun. It does not outlive the block."""
     process = project.start("--cores", "1", run.path, **options)
-    log = project.root / f"results/logs/train/{run.run_id}.log"
     try:
-        wait_until(lambda: log.exists() and "seed-iterations" in log.read_text(), process)
+        wait_until(lambda: "seed-iterations" in log_of(project, run), process)
         yield process
     finally:
         kill_group(process)
+
+
+def log_of(project: Project, run: Run) -> str:
+    """What the training of a run has said so far."""
+    log = project.root / f"results/logs/train/{run.run_id}.log"
+    return log.read_text() if log.exists() else ""
 
 
 def kill_group(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
     """Signal Snakemake and all that it has started, and wait for its end."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    process.wait(PATIENCE)
+    wait_for_end(process)
 
 
 def wait_until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    """Wait for something that must happen while a process is at work."""
-    patience = time.monotonic() + PATIENCE
-    while not condition():
-        assert process.poll() is None, "Snakemake has ended before"
-        assert time.monotonic() < patience, "it did not happen"
-        time.sleep(0.02)
+    """Wait for something that must happen while Snakemake is at work."""
+    wait_for(condition, "it did not happen", process.pid)
 
 
 def parts(project: Project) -> list[Path]:
@@ -213,6 +214,9 @@ def parts(project: Project) -> list[Path]:
 GATE = """
 import os, time
 
+import byzcode.progress
+
+byzcode.progress.PAUSE = 0  # a line for each recorded iteration
 fsync = os.fsync
 
 def patient(descriptor):
@@ -223,8 +227,8 @@ def patient(descriptor):
 os.fsync = patient
 """
 
-#: Where a training can be held: before the file gets its name, and after.
-BEFORE, AFTER = f"{SHORT.run_id}.nc", "/trajectories"
+#: Where a training can be held: before its file gets its name, and after.
+BEFORE, AFTER = {run: f"{run.run_id}.nc" for run in (LONG, SHORT)}, "/trajectories"
 
 
 @pytest.fixture
@@ -252,9 +256,12 @@ def assert_completed(project: Project, run: Run, undisturbed: dict[Run, Data]) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
-def test_killed_in_a_training(project: Project, undisturbed: dict[Run, Data], number: int) -> None:
-    with snakemake(project, LONG) as process:
-        time.sleep(1)
+def test_killed_in_a_training(
+    project: Project, undisturbed: dict[Run, Data], close_gate: Callable[[str], Path], number: int
+) -> None:
+    # It may be too quick for the kill: then it is held before its file gets its name.
+    with snakemake(project, LONG, first_on_path=close_gate(BEFORE[LONG]).parent) as process:
+        wait_until(lambda: " % after " in log_of(project, LONG), process)  # before, torch may be at its imports
         kill_group(process, number)
 
     assert process.returncode != 0
@@ -265,7 +272,7 @@ def test_killed_in_a_training(project: Project, undisturbed: dict[Run, Data], nu
 def test_killed_while_a_trajectory_is_written(
     project: Project, undisturbed: dict[Run, Data], close_gate: Callable[[str], Path]
 ) -> None:
-    with snakemake(project, SHORT, first_on_path=close_gate(BEFORE).parent) as process:
+    with snakemake(project, SHORT, first_on_path=close_gate(BEFORE[SHORT]).parent) as process:
         wait_until(lambda: parts(project), process)
         kill_group(process)
 
@@ -285,11 +292,13 @@ def test_killed_before_a_trajectory_is_noted(
     assert_completed(project, SHORT, undisturbed)
 
 
-def test_a_training_killed_alone(project: Project, undisturbed: dict[Run, Data]) -> None:
-    with snakemake(project, LONG) as process:
+def test_a_training_killed_alone(
+    project: Project, undisturbed: dict[Run, Data], close_gate: Callable[[str], Path]
+) -> None:
+    with snakemake(project, LONG, first_on_path=close_gate(BEFORE[LONG]).parent) as process:
         for training in trainings(process):
             os.kill(training, signal.SIGKILL)
-        process.wait(PATIENCE)
+        wait_for_end(process)
 
     assert process.returncode == 1
     assert "Error in rule train" in project.said()
@@ -314,7 +323,7 @@ def trainings(process: subprocess.Popen[str]) -> list[int]:
 def test_a_second_snakemake_is_refused_while_one_is_at_work(
     project: Project, undisturbed: dict[Run, Data], close_gate: Callable[[str], Path]
 ) -> None:
-    gate = close_gate(BEFORE)
+    gate = close_gate(BEFORE[SHORT])
     with snakemake(project, SHORT, first_on_path=gate.parent) as process:
         wait_until(lambda: parts(project), process)
 
@@ -325,7 +334,7 @@ def test_a_second_snakemake_is_refused_while_one_is_at_work(
         assert "Traceback" not in said
 
         gate.unlink()
-        assert process.wait(PATIENCE) == 0
+        assert wait_for_end(process) == 0
 
     assert data_of(project, SHORT) == undisturbed[SHORT]
     assert parts(project) == []

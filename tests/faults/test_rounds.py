@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +25,15 @@ pytestmark = pytest.mark.slow
 WORKFLOWS = int(os.environ.get("BYZCODE_FAULT_WORKFLOWS", "1"))
 KILLS = int(os.environ.get("BYZCODE_FAULT_KILLS", "5"))
 
-#: Seconds for one whole run of `make quick`, with others at work on the machine.
-PATIENCE = 900
-
 MAKE_QUICK = ("--cores", "2", "--configfile", "config/quick/config.yaml")
 TRAJECTORIES = "quick/trajectories/*.nc"
 
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a run that nobody killed leaves behind, and how long it took."""
+    """What a run that nobody killed leaves behind, and how many jobs it had."""
 
-    seconds: float
+    jobs: int
     files: frozenset[str]
     trajectories: dict[str, dict[str, bytes]]
 
@@ -49,17 +47,21 @@ def quick(root: Path) -> Project:
     return Project(root)
 
 
-def complete(project: Project) -> float:
-    """Let the workflow run to its end, and say how many seconds it took."""
-    start = time.monotonic()
+def complete(project: Project) -> int:
+    """Let the workflow run to its end, and say how many jobs it had."""
     process = project.start(*MAKE_QUICK)
     try:
-        status = process.wait(PATIENCE)
+        status = process.wait()
     finally:
         kill(process)
     assert status == 0, project.said()
     assert "Traceback" not in project.said()
-    return time.monotonic() - start
+    return ended_jobs(project)
+
+
+def ended_jobs(project: Project) -> int:
+    """How many jobs the Snakemake that was started last has seen to their end."""
+    return project.said().count("Finished jobid: ")
 
 
 def kill(process: subprocess.Popen[str]) -> None:
@@ -83,12 +85,22 @@ def survivors(project: Project) -> list[str]:
     return found
 
 
-def nobody_left(project: Project) -> bool:
-    """Whether nobody works there any more, some moments after a kill."""
-    patience = time.monotonic() + 20
-    while survivors(project) and time.monotonic() < patience:
+def nobody_left(project: Project, group: int) -> bool:
+    """Whether nobody works there any more, once the kill of a process group has come to all its members."""
+    while members(group):
         time.sleep(0.1)
     return not survivors(project)
+
+
+def members(group: int) -> list[int]:
+    """The processes of a group that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, its_group, *_ = path.read_text(errors="replace").rpartition(")")[2].split()
+            if int(its_group) == group and state not in "ZX":
+                found.append(int(path.parent.name))
+    return found
 
 
 def data_of(path: Path) -> dict[str, bytes]:
@@ -106,37 +118,38 @@ def left(project: Project) -> frozenset[str]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     project = quick(tmp_path_factory.mktemp("undisturbed"))
-    seconds = complete(project)
+    jobs = complete(project)
     trajectories = {path.name: data_of(path) for path in project.files(TRAJECTORIES)}
     assert len(trajectories) > 30
-    return Undisturbed(seconds, left(project), trajectories)
+    return Undisturbed(jobs, left(project), trajectories)
 
 
 @pytest.mark.parametrize("number", range(WORKFLOWS))
-@pytest.mark.timeout((1 + KILLS) * PATIENCE)
 def test_killed_at_random_moments_it_goes_on_to_the_same_bits(
     number: int, undisturbed: Undisturbed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project, chance, killed = quick(tmp_path / "project"), random.Random(number), 0
     for _ in range(KILLS):
-        moment = chance.uniform(0, 2 * undisturbed.seconds / (KILLS + 1))  # so that the last one is before the end
+        jobs = chance.randint(0, 2 * undisturbed.jobs // (KILLS + 1))  # so that the last one is before the end
         process = project.start(*MAKE_QUICK)
-        time.sleep(moment)
-        ended = process.poll() is not None  # the machine may have been quicker than undisturbed
+        while ended_jobs(project) < jobs and process.poll() is None:
+            time.sleep(0.1)
+        time.sleep(chance.uniform(0, 3))  # in the middle of a job, or before the first
+        ended = process.poll() is not None
         kill(process)
         killed += not ended
-        assert nobody_left(project), survivors(project)
+        assert nobody_left(project, process.pid), survivors(project)
         there = len(project.files(TRAJECTORIES))
         with capsys.disabled():
             how = "had ended" if ended else "killed"
-            print(f"\nworkflow {number}: {how} after {moment:.1f} s, {there} trajectories there", end="")
+            print(f"\nworkflow {number}: {how} after {jobs} jobs, {there} trajectories there", end="")
 
     assert killed >= KILLS // 2
-    seconds = complete(project)
+    jobs = complete(project)
 
     litter = {name for name in left(project) if ".part." in name}  # swept away after an hour, when none can be at work
     assert left(project) - litter == undisturbed.files
     assert {path.name: data_of(path) for path in project.files(TRAJECTORIES)} == undisturbed.trajectories
     with capsys.disabled():
-        print(f"; {seconds:.1f} s to the end, {len(litter)} half-written files left", end="")
+        print(f"; {jobs} jobs to the end, {len(litter)} half-written files left", end="")
     shutil.rmtree(project.root)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 ASKED = os.environ.get("BYZCODE_FUZZ")
 
@@ -17,5 +17,6 @@ def trying(share: float) -> Any:
         derandomize=ASKED is None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
+        phases=[phase for phase in Phase if phase is not Phase.explain],  # which traces each line: many times slower
         print_blob=True,
     )

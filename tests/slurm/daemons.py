@@ -11,14 +11,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Seconds for a daemon to begin or to end, and for an answer of one.
-PATIENCE = 60
+from patience import wait_for
 
 LINKED = Path("/etc/slurm")
 
@@ -178,14 +176,6 @@ def running(root: Path, *, accounting: bool, cpus: int) -> Iterator[Cluster]:
         _stop(root)
 
 
-def wait_for(condition: Callable[[], object], otherwise: str, patience: float = PATIENCE) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.1)
-
-
 def _start(root: Path, accounting: bool, cpus: int) -> Cluster:
     names = ("controller", "node", "database", "storage")
     values = {"root": root, "host": _host(), "cpus": cpus, **dict(zip(names, _ports(len(names)), strict=True))}
@@ -253,14 +243,14 @@ def _stop(root: Path) -> None:
     if _alive(_pid(root, "slurmctld")):
         _answer("scancel", "--user=root")
         with suppress(AssertionError):
-            wait_for(lambda: not _answer("squeue", "--noheader").strip(), "jobs are left", 20)
+            wait_for(lambda: not _answer("squeue", "--noheader").strip(), "jobs are left", looks=200)
     for name in _PIDS:
         pid = _pid(root, name)
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError, AssertionError):
                 if _alive(pid):
                     os.kill(pid, number)
-                    wait_for(lambda pid=pid: not _alive(pid), f"{name} does not end", 20)
+                    wait_for(lambda pid=pid: not _alive(pid), f"{name} does not end", looks=200)
     for link in LINKED.glob("*.conf"):
         if link.is_symlink() and link.readlink().parent == root:
             link.unlink()
@@ -340,7 +330,6 @@ def _call(*command: str) -> subprocess.CompletedProcess[str]:
         command,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
         check=False,
         env={**environment, "PATH": _path()},
     )
@@ -354,8 +343,5 @@ def _run(*command: str) -> str:
 
 def _answer(*command: str) -> str:
     """What a program says; nothing if it fails."""
-    try:
-        ended = _call(*command)
-    except subprocess.TimeoutExpired:
-        return ""
+    ended = _call(*command)
     return ended.stdout if ended.returncode == 0 else ""

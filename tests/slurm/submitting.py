@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from dag.project import STUDIES, TINY, Project
-from slurm.daemons import wait_for
+from patience import wait_for
 
 #: Where the plugin is: apart, because it slows each start of Snakemake where it is installed.
 PLUGIN = Path(sys.prefix) / "slurm"
 
-#: Seconds for what a cluster of two real cores does.
-PATIENCE = 300
+#: How often the machine may be found idle before what SLURM or Snakemake is to do: both sleep between two steps.
+LOOKS = 3000
 
 #: Quicker than on a real cluster; the profile is the shipped one.
 QUICK = ("--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "2")
@@ -117,7 +117,6 @@ class Submitting(Project):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=PATIENCE,
             check=False,
         )
 
@@ -133,16 +132,16 @@ class Submitting(Project):
 
     def wait_for_trainings(self, number: int) -> None:
         """Wait until so many trainings have begun."""
-        wait_for(lambda: len(self.begun()) >= number, "no training begins", PATIENCE)
+        wait_for(lambda: len(self.begun()) >= number, "no training begins", looks=LOOKS)
 
     def wait_for_words(self, words: str) -> None:
         """Wait until Snakemake has said something."""
-        wait_for(lambda: words in self.said() or "Elapsed time" in self.said(), f"{words!r} was not said", PATIENCE)
+        wait_for(lambda: words in self.said() or "Elapsed time" in self.said(), f"{words!r} was not said", looks=LOOKS)
         assert words in self.said(), self.said()
 
     def ended(self, process: subprocess.Popen[str]) -> str:
         """What Snakemake has said, once it has ended well."""
-        status = process.wait(PATIENCE)
+        status = process.wait()
         assert status == 0, self.said()
         return self.said()
 

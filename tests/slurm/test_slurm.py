@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 from dag.project import ROOT, Jobs
-from slurm.daemons import Cluster, wait_for
+from patience import wait_for
+from slurm.daemons import Cluster
 from slurm.submitting import Submitting, jobs_in
 
 pytestmark = pytest.mark.slurm

@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from slurm.daemons import Cluster, wait_for
-from slurm.submitting import PATIENCE, Submitting
+from patience import wait_for
+from slurm.daemons import Cluster
+from slurm.submitting import LOOKS, Submitting
 
 pytestmark = pytest.mark.slurm
 
@@ -68,7 +69,7 @@ def test_on_a_drained_node_jobs_wait(project: Submitting, cluster: Cluster) -> N
     cluster.node(state="drain", reason="test")
     try:
         with project.submitting() as process:
-            wait_for(lambda: len(cluster.queue("--states=PENDING")) == 2, "not all are submitted", PATIENCE)
+            wait_for(lambda: len(cluster.queue("--states=PENDING")) == 2, "not all are submitted", looks=LOOKS)
             time.sleep(5)  # the scheduler has had its turn
             assert project.begun() == []
             cluster.node(state="resume")
@@ -88,8 +89,8 @@ def test_a_node_drained_under_a_training_lets_it_end(project: Submitting, cluste
             project.wait_for_trainings(4)
             cluster.node(state="drain", reason="test")
             held.unlink()
-            wait_for(lambda: len(project.trajectories) == 4, "what ran does not end", PATIENCE)
-            wait_for(lambda: len(cluster.queue()) == 2, "what waits does not wait", PATIENCE)
+            wait_for(lambda: len(project.trajectories) == 4, "what ran does not end", looks=LOOKS)
+            wait_for(lambda: len(cluster.queue()) == 2, "what waits does not wait", looks=LOOKS)
             cluster.node(state="resume")
             project.ended(process)
     finally:
@@ -112,7 +113,7 @@ def test_slurmd_killed_and_started_again(project: Submitting, cluster: Cluster, 
     with project.submitting() as process:
         project.wait_for_trainings(2)
         cluster.kill_node(jobs=jobs)
-        wait_for(lambda: "down" in cluster.node_state(), "the node is not missed", PATIENCE)
+        wait_for(lambda: "down" in cluster.node_state(), "the node is not missed", looks=LOOKS)
         cluster.start_node()
         held.unlink()
         project.ended(process)
@@ -172,7 +173,7 @@ def test_a_disk_on_which_not_even_a_log_has_room_is_told_of_in_the_end(project: 
         project.wait_for_trainings(1)
         fill(results)
         held.unlink()
-        assert process.wait(PATIENCE) == 1
+        assert process.wait() == 1
         assert "results: cannot be written: No space left on device" in project.said()
         assert "Traceback" not in project.said()
 

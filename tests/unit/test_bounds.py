@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from byzcode import bounds, theory
 from byzcode.allocation import ALLOCATIONS, file
-from byzcode.attacks import ATTACKS
-from byzcode.compression import COMPRESSORS
 from byzcode.engine import train
 from byzcode.errors import UserError
 from byzcode.status import Status
@@ -33,7 +32,15 @@ METHODS = {
     "draco_cyclic": 1,
     "gradient_descent": 1,
 }
-RULES = [*theory.KAPPA, {"name": "phocas", "variant": "vector"}, {"name": "krum", "neighbours": "n-f-1"}]
+#: What is drawn of the other tables. It does not change when a table grows, so that the runs stay as they are; what is
+#: added is tried in test_tables_runs.py.
+KAPPA = ("trimmed_mean", "median", "geometric_median", "krum", "phocas", "meamed")
+RULES = [*KAPPA, {"name": "phocas", "variant": "vector"}, {"name": "krum", "neighbours": "n-f-1"}]
+ATTACKS = (
+    *("alie", "alie_search", "constant", "gaussian", "infinite", "ipm", "ipm_search", "label_flip", "mimic"),
+    *("sample_duplicating", "sign_flip"),
+)
+COMPRESSORS = ("identity", "random_k", "bernoulli", "top_k", "qsgd", "scaled_sign", "natural")
 #: Sizes N, M, r of which there is one.
 DESIGNS = {
     "difference_set": [(11, 11, 5), (13, 13, 4), (15, 15, 7), (21, 21, 5)],
@@ -73,7 +80,7 @@ def random_spec(dice: random.Random) -> RunSpec | None:
             "identities": dice.choice(["redrawn", "persistent"]),
             "compressed": dice.choice([True, False]),
         },
-        "attack": dice.choice(sorted(set(ATTACKS) - {"nan", "none"})),
+        "attack": dice.choice(ATTACKS),
         "step_size": dice.choice([0.1, 0.5, 1.0]),
         "iterations": dice.choice([10, 25]),
         "record": {"step": 1},
@@ -138,7 +145,7 @@ def test_the_runs_are_of_all_kinds(trained):
     specs = [spec for spec, _, _ in trained if spec.f and bounds.kappa_of(spec)]
     assert len(specs) >= 0.75 * GRID
     rules = {(spec.aggregation.name, *spec.aggregation.options.values()) for spec in specs}
-    assert {name for name, *_ in rules} == set(theory.KAPPA)
+    assert {name for name, *_ in rules} == set(KAPPA)
     assert {("phocas", "coordinate"), ("phocas", "vector"), ("krum", "n-f-2"), ("krum", "n-f-1")} < rules
     kinds = {
         "method": {spec.method for spec in specs},
@@ -151,10 +158,10 @@ def test_the_runs_are_of_all_kinds(trained):
     }
     assert kinds == {
         "method": set(METHODS) - {"clairvoyant", "draco_cyclic", "gradient_descent"},
-        "allocation": set(ALLOCATIONS),
+        "allocation": {"random", "disjoint", "cyclic", "repetition", *DESIGNS},
         "assignment": set(ASSIGNMENTS),
         "before": {"none", "nnm"},
-        "attack": set(ATTACKS) - {"nan", "none"},
+        "attack": set(ATTACKS),
         "compression": set(COMPRESSORS),
         "heterogeneity": {"parameters", "spread", "features"},
     }
@@ -167,7 +174,7 @@ def exceeded(found, bound, tolerance):
 
 
 def test_no_run_violates_a_bound_on_its_error(trained):
-    checked, nearest = dict.fromkeys(("rule", "device", "pairs", "allocation"), 0), {}
+    checked, nearest = Counter(dict.fromkeys(("rule", "device", "pairs", "allocation"), 0)), {}
     for spec, measured, held in trained:
         error, tolerance = measured["aggregation_error"], rounding(measured)
         for name, bound in bounds.bounds(spec, measured, held).items():
@@ -181,7 +188,7 @@ def test_no_run_violates_a_bound_on_its_error(trained):
             if bounds.kappa_of(spec):  # else the error is the bias, exactly
                 nearest[name] = max(nearest.get(name, 0.0), ratio.max())
     assert checked["rule"] > 0.7 * GRID, checked
-    assert min(checked.values()) > 0.2 * GRID, checked
+    assert min(checked[name] for name in ("rule", "device", "pairs", "allocation")) > 0.2 * GRID, checked
     assert nearest["rule"] > 0.8, nearest  # a test that no wrong bound would fail says little
     assert nearest["allocation"] > 0.2, nearest
 

@@ -20,6 +20,7 @@ import netCDF4
 import numpy as np
 import pytest
 import torch
+from patience import asleep, wait_for_end
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -33,8 +34,6 @@ from byzcode.engine import loop, train
 from byzcode.errors import UserError
 from byzcode.locks import RESULTS_LOCK, RunLocks
 from byzcode.pre_aggregation import PRE_AGGREGATORS
-
-PATIENCE = 120
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
 
@@ -142,7 +141,7 @@ def test_to_fetch_takes_no_torch(place):
     ended = place.start(
         place.specs[1], "import atexit, sys", "atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
     )
-    said = ended.communicate(timeout=PATIENCE)[1]
+    said = ended.communicate()[1]
     assert ended.returncode == 0, said
     assert "trained in an earlier batch" in said
     modules = said.splitlines()[-1].split()
@@ -302,7 +301,7 @@ def test_a_failure_of_its_own_is_raised(place, monkeypatch):
 
 def test_jobs_that_begin_at_once_train_one_batch(place, tmp_path):
     jobs = [place.start(spec) for spec in place.specs]
-    said = [job.communicate(timeout=PATIENCE)[1] for job in jobs]
+    said = [job.communicate()[1] for job in jobs]
     assert [job.returncode for job in jobs] == [0] * 4, said
     assert sum("and 3 beside it: done" in text for text in said) == 1
     assert sum("trained in an earlier batch" in text for text in said) == 3
@@ -345,14 +344,16 @@ def seconds_of(job):
 def test_a_job_waits_for_who_trains_its_run_and_outlives_him(place):
     with another_process(place, place.specs[0]) as holder:
         job = place.start(place.specs[0])
-        time.sleep(3)
+        while not asleep(job.pid):
+            assert job.poll() is None
+            assert seconds_of(job) < 60
         spent = seconds_of(job)
         time.sleep(1)
         assert job.poll() is None
         assert seconds_of(job) - spent < 0.1  # waits, and does not look again and again
         assert not place.out(place.specs[0]).exists()
         holder.kill()
-        assert job.wait(timeout=PATIENCE) == 0, job.stderr.read()
+        assert wait_for_end(job) == 0, job.stderr.read()
     assert place.out(place.specs[0]).exists()
     job.stderr.close()
 

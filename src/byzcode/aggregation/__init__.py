@@ -16,9 +16,9 @@ from byzcode.aggregation.phocas import phocas
 from byzcode.aggregation.rule import Rule, everyone, minority, near_minority, quarter
 from byzcode.aggregation.trimmed_mean import trimmed_mean
 
-#: name: the rule and how many liars it bears among N devices.
+#: name: the rule, how many liars it bears among N devices, and which properties it lacks.
 RULES: dict[str, Rule] = {
-    "mean": Rule(mean, everyone),
+    "mean": Rule(mean, everyone, lacks=frozenset({"agreement"})),
     "median": Rule(median, minority),
     "trimmed_mean": Rule(trimmed_mean, minority),
     "phocas": Rule(phocas, minority),
@@ -27,8 +27,8 @@ RULES: dict[str, Rule] = {
     "krum": Rule(krum, near_minority),
     "multi_krum": Rule(multi_krum, near_minority),
     "bulyan": Rule(bulyan, quarter),
-    "centered_clipping": Rule(centered_clipping, minority),
-    "norm_trimming": Rule(norm_trimming, minority),
+    "centered_clipping": Rule(centered_clipping, minority, lacks=frozenset({"translation", "scale", "agreement"})),
+    "norm_trimming": Rule(norm_trimming, minority, lacks=frozenset({"translation", "agreement"})),
 }
 
 __all__ = ["RULES", "Rule"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,15 +30,24 @@ def everyone(devices: int) -> int:
     return devices
 
 
+#: What a rule may lack, if only with some of its options.
+#: ``translation``: if one vector is added to all messages, it is added to the result.
+#: ``scale``: if all messages are multiplied by one positive number, so is the result.
+#: ``agreement``: if all honest messages are equal, the result is the same, whatever f liars send.
+Property = Literal["translation", "scale", "agreement"]
+
+
 @dataclass(frozen=True)
 class Rule:
     """An aggregation rule: ``rule(messages, f, **options)`` maps (..., N, D) to (..., D).
 
-    ``most_liars(N)`` is the greatest f that the rule accepts among N devices. Raises ValueError beyond it.
+    ``most_liars(N)`` is the greatest f that the rule accepts among N devices. Raises ValueError beyond it. Tests hold
+    the rule to every :data:`Property` that is not in ``lacks``.
     """
 
     function: Callable[..., Tensor]
     most_liars: Callable[[int], int]
+    lacks: frozenset[Property] = frozenset()
 
     def __call__(self, messages: Tensor, f: int, **options: Any) -> Tensor:
         """Aggregate; see the class."""

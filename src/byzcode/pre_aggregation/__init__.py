@@ -10,12 +10,12 @@ from byzcode.pre_aggregation.nnm import nnm
 from byzcode.pre_aggregation.none import none
 from byzcode.pre_aggregation.pre_aggregator import PreAggregator
 
-#: name: the pre-aggregator and how many messages it leaves of N.
+#: name: the pre-aggregator, how many messages it leaves of N, and which properties it lacks.
 PRE_AGGREGATORS: dict[str, PreAggregator] = {
     "none": PreAggregator(none),
     "nnm": PreAggregator(nnm),
-    "bucketing": PreAggregator(bucketing, left=buckets),
-    "clipping": PreAggregator(clipping),
+    "bucketing": PreAggregator(bucketing, left=buckets, lacks=frozenset({"order"})),
+    "clipping": PreAggregator(clipping, lacks=frozenset({"translation"})),
 }
 
 __all__ = ["PRE_AGGREGATORS", "PreAggregator"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,15 +17,22 @@ def all_of_them(devices: int, **options: Any) -> int:
     return devices
 
 
+#: What a pre-aggregator may lack.
+#: ``order``: if the devices come in another order, so do the messages that are left.
+#: ``translation``: if one vector is added to all messages, it is added to all that are left.
+Property = Literal["order", "translation"]
+
+
 @dataclass(frozen=True)
 class PreAggregator:
     """``pre(messages, f, draws, **options)`` maps (R, N, D) to (R, N', D); at most f of the N' are spoilt.
 
-    ``left(N, **options)`` is N'.
+    ``left(N, **options)`` is N'. Tests hold the pre-aggregator to every :data:`Property` that is not in ``lacks``.
     """
 
     function: Callable[..., Tensor]
     left: Callable[..., int] = all_of_them
+    lacks: frozenset[Property] = frozenset()
 
     def __call__(self, messages: Tensor, f: int, draws: Draws, **options: Any) -> Tensor:
         """Mix; see the class."""

@@ -1,0 +1,20 @@
+"""Each subset is sent by the first device that holds it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzcode.allocation.scheme import EMPTY
+
+
+def first_holder(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
+    """Weight N / M on the first device that holds a subset, 0 on the others.
+
+    ``held`` (N, S); returns weights (N, S), 0 in empty slots. The mean over all devices is the gradient of the subsets
+    that some device holds.
+    """
+    weights = np.zeros(held.shape)
+    _, first = np.unique(held, return_index=True)
+    weights.flat[first] = len(held) / subsets
+    return np.where(held == EMPTY, 0.0, weights)

@@ -1,0 +1,216 @@
+"""Components that are added to a copy of the project as CONTRIBUTING.md says: at least one of each kind.
+
+Those that CONTRIBUTING.md gives as examples are taken from there; the others are files in ``added/``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dag.project import ROOT
+
+ADDED = Path(__file__).parent / "added"
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table (or of the file itself, where ``table`` is empty), and the import that it needs."""
+
+    file: str
+    table: str
+    entry: str
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class Addition:
+    """A component: what it is, its name, the file that it is written in (a method has none), and its lines."""
+
+    kind: str
+    name: str
+    file: str
+    lines: Sequence[Line]
+
+    @property
+    def text(self) -> str:
+        """What is written in the file."""
+        path = f"src/byzcode/{self.file}"
+        if f"Write `{path}`:" in CONTRIBUTING:
+            return CONTRIBUTING.partition(f"Write `{path}`:")[2].partition("```python\n")[2].partition("```")[0]
+        return (ADDED / self.file).read_text(encoding="utf-8")
+
+
+def _in(room: str, table: str, name: str, entry: str = "{0}") -> Line:
+    """The line of a function that has the name of its module."""
+    needs = f"from byzcode.{room}.{name} import {name}"
+    return Line(f"src/byzcode/{room}/__init__.py", table, f'"{name}": {entry.format(name)},', needs)
+
+
+def _theory(table: str, name: str, formula: str = "") -> Line:
+    return Line("src/byzcode/theory.py", table, f'"{name}": {formula},' if formula else f'"{name}"')
+
+
+def _schemed(room: str, table: str, name: str, entry: str) -> Line:
+    """The line of a module of which several functions are in the table."""
+    return Line(f"src/byzcode/{room}/__init__.py", table, f'"{name}": {entry},', f"from byzcode.{room} import {name}")
+
+
+ADDITIONS = (
+    Addition("attack", "shifted_mean", "attacks/shifted_mean.py", [_in("attacks", "ATTACKS", "shifted_mean")]),
+    Addition(
+        "rule",
+        "midrange",
+        "aggregation/midrange.py",
+        [
+            _in("aggregation", "RULES", "midrange", "Rule({0}, minority)"),
+            _theory("KAPPA", "midrange", "lambda devices, f: devices - f - 1"),
+        ],
+    ),
+    Addition(
+        "rule",
+        "shrunken_mean",
+        "aggregation/shrunken_mean.py",
+        [
+            _in(
+                "aggregation",
+                "RULES",
+                "shrunken_mean",
+                'Rule({0}, everyone, lacks=frozenset({{"translation", "agreement"}}))',
+            )
+        ],
+    ),
+    Addition(
+        "pre-aggregator",
+        "winsorising",
+        "pre_aggregation/winsorising.py",
+        [_in("pre_aggregation", "PRE_AGGREGATORS", "winsorising", "PreAggregator({0})")],
+    ),
+    Addition(
+        "compressor",
+        "ternary",
+        "compression/ternary.py",
+        [
+            _in("compression", "COMPRESSORS", "ternary"),
+            _theory("DELTA", "ternary", "lambda dimension: (math.sqrt(dimension) - 1) / 2"),
+            _theory("UNBIASED", "ternary"),
+        ],
+    ),
+    Addition(
+        "compressor",
+        "leading",
+        "compression/leading.py",
+        [_in("compression", "COMPRESSORS", "leading"), _theory("DELTA", "leading", "lambda dimension, share: 1.0")],
+    ),
+    Addition("encoder", "first_holder", "coding/first_holder.py", [_in("coding", "ENCODERS", "first_holder")]),
+    Addition(
+        "decoder",
+        "group_median",
+        "coding/group_median.py",
+        [
+            _schemed(
+                "coding",
+                "DECODERS",
+                "group_median",
+                "Decoder(group_median.prepare, group_median.bears, repetition.refuses)",
+            )
+        ],
+    ),
+    Addition(
+        "allocation",
+        "sliding",
+        "allocation/sliding.py",
+        [_schemed("allocation", "ALLOCATIONS", "sliding", "Scheme(sliding.sliding, sliding.refuses)")],
+    ),
+    Addition(
+        "problem", "mean_estimation", "problems/mean_estimation.py", [_in("problems", "PROBLEMS", "mean_estimation")]
+    ),
+    Addition(
+        "problem",
+        "logistic_regression",
+        "problems/logistic_regression.py",
+        [_in("problems", "PROBLEMS", "logistic_regression")],
+    ),
+    Addition(
+        "method",
+        "draco_median",
+        "",
+        [
+            Line(
+                "src/byzcode/methods.py",
+                "METHODS",
+                '"draco_median": Method(title="DRACO, medians", source="medians of groups", coded=True, '
+                'server="decoder", decoder="group_median", '
+                'fixed={**_EXACT, "allocation": "repetition", "encoding": "uniform"}),',
+            ),
+            Line("config/style.yaml", "", 'draco_median: {color: "#8C6BB1", dashes: dashed, marker: ">"}\n'),
+        ],
+    ),
+)
+
+
+def add(root: Path, addition: Addition) -> None:
+    """Write the file of a component into a copy of the project, and its lines into tables."""
+    if addition.file:
+        (root / "src/byzcode" / addition.file).write_text(addition.text, encoding="utf-8")
+    for line in addition.lines:
+        path = root / line.file
+        path.write_text(with_line(path.read_text(encoding="utf-8"), line), encoding="utf-8")
+
+
+def with_line(text: str, line: Line) -> str:
+    """A text with a line at the end of its table, and with the import in front."""
+    if not line.table:
+        return text + line.entry
+    table, found = re.subn(
+        rf"^({line.table}\b[^\n]* = )(\{{\n.*?^)\}}|^({line.table} = frozenset\(\{{[^}}]*)",
+        lambda match: f"{match[1]}{match[2]}    {line.entry}\n}}" if match[1] else f"{match[3]}, {line.entry}",
+        text,
+        count=1,
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    assert found, f"no table {line.table} in {line.file}"
+    needs = f"{line.needs}\n" if line.needs else ""
+    return re.sub(r"^(?=from )", needs, table, count=1, flags=re.MULTILINE)
+
+
+def copied(root: Path) -> Path:
+    """A copy of the project, without results."""
+    without = shutil.ignore_patterns("__pycache__", "*.egg-info", "results", ".*")
+    shutil.copytree(ROOT, root, ignore=without)
+    return root
+
+
+def run(root: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of Python in a copy, with the copy's package and tests first on the path."""
+    path = {"PYTHONPATH": os.pathsep.join([str(root / "src"), str(root / "tests")])}
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=root,
+        env={**os.environ, **path, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def grown(root: Path) -> Path:
+    """A copy of the project with all additions, formatted and with its schemas, as CONTRIBUTING.md says."""
+    copied(root)
+    for addition in ADDITIONS:
+        add(root, addition)
+    for command in (
+        ["ruff", "check", "--quiet", "--select=I", "--fix", "src"],
+        ["ruff", "format", "--quiet", "src"],
+        ["byzcode.cli", "schema"],
+    ):
+        ended = run(root, *command)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+    return root

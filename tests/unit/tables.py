@@ -1,0 +1,116 @@
+"""What the tables of components hold, for tests that go over them: each entry, as it is and with other options."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from byzcode.aggregation import RULES
+from byzcode.allocation import ALLOCATIONS
+from byzcode.attacks import ATTACKS
+from byzcode.coding import DECODERS, ENCODERS
+from byzcode.compression import COMPRESSORS
+from byzcode.errors import UserError
+from byzcode.methods import METHODS
+from byzcode.pre_aggregation import PRE_AGGREGATORS
+from byzcode.problems import PROBLEMS
+from byzcode.studies.spec import RunSpec
+
+Case = tuple[str, dict[str, Any]]
+
+#: The tables of CONTRIBUTING.md, by the field of a run that names an entry. A decoder is named by its method.
+TABLES: dict[str, Mapping[str, Any]] = {
+    "method": METHODS,
+    "problem": PROBLEMS,
+    "allocation": ALLOCATIONS,
+    "encoding": ENCODERS,
+    "decoder": DECODERS,
+    "compression": COMPRESSORS,
+    "attack": ATTACKS,
+    "pre_aggregation": PRE_AGGREGATORS,
+    "aggregation": RULES,
+}
+
+
+def cases(table: Mapping[str, Any]) -> dict[str, Case]:
+    """Each entry with its defaults, and with each other value of options that have a few: label, name and options."""
+    found: dict[str, Case] = {}
+    for name, entry in table.items():
+        found[name] = (name, {})
+        for option, value in _others(entry):
+            found[f"{name}, {option} {value}"] = (name, {option: value})
+    return found
+
+
+def options_of(entry: Any) -> dict[str, inspect.Parameter]:
+    """The options of a component: the keyword-only parameters of its function, with their types."""
+    function = inspect.unwrap(getattr(entry, "function", entry))
+    parameters = inspect.signature(function).parameters.values()
+    kept = {one.name: one for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+    hints = _hints(function, kept)
+    return {name: one.replace(annotation=hints[name]) for name, one in kept.items()}
+
+
+def _hints(function: Any, names: Mapping[str, Any]) -> dict[str, Any]:
+    """The types of some parameters. Of the others some are known to a type checker alone."""
+
+    def only_options(**_: Any) -> None: ...
+
+    only_options.__annotations__ = {name: function.__annotations__[name] for name in names}
+    return get_type_hints(only_options, vars(inspect.getmodule(function)), include_extras=True)
+
+
+def _others(entry: Any) -> Iterator[tuple[str, Any]]:
+    for name, option in options_of(entry).items():
+        for value in _few(option.annotation):
+            if value != option.default:
+                yield name, value
+
+
+def _few(kind: Any) -> tuple[Any, ...]:
+    """All values of a type that has a few: words, or true and false."""
+    if get_origin(kind) is Annotated:
+        return _few(get_args(kind)[0])
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return (False, True) if kind is bool else ()
+
+
+#: Devices, subsets and redundancies that allocations are asked for.
+SIZES = [(20, 60, 12), (100, 1000, 40), (7, 5, 5), (1, 4, 2), (12, 60, 1), (20, 60, 3), (31, 31, 6), (30, 125, 50)]
+
+
+def sizes_of(allocation: str) -> list[tuple[int, int, int]]:
+    """Those of the sizes that an allocation serves; if there is none, the first small ones that it does."""
+    refuses = ALLOCATIONS[allocation].refuses
+    found = [size for size in SIZES if refuses(*size) is None]
+    small = ((n, m, r) for n in range(3, 25) for m in range(2, 61) for r in range(1, m + 1) if not refuses(n, m, r))
+    return found or list(islice(small, 5))
+
+
+#: Redundancies that are tried for codes and allocations, in this order.
+REDUNDANCIES = (12, 40, 10, 3, 15, 100, 110, 9, 5, 4, 6, 20, 30, 60, 2, 1)
+
+
+def run_with(**values: Any) -> RunSpec:
+    """A run with what its method needs besides: the median as its rule, and the first redundancy that serves."""
+    method = METHODS[values["method"]]
+    rule = {} if "aggregation" in method.fixed else {"aggregation": "median"}
+    if not method.coded or "redundancy" in values:
+        return RunSpec.parse({**rule, **values}, "tables")
+    for redundancy in REDUNDANCIES:
+        with suppress(UserError):
+            return RunSpec.parse({**rule, "redundancy": redundancy, **values}, "tables")
+    return RunSpec.parse({**rule, "redundancy": REDUNDANCIES[0], **values}, "tables")  # says why not
+
+
+def decoded_run(decoder: str, devices: int, subsets: int) -> RunSpec | None:
+    """A run of the first method that has a decoder, of some size. None where there is none."""
+    problem = {"name": "linear_regression", "subsets": subsets, "dimension": 3}
+    for name, method in METHODS.items():
+        if method.decoder == decoder:
+            return run_with(method=name, devices=devices, problem=problem, seeds=1, byzantine={"alpha": 0.0})
+    return None

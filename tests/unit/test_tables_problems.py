@@ -1,0 +1,295 @@
+"""Every problem of the table: that its parts are those of one function, and that its constants hold.
+
+A problem need not be quadratic, nor strongly convex, nor know its optimum but by an iteration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from unit.tables import cases, options_of
+
+from byzcode.allocation import file
+from byzcode.batch import Part, assemble, shape_of
+from byzcode.errors import UserError
+from byzcode.kernels.gather import Code
+from byzcode.problems import PROBLEMS
+from byzcode.studies.spec import RunSpec
+
+SEEDS = (3, 0, 8)
+#: Subsets and parameters: more subsets than parameters, and fewer. Twelve are divided by many numbers.
+MANY, FEW = (24, 12), (5, 12)
+
+
+def built(name, options, seeds=SEEDS, dtype="float64"):
+    """A problem, or a skipped test where it does not serve so few subsets."""
+    try:
+        return PROBLEMS[name](seeds, "cpu", dtype, **options)
+    except (ValueError, UserError, torch.linalg.LinAlgError) as error:
+        if (options["subsets"], options["dimension"]) == MANY:
+            raise
+        pytest.skip(f"{name} does not serve M, D = {FEW}: {error}")
+
+
+CASES = [
+    (name, {**options, "subsets": subsets, "dimension": dimension, **more})
+    for name, options in cases(PROBLEMS).values()
+    for subsets, dimension in (MANY, FEW)
+    for more in ([{}, {"samples_per_subset": 3}] if "samples_per_subset" in options_of(PROBLEMS[name]) else [{}])
+]
+every = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+
+
+def points(problem):
+    """Some theta, (R, D): the first, the last, ones near it, and random ones."""
+    start, best = problem.start(), problem.optimum
+    dice = np.random.default_rng(1)
+    a, b, c, d = (torch.from_numpy(dice.normal(size=best.shape)).to(best) for _ in range(4))
+    return [start, best, best + 1e-3 * a, best + b, c, 10 * d]
+
+
+def code(held, weight, dtype=torch.float64):
+    return Code(torch.from_numpy(held), torch.from_numpy(weight).to(dtype))
+
+
+def of_subsets(problem, forward, subsets):
+    """The gradients of all subsets, (R, M, D): what devices send that hold one subset each."""
+    runs = len(problem.smoothness)
+    held = np.tile(np.arange(subsets)[:, None], (runs, 1, 1))
+    return problem.coded_gradients(forward, code(held, np.ones(held.shape), problem.optimum.dtype))
+
+
+def size_of(gradients):
+    """The size of the numbers that are added up, for tolerances."""
+    return float(gradients.abs().max()) + 1e-300
+
+
+@every
+def test_shapes_and_constants(name, options):
+    problem = built(name, options)
+    runs, dimension = len(SEEDS), options["dimension"]
+    for constant in (problem.smoothness, problem.strong_convexity):
+        assert constant.shape == (runs,)
+    for vector in (problem.optimum, problem.start()):
+        assert vector.shape == (runs, dimension)
+    for tensor in (problem.smoothness, problem.strong_convexity, problem.optimum, problem.start()):
+        assert tensor.dtype is torch.float64
+        assert tensor.isfinite().all()
+    assert (problem.smoothness > 0).all()
+    assert (problem.strong_convexity >= 0).all()
+    assert (problem.strong_convexity <= problem.smoothness * (1 + 1e-12)).all()
+    for theta in points(problem):
+        forward = problem.forward(theta)
+        gradient = problem.gradient(forward)
+        scalars = (
+            problem.loss(forward),
+            problem.excess_loss(forward),
+            problem.heterogeneity(forward, gradient),
+            problem.largest_heterogeneity(forward, gradient),
+        )
+        for scalar in scalars:
+            assert scalar.shape == (runs,)
+            assert scalar.isfinite().all()
+        assert gradient.shape == (runs, dimension)
+        assert of_subsets(problem, forward, options["subsets"]).shape == (runs, options["subsets"], dimension)
+
+
+@every
+def test_the_gradient_is_that_of_the_loss(name, options):
+    """By small differences along each coordinate: a loss may have kinks in its second derivative."""
+    problem = built(name, options)
+    for theta in points(problem):
+        forward = problem.forward(theta)
+        gradient, loss = problem.gradient(forward), problem.loss(forward)
+        step = 1e-6 * (1 + theta.abs().amax(dim=-1))
+        for coordinate in range(options["dimension"]):
+            away = torch.zeros_like(theta)
+            away[:, coordinate] = step
+            up, down = (problem.loss(problem.forward(theta + sign * away)) for sign in (1, -1))
+            found = (up - down) / 2 / step
+            allowed = 1e-6 * (gradient.norm(dim=-1) + loss.abs() + problem.smoothness * (1 + step * 1e6))
+            assert ((found - gradient[:, coordinate]).abs() <= allowed).all(), "gradient is not that of loss"
+
+
+@every
+def test_the_optimum_is_one(name, options):
+    problem = built(name, options)
+    best = problem.forward(problem.optimum)
+    least, scale = problem.loss(best), problem.loss(problem.forward(problem.start())).abs() + 1
+    reach = problem.smoothness * ((problem.optimum - problem.start()).norm(dim=-1) + 1)
+    assert (problem.gradient(best).norm(dim=-1) <= 1e-6 * reach).all(), "the gradient at the optimum is not 0"
+    assert (problem.excess_loss(best).abs() <= 1e-9 * scale).all()
+    for theta in points(problem):
+        forward = problem.forward(theta)
+        loss, excess = problem.loss(forward), problem.excess_loss(forward)
+        assert (excess >= -1e-11 * scale).all()
+        assert ((loss - least - excess).abs() <= 1e-9 * (scale + loss.abs())).all(), "not the loss above its least"
+
+
+@every
+def test_the_constants_bound_the_change_of_the_gradient(name, options):
+    """||g(x) - g(y)|| <= L ||x - y||, and <g(x) - g(y), x - y> >= mu ||x - y||^2 where mu is not 0."""
+    problem = built(name, options)
+    at = [(theta, problem.gradient(problem.forward(theta))) for theta in points(problem)]
+    for theta, gradient in at:
+        for other, its_gradient in at:
+            away, change = theta - other, gradient - its_gradient
+            square, rounding = away.square().sum(dim=-1), 1e-12 * (gradient.norm(dim=-1) + its_gradient.norm(dim=-1))
+            assert (change.norm(dim=-1) <= problem.smoothness * square.sqrt() * (1 + 1e-9) + rounding).all()
+            along, mu = (change * away).sum(dim=-1), problem.strong_convexity
+            assert ((along >= mu * square * (1 - 1e-9) - rounding * square.sqrt()) | (mu == 0)).all()
+
+
+@every
+def test_the_gradient_and_its_spread_are_those_of_the_subsets(name, options):
+    problem = built(name, options)
+    for theta in points(problem):
+        forward = problem.forward(theta)
+        gradient, own = problem.gradient(forward), of_subsets(problem, forward, options["subsets"])
+        rounding = 1e-12 * size_of(own) * (1 + options["dimension"])
+        away = (own - gradient.unsqueeze(-2)).square().sum(dim=-1)
+        assert ((own.mean(dim=-2) - gradient).abs() <= rounding).all()
+        # The squares are those of numbers that may cancel.
+        blur = 1e-12 * own.square().sum(dim=-1).amax(dim=-1) * (1 + options["dimension"])
+        spread, largest = problem.heterogeneity(forward, gradient), problem.largest_heterogeneity(forward, gradient)
+        assert ((spread.square() - away.mean(dim=-1)).abs() <= blur).all()
+        assert ((largest.square() - away.amax(dim=-1)).abs() <= blur).all()
+
+
+def codes(runs, subsets):
+    """Who holds what, with weights: a few subsets, all, some twice, empty slots, and with tasks drawn anew."""
+    dice = np.random.default_rng(2)
+    for devices, slots in ((7, 3), (6, subsets), (1, 1), (4, 2)):
+        held = np.stack([[dice.permutation(subsets)[:slots] for _ in range(devices)] for _ in range(runs)])
+        weight = dice.normal(size=held.shape) * (dice.random(held.shape) < 0.7)
+        yield code(held, weight)
+        yield replace(
+            code(held, weight),
+            devices=torch.from_numpy(np.stack([dice.permutation(devices) for _ in range(runs)])),
+            names=torch.from_numpy(np.stack([dice.permutation(subsets) for _ in range(runs)])),
+        )
+
+
+@every
+def test_what_devices_send_is_the_weighted_sum_of_the_gradients_of_their_subsets(name, options):
+    problem, subsets = built(name, options), options["subsets"]
+    for theta in points(problem):
+        for of_what in ("labels as they are", "relabelled"):
+            forward = problem.forward(theta)
+            forward = forward if of_what == "labels as they are" else problem.relabelled(forward)
+            own = of_subsets(problem, forward, subsets)
+            for one in codes(len(SEEDS), subsets):
+                held, weight = one.settled
+                want = (weight.unsqueeze(-1) * own[torch.arange(len(SEEDS))[:, None, None], held]).sum(dim=-2)
+                got = problem.coded_gradients(forward, one)
+                assert got.shape == want.shape
+                assert ((got - want).abs() <= 1e-12 * size_of(own) * (1 + subsets)).all(), of_what
+
+
+def measured(problem, theta, subsets):
+    """All that is asked of a problem at theta."""
+    forward = problem.forward(theta)
+    gradient = problem.gradient(forward)
+    relabelled = problem.relabelled(forward)
+    return {
+        "smoothness": problem.smoothness,
+        "strong convexity": problem.strong_convexity,
+        "optimum": problem.optimum,
+        "start": problem.start(),
+        "loss": problem.loss(forward),
+        "gradient": gradient,
+        "excess loss": problem.excess_loss(forward),
+        "heterogeneity": problem.heterogeneity(forward, gradient),
+        "largest heterogeneity": problem.largest_heterogeneity(forward, gradient),
+        "coded gradients": of_subsets(problem, forward, subsets),
+        "relabelled": of_subsets(problem, relabelled, subsets),
+    }
+
+
+@every
+def test_to_ask_twice_gives_the_same_and_changes_nothing(name, options):
+    problem, subsets = built(name, options), options["subsets"]
+    for theta in points(problem):
+        before = theta.clone()
+        once, twice = measured(problem, theta, subsets), measured(problem, theta, subsets)
+        assert torch.equal(theta, before)
+        for what, value in once.items():
+            assert torch.equal(value, twice[what]), what
+
+
+@every
+def test_a_seed_has_the_same_bits_alone_and_beside_others(name, options):
+    together, subsets = built(name, options), options["subsets"]
+    for theta in points(together):
+        beside = measured(together, theta, subsets)
+        for place, seed in enumerate(SEEDS):
+            alone = measured(built(name, options, (seed,)), theta[place : place + 1], subsets)
+            for what, value in alone.items():
+                assert torch.equal(value[0], beside[what][place]), what
+
+
+@every
+def test_each_seed_draws_its_own_problem(name, options):
+    problem = built(name, options, (3, 3, 4))
+    first, again, other = problem.gradient(problem.forward(problem.start()))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@every
+def test_single_precision_is_near_double(name, options):
+    double, single = built(name, options), built(name, options, dtype="float32")
+    found = [
+        [measured(one, theta.to(one.optimum.dtype), options["subsets"]) for one in (double, single)]
+        for theta in points(double)
+    ]
+    for what in found[0][0]:
+        scale = max(float(fine[what].abs().max()) for fine, _ in found)  # at the optimum many vanish
+        for fine, rough in found:
+            assert rough[what].dtype is torch.float32, what
+            assert ((rough[what].double() - fine[what]).abs() <= 1e-3 * scale).all(), what
+
+
+# --- several specs as one batch ---------------------------------------------------------------------------------------
+
+
+def spec_of(name, options, seeds):
+    values = {"method": "cra_dl", "redundancy": 2, "aggregation": "median", "devices": 5, "iterations": 2}
+    return RunSpec.parse({**values, "problem": {"name": name, **options}, "seeds": list(seeds)}, "test")
+
+
+def siblings(name, options):
+    """Specs of one problem that differ in one option each, as far as they may, and in their seeds."""
+    yield spec_of(name, options, (3, 0))
+    yield spec_of(name, options, (5,))
+    for option, about in options_of(PROBLEMS[name]).items():
+        if isinstance(about.default, float):
+            for value in (2 * about.default + 1, about.default / 2):
+                try:
+                    yield spec_of(name, {**options, option: value}, (3,))
+                    break
+                except UserError:
+                    continue
+
+
+@every
+def test_a_batch_of_specs_has_of_each_what_it_has_alone(name, options):
+    """Whatever the options in which the specs of a batch may differ."""
+    first, *others = siblings(name, options)
+    specs = [first, *(spec for spec in others if shape_of(spec) == shape_of(first))]
+    assert len(specs) > 1
+    parts = [Part(spec, spec.seeds, file.draw(spec.allocation_spec)) for spec in specs]
+    batch = assemble(parts, "cpu").problem
+    problems = [assemble([part], "cpu").problem for part in parts]
+    for scale in (0.0, 1.0):
+        theta = batch.start() + scale
+        beside = measured(batch, theta, options["subsets"])
+        place = 0
+        for spec, problem in zip(specs, problems, strict=True):
+            rows = slice(place, place + len(spec.seeds))
+            place = rows.stop
+            for what, value in measured(problem, theta[rows], options["subsets"]).items():
+                assert torch.equal(value, beside[what][rows]), (what, spec.problem.options)

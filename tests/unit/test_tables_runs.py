@@ -1,0 +1,185 @@
+"""Every entry of every table in a short training: the same bits alone and beside others, and no bound violated."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+from unit.tables import TABLES, cases, run_with, sizes_of
+
+from byzcode import bounds
+from byzcode.allocation import ALLOCATIONS, file
+from byzcode.batch import Part, assemble
+from byzcode.coding import DECODERS, ENCODERS
+from byzcode.engine import loop, train, train_together
+from byzcode.errors import UserError
+from byzcode.kernels import native
+from byzcode.methods import METHODS
+from byzcode.problems import PROBLEMS
+from byzcode.records import join
+from byzcode.studies.describe import describe
+from byzcode.studies.spec import RunSpec
+
+DEVICES, SUBSETS, DIMENSION = 20, 60, 7
+COMMON = {"devices": DEVICES, "iterations": 10, "record": {"step": 1}, "seeds": [4, 0, 7]}
+PROBLEM = {"name": "linear_regression", "subsets": SUBSETS, "dimension": DIMENSION}
+LIARS = {"attack": "sign_flip", "byzantine": {"alpha": 0.1}}
+
+
+def of_method(name, options):
+    fixed = METHODS[name].fixed
+    liars = {key: value for key, value in LIARS.items() if key not in fixed}
+    return run_with(method=name, problem=PROBLEM, **COMMON, **liars)
+
+
+def of_problem(name, options):
+    """With a number of parameters that fills no cache line; or with twelve, which many numbers divide."""
+    for dimension in (DIMENSION, 12):
+        sizes = {"subsets": SUBSETS, "dimension": dimension}
+        with suppress(ValueError, UserError):
+            PROBLEMS[name]((0,), "cpu", "float64", **sizes, **options)
+            break
+    return run_with(method="cra_dl", problem={"name": name, **sizes, **options}, **COMMON, **LIARS)
+
+
+def of_allocation(name, options):
+    devices, subsets, redundancy = sizes_of(name)[0]
+    values = {**COMMON, "devices": devices, "redundancy": redundancy, "problem": {**PROBLEM, "subsets": subsets}}
+    return run_with(method="cra_dl", allocation={"name": name, **options}, **values, **LIARS)
+
+
+def of_encoding(name, options):
+    """With an allocation that the encoder serves. One that must be decoded is run with its method."""
+    for allocation in ALLOCATIONS:
+        with suppress(UserError, ValueError):
+            chosen = {"allocation": allocation, "encoding": {"name": name, **options}}
+            spec = run_with(method="cra_dl", problem=PROBLEM, **chosen, **COMMON, **LIARS)
+            held = file.draw(spec.allocation_spec)[0]
+            if not np.iscomplexobj(ENCODERS[name](held, SUBSETS, **options)):
+                return spec
+    found = [of_method(method, {}) for method in METHODS]
+    return next(spec for spec in found if spec.encoding.name == name)
+
+
+def of_decoder(name, options):
+    found = [method for method, about in METHODS.items() if about.decoder == name]
+    if not found:
+        pytest.skip(f"no method has the decoder {name}")
+    return of_method(found[0], {})
+
+
+def with_component(key):
+    """Runs of a coded method with a component of a table."""
+
+    def of(name, options):
+        chosen = {**LIARS, key: {"name": name, **options}}
+        return run_with(method="cra_dl", problem=PROBLEM, **COMMON, **chosen)
+
+    return of
+
+
+MAKERS = {
+    "method": of_method,
+    "problem": of_problem,
+    "allocation": of_allocation,
+    "encoding": of_encoding,
+    "decoder": of_decoder,
+    **{key: with_component(key) for key in ("compression", "attack", "pre_aggregation", "aggregation")},
+}
+
+
+def entries(*tables):
+    """A parameter for each entry of some tables, by default of all, with each of its options that has a few values."""
+    found = [
+        pytest.param(key, name, options, id=f"{key}: {label}")
+        for key in tables or TABLES
+        for label, (name, options) in labelled(key).items()
+    ]
+    return pytest.mark.parametrize(("key", "name", "options"), found)
+
+
+def labelled(key):
+    table = TABLES[key]
+    return {name: (name, {}) for name in table} if key in ("method", "decoder") else cases(table)
+
+
+def test_there_are_runs_of_every_table():
+    assert set(MAKERS) == set(TABLES)
+    assert TABLES["decoder"] is DECODERS
+
+
+@entries()
+def test_a_run_is_described_and_is_read_again(key, name, options):
+    spec = MAKERS[key](name, options)
+    assert RunSpec.from_json(spec.canonical(), "again") == spec
+    said = describe(spec)
+    assert said.replace("\n", "").isprintable()
+    assert key in ("method", "decoder", "pre_aggregation") or name.replace("_", " ") in said
+
+
+@entries()
+def test_no_run_violates_a_bound(key, name, options):
+    """On its error, the mean square of its gradients, and its excess loss."""
+    spec = MAKERS[key](name, options)
+    held = file.draw(spec.allocation_spec)
+    measured = vars(train(spec, held))
+    size = measured["largest_heterogeneity"] + measured["gradient_norm"]
+    rounding = 1e-11 * np.fmax.accumulate(size, axis=1)
+    error = measured["aggregation_error"]
+    for what, bound in bounds.bounds(spec, measured, held).items():
+        if bound.holds == "always":
+            assert not (error > bound.error * (1 + 1e-9) + rounding).any(), what
+    mu, step = measured["strong_convexity"][:, None], (spec.step_size / measured["smoothness"])[:, None]
+    excess = measured["excess_loss"]
+    after = bounds.excess_after(excess[:, :-1], np.square(error[:, :-1]), step, mu)
+    blur = 1e-12 * np.fmax.accumulate(np.abs(measured["loss"]), axis=1)[:, 1:]
+    assert not (excess[:, 1:] > after * (1 + 1e-9) + blur).any()
+
+
+def assert_same(found, expected):
+    for what, value in vars(expected).items():
+        np.testing.assert_array_equal(getattr(found, what), value, err_msg=what)
+
+
+#: The other tables are in the tests of test_engine.py.
+parts = entries("method", "problem", "allocation", "encoding", "decoder")
+
+
+@parts
+def test_a_batch_of_seeds_has_the_bits_of_seed_by_seed(key, name, options):
+    spec = MAKERS[key](name, options)
+    held = file.draw(spec.allocation_spec)
+    alone = [spec.model_copy(update={"seeds": (seed,)}) for seed in spec.seeds]
+    apart = join(train(each, held[place : place + 1]) for place, each in enumerate(alone))
+    assert_same(train_together([spec], [held], device="cpu")[0], apart)
+
+
+@parts
+def test_compiled_kernels_change_no_bit(key, name, options, monkeypatch):
+    spec = MAKERS[key](name, options)
+    held = file.draw(spec.allocation_spec)
+    compiled = train(spec, held)
+    monkeypatch.setattr(native, "_functions", lambda _: {})
+    assert_same(train(spec, held), compiled)
+
+
+@parts
+def test_the_loop_waits_for_no_device(key, name, options):
+    """On torch's device "meta" there are no values: who asks for one fails."""
+    spec = MAKERS[key](name, options)
+    held = file.draw(spec.allocation_spec)
+    with torch.inference_mode():
+        loop(assemble([Part(spec, spec.seeds, held)], "meta"), lambda _: None)
+
+
+@parts
+def test_single_precision_ends_near_double(key, name, options):
+    """Few steps, so that rounding has no time to grow."""
+    spec = MAKERS[key](name, options)
+    held = file.draw(spec.allocation_spec)
+    single = spec.model_copy(update={"dtype": "float32"})
+    fine, rough = vars(train(spec, held)), vars(train(single, held))
+    scale = np.abs(fine["loss"]).max()
+    assert np.abs(rough["loss"] - fine["loss"]).max() <= 1e-3 * scale
