@@ -56,7 +56,7 @@ def _values(study: Study, curve: Curve, shared: Values, own: Values, reading: Re
     """The fields of one run. What a method fixes outweighs base and grid, not what the curve itself says."""
     try:
         values = merge(merge(_START, study.base), shared)
-        name = curve.fields.get("method", values.get("method"))
+        name = {**values, **curve.fields, **own}.get("method")
         values.update(method_named(name).fixed)
         values = merge(merge(values, curve.fields), own)
         return _with_defaults({**values, "method": name}, reading)
