@@ -22,6 +22,9 @@ WORST = 0.05
 
 NOWHERE = "none at a plateau"
 
+#: Levels may be 0, infinite or none, and ratios of them too large for a number: what follows is infinite or none, too.
+_of_any_levels = np.errstate(divide="ignore", invalid="ignore", over="ignore")
+
 
 class Outcome(NamedTuple):
     """What a test found.
@@ -42,6 +45,7 @@ class Outcome(NamedTuple):
     note: str = ""
 
 
+@_of_any_levels
 def lower(claim: Lower, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Is the ratio of levels below ``factor``?
 
@@ -59,12 +63,14 @@ def lower(claim: Lower, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     )
 
 
+@_of_any_levels
 def equivalent(claim: Equivalent, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Is the ratio of levels between 1 / margin and margin?"""
     one, other = (each[0].levels(claim.quantity, claim.at) for each in (runs, against))
     return _equal(_pairs(one, other), claim.margin, f"ratio of {_what(claim)}")
 
 
+@_of_any_levels
 def falls(claim: Falls, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Does the level fall at every step? Supported where each step does, refuted where any rises."""
     levels = [run.levels(claim.quantity, claim.at) for run in runs]
@@ -80,6 +86,7 @@ def falls(claim: Falls, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     )
 
 
+@_of_any_levels
 def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Does the advantage grow along the key? By the slope of a line through it, one a seed.
 
@@ -120,6 +127,7 @@ def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     )
 
 
+@_of_any_levels
 def law(claim: Law, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Is the squared level proportional to a factor of the theory? By the exponent, one a seed.
 
@@ -129,6 +137,7 @@ def law(claim: Law, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     factor = [_PREDICTED[claim.predicted](run, claim) for run in runs]
     known = _all((*(level.settled & ~level.diverged for level in levels), *(np.isfinite(each) for each in factor)))
     exponent = _slope(np.stack([2 * _log(level) for level in levels], axis=1), np.stack(factor, axis=1))
+    known &= np.isfinite(exponent)  # else the factor is the same at all places
     band = (1 - claim.margin, 1 + claim.margin)
     return Outcome(
         *interval(exponent[known]),
@@ -137,26 +146,32 @@ def law(claim: Law, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
         p_refute=min(1.0, 2 * min(_below(exponent, known, band[0]), _above(exponent, known, band[1]))),
         pairs=int(known.sum()),
         band=band,
+        note="" if known.any() else f"{NOWHERE} at all places, or the factor is the same at all of them",
     )
 
 
+@_of_any_levels
 def predicted(claim: Predicted, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Is the distance of coded gradients over its closed form between 1 / margin and margin?
 
     From the gradient in the mean square, or from each other: of H messages the mean squared distance of two is
     2 H / (H - 1) times their mean squared distance from their mean, and in expectation twice the variance.
     """
-    run = runs[0]
+    run, unit = runs[0], "measured squared distance over the closed form"
     measured = _log_square(run, "honest_dispersion", claim)
     if claim.distance == "each_other":
         honest = run.spec.devices - run.spec.f
+        if honest == 1:
+            nothing = np.zeros(len(measured), dtype=bool)
+            none = _Pairs(np.full(len(measured), np.nan), nothing, nothing, nothing, ~nothing, ~nothing)
+            return _equal(none, claim.margin, unit)._replace(note="one honest device: no two messages to compare")
         measured = measured + np.log(honest / (honest - 1))
     else:
         measured = np.logaddexp(measured, _log_square(run, "coding_bias", claim))
     logs = measured - _log_square(run, "heterogeneity", claim) - _closed_form(run, claim)
     known = np.isfinite(logs)
     found = _Pairs(logs, known, known, known, ~known, ~known)
-    return _equal(found, claim.margin, "measured squared distance over the closed form")
+    return _equal(found, claim.margin, unit)
 
 
 #: The function of each kind of test.

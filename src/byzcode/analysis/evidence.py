@@ -100,6 +100,7 @@ def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # of levels that are 0, infinite or none
 def _row(asked: Asked, run_of: Callable[[str], Run]) -> dict[str, Any]:
     claim = asked.claim
     row: dict[str, Any] = {

@@ -110,7 +110,7 @@ def _few_decades(axis: Axis, low: float, high: float) -> None:
 
 #: Numbers that are closer than this part of an axis, or of a size at which an axis cannot tell them from their
 #: neighbourhood, stand side by side, in order, as names do.
-_CLOSE, _LARGE = 0.01, 1e12
+_CLOSE, _LARGE, _STRETCH = 0.01, 1e12, 1e150
 #: Values at least so far apart, in parts of an axis, have a label each.
 _LABELLED = 0.08
 
@@ -174,7 +174,7 @@ def _is_scale(values: Sequence[Any]) -> bool:
         return all(abs(value) < _LARGE for value in values)
     low, high = min(values), max(values)
     if low > 0 and high > 10 * low:
-        return low >= _LEAST and high <= _MOST and _closest(values, log=True) > _CLOSE**2
+        return low >= 1 / _STRETCH and high <= _STRETCH and _closest(values, log=True) > _CLOSE**2
     return max(-low, high) < _LARGE and _closest(values, log=False) > _CLOSE
 
 

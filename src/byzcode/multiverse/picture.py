@@ -114,7 +114,7 @@ def _grid(axes: Axes, decided: pd.DataFrame, ranked: list[str], places: dict[tup
         shade = _SHADES[_step(cell["v"])]
         squares.append(Rectangle((column - 0.47, row - 0.45), 0.94, 0.9))
         colors.append(shade)
-        words = cell["letter"] if cell["decides"] else f"{cell['v']:.2f}"[1:] if row == 0 else ""
+        words = cell["letter"] if cell["decides"] else _hundredths(cell["v"]) if row == 0 else ""
         ink = INK if _step(cell["v"]) < 3 else "white"
         axes.text(column, row, words, size=_SMALLEST if row == 0 else SMALL - 0.5, color=ink, **_CENTRED)
     axes.add_collection(PatchCollection(squares, facecolors=colors, linewidths=0))
@@ -189,6 +189,11 @@ def _marker(verdict: str) -> dict[str, Any]:
 def _step(v: float) -> int:
     """Which step of the colours a value of V is in; the first where there is none."""
     return 0 if np.isnan(v) else int(np.clip(np.searchsorted(_STEPS, v, side="right") - 1, 0, len(_SHADES) - 1))
+
+
+def _hundredths(v: float) -> str:
+    """A value of V in two digits: ".25"; "1" where it is that."""
+    return "1" if v >= 0.995 else f"{v:.2f}".removeprefix("0")
 
 
 def _words(name: str) -> str:

@@ -18,6 +18,8 @@ _OUT = 0.1
 #: How many times the neutral value a logarithmic axis reaches at most, and at least.
 _FAR, _NEAR = 1e3, 2.0
 _MOST_TICKS = 6
+#: No axis reaches farther: its ends and ticks would be no numbers.
+_REACH = 1e200
 
 
 class Tick(NamedTuple):
@@ -55,7 +57,8 @@ class Axis:
 
     @classmethod
     def _logarithmic(cls, found: Sequence[float], shown: Sequence[float]) -> Axis:
-        wanted = [*np.clip(found, min(shown) / _FAR, max(shown) * _FAR), min(shown) / _NEAR, max(shown) * _NEAR]
+        least, most = (min(max(value, 1 / _REACH), _REACH) for value in (min(shown), max(shown)))
+        wanted = [*np.clip(found, least / _FAR, most * _FAR), least / _NEAR, most * _NEAR]
         low, high = float(min(wanted)) / 1.1, float(max(wanted)) * 1.1
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         for subs, every in ((_FIFTHS, 1), (_THIRDS, 1), ((1.0,), 1), ((1.0,), 2), ((1.0,), 3)):
@@ -69,7 +72,8 @@ class Axis:
     def _linear(cls, values: Sequence[float]) -> Axis:
         from matplotlib.ticker import MaxNLocator
 
-        low, high = (min(values), max(values)) if values else (0.0, 1.0)
+        kept = np.clip(values, -_REACH, _REACH)
+        low, high = (float(kept.min()), float(kept.max())) if values else (0.0, 1.0)
         ticks = [float(value) for value in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)]
         return cls(ticks[0], ticks[-1], log=False)._with(ticks)
 

@@ -117,6 +117,10 @@ def _check(cell: Cell, where: str) -> None:
         if spec.seeds != specs[0].seeds:
             raise KeyedError(f"{where}.curve", specs[0].seeds, f"seeds must be the same in all runs, not {spec.seeds}")
     check_levels(cell, where)
+    for spec in specs:
+        if isinstance(claim, Predicted) and claim.distance == "each_other" and spec.devices - spec.f < 2:
+            allowed = f"two honest devices at least, whose messages can be compared, not {spec.devices - spec.f}"
+            raise KeyedError(f"{where}.distance", claim.distance, allowed)
     if isinstance(claim, Predicted) or (isinstance(claim, Law) and claim.predicted == "coded_variance"):
         for spec in specs:
             if spec.redundancy == spec.subsets:
