@@ -9,7 +9,6 @@ import platform
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -111,7 +110,7 @@ def test_a_holder_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatc
     lock = FolderLock(path)
     os.utime(path, (1, 1))
     while path.stat().st_mtime == 1:
-        assert "signs of life" in {thread.name for thread in threading.enumerate()}
+        assert "signs of life" in {thread.name for thread in folder.threading.enumerate()}
         time.sleep(0.01)
     lock.release()
 
