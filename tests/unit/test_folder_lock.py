@@ -9,7 +9,6 @@ import platform
 import signal
 import subprocess
 import sys
-import threading
 import time
 from datetime import datetime
 from pathlib import Path
@@ -207,7 +206,7 @@ def test_a_holder_gives_signs_of_life(path: Path, locks: str, monkeypatch: pytes
     for file in path.parent.iterdir():
         os.utime(file, (1, 1))
         while file.stat().st_mtime == 1:
-            assert "signs of life" in {thread.name for thread in threading.enumerate()}
+            assert "signs of life" in {thread.name for thread in folder.threading.enumerate()}
             time.sleep(0.01)
     lock.release()
 
