@@ -102,7 +102,9 @@ def log_y(axes: Axes, bottom: float, top: float) -> None:
 def _few_decades(axis: Axis, low: float, high: float) -> None:
     """Ticks of a logarithmic axis that reaches as far as numbers do."""
     first, last = int(np.ceil(np.log10(low))), int(np.floor(np.log10(high)))
-    axis.set_major_locator(FixedLocator([10.0**power for power in range(first, last + 1, 1 + max(0, last - first) // _TICKS)]))
+    axis.set_major_locator(
+        FixedLocator([10.0**power for power in range(first, last + 1, 1 + max(0, last - first) // _TICKS)])
+    )
     axis.set_minor_locator(NullLocator())
 
 
@@ -172,7 +174,7 @@ def _is_scale(values: Sequence[Any]) -> bool:
         return all(abs(value) < _LARGE for value in values)
     low, high = min(values), max(values)
     if low > 0 and high > 10 * low:
-        return 1 / _STRETCH <= low and high <= _STRETCH and _closest(values, log=True) > _CLOSE**2
+        return low >= 1 / _STRETCH and high <= _STRETCH and _closest(values, log=True) > _CLOSE**2
     return max(-low, high) < _LARGE and _closest(values, log=False) > _CLOSE
 
 
