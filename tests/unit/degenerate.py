@@ -66,7 +66,7 @@ STYLES = {
 def measurements(spec, case, spare=()):
     """All quantities of a run, in all seeds alike, but for those of a quantity in ``spare``, which fall."""
     seeds, iterations = len(spec.seeds), spec.record.iterations(spec.iterations)
-    status, since, values = ENDED.get(case, (Status.FINISHED, NEVER, VALUES.get(case)))
+    status, since, values = ENDED.get(case, (Status.FINISHED, NEVER, VALUES.get(case, FALL)))
     rows = np.tile(values[: len(iterations)], (seeds, 1))
     found = {name: np.tile(FALL[: len(iterations)], (seeds, 1)) if name in spare else rows for name in QUANTITIES}
     found |= {name: np.arange(len(iterations)) * np.ones((seeds, 1)) for name in ("bits_sent",)}

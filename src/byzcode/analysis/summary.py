@@ -85,10 +85,8 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
         "ended_at": min(since[status != Status.FINISHED].tolist(), default=NEVER),  # the first of them
         "at_plateau": int(level.reached.sum()),
     }
-    row |= {
-        name: int(np.fmax.reduce(dataset[name].to_numpy().ravel(), initial=0.0))
-        for name in ("decoding_failures", "decoding_errors")
-    }
+    for name in ("decoding_failures", "decoding_errors"):
+        row[name] = int(np.fmax.reduce(dataset[name].to_numpy().ravel(), initial=0.0))
     for quantity in get_args(Quantity):
         values = dataset[quantity].to_numpy()
         none = bool(np.isnan(values[:, 0]).all())  # of a method that has no such thing; a divergence comes later

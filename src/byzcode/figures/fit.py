@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from matplotlib.backend_bases import RendererBase
 from matplotlib.cbook import is_math_text
@@ -50,7 +50,7 @@ class Ruler:
             return self.width(line, size, weight=weight, math=math) <= room
 
         lines = [""]
-        for word in _words(text, math=math):
+        for word in _words(text, fits, math=math):
             longer = f"{lines[-1]} {word}".strip()
             if fits(longer):
                 lines[-1] = longer
@@ -69,17 +69,15 @@ class Ruler:
         return "\n".join(lines)
 
 
-def _words(text: str, *, math: bool) -> Iterator[str]:
+def _words(text: str, fits: Callable[[str], bool], *, math: bool) -> Iterator[str]:
     """What is not broken if it can be helped: words, and a symbol with its value (r = 5)."""
     words: Sequence[str] = _WORD.findall(text) if math else text.split()
     place = 0
     while place < len(words):
-        if math and words[place + 1 : place + 2] == ["="] and place + 2 < len(words):
-            yield " ".join(words[place : place + 3])
-            place += 3
-        else:
-            yield words[place]
-            place += 1
+        equation = " ".join(words[place : place + 3])
+        whole = math and words[place + 1 : place + 2] == ["="] and fits(equation)
+        yield equation if whole else words[place]
+        place += 3 if whole else 1
 
 
 def _parts(word: str, *, math: bool) -> list[str]:
@@ -88,7 +86,7 @@ def _parts(word: str, *, math: bool) -> list[str]:
         return [word]
     parts: list[str] = []
     for sign in _SIGN.findall(word):
-        if parts and (unicodedata.combining(sign) or sign in _JOINING or parts[-1].endswith(_JOINER)):
+        if parts and (unicodedata.combining(sign[0]) or sign in _JOINING or parts[-1].endswith(_JOINER)):
             parts[-1] += sign
         else:
             parts.append(sign)

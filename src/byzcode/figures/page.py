@@ -19,7 +19,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from byzcode import letters
 from byzcode.figures.fit import Ruler
-from byzcode.figures.panels import fit, nothing_in
+from byzcode.figures.panels import fit, hide_names, name, nothing_in
 from byzcode.figures.request import Request
 from byzcode.figures.scale import Positions
 from byzcode.figures.style import LABEL, SMALL, SOFT, TITLE
@@ -72,11 +72,17 @@ class Page:
             self._fit_entry(handle)
         legend = figure.legend(handles=handles, ncols=self._legend_columns(handles), **_LEGEND)
         self._strips = title, legend, caption
-        self._stack(0.0)
-        fitting = fit(self.axes, self.width, self.ruler, places)
+        extra, more = 0.0, []
+        if places is not None and places.words:
+            hide_names(self.axes, places)
+            self._stack(0.0)
+            names = name(self.axes, places, self.ruler)
+            extra, more = names.extra, names.notes
+            caption.set_text(self._caption([*notes, *more]))
+        self._stack(extra)
+        fitting = fit(self.axes, self.width, self.ruler)
         if fitting.changed:
-            caption.set_text(self._caption([*notes, *fitting.notes]))
-            self._stack(fitting.extra)
+            self._stack(extra + fitting.extra)
 
     def _take_fonts(self, texts: Sequence[str]) -> list[str]:
         """Draw what follows in fonts that have its letters; returns what to say of letters that no font has."""

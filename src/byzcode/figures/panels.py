@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,10 +43,10 @@ class Fitting:
     notes: list[str] = field(default_factory=list)
 
 
-def fit(rows: Sequence[Sequence[Axes]], width: float, ruler: Ruler, places: Positions | None) -> Fitting:
+def fit(rows: Sequence[Sequence[Axes]], width: float, ruler: Ruler) -> Fitting:
     """Break the words around panels that have their sizes, on a page so many inches wide."""
     done = Fitting()
-    there = [[axes for axes in row if axes.figure is not None] for row in rows]
+    there = _still_there(rows)
     rooms = {axes: _room(axes, row, width) for row in there for axes in row}
     size = _size_of_titles(rooms, ruler)
     for row in there:
@@ -59,9 +60,38 @@ def fit(rows: Sequence[Sequence[Axes]], width: float, ruler: Ruler, places: Posi
                 text.set_text(ruler.wrapped(text.get_text(), 0.92 * own.width / axes.figure.dpi, SMALL))
             height = own.height / axes.figure.dpi + (_LINE * PANEL / 72 if len(there) == 1 else 0.0)
             done.changed |= _break(axes.yaxis.label, LABEL, height, ruler) > 0
-    if places is not None and places.nominal and places.values:
-        _name(done, [axes for row in there for axes in row], places, ruler)
+    _turn(done, there[-1])
     return done
+
+
+def _still_there(rows: Sequence[Sequence[Axes]]) -> list[list[Axes]]:
+    """The panels without those that were taken away."""
+    return [[axes for axes in row if axes.figure is not None] for row in rows]
+
+
+def hide_names(rows: Sequence[Sequence[Axes]], places: Positions) -> None:
+    """Take the names of an axis away, to see how much room there is for them."""
+    for axes in (axes for row in _still_there(rows) for axes in row):
+        axes.set_xticks(range(len(places.words)), [""] * len(places.words))
+
+
+def _turn(done: Fitting, row: Sequence[Axes]) -> None:
+    """Turn the numbers of the x axes upright where they would cover each other."""
+    labels = [_labels_in_view(axes) for axes in row]
+    boxes = [[label.get_window_extent() for label in each if label.get_rotation() == 0] for each in labels]
+    if not any(one.padded(1).overlaps(other) for each in boxes for one, other in itertools.pairwise(each)):
+        return
+    done.changed = True
+    done.extra += max(box.width - box.height for each in boxes for box in each) / row[0].figure.dpi
+    for axes in row:
+        axes.tick_params(axis="x", labelrotation=90)
+
+
+def _labels_in_view(axes: Axes) -> list[Text]:
+    """The labels of the ticks that are within the limits of an x axis."""
+    low, high = sorted(axes.get_xlim())
+    ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=False)
+    return [label for place, label in ticks if low <= place <= high and label.get_text()]
 
 
 def _room(axes: Axes, row: Sequence[Axes], width: float) -> float:
@@ -96,9 +126,9 @@ def _break(text: Text, size: float, room: float, ruler: Ruler) -> int:
     return max(1, text.get_text().count("\n") - said.count("\n"))
 
 
-def _name(done: Fitting, panels: Sequence[Axes], places: Positions, ruler: Ruler) -> None:
+def name(rows: Sequence[Sequence[Axes]], places: Positions, ruler: Ruler) -> Fitting:
     """Find an angle at which names side by side do not cover each other; name some of them where there is none."""
-    words = places.words
+    done, panels, words = Fitting(), [axes for row in _still_there(rows) for axes in row], places.words
     left, right = panels[0].get_xlim()
     spacing = min(axes.get_window_extent().width / axes.figure.dpi for axes in panels) / (right - left)
     height = _LINE * TICK / 72
@@ -115,11 +145,10 @@ def _name(done: Fitting, panels: Sequence[Axes], places: Positions, ruler: Ruler
     if every > 1:
         broken = [word if place % every == 0 else "" for place, word in enumerate(broken)]
         done.notes.append(f"Of the values side by side, one in {every} is named.")
-    if broken == words and angle == _ANGLES[0][0]:
-        return
-    done.changed = True
     anchor: dict[str, Any] = {"ha": "right", "rotation_mode": "anchor"} | ({"va": "center"} if angle == 90 else {})
     for axes in panels:
         axes.set_xticks(range(len(broken)), broken, rotation=angle, linespacing=1.0, **anchor)
-    reach = max(ruler.width(line, TICK, math=True) for word in broken for line in word.split("\n"))
-    done.extra += max(0.0, reach * math.sin(math.radians(angle)) + height - _REACH)
+    if broken != words or angle != _ANGLES[0][0]:
+        reach = max(ruler.width(line, TICK, math=True) for word in broken for line in word.split("\n"))
+        done.extra += max(0.0, reach * math.sin(math.radians(angle)) + height - _REACH)
+    return done
