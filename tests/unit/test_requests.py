@@ -135,6 +135,12 @@ def test_no_file_that_a_user_names_is_waited_for(option: str, kind: str, here: P
     assert said.startswith((f"{path}: ", f"{path}/"))
 
 
+def test_schema_waits_for_no_file(here: Path, byzcode: Call) -> None:
+    (here / "config").mkdir()
+    os.mkfifo(here / "config/README.md")
+    assert complaint(byzcode("schema")) == "config/README.md: cannot be read: not a regular file"
+
+
 @pytest.mark.parametrize("command", sorted(REQUESTS.keys() - {"reading"}))
 def test_results_that_are_not_there_are_told(command: str, here: Path, byzcode: Call) -> None:
     (here / "file").touch()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from byzcode.errors import UserError
 from byzcode.studies.alternatives import Alternatives, MultiverseConfig
+from byzcode.studies.files import read_text
 from byzcode.studies.reference import reference
 from byzcode.studies.spec import RunSpec
 from byzcode.studies.study import Reading, Study, WorkflowConfig
@@ -29,10 +29,7 @@ MARK = "<!-- reference -->\n"
 def generated(project: Path) -> dict[Path, str]:
     """The generated files of a project folder, and what they should hold. Raises UserError."""
     readme = project / "config/README.md"
-    try:
-        before, mark, _ = readme.read_text(encoding="utf-8").partition(MARK)
-    except OSError as error:
-        raise UserError(f"{readme}: cannot be read: {error.strerror}") from None
+    before, mark, _ = read_text(readme).partition(MARK)
     schemas = {project / f"workflow/schemas/{name}.schema.json": as_text(model) for name, model in SCHEMAS.items()}
     return schemas | {readme: f"{before}{mark}\n{reference()}"}
 
