@@ -25,7 +25,6 @@ WORDS = "Größe α → ∞, 冗余度, 𝛼"  # noqa: RUF001
 _BARE = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 LOCALES = {
     "C": {**_BARE, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
-    "POSIX": {**_BARE, "LC_ALL": "POSIX"},
     "de_DE": {**_BARE, "LC_ALL": "de_DE"},
 }
 SPEC = {
