@@ -12,6 +12,7 @@ The rooms of the package, in the order in which the data passes through them:
 ``batch``        runs of one shape, side by side
 ``engine``       the training loop
 ``records``      what is measured in it
+``workplace``    where the workflow works: locks, and jobs that outlive their Snakemake
 ``sharing``      runs trained together though each is a job, on ``cuda`` devices
 ``trajectory``   the stored result
 ``analysis``     plateaus and summaries

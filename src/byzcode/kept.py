@@ -24,7 +24,7 @@ def keep(workflow: Any, plan: Plan, results: Path, say: Callable[[str], None]) -
 
     Then its graph of jobs is out of date.
     """
-    found = [job for job in workflow.dag.needrun_jobs() if _appeared(workflow, job)]
+    found = [job for job in workflow.dag.needrun_jobs() if _appeared(workflow, results, job)]
     if not found:
         return False
     whole = current(plan, results, {Path(file) for job in found for file in job.output})
@@ -39,9 +39,11 @@ def keep(workflow: Any, plan: Plan, results: Path, say: Callable[[str], None]) -
     return bool(kept)
 
 
-def _appeared(workflow: Any, job: Any) -> bool:
-    """Whether the files of a job are there, though they are marked, or were not there when the graph was made."""
-    if not job.output or job.rule in workflow.dag.forcerules or not all(Path(file).exists() for file in job.output):
+def _appeared(workflow: Any, results: Path, job: Any) -> bool:
+    """Whether the results of a job are there, though they are marked, or were not there when the graph was made."""
+    files = [Path(file) for file in job.output]
+    ours = bool(files) and all(file.is_relative_to(results) for file in files)
+    if not ours or job.rule in workflow.dag.forcerules or not all(file.exists() for file in files):
         return False
     marked = workflow.async_run(workflow.persistence.incomplete(job))
     return bool(marked or workflow.dag.reason(job).missing_output)

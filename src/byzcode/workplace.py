@@ -127,8 +127,11 @@ class Workplace:
             )
 
     def wait_for_jobs(self) -> None:
-        """Wait until all jobs of an earlier Snakemake have ended; those of this one are seen from now on."""
-        with _ended_by_sigterm():
+        """Wait until all jobs of an earlier Snakemake have ended; those of this one are seen from now on.
+
+        Raises UserError where the user stops it, by Ctrl-C or SIGTERM.
+        """
+        with _stoppable():
             for path in (folder / JOBS for folder in self._places):
                 if path.resolve() not in self._jobs:
                     found = _Jobs(path)
@@ -194,16 +197,17 @@ def _inherited_by_jobs(descriptors: Sequence[int]) -> None:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end this process, which Snakemake defers until its jobs have ended, though it has none yet."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _stoppable() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the block. Snakemake defers SIGTERM until its jobs have ended, but has none yet."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
     try:
         yield
+    except KeyboardInterrupt:
+        raise UserError("stopped while it waited for jobs of an earlier Snakemake; these go on") from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if main:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _sweep(results: Path) -> None:

@@ -139,11 +139,16 @@ def test_jobs_that_cannot_be_seen_are_let_go_by_removing_the_file(monkeypatch: p
     assert f"if there are none, delete results/{JOBS}" in said
 
 
-def test_sigterm_ends_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = signal.signal(signal.SIGTERM, lambda *_: None)  # Snakemake's own
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_waits_can_be_stopped(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # as Snakemake does
     try:
-        with orphan(), pytest.raises(KeyboardInterrupt):
-            wait_for_jobs(lambda: os.kill(os.getpid(), signal.SIGTERM), monkeypatch)
+        with orphan() as job:
+            with pytest.raises(
+                UserError, match="stopped while it waited for jobs of an earlier Snakemake; these go on"
+            ):
+                wait_for_jobs(lambda: os.kill(os.getpid(), number), monkeypatch)
+            os.kill(job, 0)
         assert signal.getsignal(signal.SIGTERM) is not signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)
