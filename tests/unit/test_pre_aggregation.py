@@ -165,7 +165,7 @@ def loop_nnm(messages, f):
             ((x[j] - x[i]) ** 2).sum() if finite[j] and finite[i] else np.longdouble(math.inf) for j in range(len(x))
         ]
         far[i] = np.longdouble(0)
-        chosen = sorted(range(len(x)), key=lambda j, far=far: (far[j], j))[: len(x) - f]
+        chosen = sorted(range(len(x)), key=lambda j, far=far: (far[j], x[j].tolist()))[: len(x) - f]
         out.append(x[chosen].mean(axis=0) if finite[i] else None)
     return out
 
@@ -186,7 +186,7 @@ def test_mixing_is_exact_for_honest_messages(place, noise, lie):
 
 
 def test_mixing_takes_exactly_its_number_with_ties():
-    """On a grid, where many are equally near: of those the first."""
+    """On a grid, where many are equally near: of those whose first coordinate is less, then the second."""
     generator = np.random.default_rng(10)
     for n, f in [(4, 1), (9, 4), (20, 6)]:
         for _ in range(20):

@@ -34,4 +34,4 @@ def krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2") -> Tenso
 def scores(distances: Tensor, f: int, neighbours: Neighbours) -> Tensor:
     """Sums of the least squared distances to others, (..., N), of squared distances (..., N, N)."""
     others = distances.shape[-1] - f - (2 if neighbours == "n-f-2" else 1)
-    return total(sort_devices(distances)[..., : others + 1, :])  # symmetric, and itself counts 0
+    return total(sort_devices(distances)[..., : max(others, 0) + 1, :])  # symmetric, and itself counts 0

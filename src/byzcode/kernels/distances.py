@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: Distances are summed over so many coordinates at a time, in so many lanes, as in native.cpp.
 _BLOCK, _LANES = 256, 8
 
+#: A message is as far as any if this part of its size is more than the unit: its square would overflow.
+_FAR = 2.0**-500
+
 
 def centred(messages: Tensor) -> tuple[Tensor, Tensor]:
     """Messages (..., N, D) without their coordinate-wise median, and that median, (..., 1, D).
@@ -32,10 +35,9 @@ def squared_distances(away: Tensor) -> Tensor:
     """``||m_i - m_j||^2`` in a unit of each entry's own, (..., N, N), of centred messages (..., N, D), in float64.
 
     The unit is a power of two near the median size of the messages: squares of huge or tiny messages neither overflow
-    nor vanish, and those of others keep their bits. A distance is infinite where a message is not finite, or beyond
-    1e154 units. Each is made of its two messages alone, and does not depend on their places: no lie touches the
-    distance of two others, and messages that coincide have the distance 0. On a GPU they are multiplied out. Cost:
-    N^2 D.
+    nor vanish, and those of others keep their bits. A distance is infinite where a message is not finite. Each is made
+    of its two messages alone, and does not depend on their places: no lie touches the distance of two others, and
+    messages that coincide have the distance 0. On a GPU they are multiplied out. Cost: N^2 D.
     """
     away = in_units(away)
     if away.device.type != "cpu":
@@ -44,13 +46,17 @@ def squared_distances(away: Tensor) -> Tensor:
 
 
 def in_units(away: Tensor) -> Tensor:
-    """Centred messages (..., N, D) in float64, in units of powers of two near their median size. It rounds nothing."""
+    """Centred messages (..., N, D) in float64, in a unit near their median size, a power of two: nothing is rounded.
+
+    A message beyond 2^500 units becomes one of about 2^500 units in its direction.
+    """
     away = away.double()
     size = largest(away)
     inner = sort_devices(size)[..., size.shape[-2] // 2, :].unsqueeze(-2)
     # Where more than half of the messages coincide, the others say how large the unit is.
     others = torch.where(size.isfinite(), size, 0.0).amax(dim=-2, keepdim=True)
-    return away / power_of_two(torch.where(inner > 0, inner, others))
+    unit = power_of_two(torch.where(inner > 0, inner, others))
+    return away / torch.maximum(unit, power_of_two(size) * _FAR)
 
 
 def multiplied_out(away: Tensor) -> Tensor:
@@ -94,9 +100,9 @@ def _plain(away: NDArray[Any]) -> NDArray[Any]:
 
 
 def power_of_two(size: Tensor) -> Tensor:
-    """The largest power of two up to each size; 1 where it is 0 or not finite. To divide by it rounds nothing."""
-    usual = (size > 0) & size.isfinite()
-    size = torch.where(usual, size, 1.0)
+    """The largest power of two up to each size, within the range of normal numbers. To divide by it rounds nothing."""
+    kind = torch.finfo(size.dtype)
+    size = size.clamp(min=kind.tiny, max=kind.max)
     return size / (2 * torch.frexp(size).mantissa)
 
 
@@ -133,8 +139,8 @@ def lengths(vectors: Tensor) -> Tensor:
 
 
 def _scaled_lengths(vectors: Tensor) -> Tensor:
-    size = largest(vectors)
-    unit = torch.where((size > 0) & size.isfinite(), size, 1.0)
+    kind = torch.finfo(vectors.dtype)
+    unit = torch.linalg.vector_norm(vectors, ord=torch.inf, dim=-1, keepdim=True).clamp_(min=kind.tiny, max=kind.max)
     length: Tensor = unit.squeeze(-1) * torch.linalg.vector_norm(vectors / unit, dim=-1)
     return length
 

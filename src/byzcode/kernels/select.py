@@ -74,7 +74,7 @@ def by_value(messages: Tensor) -> Tensor:
     if messages.device.type != "cpu":
         return _ranks(messages).argsort(dim=-1, stable=True)
     each = messages.double().numpy().reshape(-1, *messages.shape[-2:])
-    return torch.from_numpy(np.array([_by_value(one) for one in each]).reshape(messages.shape[:-1]))
+    return torch.from_numpy(np.array([_by_value(one) for one in each], dtype=np.int64).reshape(messages.shape[:-1]))
 
 
 def _by_value(messages: NDArray[Any]) -> NDArray[np.int64]:
