@@ -101,6 +101,13 @@ def test_every_file_names_its_schema(path: str) -> None:
     assert (ROOT / path).parent.joinpath(schema).resolve().is_relative_to(SCHEMA_FILES.resolve())
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_a_colour(method: str) -> None:
+    path = "config/style.yaml"
+
+    assert method in read_yaml(str(ROOT / path)), f"add a line for {method} to {path}, as CONTRIBUTING.md says"
+
+
 def primary_reading() -> list[Choice]:
     return load(Reading, str(ROOT / READING)).choices
 

@@ -106,5 +106,16 @@ def test_a_run_of_other_structure_or_bytes(data: st.DataObject) -> None:
             event("refused")
 
 
+def never_ends() -> None:
+    while True:
+        pass
+
+
+def test_what_never_ends_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fuzz.sandbox.CPU", 0.2)
+    with pytest.raises(AssertionError, match=r"more than 0\.2 s of a processor"), limited():
+        never_ends()
+
+
 def test_no_canary_was_touched(sandbox: Path) -> None:
     assert not list(sandbox.rglob("canary"))
