@@ -15,7 +15,7 @@ from byzcode.last_part import What, lacking
 from byzcode.studies import places
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.choices import check
-from byzcode.studies.configuration import Configuration
+from byzcode.studies.configuration import BASE, Configuration
 from byzcode.studies.expand import Member, expand
 from byzcode.studies.files import brought_along, from_disk, inside, on_disk
 from byzcode.studies.identity import canonical, short_hash
@@ -31,9 +31,6 @@ from byzcode.studies.study import (
     axes_of,
 )
 from byzcode.studies.texts import unreadable
-
-#: Where a configuration stands if nothing else is said.
-_CONFIG = "config/config.yaml"
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -156,11 +153,12 @@ class Plan:
         }
 
 
-def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = _CONFIG) -> Plan:
+def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BASE) -> Plan:
     """The plan of a configuration. Paths in it are relative to the working directory. Raises UserError.
 
     ``where`` is the file that messages name, or a function that gives it for a key.
     """
+    where = where or BASE
     settings = parse(WorkflowConfig, config, where)
     standing = where if callable(where) else lambda key: where
     for key in ("reading", "style", "multiverse", "results"):
