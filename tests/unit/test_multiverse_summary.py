@@ -506,3 +506,34 @@ def test_nothing_is_hidden(which, request):
     assert width == pytest.approx(7.2)
     assert height < 11
     assert drawing.page.axes[0][1].get_position().width > 0.49  # of the page
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 26, 60])
+@pytest.mark.parametrize("verdict", ["same", "of the choice", "another each time"])
+def test_hardly_any_readings_make_a_picture_all_the_same(count, verdict):
+    """Of a choice with as many values as readings nothing is known; one that decides everything is known for sure."""
+    rows = [
+        {
+            "reading": name,
+            "kind": name.split("-")[0],
+            "size": "reduced",
+            "choice:many": f"value {number if number else 1}",
+            "choice:two": "ab"[number % 2],
+            "study": "s", "claim": "one", "cell": "s/one", "mark": "stated", "seeds": 1,
+            "verdict": VERDICTS[
+                {"same": 1, "of the choice": 2 * (number % 2), "another each time": number % 3}[verdict]
+            ],
+        }
+        for number, name in enumerate(["primary", *(f"random-{each}" for each in range(count))])
+    ]
+    table = pd.DataFrame(rows)
+    found = choices(table)
+    assert found["v"].dropna().between(0, 1).all()
+    with theme():
+        drawing = picture(table, claims(table), found)
+        drawing.page.canvas.draw()
+    means = [text.get_text() for text in drawing.page.axes[0][1].texts if text.get_position()[1] == 0]
+    assert all(0 <= float(mean) <= 1 for mean in means)
+    if count == 60 and verdict == "of the choice":
+        assert "1" in means  # and not ".00"

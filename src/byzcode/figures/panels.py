@@ -22,7 +22,7 @@ _LINE = 1.2
 #: A title and a label of an axis have so many lines at most.
 _MOST = 8
 #: How names stand at an axis: the angle, and how long a line of them may be, in inches; the first that fits.
-_ANGLES = ((30, 1.35), (90, 1.6))
+_ANGLES = ((30, 1.35), (90, 1.6), (90, 2.6))
 #: The strip of the panels has room for names that reach so far below their axis.
 _REACH = 0.75
 _EMPTY = "nothing to draw"

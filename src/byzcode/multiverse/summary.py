@@ -328,8 +328,9 @@ def _association(choice: pd.Series[Any], verdict: pd.Series[Any], purpose: str) 
     result = stats.chi2_contingency(counts, correction=False, method=method)
     degrees, size = np.array(counts.shape) - 1, counts.sum()
     squared = max(0.0, result.statistic / size - degrees.prod() / (size - 1))
-    corrected = degrees - degrees**2 / (size - 1)
-    return float(min(1.0, np.sqrt(squared / corrected.min()))), float(result.pvalue)
+    least = float((degrees - degrees**2 / (size - 1)).min())
+    # Of hardly more readings than values nothing is left after the correction.
+    return float(min(1.0, np.sqrt(squared / least))) if least > 0 else 0.0, float(result.pvalue)
 
 
 def _leaves(
