@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from byzcode.allocation import EMPTY
 from byzcode.coding import ENCODERS
 from byzcode.methods import METHODS
-from byzcode.problems import PROBLEMS, Problem
+from byzcode.problems import ALONG_RUNS, PROBLEMS, Problem, joined
 from byzcode.studies.identity import canonical
 from byzcode.studies.spec import RunSpec
 
@@ -25,11 +25,11 @@ _ALONG_RUNS = {"seeds", "method", "allocation", "encoding", "step_size"}
 
 
 def shape_of(spec: RunSpec) -> str:
-    """What specs must have in common to be trained as one batch, as JSON; of a problem, what is no real number."""
+    """What specs must have in common to be trained as one batch, as JSON; of a problem, what it does not let differ."""
     common = spec.model_dump(mode="json", exclude=_ALONG_RUNS)
     method = METHODS[spec.method]
-    sizes = {name: value for name, value in spec.problem.options.items() if not isinstance(value, float)}
-    problem = {"name": spec.problem.name, **sizes}
+    may_differ = {name for name, field in type(spec.problem).model_fields.items() if ALONG_RUNS in field.metadata}
+    problem = spec.problem.model_dump(mode="json", exclude=may_differ)
     return canonical({**common, "problem": problem, "server": method.server, "decoder": method.decoder})
 
 
@@ -63,7 +63,7 @@ def assemble(parts: Sequence[Part], device: str) -> Batch:
     problems = [
         PROBLEMS[spec.problem.name](part.seeds, device, spec.dtype, **part.spec.problem.options) for part in parts
     ]
-    problem = problems[0] if len(parts) == 1 else problems[0].joined(problems[1:])
+    problem = joined(problems)
     steps = np.repeat([part.spec.step_size for part in parts], [len(part.seeds) for part in parts])
     like = problem.smoothness
     return Batch(

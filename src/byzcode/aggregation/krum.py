@@ -20,7 +20,7 @@ Neighbours = Annotated[
 
 
 def krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2") -> Tensor:
-    """The message with the least sum of squared distances to its nearest others.
+    """The message with the least sum of squared distances to its nearest others; of equals that of least values.
 
     Shapes: (..., N, D) to (..., D). Cost: N^2 D. Of messages with equal sums (two that are nearest to each other, where
     one neighbour counts), that is taken whose first coordinate is less, where it is equal whose second is less, and so

@@ -17,7 +17,7 @@ Kept = Annotated[int | None, Field(ge=1, description="How many messages are aver
 
 
 def multi_krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2", kept: Kept = None) -> Tensor:
-    """The mean of the ``kept`` messages with the least Krum scores.
+    """The mean of the ``kept`` messages with the least Krum scores; of equals those of least values.
 
     Shapes: (..., N, D) to (..., D). Cost: N^2 D. Of messages with equal scores those are kept whose first coordinate is
     less, where it is equal whose second is less, and so on: the order of the devices does not matter. Bears

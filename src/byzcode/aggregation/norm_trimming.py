@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def norm_trimming(messages: Tensor, f: int) -> Tensor:
-    """The mean of the N - f messages with the least norms.
+    """The mean of the N - f messages with the least norms; of equals those of least values.
 
     Shapes: (..., N, D) to (..., D). Cost: N D. Of messages with equal norms those are kept whose first coordinate is
     less, where it is equal whose second is less, and so on: the order of the devices does not matter. Takes f < N/2

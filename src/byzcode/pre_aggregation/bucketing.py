@@ -25,8 +25,9 @@ def buckets(devices: int, *, size: int = 2) -> int:
 def bucketing(messages: Tensor, f: int, draws: Draws, *, size: Size = 2) -> Tensor:
     """The means of buckets of ``size`` messages, in an order drawn anew; the last bucket may be smaller.
 
-    Shapes: (R, N, D) to (R, ceil(N / size), D). Cost: N D. Each of f liars spoils one bucket at most, so the rule
-    behind it must bear f of fewer messages.
+    Shapes: (R, N, D) to (R, ceil(N / size), D). Cost: N D. The order is one of devices: it does not depend on what they
+    send, and the same messages of other devices fall into other buckets. Each of f liars spoils one bucket at most, so
+    the rule behind it must bear f of fewer messages.
     """
     runs, devices, dimension = messages.shape
     run, first = _starts(runs, devices, size, messages.device)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def nnm(messages: Tensor, f: int, draws: Draws) -> Tensor:
-    """Each message becomes the mean of the N - f messages nearest to it, itself included.
+    """Each message becomes the mean of the N - f messages nearest to it; of equals those of least values.
 
-    Shapes: (R, N, D) to (R, N, D). Cost: N^2 D. Of messages equally near, those are taken whose first coordinate is
-    less, where it is equal whose second is less, and so on: the order of the devices does not matter. A message that is
-    not finite stays as it is and enters no mean of N - f finite ones. Robustness of a rule of constant kappa behind it:
-    8 f / (N - f) (kappa + 1), f < N/2.
+    Shapes: (R, N, D) to (R, N, D). Cost: N^2 D. A message is one of those nearest to itself. Of messages equally near,
+    those are taken whose first coordinate is less, where it is equal whose second is less, and so on: the order of the
+    devices does not matter. A message that is not finite stays as it is and enters no mean of N - f finite ones.
+    Robustness of a rule of constant kappa behind it: 8 f / (N - f) (kappa + 1), f < N/2.
     """
     kept = messages.shape[-2] - f
     away, origin = centred(messages)  # so that a mean is as exact as the spread and not as the distance from zero

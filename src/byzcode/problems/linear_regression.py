@@ -13,6 +13,8 @@ The loss of a subset is f_k = (1 / 2s) sum (<z, theta> - y)^2 and F = (1/M) sum_
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -23,6 +25,7 @@ from byzcode.kernels.distances import power_of_two
 from byzcode.kernels.gather import Code, coded_rows
 from byzcode.kernels.product import times
 from byzcode.lazy import torch
+from byzcode.problems.problem import ALONG_RUNS
 from byzcode.randomness import Stream
 
 if TYPE_CHECKING:
@@ -33,38 +36,34 @@ Spread = Annotated[float, Field(ge=0, le=1e9)]  # LAPACK fails on labels that ar
 Heterogeneity = Literal["parameters", "spread", "features"]
 
 
+@dataclass(frozen=True, eq=False)
 class LinearRegression:
     """R problems of one shape, one a seed; see :func:`linear_regression`.
 
     ``features`` (R, K, D) and ``labels`` (R, K) with K = M s samples; the samples of a subset are consecutive.
     """
 
-    def __init__(
-        self,
-        features: Tensor,
-        labels: Tensor,
-        subsets: int,
-        optimum: Tensor,
-        smoothness: Tensor,
-        strong_convexity: Tensor,
-    ) -> None:
-        self.features, self.labels, self.subsets = features, labels, subsets
-        self.optimum, self.smoothness, self.strong_convexity = optimum, smoothness, strong_convexity
-        # In units, or the squares of huge or tiny numbers leave their range.
-        self._unit = power_of_two(features.abs().amax(dim=(-2, -1)))
-        self._square_norms = (features / self._unit[:, None, None]).square().sum(dim=-1)
-        self._least = self.forward(optimum)
+    features: Tensor
+    labels: Tensor
+    subsets: int
+    optimum: Tensor
+    smoothness: Tensor
+    strong_convexity: Tensor
 
-    def joined(self, others: Sequence[LinearRegression]) -> LinearRegression:
-        """These runs and those of other problems of the same shape."""
-        parts = [each.tensors for each in (self, *others)]
-        features, labels, *solved = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return LinearRegression(features, labels, self.subsets, *solved)
+    @cached_property
+    def _unit(self) -> Tensor:
+        """In what features are squared, (R,), or the squares of huge or tiny ones would leave their range."""
+        return power_of_two(self.features.abs().amax(dim=(-2, -1)))
 
-    @property
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """What it is made of, each with a leading axis of runs."""
-        return self.features, self.labels, self.optimum, self.smoothness, self.strong_convexity
+    @cached_property
+    def _square_norms(self) -> Tensor:
+        """Of the features of each sample, in units, (R, K)."""
+        return (self.features / self._unit[:, None, None]).square().sum(dim=-1)
+
+    @cached_property
+    def _least(self) -> Tensor:
+        """The residuals at the optimum, (R, K)."""
+        return self.forward(self.optimum)
 
     def start(self) -> Tensor:
         """theta^0 = 0, (R, D)."""
@@ -143,9 +142,11 @@ def linear_regression(
     dimension: Annotated[Count, Field(description="D, the number of parameters.")] = 100,
     samples_per_subset: Annotated[Count, Field(description="Samples in each subset.")] = 1,
     heterogeneity: Annotated[Heterogeneity, Field(description="What differs among subsets.")] = "parameters",
-    sigma_h: Annotated[Spread, Field(description="sigma_H: how far the subsets differ.")] = 0.25,
-    label_noise: Annotated[Spread, Field(description="Standard deviation of the label noise.")] = 1.0,
-    feature_scale: Annotated[float, Field(ge=1e-9, le=1e9, description="Standard deviation of each feature.")] = 1.0,
+    sigma_h: Annotated[Spread, Field(description="sigma_H: how far the subsets differ."), ALONG_RUNS] = 0.25,
+    label_noise: Annotated[Spread, Field(description="Standard deviation of the label noise."), ALONG_RUNS] = 1.0,
+    feature_scale: Annotated[
+        float, Field(ge=1e-9, le=1e9, description="Standard deviation of each feature."), ALONG_RUNS
+    ] = 1.0,
 ) -> LinearRegression:
     """Linear regression on normal features; subsets differ in their true parameters or in their features.
 

@@ -1,9 +1,18 @@
-"""What the engine asks of a problem. A new problem needs these methods and a line in ``PROBLEMS``."""
+"""What the engine asks of a problem, and how problems become one batch.
+
+A new problem needs a line in ``PROBLEMS``, and a class with the methods of :class:`Problem` that is a frozen dataclass:
+its tensors have a leading axis of runs, and whatever else it holds is the same in all runs of a batch. A real option
+may differ within a batch if its annotation says so, ``Annotated[float, Field(...), ALONG_RUNS]``; the class then holds
+what depends on it in tensors.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from byzcode.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -11,15 +20,27 @@ if TYPE_CHECKING:
     from byzcode.kernels.gather import Code
 
 
+class AlongRuns:
+    """Marks an option that may differ among the runs of a batch."""
+
+
+ALONG_RUNS: Final = AlongRuns()
+
+
 class Problem(Protocol):
     """R problems of one shape, one a seed. ``forward`` does the work that loss and gradients share."""
 
-    smoothness: Tensor  # L, (R,)
-    strong_convexity: Tensor  # mu, (R,); 0 where F is not strongly convex
-    optimum: Tensor  # (R, D)
+    @property
+    def smoothness(self) -> Tensor:
+        """L, (R,)."""
 
-    def joined(self, others: Sequence[Any]) -> Problem:
-        """These runs and those of other problems of the same shape."""
+    @property
+    def strong_convexity(self) -> Tensor:
+        """mu, (R,); 0 where F is not strongly convex."""
+
+    @property
+    def optimum(self) -> Tensor:
+        """Where F is least, (R, D)."""
 
     def start(self) -> Tensor:
         """The first iterate, (R, D)."""
@@ -47,3 +68,45 @@ class Problem(Protocol):
 
     def coded_gradients(self, forward: Any, code: Code) -> Tensor:
         """The messages of honest devices, (R, N, D)."""
+
+
+P = TypeVar("P", bound=Problem)
+
+
+def joined(problems: Sequence[P]) -> P:
+    """One problem of the runs of several: their tensors, one after the other. All else must be the same in all.
+
+    Raises ValueError where it is not, and TypeError where a problem is no frozen dataclass or holds what is no field.
+    """
+    first = problems[0]
+    held = [_fields(problem) for problem in problems]
+    if len(problems) == 1:
+        return first
+    return type(first)(**{name: _along_runs(name, [each[name] for each in held]) for name in held[0]})
+
+
+def _fields(problem: Any) -> dict[str, Any]:
+    """What a problem is made of, by name; not what it works out from that."""
+    kind = type(problem)
+    if not (is_dataclass(problem) and kind.__dataclass_params__.frozen):
+        raise TypeError(f"problem {kind.__name__} must be a frozen dataclass: a batch joins its fields")
+    known = {field.name for field in fields(problem)}
+    loose = [name for name in getattr(problem, "__dict__", {}) if name not in known and not hasattr(kind, name)]
+    if loose:
+        raise TypeError(f"problem {kind.__name__} holds {', '.join(loose)}, of which it has no field")
+    return {field.name: getattr(problem, field.name) for field in fields(problem) if field.init}
+
+
+def _along_runs(name: str, values: Sequence[Any]) -> Any:
+    if all(isinstance(value, torch.Tensor) for value in values):
+        return torch.cat(list(values))
+    if any(isinstance(value, torch.Tensor) for value in values) or not all(
+        _equal(values[0], value) for value in values
+    ):
+        raise ValueError(f"{name} differs among the runs of a batch, and is no tensor with an axis of runs")
+    return values[0]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether values are of one type and equal; arrays, whose comparison has no single answer, never are."""
+    return type(one) is type(other) and (one is other or (one == other) is True)

@@ -1,0 +1,183 @@
+"""Every problem of the table in a batch: a run beside runs with other options has the bits that it has alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from byzcode.allocation import file
+from byzcode.batch import _ALONG_RUNS, Part, assemble, shape_of
+from byzcode.engine import train, train_together
+from byzcode.errors import UserError
+from byzcode.problems import ALONG_RUNS, PROBLEMS, joined
+from byzcode.records import Measurements
+from byzcode.studies.spec import RunSpec
+
+#: So small that every problem is quickly trained.
+SMALL = {"subsets": 16, "dimension": 8}
+
+
+def spec_of(name, **changes):
+    values = {"method": "cra_dl", "devices": 8, "redundancy": 4, "aggregation": "median", "attack": "sign_flip"}
+    values |= {"problem": {"name": name, **SMALL}, "iterations": 6, "record": {"step": 2}, "seeds": [1, 4]}
+    return RunSpec.parse(values | {"byzantine": {"alpha": 0.25}} | changes, "test")
+
+
+def with_option(problem, name, value):
+    return spec_of(problem, problem={"name": problem, **SMALL, name: value})
+
+
+def real_options(problem):
+    """Its options that are real numbers: name, a value other than the default."""
+    spec = spec_of(problem)
+    for name, value in spec.problem.options.items():
+        if isinstance(value, float):
+            for other in (value + 0.5, value * 2, value / 2, value + 1):
+                try:
+                    if with_option(problem, name, other).problem.options[name] != value:
+                        yield name, other
+                        break
+                except (UserError, ValidationError):
+                    continue
+
+
+REAL_OPTIONS = [(problem, *option) for problem in PROBLEMS for option in real_options(problem)]
+
+
+def may_differ(spec):
+    return {name for name, field in type(spec.problem).model_fields.items() if ALONG_RUNS in field.metadata}
+
+
+def assert_as_alone(specs):
+    held = [file.draw(spec.allocation_spec) for spec in specs]
+    together = train_together(specs, held, device="cpu")
+    for spec, lists, beside in zip(specs, held, together, strict=True):
+        alone = train(spec, lists)
+        for field in fields(Measurements):
+            np.testing.assert_array_equal(getattr(beside, field.name), getattr(alone, field.name), err_msg=field.name)
+
+
+@pytest.mark.parametrize(("problem", "option", "value"), REAL_OPTIONS)
+def test_runs_with_different_real_options(problem, option, value):
+    one, other = spec_of(problem), with_option(problem, option, value)
+    if option in may_differ(one):
+        assert shape_of(one) == shape_of(other)
+        assert_as_alone([one, other])
+        assert_as_alone([other, one, other])
+    else:
+        assert shape_of(one) != shape_of(other)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_runs_that_differ_in_all_that_may(problem):
+    one, changed = spec_of(problem), {name: value for p, name, value in REAL_OPTIONS if p == problem}
+    marked = {name: value for name, value in changed.items() if name in may_differ(one)}
+    assert_as_alone([one, spec_of(problem, problem={"name": problem, **SMALL, **marked}, seeds=[2])])
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_batch_of_parts_is_the_problem_of_all_their_seeds(problem):
+    seeds = (3, 0, 7)
+    whole = PROBLEMS[problem](seeds, "cpu", "float64", **SMALL)
+    parts = joined([PROBLEMS[problem]((seed,), "cpu", "float64", **SMALL) for seed in seeds])
+    for name in (field.name for field in fields(whole) if field.init):
+        one, other = getattr(whole, name), getattr(parts, name)
+        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+# --- problems that would give wrong numbers ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """One whose option is a number, and so that of all runs."""
+
+    optimum: torch.Tensor
+    scale: float
+
+
+class Loose:
+    def __init__(self, optimum, scale):
+        self.optimum, self.scale = optimum, scale
+
+
+@dataclass(frozen=True, eq=False)
+class Hidden:
+    optimum: torch.Tensor
+
+    def hide(self, scale):
+        object.__setattr__(self, "scale", scale)
+        return self
+
+
+@dataclass
+class Thawed:
+    optimum: torch.Tensor
+
+
+def test_a_number_must_be_the_same_in_all_runs():
+    place = torch.zeros(2, 3)
+    assert joined([Scaled(place, 2.0), Scaled(place, 2.0)]).optimum.shape == (4, 3)
+    with pytest.raises(ValueError, match="scale differs among the runs"):
+        joined([Scaled(place, 2.0), Scaled(place, 3.0)])
+
+
+@pytest.mark.parametrize("values", [(np.ones(2), np.ones(2)), (torch.ones(1), 1.0), (1, True), (1, 1.0)])
+def test_what_cannot_be_told_to_be_the_same_is_refused(values):
+    with pytest.raises(ValueError, match="scale differs among the runs"):
+        joined([Scaled(torch.zeros(2, 3), value) for value in values])
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (lambda scale: Loose(torch.zeros(2, 3), scale), "must be a frozen dataclass"),
+        (lambda scale: Thawed(torch.zeros(2, 3)), "must be a frozen dataclass"),
+        (lambda scale: Hidden(torch.zeros(2, 3)).hide(scale), "holds scale, of which it has no field"),
+    ],
+)
+def test_a_problem_that_may_hide_an_option_is_refused(made, reason, number):
+    """Also where it is alone: it would be found out only when it meets another."""
+    with pytest.raises(TypeError, match=reason):
+        joined([made(float(scale)) for scale in range(number)])
+
+
+# --- the other fields of a run ----------------------------------------------------------------------------------------
+
+
+def test_each_field_of_a_run_is_in_its_shape_or_lies_along_runs():
+    spec = spec_of("linear_regression")
+    shape, values = json.loads(shape_of(spec)), spec.model_dump(mode="json")
+    assert set(RunSpec.model_fields) >= _ALONG_RUNS
+    for name in set(RunSpec.model_fields) - _ALONG_RUNS - {"problem"}:
+        assert shape[name] == values[name], name
+    assert shape["problem"] == {k: v for k, v in values["problem"].items() if k not in may_differ(spec)}
+
+
+DIFFERENT = {
+    "seeds": [{"seeds": [1]}, {"seeds": [5, 2, 9]}],
+    "method": [{"method": "cra_dl"}, {"method": "cra_dl_corrected"}],
+    "allocation": [{"allocation": "random"}, {"allocation": "cyclic"}],
+    "encoding": [{"method": "lad", "encoding": "uniform"}, {"method": "lad", "encoding": "replication"}],
+    "step_size": [{"step_size": 0.5}, {"step_size": 0.1}],
+}
+
+
+@pytest.mark.parametrize("name", sorted(_ALONG_RUNS))
+def test_runs_that_differ_in_what_lies_along_runs(name):
+    specs = [spec_of("linear_regression", **changes) for changes in DIFFERENT[name]]
+    assert specs[0].run_id != specs[1].run_id
+    assert shape_of(specs[0]) == shape_of(specs[1])
+    assert_as_alone(specs)
+
+
+def test_runs_of_different_shapes_are_no_batch():
+    specs = [spec_of("linear_regression"), spec_of("linear_regression", message_bits=16)]
+    with pytest.raises(ValueError, match="different shapes"):
+        assemble([Part(spec, spec.seeds, file.draw(spec.allocation_spec)) for spec in specs], "cpu")
