@@ -61,7 +61,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
                 "label": "CRA-DL",
                 "method": "cra_dl",
                 "style": {"color": "#000000"},
-                "runs": [{"run": ONE, "allocation": TWO, "point": {"redundancy": 4, "iteration": None}}],
+                "runs": [{"run": ONE, "allocation": TWO, "point": {"redundancy": 4}}],
             }
         ],
     },
