@@ -520,7 +520,11 @@ def test_hardly_any_readings_make_a_picture_all_the_same(count, verdict):
             "size": "reduced",
             "choice:many": f"value {number if number else 1}",
             "choice:two": "ab"[number % 2],
-            "study": "s", "claim": "one", "cell": "s/one", "mark": "stated", "seeds": 1,
+            "study": "s",
+            "claim": "one",
+            "cell": "s/one",
+            "mark": "stated",
+            "seeds": 1,
             "verdict": VERDICTS[
                 {"same": 1, "of the choice": 2 * (number % 2), "another each time": number % 3}[verdict]
             ],
