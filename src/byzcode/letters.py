@@ -41,7 +41,7 @@ def told(missing: str) -> str:
     named = " ".join(f"U+{ord(sign):04X}" for sign in missing[:_NAMED])
     more = f" and {len(missing) - _NAMED} more letters" if len(missing) > _NAMED else ""
     names = [unicodedata.name(sign, "") for sign in missing]
-    wanted = "Noto Sans CJK" if any(name.startswith(_EAST_ASIAN) for name in names) else "one of the Noto fonts"
+    wanted = "Noto Sans CJK" if all(name.startswith(_EAST_ASIAN) for name in names) else "the Noto fonts"
     return f"no font here has {named}{more}, so figures show boxes; install a font that has them, such as {wanted}"
 
 

@@ -169,14 +169,17 @@ def test_codewords_have_no_variance_and_the_caption_names_their_curve(labels, tm
     assert np.isfinite(drawn.data.set_index("curve")["median"].reindex(labels[:-1])).all()
 
 
-def test_bounds_of_exact_codes_alone_are_drawn(tmp_path):
-    """Their error is 0, and so is the bound on it: there may be no ratio to draw."""
+@pytest.mark.parametrize("iterations", [20, 100, 1000])
+def test_bounds_of_exact_codes_alone_are_drawn(iterations, tmp_path):
+    """Their error is 0; where the loss no longer falls the bound is 0, too, and there is no ratio to draw."""
     curves = [CODED[1], {"label": "exact", "method": "gradient_descent", "redundancy": 1}]
-    base = BASE | {"step_size": 1, "iterations": 100, "record.step": 5}
+    base = BASE | {"step_size": 1, "iterations": iterations, "record.step": 5}
     study = trained(planned({"curves": curves, "plots": PLOTS, "base": base}), tmp_path)
     drawn = drawing(study, tmp_path, "bounds")
     drawn.page.canvas.draw()
-    no_panel_is_blank(drawn)
+    blank = no_panel_is_blank(drawn)
+    assert len(blank) == (1 if iterations == 1000 else 0)
+    assert ("A bound of 0 or below, or without a ratio, is not drawn: cyclic; exact." in caption(drawn)) == bool(blank)
 
 
 def test_one_device_makes_no_pair(tmp_path):

@@ -180,6 +180,9 @@ def test_lines_are_no_longer_than_their_room_and_lose_nothing(ruler):
         assert not [line for line in lines if line.startswith("$ ") or line.endswith("\\")]
     assert ruler.wrapped("a b c d e f", 0.01, 9, most=2).endswith("\N{HORIZONTAL ELLIPSIS}")
     assert ruler.wrapped("e\u0301" * 9, 0.2, 9).count("\n\u0301") == 0
+    stops = ruler.wrapped("\u4e2d\u6587\uff0c" * 40, 1.0, 9).split("\n")
+    assert len(stops) > 1
+    assert not [line for line in stops if line.startswith("\uff0c")]
 
 
 def test_numbers_that_differ_have_different_words():

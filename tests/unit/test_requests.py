@@ -293,13 +293,13 @@ def test_a_reading_whose_claims_were_edited_since_is_not_made_for_the_old_reques
 #: Sizes that neither an allocation nor a run may have: what is changed, the key of each, and what is allowed.
 SIZES: list[tuple[dict[str, Any], str, str]] = [
     ({"redundancy": 13}, "redundancy = 13", "allowed: 1 to 12"),
-    ({"redundancy": 0}, "redundancy = 0", "greater than or equal to 1"),
-    ({"devices": 10**6}, "devices = 1000000", "less than or equal to 100000"),
+    ({"redundancy": 0}, "redundancy = 0", "allowed: at least 1"),
+    ({"devices": 10**6}, "devices = 1000000", "allowed: at most 100000"),
     ({"seeds": [1, 1]}, "seeds = [1, 1]", "each seed once"),
-    ({"seeds": []}, "seeds = []", "at least 1 item"),
+    ({"seeds": []}, "seeds = []", "allowed: 1 or more entries"),
     ({"seeds": 10**9}, "seeds = 1000000000", "at most 10000 seeds"),
     ({"seeds": [2**32]}, "seeds[0] = 4294967296", "less than 4294967296"),
-    ({"seeds": [-1]}, "seeds[0] = -1", "greater than or equal to 0"),
+    ({"seeds": [-1]}, "seeds[0] = -1", "allowed: at least 0"),
     ({"devices": 100_000, "subsets": 10**6}, "subsets = ", "N M, whether a device holds a subset"),
     ({"subsets": 10**12}, "subsets = 1000000000000", "1000000000"),
     ({"devices": 100_000, "seeds": 10_000}, "", "allowed: at most 10000000000"),
@@ -311,7 +311,7 @@ SIZES: list[tuple[dict[str, Any], str, str]] = [
     ({"allocation": "block_design"}, "redundancy = 4", "with allocation block_design"),
     ({"allocation": "difference_set"}, "redundancy = 4", "with allocation difference_set"),
     ({"allocation": "unheard"}, "allocation = ", "unknown allocation"),
-    ({"allocation": {"name": "random", "side": "left"}}, "allocation.side = 'left'", "'device' or 'subset'"),
+    ({"allocation": {"name": "random", "side": "left"}}, "allocation.side = 'left'", "allowed: device, subset"),
 ]
 
 

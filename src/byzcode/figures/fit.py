@@ -86,11 +86,21 @@ def _parts(word: str, *, math: bool) -> list[str]:
         return [word]
     parts: list[str] = []
     for sign in _SIGN.findall(word):
-        if parts and (unicodedata.combining(sign[0]) or sign in _JOINING or parts[-1].endswith(_JOINER)):
+        if parts and (_joins(sign[0]) or parts[-1].endswith(_JOINER) or (_closes(sign[0]) and len(parts[-1]) == 1)):
             parts[-1] += sign
         else:
             parts.append(sign)
     return parts
+
+
+def _joins(sign: str) -> bool:
+    """Whether a sign is part of the one before it."""
+    return unicodedata.combining(sign) > 0 or sign in _JOINING
+
+
+def _closes(sign: str) -> bool:
+    """Whether a sign is a full stop or a bracket of a script without spaces, with which no line begins."""
+    return sign >= "\u3000" and unicodedata.category(sign) in ("Po", "Pe", "Pf")
 
 
 _JOINER = "\N{ZERO WIDTH JOINER}"
