@@ -183,6 +183,13 @@ def test_on_a_gpu_messages_are_compared_part_by_part(compared, monkeypatch):
         assert torch.equal(by_value(messages), want)
 
 
+def test_messages_that_differ_late_are_ordered_too():
+    messages = torch.zeros(1, 6, 30, dtype=torch.float64)
+    messages[0, :, 29] = torch.tensor([3.0, -1.0, 2.0, 0.0, 2.0, 1.0])
+    messages[0, 3, 20] = -1.0
+    assert by_value(messages).tolist() == [[3, 1, 5, 2, 4, 0]]
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 9), st.integers(1, 9))
 def test_least_and_smallest_settle_ties_by_value(seed, n, k):

@@ -39,10 +39,10 @@ def squared_distances(away: Tensor) -> Tensor:
     of its two messages alone, and does not depend on their places: no lie touches the distance of two others, and
     messages that coincide have the distance 0. On a GPU they are multiplied out. Cost: N^2 D.
     """
-    away = in_units(away)
     if away.device.type != "cpu":
-        return multiplied_out(away)
-    return _one_by_one(away).nan_to_num_(nan=torch.inf, posinf=torch.inf)
+        return multiplied_out(in_units(away))
+    away = away.double()
+    return _one_by_one(away, _units(away)).nan_to_num_(nan=torch.inf, posinf=torch.inf)
 
 
 def in_units(away: Tensor) -> Tensor:
@@ -51,12 +51,17 @@ def in_units(away: Tensor) -> Tensor:
     A message beyond 2^500 units becomes one of about 2^500 units in its direction.
     """
     away = away.double()
+    return away / _units(away)
+
+
+def _units(away: Tensor) -> Tensor:
+    """By what each message is divided, (..., N, 1)."""
     size = largest(away)
     inner = sort_devices(size)[..., size.shape[-2] // 2, :].unsqueeze(-2)
     # Where more than half of the messages coincide, the others say how large the unit is.
     others = torch.where(size.isfinite(), size, 0.0).amax(dim=-2, keepdim=True)
     unit = power_of_two(torch.where(inner > 0, inner, others))
-    return away / torch.maximum(unit, power_of_two(size) * _FAR)
+    return torch.maximum(unit, power_of_two(size) * _FAR)
 
 
 def multiplied_out(away: Tensor) -> Tensor:
@@ -73,14 +78,14 @@ def multiplied_out(away: Tensor) -> Tensor:
     return distances
 
 
-def _one_by_one(away: Tensor) -> Tensor:
+def _one_by_one(away: Tensor, units: Tensor) -> Tensor:
     *batch, devices, dimension = away.shape
-    compiled = function("distances", away)
+    compiled = function("distances", away, units)
     if compiled is None:
-        each = away.numpy().reshape(-1, devices, dimension)
+        each = (away / units).numpy().reshape(-1, devices, dimension)
         return torch.from_numpy(np.array([_plain(one) for one in each]).reshape(*batch, devices, devices))
-    away, out = away.contiguous(), away.new_empty(*batch, devices, devices)
-    compiled(away.data_ptr(), out.data_ptr(), away[..., 0, 0].numel(), devices, dimension)
+    away, units, out = away.contiguous(), units.contiguous(), away.new_empty(*batch, devices, devices)
+    compiled(away.data_ptr(), units.data_ptr(), out.data_ptr(), away[..., 0, 0].numel(), devices, dimension)
     return out
 
 

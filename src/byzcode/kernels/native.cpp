@@ -192,7 +192,7 @@ INLINE void statistic(const T *messages, T *out, int64_t devices, int64_t dimens
 // time. In a block each lane sums its own; then the lanes are added one after the other, and to the blocks before.
 constexpr int64_t BLOCK = 256;
 
-INLINE void distances(const double *messages, double *out, int64_t devices, int64_t dimension, double *scratch) {
+INLINE void distances(const double *messages, const double *unit, double *out, int64_t devices, int64_t dimension, double *scratch) {
   typedef Vector<double>::Aligned Aligned;
   constexpr int64_t lanes = Vector<double>::lanes, width = BLOCK / lanes;
   const Aligned *block = (const Aligned *)scratch;
@@ -202,7 +202,7 @@ INLINE void distances(const double *messages, double *out, int64_t devices, int6
     const int64_t vectors = (filled + lanes - 1) / lanes;
     for (int64_t n = 0; n < devices; n++)
       for (int64_t k = 0; k < vectors * lanes; k++)
-        scratch[n * BLOCK + k] = k < filled ? messages[n * dimension + column + k] : 0;
+        scratch[n * BLOCK + k] = k < filled ? messages[n * dimension + column + k] / unit[n] : 0;
     for (int64_t i = 0; i < devices; i++) {
       for (int64_t j = i + 1; j < devices; j++) {
         Aligned sum = {};
@@ -246,12 +246,13 @@ INLINE void distances(const double *messages, double *out, int64_t devices, int6
 extern "C" {
 FOR_EACH_TYPE(float, float32)
 FOR_EACH_TYPE(double, float64)
-// messages (R, N, D), out (R, N, N)
-EACH_PROCESSOR void distances_float64(const double *messages, double *out, int64_t runs, int64_t devices,
-                                      int64_t dimension) {
+// messages (R, N, D), by what each is divided (R, N), out (R, N, N)
+EACH_PROCESSOR void distances_float64(const double *messages, const double *unit, double *out, int64_t runs,
+                                      int64_t devices, int64_t dimension) {
   double *scratch = (double *)std::aligned_alloc(64, devices * BLOCK * sizeof(double));
   for (int64_t run = 0; run < runs; run++)
-    distances(messages + run * devices * dimension, out + run * devices * devices, devices, dimension, scratch);
+    distances(messages + run * devices * dimension, unit + run * devices, out + run * devices * devices, devices,
+              dimension, scratch);
   std::free(scratch);
 }
 }

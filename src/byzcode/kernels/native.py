@@ -22,7 +22,7 @@ _POINTER, _SIZE = ctypes.c_void_p, ctypes.c_int64
 _ARGUMENTS = {
     "coded": [_POINTER] * 7 + [_SIZE] * 6,
     "statistic": [_POINTER] * 3 + [_SIZE] * 6,
-    "distances": [_POINTER] * 2 + [_SIZE] * 3,
+    "distances": [_POINTER] * 3 + [_SIZE] * 3,
 }
 
 

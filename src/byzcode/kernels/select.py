@@ -12,6 +12,9 @@ from byzcode.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+#: So many coordinates mostly settle the order of messages.
+_LEADING = 8
+
 #: On a GPU so many coordinates of pairs of messages are compared at a time.
 _COMPARED = 1 << 27
 
@@ -78,14 +81,21 @@ def by_value(messages: Tensor) -> Tensor:
 
 
 def _by_value(messages: NDArray[Any]) -> NDArray[np.int64]:
-    """The devices of (N, D), by keys whose bytes are ordered as the numbers are."""
+    """The devices of (N, D)."""
     finite = np.isfinite(messages).all(axis=-1)
+    keys = _keys(messages[:, :_LEADING])
+    if len(set(keys)) < len(keys):
+        keys = _keys(messages)
+    return np.array(sorted(range(len(messages)), key=lambda i: (not finite[i], keys[i])), dtype=np.int64)
+
+
+def _keys(messages: NDArray[Any]) -> list[bytes]:
+    """Bytes for each of (N, D) that are ordered as the numbers are."""
     bits = np.where(np.isnan(messages), np.nan, messages + 0.0).view(
         np.int64
     )  # + 0.0: of zeros the sign does not count
     bits ^= (bits >> 63) & np.iinfo(np.int64).max  # of negative numbers the order is turned round
-    keys = (bits ^ np.iinfo(np.int64).min).astype(">i8")
-    return np.array(sorted(range(len(messages)), key=lambda i: (not finite[i], keys[i].tobytes())), dtype=np.int64)
+    return [key.tobytes() for key in (bits ^ np.iinfo(np.int64).min).astype(">i8")]
 
 
 def _ranks(messages: Tensor) -> Tensor:
