@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
@@ -27,18 +29,19 @@ class Forward(NamedTuple):
     theta: Tensor
 
 
+@dataclass(frozen=True, eq=False)
 class LogisticRegression:
     """R problems: f_k = log(1 + exp(-<z_k, theta>)) + ridge ||theta||^2 / 2, the label being in ``signed`` z_k."""
 
-    def __init__(self, signed: Tensor, ridge: Tensor, optimum: Tensor, smoothness: Tensor) -> None:
-        self.signed, self.strong_convexity, self.optimum, self.smoothness = signed, ridge, optimum, smoothness
-        self._least = self.loss(self.forward(optimum))
+    signed: Tensor
+    strong_convexity: Tensor
+    optimum: Tensor
+    smoothness: Tensor
 
-    def joined(self, others: Sequence[LogisticRegression]) -> LogisticRegression:
-        """These runs and those of other problems."""
-        all_of_them = (self, *others)
-        parts = [(each.signed, each.strong_convexity, each.optimum, each.smoothness) for each in all_of_them]
-        return LogisticRegression(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+    @cached_property
+    def _least(self) -> Tensor:
+        """F at the optimum, (R,)."""
+        return self.loss(self.forward(self.optimum))
 
     def start(self) -> Tensor:
         """theta^0 = 0, (R, D)."""

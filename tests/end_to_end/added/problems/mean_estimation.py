@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -18,16 +20,26 @@ if TYPE_CHECKING:
 Count = Annotated[int, Field(ge=1, le=10**9)]
 
 
+@dataclass(frozen=True, eq=False)
 class MeanEstimation:
     """R problems, one a seed: f_k = ||theta - p_k||^2 / 2 with ``points`` (R, M, D)."""
 
-    def __init__(self, points: Tensor) -> None:
-        self.points, self.optimum = points, points.mean(dim=-2)
-        self.smoothness = self.strong_convexity = points.new_ones(len(points))
+    points: Tensor
 
-    def joined(self, others: Sequence[MeanEstimation]) -> MeanEstimation:
-        """These runs and those of other problems."""
-        return MeanEstimation(torch.cat([each.points for each in (self, *others)]))
+    @cached_property
+    def optimum(self) -> Tensor:
+        """The mean of the points, (R, D)."""
+        return self.points.mean(dim=-2)
+
+    @cached_property
+    def smoothness(self) -> Tensor:
+        """1, (R,)."""
+        return self.points.new_ones(len(self.points))
+
+    @property
+    def strong_convexity(self) -> Tensor:
+        """1, (R,)."""
+        return self.smoothness
 
     def start(self) -> Tensor:
         """theta^0 = 0, (R, D)."""
