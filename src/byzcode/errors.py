@@ -24,7 +24,7 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
-def writable(text: str) -> str:
+def in_locale(text: str) -> str:
     """A text in the letters that the locale has, for a log in its encoding; others stand as Python writes them."""
     encoding = locale.getencoding()
     return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzcode.errors import writable
+from byzcode.errors import in_locale
 from byzcode.studies.files import from_disk, on_disk
 from byzcode.studies.identity import canonical, in_ascii
 
@@ -63,6 +63,6 @@ def test_any_bytes_of_the_disk_are_a_name(name: bytes) -> None:
 
 
 def test_letters_that_a_locale_has_not_are_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert writable("ü\udcff") == "ü\\udcff"
+    assert in_locale("ü\udcff") == "ü\\udcff"
     monkeypatch.setattr("byzcode.errors.locale.getencoding", lambda: "ascii")
-    assert writable("Größe α") == r"Gr\xf6\xdfe \u03b1"  # noqa: RUF001
+    assert in_locale("Größe α") == r"Gr\xf6\xdfe \u03b1"  # noqa: RUF001

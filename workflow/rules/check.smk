@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 try:
-    from byzcode.errors import UserError, writable
+    from byzcode.errors import UserError, in_locale
     from byzcode.studies.configuration import BASE, Configuration
     from byzcode.studies.plain_yaml import read_yaml
     from byzcode.studies.plan import load_plan
@@ -27,4 +27,4 @@ if INSTALLED and not workflow.modifier.skip_configfile and Path(BASE).exists():
     try:
         read_yaml(BASE)
     except UserError as error:
-        raise WorkflowError(writable(str(error))) from None
+        raise WorkflowError(in_locale(str(error))) from None

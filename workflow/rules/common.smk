@@ -26,7 +26,7 @@ def plan():
         read = Configuration.of_snakemake(config, files, beside)
         return load_plan(read.values, read.where)
     except UserError as error:
-        raise WorkflowError(writable(str(error))) from None
+        raise WorkflowError(in_locale(str(error))) from None
 
 
 def place():
@@ -51,7 +51,7 @@ else:
 
 if INSTALLED and not workflow.remote_exec:
     for said in PLAN.unreadable():
-        logger.warning(writable(said))
+        logger.warning(in_locale(said))
 
 
 ROOT = PLAN.config.results  # as rules name it
@@ -211,7 +211,7 @@ def multiverse():
         found = Multiverse.load(PLAN)
         return {name: found.request(name) for name in found.universes}
     except UserError as error:
-        raise WorkflowError(writable(str(error))) from None
+        raise WorkflowError(in_locale(str(error))) from None
 
 
 def readings_of_multiverse(wildcards):
@@ -286,7 +286,7 @@ def hold_folder():
         workplace = Workplace(LOCK, Path(RESULTS), logger.info)
         noted.write(NOTED, DIGESTS)
     except UserError as error:
-        raise WorkflowError(writable(str(error))) from None
+        raise WorkflowError(in_locale(str(error))) from None
 
 
 def settle():
@@ -300,7 +300,7 @@ def settle():
             workplace.release()
             start_again(workflow)
     except UserError as error:
-        raise WorkflowError(writable(str(error))) from None
+        raise WorkflowError(in_locale(str(error))) from None
 
 
 def try_results():
@@ -308,7 +308,7 @@ def try_results():
     try:
         try_folder(Path(RESULTS))
     except UserError as error:
-        raise WorkflowError(writable(str(error))) from None
+        raise WorkflowError(in_locale(str(error))) from None
 
 
 def drop_requests():
