@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dag.project import PATIENCE, STUDIES, Project
+from dag.project import STUDIES, Project
 from dag.test_scorecard_rules import ALTERNATIVES, CLAIMED, MULTIVERSE, OPEN, SETTINGS
 
 from byzcode.studies.spec import RunSpec
@@ -107,7 +107,6 @@ def run(project: Project, settings: dict[str, str], *command: str) -> str:
         cwd=project.root,
         env={**outside, **settings},
         capture_output=True,
-        timeout=PATIENCE,
         check=False,
     )
     said = (ended.stdout + ended.stderr).decode("latin-1")

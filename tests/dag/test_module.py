@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dag.project import PATIENCE, TINY, Project
+from dag.project import TINY, Project
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +63,6 @@ class Outer:
             env=self.inner.environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
             check=False,
         )
         return ended.returncode, ended.stdout + ended.stderr
