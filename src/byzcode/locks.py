@@ -14,8 +14,8 @@ from byzcode.errors import UserError
 HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
-#: In a folder of results: the lock of the Snakemake that makes them.
-RESULTS_LOCK = ".byzcode.lock"
+#: In a folder of results: the lock of the Snakemake that makes them, and those of the runs that are trained alone.
+RESULTS_LOCK, RUN_LOCKS = ".byzcode.lock", ".byzcode.runs"
 
 
 class RunLocks:
@@ -26,14 +26,14 @@ class RunLocks:
 
     _CHOICE = 0  # the byte of the process that is choosing runs
 
-    def __init__(self, folder: Path) -> None:
-        """Open the file in a folder. Raises UserError where that cannot be written."""
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises UserError where it cannot be written."""
         self.without = False
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / ".lock").open("a")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a")
         except OSError as error:
-            raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+            raise UserError(f"{path.parent}: cannot be written: {error.strerror}") from None
 
     def __enter__(self) -> RunLocks:
         return self

@@ -36,7 +36,7 @@ from byzcode.batch import shape_of
 from byzcode.engine import train as train_one
 from byzcode.engine import train_together
 from byzcode.errors import UserError
-from byzcode.locks import RESULTS_LOCK, RunLocks
+from byzcode.locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
 from byzcode.progress import progress
 from byzcode.randomness import BLOCK
 from byzcode.records import QUANTITIES, Measurements
@@ -92,7 +92,7 @@ def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, 
     own = Run(spec, _held(spec, allocation))
     writable(_waiting(folder, own))  # if it is there, it serves or is replaced; so are those of the others
     waited = False
-    with RunLocks(folder) as locks:
+    with RunLocks(folder / ".lock") as locks:
         while True:
             with locks.choosing():
                 if locks.take(spec.run_id):
@@ -118,7 +118,7 @@ def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, thr
     own, name = Run(spec, _held(spec, allocation)), spec.run_id
     results = out.parent.parent
     shared = out.name == f"{name}.nc" and (results / RESULTS_LOCK).exists()
-    with RunLocks(results / "batches") if shared else nullcontext() as locks:
+    with RunLocks(results / RUN_LOCKS) if shared else nullcontext() as locks:
         if locks and not locks.take(name):
             print(f"{out}: another process trains this run: waiting", file=sys.stderr, flush=True)
             locks.take(name, wait=True)

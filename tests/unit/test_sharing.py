@@ -32,7 +32,7 @@ from byzcode.batch import Part, assemble
 from byzcode.compression import COMPRESSORS
 from byzcode.engine import loop, train
 from byzcode.errors import UserError
-from byzcode.locks import RESULTS_LOCK, RunLocks
+from byzcode.locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
@@ -316,9 +316,9 @@ HOLD = (
 
 
 @contextmanager
-def another_process(place, spec):
+def another_process(place, spec, file="batches/.lock"):
     """One that holds the lock of a run, and is then killed."""
-    command = [sys.executable, "-c", HOLD, str(place.list.parent), spec.run_id]
+    command = [sys.executable, "-c", HOLD, str(place.root / file), spec.run_id]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "True\n"
         yield process
@@ -327,7 +327,7 @@ def another_process(place, spec):
 
 def test_who_trains_a_run_has_it_alone(place):
     first, second, *others = place.specs
-    with another_process(place, second), RunLocks(place.list.parent) as locks:
+    with another_process(place, second), RunLocks(place.list.parent / ".lock") as locks:
         assert not locks.take(second.run_id)
         assert locks.take(first.run_id)
         place.train(first)
@@ -386,7 +386,7 @@ def test_a_job_takes_what_the_process_it_waited_for_has_stored(place, start, sto
     place.specs = place.specs[:1]
     place.write_list()
     [spec] = place.specs
-    with another_process(place, spec) as holder:
+    with another_process(place, spec, RUN_LOCKS if start is by_itself else "batches/.lock") as holder:
         job = start(place, spec)
         if start is by_itself:
             assert "another process trains this run: waiting" in job.stderr.readline()
