@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from dag.project import STUDIES, Jobs, Project
-from slurm.daemons import wait_for
-from slurm.submitting import PATIENCE, Submitting
+from patience import wait_for
+from slurm.submitting import Submitting
 
 pytestmark = pytest.mark.slow
 
@@ -115,7 +115,7 @@ def test_killed_twice_in_a_row_each_run_is_trained_once(locks: bool, project: Sm
 def test_what_ended_meanwhile_stays_as_it_is(project: Small) -> None:
     held = project.killed_with_two_at_work()
     held.unlink()
-    wait_for(lambda: not alive(project), "the trainings do not end", PATIENCE)
+    wait_for(lambda: not alive(project), "the trainings do not end")
     ages = project.ages()
     assert len(ages) == 2
     project.end()
@@ -132,7 +132,7 @@ def test_a_training_of_other_code_is_waited_for_and_made_again(project: Small) -
     with project.at_work():
         project.wait_for_trainings(2)
         logs = [project.root / "results/logs/train" / f"{run}.log" for run in project.trained()]
-        wait_for(lambda: all("seed-iterations" in log.read_text() for log in logs), "nothing is trained", PATIENCE)
+        wait_for(lambda: all("seed-iterations" in log.read_text() for log in logs), "nothing is trained")
         for begun in project.begun():
             os.kill(begun["pid"], signal.SIGSTOP)
     first = set(project.trained())
@@ -178,16 +178,13 @@ def test_a_nested_project_waits_for_the_jobs_of_the_outer_one(project: Small) ->
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
-@pytest.mark.timeout(10 * PATIENCE)
 def test_killed_alone_at_random_moments(number: int, project: Small) -> None:
     project.edit(f"{STUDIES}/many.yaml", "base", "iterations", to=1500)
     chance = random.Random(number)
     ages: dict[str, tuple[int, int]] = {}
     for _ in range(chance.choice([1, 2, 3])):
         with project.at_work() as process:
-            wait_for(
-                lambda running=process: "Select jobs" in project.said() or running.poll() is not None, "", PATIENCE
-            )
+            wait_for(lambda at=process: "Select jobs" in project.said() or at.poll() is not None, "nothing begins")
             time.sleep(chance.uniform(0, 10))
             ages |= project.ages()
     project.end()
