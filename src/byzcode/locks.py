@@ -31,7 +31,7 @@ class RunLocks:
         self.without = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a")
+            self._file = path.open("ab")
         except OSError as error:
             raise UserError(f"{path.parent}: cannot be written: {error.strerror}") from None
 
