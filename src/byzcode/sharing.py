@@ -267,7 +267,8 @@ def footprint(run: Run) -> float:
         + 6 * devices * devices  # distances
     )
     whole_numbers = (
-        2 * devices * spec.dimension  # places in a sorted row
+        5 * devices * spec.dimension  # places in a sorted row, and the order of messages by their values
+        + 3 * devices * devices  # neighbours, in order
         + 4 * devices * slots * samples  # who adds which rows, with weights
         + 2 * BLOCK * (2 * devices + (spec.subsets if spec.assignment != "fixed" else 0))
         + 2 * len(QUANTITIES) * len(spec.record.iterations(spec.iterations))

@@ -208,12 +208,12 @@ def _odd(spec: RunSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:
         "iteration": (arrays["iteration"] != iterations).any(),
         "status": not np.isin(status, list(Status)).all(),
         "status_at": (since[finished] != NEVER).any() or not np.isin(since[~finished], iterations).all(),
-        **{name: _no_count(arrays[name]) for name in ("decoding_failures", "decoding_errors")},
+        **{name: _no_count(arrays[name], since != 0) for name in ("decoding_failures", "decoding_errors")},
     }
     return next((f"its {name} is none that this run can have" for name, is_wrong in wrong.items() if is_wrong), None)
 
 
-def _no_count(numbers: NDArray[np.float64]) -> bool:
-    """Whether numbers are no counts; behind the end of a seed they are NaN, and never at the start."""
+def _no_count(numbers: NDArray[np.float64], begun: NDArray[np.bool_]) -> bool:
+    """Whether numbers (R, n) are no counts. They are NaN from the end of a seed on, be that the start."""
     counted = np.where(np.isnan(numbers), 0, numbers)
-    return bool(np.isnan(numbers[:, 0]).any() or not np.isfinite(counted).all() or (counted < 0).any())
+    return bool(np.isnan(numbers[begun, 0]).any() or not np.isfinite(counted).all() or (counted < 0).any())

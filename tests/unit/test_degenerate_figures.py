@@ -173,7 +173,7 @@ def test_codewords_have_no_variance_and_the_caption_names_their_curve(labels, tm
 def test_bounds_of_exact_codes_alone_are_drawn(iterations, tmp_path):
     """Their error is 0; where the loss no longer falls the bound is 0, too, and there is no ratio to draw."""
     curves = [CODED[1], {"label": "exact", "method": "gradient_descent", "redundancy": 1}]
-    base = BASE | {"step_size": 1, "iterations": iterations, "record.step": 5}
+    base = BASE | {"step_size": 1, "iterations": iterations, "record.step": 1}
     study = trained(planned({"curves": curves, "plots": PLOTS, "base": base}), tmp_path)
     drawn = drawing(study, tmp_path, "bounds")
     drawn.page.canvas.draw()

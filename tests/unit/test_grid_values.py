@@ -62,7 +62,7 @@ def points(study, key):
         ("step_size", "[2.0, 0.5]", [2, 0.5]),
         ("problem.sigma_h", "[-0.0, 1.0]", [0, 1]),
         ("attack.coefficient", "[-5.0, -2e+0]", [-5, -2]),
-        ("iterations", "[1e1, 20]", [10, 20]),
+        ("iterations", "[1e2, 200]", [100, 200]),
         ("byzantine.compressed", "[on, off]", [True, False]),
         ("attack", "[{coefficient: -2.0, name: sign_flip}, {name: alie}]", ["sign_flip (coefficient -2)", "alie"]),
         ("byzantine", "[{identities: persistent, alpha: 2e-1}]", ["alpha 0.2, identities persistent"]),

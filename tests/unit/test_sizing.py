@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import netCDF4
@@ -16,33 +15,20 @@ from byzcode import seal, sizing, trajectory
 from byzcode.allocation import file as allocation
 from byzcode.engine import train
 from byzcode.sizing import JOB, STEP, Rate, grouped, kind_of, measure, size
-from byzcode.studies.spec import RunSpec
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A trajectory."""
-    path = tmp_path_factory.mktemp("trained") / "run.nc"
-    problem = {"name": "linear_regression", "subsets": 4, "dimension": 2}
-    values = {"method": "rba_dl", "aggregation": "median", "devices": 4, "problem": problem}
-    spec = RunSpec.parse({**values, "iterations": 1, "seeds": 1}, "a run")
-    held = allocation.draw(spec.allocation_spec)
-    spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
-    trajectory.write(path, spec, train(spec, held), held, **spent)
-    return path
 
 
 @pytest.fixture
-def store(trained, tmp_path):
-    """Put a trajectory that says to be of another spec into a folder."""
+def store(tmp_path):
+    """Put a trajectory into a folder, with what its training is to have cost."""
 
     def write(spec, name="run", /, **attributes):
         path = tmp_path / f"{name}.nc"
-        shutil.copy(trained, path)
-        told = {"spec": spec.canonical(), "run_id": spec.run_id, "device": "cpu", "peak_memory_mib": 250.0}
+        held = allocation.draw(spec.allocation_spec)
+        spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
+        trajectory.write(path, spec, train(spec, held), held, **spent)
         with netCDF4.Dataset(path, "a") as file:
             file.delncattr("cpu_seconds")
-            file.setncatts(told | attributes)
+            file.setncatts({"peak_memory_mib": 250.0} | attributes)
         seal.seal(path)
         return tmp_path
 
