@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LEVEL, TREND = Fraction(1, 5), Fraction(2, 5)
 #: A level needs so many recorded iterations, or half of those in its part, if that is less. A trend needs so many.
 FEWEST = 3
+#: The column of a summary that says why a run has no level; it is there where a run of the study has none.
+NO_LEVEL = "no_level"
 #: With log-spaced records at most so many points a decade.
 _MOST_A_DECADE = 1000
 

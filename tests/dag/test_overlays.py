@@ -91,7 +91,7 @@ def test_both_read_the_same_without_a_base(project: Project, tmp_path: Path) -> 
 def test_a_mistake_is_told_of_the_same_file(project: Project, tmp_path: Path) -> None:
     wrong = project.copy(tmp_path / "project")
     wrong.write("wrong.yaml", {"device": "tpu"})
-    says = "wrong.yaml: device = 'tpu': input should be 'cpu' or 'cuda'"
+    says = "wrong.yaml: device = 'tpu': did you mean 'cpu'? allowed: cpu, cuda"
 
     told, said = wrong.byzcode("plan", "--config", "wrong.yaml"), wrong.snakemake("-n", "--configfile", "wrong.yaml")
 

@@ -42,9 +42,6 @@ IDENTITY = {
     "iterations": "iterations",
 }
 
-#: Why a run has no level; the column is there where a run of the study has none.
-NO_LEVEL = "no_level"
-
 #: Components whose options are a column.
 OPTIONS = ("allocation", "compression", "attack", "pre_aggregation", "aggregation")
 
@@ -99,7 +96,7 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
         at = np.where(level.since < 0, np.nan, total[np.arange(len(total)), level.since])
         row |= _columns(f"{cost}_to_plateau", at, none=unknown)
         row[f"{cost}_per_iteration"] = np.fmax.reduce((total[:, 1:] / iterations[1:]).ravel())
-    return row if lacking is None else row | {NO_LEVEL: f"record.step = {spec.record.step}: {lacking}"}
+    return row if lacking is None else row | {last_part.NO_LEVEL: f"record.step = {spec.record.step}: {lacking}"}
 
 
 def _rate(excess: Any, iteration: Any, since: Any) -> Any:

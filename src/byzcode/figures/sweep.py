@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from byzcode import checklist
-from byzcode.analysis.summary import NO_LEVEL
 from byzcode.errors import UserError, complain
 from byzcode.figures.columns import with_levels
 from byzcode.figures.edge import Edge
@@ -35,6 +34,7 @@ from byzcode.figures.style import (
     marker_style,
 )
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
+from byzcode.last_part import NO_LEVEL
 from byzcode.status import ENDINGS, RAN_AWAY, Status, most_frequent
 from byzcode.studies.study import LineStyle, SweepPlot
 
