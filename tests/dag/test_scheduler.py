@@ -22,5 +22,5 @@ def test_the_scheduler_has_a_turn_a_job_and_no_timers(project: Project) -> None:
     """Snakemake's limit of jobs a second would give it a turn a second for each job that is done."""
     jobs = 3 + 3 + 2 + 4 + 1  # allocations, trainings, summaries, figures, all
     assert turns(project) <= jobs + 3
-    project.rewrite("workflow/Snakefile", lambda text: text.replace("    lift_rate_limit()\n", ""))
+    project.rewrite("workflow/rules/common.smk", lambda text: text.replace("    lift_rate_limit()\n", ""))
     assert turns(project) > jobs + 6

@@ -120,9 +120,9 @@ WRONG = {
     ),
     "logistic_regression": (
         "problems/logistic_regression.py",
-        "parts = [(each.signed, each.strong_convexity,",
-        "parts = [(each.signed, self.strong_convexity[:1].expand(len(each.signed)),",
-        "test_tables_problems.py::test_a_batch_of_specs_has_of_each_what_it_has_alone",
+        "return times(self.signed.mT, slope) + self.strong_convexity",
+        "return times(self.signed.mT, slope) - self.strong_convexity",
+        "test_tables_problems.py::test_the_gradient_is_that_of_the_loss",
     ),
     "draco_median": (
         "methods.py",
