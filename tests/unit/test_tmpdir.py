@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakeSpec
 
 from byzcode import trajectory
 from byzcode.allocation import file
 from byzcode.engine import train
+from byzcode.studies.spec import RunSpec
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("kind", ["long", "missing", "a file"])
-def test_trainings_side_by_side_need_no_short_tmpdir(make_spec: MakeSpec, tmp_path: Path, kind: str) -> None:
+def test_trainings_side_by_side_need_no_short_tmpdir(make_spec: Callable[..., RunSpec], tmp_path: Path, kind: str) -> None:
     spec = make_spec(iterations=5, seeds=[0, 1, 2, 3])
     folder = tmp_path / ("x" * 150)
     if kind == "long":
