@@ -20,7 +20,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("kind", ["long", "missing", "a file"])
-def test_trainings_side_by_side_need_no_short_tmpdir(make_spec: Callable[..., RunSpec], tmp_path: Path, kind: str) -> None:
+def test_trainings_side_by_side_need_no_short_tmpdir(
+    make_spec: Callable[..., RunSpec], tmp_path: Path, kind: str
+) -> None:
     spec = make_spec(iterations=5, seeds=[0, 1, 2, 3])
     folder = tmp_path / ("x" * 150)
     if kind == "long":
