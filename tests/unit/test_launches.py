@@ -70,7 +70,7 @@ BOUNDS = {
     "CRA-DL, median, sign flip": ({}, 24),
     "CRA-DL, median, sign flip, one seed": ({"seeds": [3]}, 17),
     "LAD, redrawn, trimmed mean": (LAD, 26),
-    "Com-LAD, redrawn, random k, NNM, trimmed mean": (NNM, 155),
+    "Com-LAD, redrawn, random k, NNM, trimmed mean": (NNM, 165),
 }
 
 #: So many more where an iteration is recorded.

@@ -174,7 +174,7 @@ def test_messages_in_the_order_of_their_values(rows):
     assert there[: len(finite)] == got[: len(finite)]
 
 
-@pytest.mark.parametrize("compared", [1, 100, 1 << 27])
+@pytest.mark.parametrize("compared", [1, 3, 16])
 def test_on_a_gpu_messages_are_compared_part_by_part(compared, monkeypatch):
     messages = torch.from_numpy(np.random.default_rng(1).integers(-1, 2, size=(3, 11, 2)).astype(float))
     want = by_value(messages)

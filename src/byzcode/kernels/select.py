@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 #: So many coordinates mostly settle the order of messages.
 _LEADING = 8
 
-#: On a GPU so many coordinates of pairs of messages are compared at a time.
-_COMPARED = 1 << 27
+#: On a GPU so many messages at a time are compared with all: it takes the memory of two sets of messages.
+_COMPARED = 16
 
 
 def smallest(values: Tensor, k: int, messages: Tensor | None = None) -> Tensor:
@@ -103,15 +103,14 @@ def _ranks(messages: Tensor) -> Tensor:
     lost = ~messages.isfinite().all(dim=-1)
     told = messages.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
     devices = messages.shape[-2]
-    some = max(1, _COMPARED // max(1, messages.numel()))
     ranks = torch.zeros_like(lost, dtype=torch.int64)
-    for start in range(0, devices, some):
-        these = told[..., start : start + some, :]
-        differs = these.unsqueeze(-2) != told.unsqueeze(-3)  # (..., some, N, D)
-        where = differs.to(torch.uint8).argmax(dim=-1)
+    for start in range(0, devices, _COMPARED):
+        these = told[..., start : start + _COMPARED, :]
+        differs = these.unsqueeze(-2) != told.unsqueeze(-3)  # (..., 16, N, D)
+        where = differs.view(torch.uint8).argmax(dim=-1)
         one = torch.take_along_dim(these, where, dim=-1)
         other = torch.take_along_dim(told, where.mT, dim=-1).mT
-        gone = lost[..., start : start + some].unsqueeze(-1)
+        gone = lost[..., start : start + _COMPARED].unsqueeze(-1)
         before = torch.where(gone == lost.unsqueeze(-2), one < other, lost.unsqueeze(-2))
         ranks = ranks + before.sum(dim=-2)
     return ranks
