@@ -34,13 +34,13 @@ class Patience:
     def __init__(self, otherwise: str, *roots: int, looks: int = LOOKS) -> None:
         self._otherwise, self._roots, self._looks = otherwise, roots, looks
 
-    def look(self) -> None:
-        """Look once. Fails where all processes have ended, or have too often had nothing to do."""
+    def look(self, *, for_the_end: bool = False) -> None:
+        """Look once. Fails if the processes have too often had nothing to do, or have ended and that is not awaited."""
         if not PROC.is_dir():  # no system that tells: the time limit of pytest remains
             return
         alive = family(*self._roots)
-        assert alive, f"{self._otherwise}: all processes have ended"
-        self._looks -= not any(map(at_work, alive))
+        assert alive or for_the_end, f"{self._otherwise}: all processes have ended"
+        self._looks -= bool(alive) and not any(map(at_work, alive))
         assert self._looks > 0, f"{self._otherwise}: the processes have nothing to do"
 
 
@@ -66,8 +66,7 @@ def wait_for_end(process: Popen[Any]) -> int:
     patience = Patience(f"{process.args}: does not end", process.pid)
     while process.poll() is None:
         time.sleep(PAUSE)
-        if family(process.pid):  # else it is about to be seen to have ended
-            patience.look()
+        patience.look(for_the_end=True)
     return process.wait()
 
 

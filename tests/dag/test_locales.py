@@ -169,5 +169,5 @@ def test_a_mistake_is_told(made: Project, settings: dict[str, str], tmp_path: Pa
         )
         said = (ended.stdout + ended.stderr).decode("latin-1")
         assert ended.returncode == 1, said
-        assert "curves[0].label = '': string should have at least 1 character" in said
+        assert "curves[0].label = '': allowed: 1 or more characters" in said
         assert "UnicodeEncodeError" not in said

@@ -160,7 +160,7 @@ def test_handlers_of_both_run_and_one_at_a_time_works_there(tmp_path: Path, firs
     if first:
         snakefile = outer.project.root / "Snakefile"
         snakefile.write_text(handlers + snakefile.read_text(encoding="utf-8"), encoding="utf-8")
-    lock = outer.project.root / ".snakemake/byzcode.byz.lock"
+    lock = outer.project.root / ".snakemake/byzcode.lock"
 
     said = outer.make()
 
