@@ -15,10 +15,10 @@ import runs
 import torch
 from timing import Case, Contender
 
-from byzcode.allocation import file
-from byzcode.batch import Part, assemble
-from byzcode.engine import loop
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations
+from byzcode.training.batch import Part, assemble
+from byzcode.training.loop import loop
 
 BATCHES = (1, 16, 256)
 COPIED = 1 << 30
@@ -71,7 +71,7 @@ def _seconds(of: RunSpec) -> float:
 
 @cache
 def _batch(of: RunSpec):  # type: ignore[no-untyped-def]
-    return assemble([Part(of, of.seeds, file.draw(of.allocation_spec))], "cuda")
+    return assemble([Part(of, of.seeds, allocations.draw(of.allocation_spec))], "cuda")
 
 
 def _read(size: float) -> float:

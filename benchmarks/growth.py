@@ -14,9 +14,9 @@ import numpy as np
 from runs import bytes_read
 from timing import Case, Contender, Timing
 
-from byzcode.allocation import file
-from byzcode.engine import train
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations
+from byzcode.training.loop import train
 
 BASE = {"N": 100, "M": 1000, "D": 100}
 
@@ -62,7 +62,7 @@ def cases(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Case]:
             name = f"{rule}, {letter} = {size}"
             if wanted(f"growth: {name}"):
                 asked = spec(rule, {**BASE, letter: size})
-                contender = Contender(partial(an_iteration, asked, file.draw(asked.allocation_spec)))
+                contender = Contender(partial(an_iteration, asked, allocations.draw(asked.allocation_spec)))
                 resident = 8.0 * asked.subsets * asked.dimension
                 yield Case("growth", name, {"byzcode": contender}, bytes_read(asked), resident)
 

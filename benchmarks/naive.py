@@ -17,7 +17,7 @@ from byzcode.coding import ENCODERS
 from byzcode.coding.cyclic_code import cyclic_code
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import Orders, Stream
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
 
 
 def mean(messages: Tensor, f: int) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from byzcode.problems import PROBLEMS
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
 
 CONFTEST = Path(__file__).parent.parent / "tests" / "differential" / "conftest.py"
 

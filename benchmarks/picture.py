@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from byzcode.figures.style import SMALL, SOFT, TITLE, theme
-from byzcode.wholefile import whole
+from byzcode.storage.atomic import whole
 
 #: Codes, from quick to slow, their words and marks.
 CODES = {

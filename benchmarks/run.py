@@ -110,7 +110,7 @@ def show(timings: Sequence[Timing], memory: Sequence[Level], facts: dict[str, st
 
 def write(path: Path, timings: Sequence[Timing], memory: Sequence[Level], facts: dict[str, str]) -> None:
     """One row a case and code; the facts as comments above."""
-    from byzcode import wholefile
+    from byzcode.storage import atomic
 
     best = {(id(each.case), each.code): each.best for each in timings}
     rows = [
@@ -128,7 +128,7 @@ def write(path: Path, timings: Sequence[Timing], memory: Sequence[Level], facts:
         }
         for each in timings
     ]
-    with wholefile.text(path) as file:
+    with atomic.text(path) as file:
         file.writelines(f"# {key}: {value}\n" for key, value in facts.items())
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         table.writeheader()

@@ -16,9 +16,9 @@ from naive import Loop
 from numpy.typing import NDArray
 from timing import Case, repeated
 
-from byzcode.allocation import file
-from byzcode.engine import train
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations
+from byzcode.training.loop import train
 
 #: Seeds of a run, as in the studies; some of them are trained side by side.
 SEEDS = 10
@@ -67,7 +67,7 @@ def cases(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Case]:
             continue
         length = 500 if quick else 2000
         whole, long, short = spec(fields, length, SEEDS), spec(fields, length), spec(fields, SHORT)
-        all_held = file.draw(whole.allocation_spec)
+        all_held = allocations.draw(whole.allocation_spec)
         held = all_held[:1]
         loop, ours = Loop(short, held), partial(train, whole, all_held)
         contenders = {

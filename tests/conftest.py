@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
 
 settings.register_profile(
     "byzcode",

@@ -1,22 +1,26 @@
 """byzcode: coded robust aggregation for distributed learning with lying devices.
 
-The rooms of the package, in the order in which the data passes through them:
+The packages, the lowest first; each imports from those above it in this list alone (pyproject.toml, import-linter):
 
-``studies``      what is asked: run specifications, studies, identities
-``problems``     what is learnt
-``allocation``   which device holds which subsets
-``coding``       what a device computes from the subsets it holds
-``attacks``      what liars send
-``aggregation``  what the server makes of it
-``kernels``      the hot loops of all these, compiled and plain
-``batch``        runs of one shape, side by side
-``engine``       the training loop
-``records``      what is measured in it
-``workplace``    where the workflow works: locks, and jobs that outlive their Snakemake
-``sharing``      runs trained together though each is a job, on ``cuda`` devices
-``trajectory``   the stored result
-``analysis``     plateaus and summaries
-``figures``      pictures
+``errors``, ``lazy``       what a user's mistake says; torch at first use
+``provenance``             identities: of a run by its content, of code by its syntax trees
+``randomness``             random streams, counted
+``kernels``                the hot loops, compiled and plain
+``problems``, ``allocation``, ``attacks``, ``compression``, ``pre_aggregation``, ``aggregation``, ``coding``
+                           the components of a run: what is learnt, which device holds what, what liars send, how
+                           messages are shortened, what the server makes of them, what a device computes and sends
+``specs``                  what a run is: its specification, and the named methods
+``training``               the loop, and what is measured in it
+``storage``                stored files: trajectories and allocations, sealed, with checksums
+``theory``                 robustness constants, bounds, overlaps
+``studies``                studies, claims and readings, and the plan of a configuration
+``execution``              how jobs run: locks, SLURM, CUDA, batches, forecasts
+``analysis``               plateaus, paired tests, evidence
+``recommend``              which method, redundancy, rule and compressor to use
+``figures``, ``scorecard``, ``multiverse``
+                           pictures and pages
+``verify``                 checks and archives of results
+``cli``                    the command line
 """
 
 import os

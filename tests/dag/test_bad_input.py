@@ -13,12 +13,12 @@ import torch
 from dag.project import STUDIES, TINY, Project
 from fuzz.mutations import laughs, merges
 
-from byzcode.allocation import file as allocation_file
 from byzcode.cli import main
 from byzcode.errors import UserError
 from byzcode.multiverse.plan import Multiverse
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations as allocation_file
 from byzcode.studies.plan import load_plan_file
-from byzcode.studies.spec import RunSpec
 
 CONFIG, READING, STYLE = "config/config.yaml", "config/readings/primary.yaml", "config/style.yaml"
 LINES, SWEEP = f"{STUDIES}/lines.yaml", f"{STUDIES}/sweep.yaml"

@@ -54,14 +54,14 @@ def room():
 
 
 def no_gpu(project: Project) -> Project:
-    (project.root / "src/byzcode/cuda.py").write_text("def count():\n    return 0\n", encoding="utf-8")
+    (project.root / "src/byzcode/execution/cuda.py").write_text("def count():\n    return 0\n", encoding="utf-8")
     return project
 
 
 @pytest.fixture
 def with_gpu(tmp_path: Path) -> Project:
     project = Project.create(tmp_path / "with_gpu", {"spreads": SPREADS})
-    (project.root / "src/byzcode/cuda.py").write_text(ONE_GPU, encoding="utf-8")
+    (project.root / "src/byzcode/execution/cuda.py").write_text(ONE_GPU, encoding="utf-8")
     return project
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dag.project import TINY, Project
 
-from byzcode.folder import FolderLock
+from byzcode.execution.lock import FolderLock
 
 HOLDING = {"holding": TINY["holding"]}
 

@@ -15,7 +15,7 @@ import pytest
 from dag.project import STUDIES, Project
 from dag.test_scorecard_rules import ALTERNATIVES, CLAIMED, MULTIVERSE, OPEN, SETTINGS
 
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
 
 pytestmark = pytest.mark.slow
 

@@ -11,11 +11,11 @@ import pytest
 from dag.project import ROOT, TINY, Project
 
 from byzcode.errors import UserError
-from byzcode.methods import METHODS
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import COMPONENTS
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import load, load_plan, read_yaml
 from byzcode.studies.schema import SCHEMAS, as_text, generated
-from byzcode.studies.spec import COMPONENTS
 from byzcode.studies.study import Choice, Reading, Study
 
 SCHEMA_FILES = ROOT / "workflow" / "schemas"
@@ -26,7 +26,11 @@ CONFIG_FILES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "config").
 
 def check(*command: str) -> None:
     """Run a tool of the development environment over the project; it must be content."""
-    ended = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    check_program(sys.executable, "-m", *command)
+
+
+def check_program(*command: str) -> None:
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -52,6 +56,10 @@ def test_the_code_is_formatted() -> None:
 @pytest.mark.slow
 def test_the_types_agree() -> None:
     check("mypy")
+
+
+def test_no_import_runs_upwards() -> None:
+    check_program(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -15,7 +15,7 @@ from dag.project import NOTHING, STUDIES, TINY, Jobs, Project
 pytestmark = pytest.mark.slow  # together; none of them takes ten seconds once the first results are there
 
 LINES, SWEEP, HOLDING = (f"{STUDIES}/{name}.yaml" for name in ("lines", "sweep", "holding"))
-ENGINE, ATTACK = "src/byzcode/engine.py", "src/byzcode/attacks/sign_flip.py"
+ENGINE, ATTACK = "src/byzcode/training/loop.py", "src/byzcode/attacks/sign_flip.py"
 SUMMARY, STYLE = "src/byzcode/analysis/summary.py", "src/byzcode/figures/style.py"
 
 STUDIES_TRAINED = {"lines", "sweep"}
@@ -148,7 +148,7 @@ EDITS: dict[str, tuple[Edit, Jobs]] = {
         Jobs(summarise=STUDIES_TRAINED, figure={"sweep-plateau"}),
     ),
     "code of the figures": (lambda project: add_code(project, STYLE), Jobs(figure=FIGURES)),
-    "code of the command line": (lambda project: add_code(project, "src/byzcode/cli.py"), NOTHING),
+    "code of the command line": (lambda project: add_code(project, "src/byzcode/cli/__init__.py"), NOTHING),
 }
 
 

@@ -55,7 +55,7 @@ def _in(room: str, table: str, name: str, entry: str = "{0}") -> Line:
 
 
 def _theory(table: str, name: str, formula: str = "") -> Line:
-    return Line("src/byzcode/theory.py", table, f'"{name}": {formula},' if formula else f'"{name}"')
+    return Line("src/byzcode/theory/constants.py", table, f'"{name}": {formula},' if formula else f'"{name}"')
 
 
 def _schemed(room: str, table: str, name: str, entry: str) -> Line:
@@ -144,7 +144,7 @@ ADDITIONS = (
         "",
         [
             Line(
-                "src/byzcode/methods.py",
+                "src/byzcode/specs/methods.py",
                 "METHODS",
                 '"draco_median": Method(title="DRACO, medians", source="medians of groups", coded=True, '
                 'server="decoder", decoder="group_median", '

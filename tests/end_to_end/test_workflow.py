@@ -17,11 +17,11 @@ import pytest
 from dag.project import NOTHING, TINY, Jobs, Project, made
 from patience import wait_for, wait_for_end
 
-from byzcode import trajectory
-from byzcode.allocation import file as allocation_file
-from byzcode.locks import RESULTS_LOCK, RUN_LOCKS
-from byzcode.studies.spec import RunSpec
-from byzcode.workplace import JOBS
+from byzcode.execution.run_locks import RESULTS_LOCK, RUN_LOCKS
+from byzcode.execution.workplace import JOBS
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations as allocation_file
+from byzcode.storage import trajectories
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_every_trajectory_can_be_read(finished: Project) -> None:
     paths = finished.files("trajectories/*.nc")
-    found = [trajectory.open(path) for path in paths]
+    found = [trajectories.open(path) for path in paths]
 
     assert [dataset.attrs["run_id"] for dataset in found] == [path.stem for path in paths]
     assert sorted(dataset.attrs["title"].split()[2] for dataset in found) == ["cra_dl", "cra_dl", "rba_dl"]
@@ -88,7 +88,7 @@ def test_a_second_call_does_nothing(finished: Project, tmp_path: Path) -> None:
 
 
 def test_the_command_line_knows_the_results(finished: Project) -> None:
-    run = next(path.stem for path in finished.files("trajectories/*.nc") if "rba_dl" in trajectory.open(path).title)
+    run = next(path.stem for path in finished.files("trajectories/*.nc") if "rba_dl" in trajectories.open(path).title)
     allocation = finished.files("allocations/*.nc")[0].stem
 
     planned = finished.byzcode("plan")
@@ -165,7 +165,7 @@ Data = dict[str, bytes]
 
 def data_of(project: Project, run: Run) -> Data:
     """All variables of a trajectory, to the bit."""
-    dataset = trajectory.open(project.root / run.path)
+    dataset = trajectories.open(project.root / run.path)
     return {str(name): array.to_numpy().tobytes() for name, array in dataset.variables.items()}
 
 
@@ -216,9 +216,9 @@ def parts(project: Project) -> list[Path]:
 GATE = """
 import os, time
 
-import byzcode.progress
+import byzcode.execution.progress
 
-byzcode.progress.PAUSE = 0  # a line for each recorded iteration
+byzcode.execution.progress.PAUSE = 0  # a line for each recorded iteration
 fsync = os.fsync
 
 def patient(descriptor):

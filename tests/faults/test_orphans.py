@@ -136,7 +136,9 @@ def test_a_training_of_other_code_is_waited_for_and_made_again(project: Small) -
         for begun in project.begun():
             os.kill(begun["pid"], signal.SIGSTOP)
     first = set(project.trained())
-    project.rewrite("src/byzcode/engine.py", lambda text: text.replace("def train(", "NEW = 1\n\n\ndef train(", 1))
+    project.rewrite(
+        "src/byzcode/training/loop.py", lambda text: text.replace("def train(", "NEW = 1\n\n\ndef train(", 1)
+    )
     with project.at_work() as process:
         project.wait_for_words(WAITS)
         assert all(f"(process {begun['pid']}, stopped)" in project.said() for begun in project.begun())

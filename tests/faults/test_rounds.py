@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from dag.project import ROOT, Project
 
-from byzcode import trajectory
+from byzcode.storage import trajectories
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +105,7 @@ def members(group: int) -> list[int]:
 
 def data_of(path: Path) -> dict[str, bytes]:
     """All variables of a trajectory, to the bit."""
-    return {str(name): array.to_numpy().tobytes() for name, array in trajectory.open(path).variables.items()}
+    return {str(name): array.to_numpy().tobytes() for name, array in trajectories.open(path).variables.items()}
 
 
 def left(project: Project) -> frozenset[str]:

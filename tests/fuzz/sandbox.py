@@ -18,9 +18,9 @@ from dag.project import ROOT
 from byzcode.errors import UserError
 from byzcode.multiverse.plan import Multiverse
 from byzcode.scorecard import report
+from byzcode.specs.run import RunSpec
 from byzcode.studies.describe import describe
 from byzcode.studies.plan import Plan, load_plan_file
-from byzcode.studies.spec import RunSpec
 
 CONFIG, STYLE, MULTIVERSE = "config/config.yaml", "config/style.yaml", "config/multiverse.yaml"
 READING, ALTERNATIVES, STUDY = (

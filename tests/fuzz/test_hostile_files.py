@@ -27,7 +27,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from byzcode.errors import UserError
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
 
 CORPUS = corpus()
 

@@ -21,10 +21,9 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from unit.resealed import Parts, change
 
-from byzcode import trajectory
-from byzcode.allocation import file
 from byzcode.cli import main
 from byzcode.multiverse.plan import Multiverse, together
+from byzcode.storage import allocations, trajectories
 from byzcode.studies.plan import Plan
 
 pytestmark = pytest.mark.slow
@@ -159,7 +158,7 @@ def changed(path: Path, edit: Callable[[Parts], None]) -> Iterator[None]:
 @given(st.data())
 def test_a_trajectory_of_other_content(plan: Plan, data: st.DataObject) -> None:
     run, name = data.draw(st.sampled_from(sorted(plan.runs))), data.draw(st.sampled_from(READERS))
-    with changed(Path(f"results/trajectories/{run}.nc"), data.draw(edits(list(trajectory.VARIABLES)))):
+    with changed(Path(f"results/trajectories/{run}.nc"), data.draw(edits(list(trajectories.VARIABLES)))):
         event(f"{name}: {asked(*commands(plan)[name])}")
         outcome("plan")
         outcome("explain", run)
@@ -172,7 +171,7 @@ def test_an_allocation_of_other_content(plan: Plan, data: st.DataObject) -> None
     run = next(run for run, spec in plan.runs.items() if spec.allocation_spec.allocation_id == name)
     path = Path(f"results/allocations/{name}.nc")
     train = ["train", "--spec", plan.runs[run].canonical(), "--allocation", str(path), "--out", "out/run.nc"]
-    with changed(path, data.draw(edits(list(file.VARIABLES)))):
+    with changed(path, data.draw(edits(list(allocations.VARIABLES)))):
         event(f"figure: {asked(*commands(plan)['holds'])}")
         event(f"train: {outcome(*train)}")
         outcome("explain", name)

@@ -14,11 +14,11 @@ from fuzz.mutations import as_yaml, structures
 from fuzz.sandbox import FILES, STUDY, TINY, check, light, planned
 from hypothesis import event, given
 
-from byzcode import trajectory
 from byzcode.cli import main
 from byzcode.errors import UserError
+from byzcode.specs.run import RunSpec
+from byzcode.storage import trajectories
 from byzcode.studies.plan import Plan
-from byzcode.studies.spec import RunSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("sandbox")]
 
@@ -112,7 +112,7 @@ def test_an_accepted_run_is_trained(values: Any) -> None:
         return
     try:
         byzcode("train", "--spec", text, "--out", "results/run.nc")
-        assert trajectory.read_spec(Path("results/run.nc"))[0] == spec
+        assert trajectories.read_spec(Path("results/run.nc"))[0] == spec
         event("trained")
     finally:
         shutil.rmtree("results", ignore_errors=True)

@@ -147,10 +147,10 @@ class Submitting(Project):
 
     def data(self) -> dict[str, dict[str, bytes]]:
         """All variables of all trajectories, to the bit."""
-        from byzcode import trajectory
+        from byzcode.storage import trajectories
 
         found = {}
         for path in self.trajectories:
-            variables = trajectory.open(path).variables.items()
+            variables = trajectories.open(path).variables.items()
             found[path.name] = {str(name): array.to_numpy().tobytes() for name, array in variables}
         return found

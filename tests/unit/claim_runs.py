@@ -10,9 +10,9 @@ from pydantic import TypeAdapter
 from byzcode.analysis.comparisons import TESTS
 from byzcode.analysis.evidence import LEVEL
 from byzcode.analysis.levels import Run
-from byzcode.status import Status
+from byzcode.specs.run import RunSpec
 from byzcode.studies.claim import Claim
-from byzcode.studies.spec import RunSpec
+from byzcode.training.status import Status
 
 ROOT = Path(__file__).parents[2]
 SEEDS, STEPS = 20, np.arange(101)

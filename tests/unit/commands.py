@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from byzcode import cli
-from byzcode.studies.identity import canonical
+from byzcode.provenance.content import canonical
 
 ONE, TWO = "0123456789ab", "ba9876543210"
 

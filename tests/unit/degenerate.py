@@ -7,17 +7,17 @@ import json
 import numpy as np
 from vouched import vouched
 
-from byzcode import trajectory
-from byzcode.allocation import file as allocation
 from byzcode.analysis.summary import summarise
 from byzcode.figures import FIGURES
 from byzcode.figures.request import Request
 from byzcode.figures.style import theme
-from byzcode.records import PER_SEED, QUANTITIES, Measurements
-from byzcode.status import NEVER, Status
+from byzcode.storage import allocations as allocation
+from byzcode.storage import trajectories
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import PlannedStudy
 from byzcode.studies.study import LineStyle, Reading, Study
+from byzcode.training.records import PER_SEED, QUANTITIES, Measurements
+from byzcode.training.status import NEVER, Status
 
 FALL = np.geomspace(10.0, 0.1, 11)
 ONES = np.ones(11)
@@ -113,7 +113,7 @@ def stored(study, results, spare=()):
             allocation.write(spec.allocation_spec, drawn)
         held = allocation.read(drawn, spec.allocation_spec)
         if not path.exists():
-            trajectory.write(path, spec, measurements(spec, case, spare), held, **spent)
+            trajectories.write(path, spec, measurements(spec, case, spare), held, **spent)
     summary = results / "summaries" / f"{study.study.study}.csv"
     summary.parent.mkdir(exist_ok=True)
     summarise(paths, list(specs)).to_csv(summary, index=False)

@@ -11,7 +11,7 @@ import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
-from byzcode import netcdf, seal
+from byzcode.storage import netcdf, seal
 
 
 @dataclass

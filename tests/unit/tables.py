@@ -14,10 +14,10 @@ from byzcode.attacks import ATTACKS
 from byzcode.coding import DECODERS, ENCODERS
 from byzcode.compression import COMPRESSORS
 from byzcode.errors import UserError
-from byzcode.methods import METHODS
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.problems import PROBLEMS
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import RunSpec
 
 Case = tuple[str, dict[str, Any]]
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from unit.tables import SIZES, cases, sizes_of
 
-from byzcode import seal
-from byzcode.allocation import ALLOCATIONS, EMPTY, file
+from byzcode.allocation import ALLOCATIONS, EMPTY
 from byzcode.allocation.scheme import from_matrix
 from byzcode.allocation.statistics import incidence, overlaps, replications
 from byzcode.coding import ENCODERS
 from byzcode.errors import UserError
 from byzcode.randomness import Stream
-from byzcode.studies.spec import AllocationSpec
+from byzcode.specs.run import AllocationSpec
+from byzcode.storage import allocations, seal
 
 
 def lists_of(name, devices, subsets, redundancy, seed=0, **options):
@@ -180,22 +180,22 @@ ASYMMETRIC = {"allocation": {"name": "random", "side": "subset"}}
 @pytest.mark.parametrize("changes", [{}, ASYMMETRIC, {"allocation": "disjoint", "redundancy": 3}], ids=str)
 def test_what_is_written_is_read_again(changes, tmp_path):
     spec, path = spec_of(**changes), tmp_path / "deep" / "a.nc"
-    file.write(spec, path)
-    held = file.read(path, spec)
+    allocations.write(spec, path)
+    held = allocations.read(path, spec)
     assert held.dtype == np.int32
-    np.testing.assert_array_equal(held, file.draw(spec))
+    np.testing.assert_array_equal(held, allocations.draw(spec))
     assert [one.name for one in path.parent.iterdir()] == ["a.nc"]
 
 
 @pytest.mark.parametrize("changes", [{}, ASYMMETRIC], ids=str)
 def test_the_statistics_in_the_file_are_those_of_its_lists(changes, tmp_path):
     spec, path = spec_of(**changes), tmp_path / "a.nc"
-    file.write(spec, path)
-    dataset = file.open(path)
+    allocations.write(spec, path)
+    dataset = allocations.open(path)
     assert dataset.attrs["allocation_id"] == spec.allocation_id
     assert AllocationSpec.from_json(dataset.attrs["spec"], path) == spec
     assert dataset["seed"].values.tolist() == [3, 0, 8]
-    for place, held in enumerate(file.draw(spec)):
+    for place, held in enumerate(allocations.draw(spec)):
         one = dataset.isel(seed=place)
         shared, copies = overlaps(held, 60), replications(held, 60)
         assert one["replication"].values.tolist() == copies.tolist()
@@ -213,22 +213,22 @@ def test_the_statistics_in_the_file_are_those_of_its_lists(changes, tmp_path):
 
 def test_one_device_alone_has_no_overlaps(tmp_path):
     spec = spec_of(devices=1)
-    file.write(spec, tmp_path / "a.nc")
-    assert file.open(tmp_path / "a.nc")["overlap_mean"].values.tolist() == [0, 0, 0]
+    allocations.write(spec, tmp_path / "a.nc")
+    assert allocations.open(tmp_path / "a.nc")["overlap_mean"].values.tolist() == [0, 0, 0]
 
 
 def test_a_seeds_lists_do_not_depend_on_other_seeds():
-    together = file.draw(spec_of())
+    together = allocations.draw(spec_of())
     for place, seed in enumerate((3, 0, 8)):
-        np.testing.assert_array_equal(file.draw(spec_of(seeds=[seed]))[0], together[place])
+        np.testing.assert_array_equal(allocations.draw(spec_of(seeds=[seed]))[0], together[place])
     assert not np.array_equal(together[0], together[1])
 
 
 def test_shorter_lists_are_filled_up():
     """From the subsets' side the longest list differs from seed to seed."""
     spec = spec_of(**ASYMMETRIC, seeds=list(range(6)))
-    lists = file.draw(spec)
-    alone = [file.draw(spec_of(**ASYMMETRIC, seeds=[seed]))[0] for seed in range(6)]
+    lists = allocations.draw(spec)
+    alone = [allocations.draw(spec_of(**ASYMMETRIC, seeds=[seed]))[0] for seed in range(6)]
     assert len({one.shape for one in alone}) > 1
     for one, held in zip(alone, lists, strict=True):
         np.testing.assert_array_equal(one, held[:, : one.shape[1]])
@@ -240,9 +240,9 @@ def test_shorter_lists_are_filled_up():
 )
 def test_the_file_of_another_spec_is_refused(changes, tmp_path):
     path = tmp_path / "a.nc"
-    file.write(spec_of(**changes), path)
+    allocations.write(spec_of(**changes), path)
     with pytest.raises(UserError, match=rf"^{path}: holds another allocation") as caught:
-        file.read(path, spec_of())
+        allocations.read(path, spec_of())
     assert "\n" not in str(caught.value)
 
 
@@ -252,14 +252,14 @@ def test_a_bad_file_is_refused(how, tmp_path):
     if how == "text":
         path.write_text("not NetCDF")
     elif how != "missing":
-        file.write(spec, path)
+        allocations.write(spec, path)
     if how == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
     if how == "incomplete":
         with netCDF4.Dataset(path, "a") as dataset:
             dataset.delncattr("complete")
         seal.seal(path)
-    for read in (lambda: file.read(path, spec), lambda: file.open(path)):
+    for read in (lambda: allocations.read(path, spec), lambda: allocations.open(path)):
         with pytest.raises(UserError, match=rf"^{path}: ") as caught:
             read()
         assert "\n" not in str(caught.value)

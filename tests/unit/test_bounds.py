@@ -8,12 +8,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from byzcode import bounds, theory
-from byzcode.allocation import ALLOCATIONS, file
-from byzcode.engine import train
+from byzcode.allocation import ALLOCATIONS
 from byzcode.errors import UserError
-from byzcode.status import Status
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations
+from byzcode.theory import bounds, constants
+from byzcode.training.loop import train
+from byzcode.training.status import Status
 
 SIGMAS = 5
 GRID = 200
@@ -129,7 +130,7 @@ def trained():
     """Small runs of all kinds, with what was measured, and who holds what."""
     runs = []
     for spec in random_specs(GRID):
-        held = file.draw(spec.allocation_spec)
+        held = allocations.draw(spec.allocation_spec)
         runs.append((spec, vars(train(spec, held)), held))
     return runs
 
@@ -199,7 +200,7 @@ def test_a_fourth_of_the_constant_is_violated(rule, make_spec):
     problem = {"subsets": 8, "dimension": 2, "sigma_h": 2.0}
     small = {"devices": 8, "redundancy": 1, "problem": problem, "byzantine": {"alpha": 0.25}, "iterations": 10}
     spec = make_spec(method="lad", attack="mimic", aggregation=rule, seeds=100, record={"step": 1}, **small)
-    measured = vars(train(spec, file.draw(spec.allocation_spec)))
+    measured = vars(train(spec, allocations.draw(spec.allocation_spec)))
     given = measured["honest_dispersion"], measured["coding_bias"]
     kappa, error = bounds.kappa_of(spec), measured["aggregation_error"]
     assert exceeded(error, bounds.rule_error(kappa / 4, *given), rounding(measured)).any()
@@ -316,7 +317,7 @@ BELOW = {"quantised", "natural"}
 def expectation(changes, make_spec):
     """A spec, what was measured over its seeds, who holds what, and in how many iterations the expectation holds."""
     spec = make_spec(**{**MANY, **changes, "problem": MANY["problem"] | changes.get("problem", {})})
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     known = slice(None) if bounds.when_expected(spec) == "always" else slice(1)
     return spec, vars(train(spec, held)), held, known
 
@@ -367,7 +368,7 @@ def test_when_the_expectation_is_known(changes, when, make_spec):
     problem = {"subsets": 20} if "lad" in changes.values() else {}
     spec = make_spec(**{"iterations": 2, **changes, "problem": problem})
     assert bounds.when_expected(spec) == when
-    found = bounds.bounds(spec, vars(train(spec, file.draw(spec.allocation_spec))))
+    found = bounds.bounds(spec, vars(train(spec, allocations.draw(spec.allocation_spec))))
     if when == "never":
         assert "expected" not in found
     else:
@@ -379,7 +380,7 @@ def test_a_kept_allocation_breaks_the_expectation_after_the_start(make_spec):
     """Training fits the subsets that count most: later on, the mean coded gradient is off by more than F1 says."""
     changes = {"problem": {"dimension": 40}, "seeds": 100, "step_size": 1.0, "byzantine": {"alpha": 0.0}}
     spec = make_spec(method="clairvoyant", aggregation=None, redundancy=6, **changes)
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     measured = vars(train(spec, held))
     expected = bounds.expected_of(spec, bounds.weights_of(spec, held)).bias[:, 0]
     ratio = measured["coding_bias"] ** 2 / (measured["heterogeneity"] ** 2 * expected[:, None])
@@ -416,7 +417,7 @@ def test_sampled_lists_are_random_labels_of_them_on_average():
         error = several[:, 0].std(ddof=1) / np.sqrt(len(several))
         assert abs(several[:, 0].mean() - one[0]) <= SIGMAS * error
         np.testing.assert_allclose(several[:, 1], 0, atol=1e-15)
-    assert closed.bias[0] == pytest.approx(theory.bias_variance(60, 12, 16))
+    assert closed.bias[0] == pytest.approx(constants.bias_variance(60, 12, 16))
 
 
 def stated_bound(kappa, delta, devices, d, f):
@@ -520,29 +521,29 @@ def test_the_constant_of_a_run(changes, kappa, make_spec):
     spec = make_spec(**{"iterations": 3, **changes})
     assert bounds.kappa_of(spec) == (None if kappa is None else pytest.approx(kappa))
     if kappa is None:
-        assert bounds.bounds(spec, vars(train(spec, file.draw(spec.allocation_spec)))) == {}
+        assert bounds.bounds(spec, vars(train(spec, allocations.draw(spec.allocation_spec)))) == {}
 
 
 def test_a_decoder_is_exact_up_to_what_it_bears(make_spec):
     exact = make_spec(method="draco_cyclic", redundancy=15, aggregation=None, byzantine={"alpha": 0.1}, iterations=5)
-    measured = vars(train(exact, file.draw(exact.allocation_spec)))
+    measured = vars(train(exact, allocations.draw(exact.allocation_spec)))
     found = bounds.bounds(exact, measured)
     assert not found["rule"].error.any()
     assert not exceeded(measured["aggregation_error"], found["rule"].error, rounding(measured)).any()
     beyond = make_spec(method="draco_cyclic", redundancy=15, aggregation=None, byzantine={"alpha": 0.15}, iterations=5)
     assert not bounds.is_exact(beyond)
-    assert bounds.bounds(beyond, vars(train(beyond, file.draw(beyond.allocation_spec)))) == {}
+    assert bounds.bounds(beyond, vars(train(beyond, allocations.draw(beyond.allocation_spec)))) == {}
 
 
 def test_a_stored_run_has_the_bounds_of_its_measurements(make_spec, tmp_path):
-    from byzcode import trajectory
+    from byzcode.storage import trajectories
 
     spec = make_spec()
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     measured = train(spec, held)
     path = tmp_path / "run.nc"
-    trajectory.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
-    direct, stored = bounds.bounds(spec, vars(measured), held), bounds.bounds(spec, trajectory.open(path))
+    trajectories.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+    direct, stored = bounds.bounds(spec, vars(measured), held), bounds.bounds(spec, trajectories.open(path))
     assert direct.keys() == stored.keys() == {"rule", "device", "pairs", "allocation", "expected"}
     for name, bound in direct.items():
         np.testing.assert_array_equal(bound.error, stored[name].error)

@@ -13,12 +13,12 @@ import xarray
 from typer.testing import CliRunner
 from vouched import vouched
 
-from byzcode import checklist, netcdf, seal, trajectory
-from byzcode.allocation import file
 from byzcode.cli import app
-from byzcode.engine import train
 from byzcode.errors import UserError
-from byzcode.studies.identity import canonical, short_hash, stage_digest
+from byzcode.provenance.code import stage_digest
+from byzcode.provenance.content import canonical, short_hash
+from byzcode.storage import allocations, checksums, netcdf, seal, trajectories
+from byzcode.training.loop import train
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.5, "cpu_seconds": 1.25}
 
@@ -28,8 +28,8 @@ def run(make_spec, tmp_path):
     """A stored run."""
     spec = make_spec(iterations=20)
     path = tmp_path / "trajectories" / f"{spec.run_id}.nc"
-    held = file.draw(spec.allocation_spec)
-    trajectory.write(path, spec, train(spec, held), held, **COSTS)
+    held = allocations.draw(spec.allocation_spec)
+    trajectories.write(path, spec, train(spec, held), held, **COSTS)
     return path
 
 
@@ -38,7 +38,7 @@ def held(make_spec, tmp_path):
     """A stored allocation."""
     spec = make_spec().allocation_spec
     path = tmp_path / "allocations" / f"{spec.allocation_id}.nc"
-    file.write(spec, path)
+    allocations.write(spec, path)
     return path
 
 
@@ -100,10 +100,10 @@ def test_every_variable_carries_its_checksum(run, held):
 def test_two_trainings_of_a_run_have_the_same_checksums_of_numbers(make_spec, tmp_path):
     """The files differ in the seconds that they took; the numbers do not."""
     spec = make_spec(iterations=20)
-    drawn = file.draw(spec.allocation_spec)
+    drawn = allocations.draw(spec.allocation_spec)
     sums = []
     for seconds in (1.0, 2.0):
-        trajectory.write(tmp_path / "t.nc", spec, train(spec, drawn), drawn, **COSTS | {"wall_seconds": seconds})
+        trajectories.write(tmp_path / "t.nc", spec, train(spec, drawn), drawn, **COSTS | {"wall_seconds": seconds})
         with netCDF4.Dataset(tmp_path / "t.nc") as dataset:
             sums.append({name: variable.sha256 for name, variable in dataset.variables.items()})
     assert sums[0] == sums[1]
@@ -115,7 +115,7 @@ def test_other_numbers_under_a_good_seal_are_refused(name, run):
     with netCDF4.Dataset(run, "a") as dataset:
         dataset[name][-1] = 7
     seal.seal(run)
-    message = refusal(lambda: trajectory.open(run))
+    message = refusal(lambda: trajectories.open(run))
     assert message == f"{run}: damaged: the checksum of variable {name} is that of other numbers"
 
 
@@ -123,7 +123,7 @@ def test_numbers_without_a_checksum_are_refused(run):
     with netCDF4.Dataset(run, "a") as dataset:
         dataset["loss"].delncattr("sha256")
     seal.seal(run)
-    assert "variable loss" in refusal(lambda: trajectory.open(run))
+    assert "variable loss" in refusal(lambda: trajectories.open(run))
 
 
 # The whole file.
@@ -134,7 +134,7 @@ def test_a_sealed_file_is_one_for_every_tool(run):
     assert run.read_bytes()[:4] == b"\x89HDF"
     assert run.read_bytes()[-seal.LENGTH :].startswith(b"\n# sha256 of all before this line: ")
     with xarray.open_dataset(run) as plain:
-        assert plain.load().identical(trajectory.open(run))
+        assert plain.load().identical(trajectories.open(run))
     if shutil.which("ncdump"):
         assert b"loss" in subprocess.run(["ncdump", "-h", run], capture_output=True, check=True).stdout
 
@@ -148,7 +148,7 @@ def test_the_seal_is_what_sha256sum_says(run, tmp_path):
 
 def test_200_flipped_bits_are_all_refused(run, held):
     """Wherever they are: in numbers, attributes, the container, its unused bytes, or the seal. HDF5 sees none."""
-    for path, read in ((run, lambda: trajectory.open(run)), (held, lambda: file.open(held))):
+    for path, read in ((run, lambda: trajectories.open(run)), (held, lambda: allocations.open(held))):
         whole = path.read_bytes()
         bits = np.random.default_rng(0).integers(8 * len(whole), size=100)
         for bit in (*bits, 0, 8 * len(whole) - 1, 8 * (len(whole) - 40), 8 * (len(whole) - seal.LENGTH)):
@@ -173,7 +173,7 @@ def test_200_flipped_bits_are_all_refused(run, held):
 )
 def test_what_is_wrong_with_a_file_is_said(change, said, run):
     change(run)
-    assert refusal(lambda: trajectory.open(run)).startswith(f"{run}: {said}")
+    assert refusal(lambda: trajectories.open(run)).startswith(f"{run}: {said}")
 
 
 @pytest.mark.parametrize(
@@ -191,14 +191,14 @@ def test_attributes_of_other_types_are_refused(name, value, said, run):
     with netCDF4.Dataset(run, "a") as dataset:
         dataset.setncattr(name, value)
     seal.seal(run)
-    assert refusal(lambda: trajectory.about(run)) == f"{run}: {said}"
+    assert refusal(lambda: trajectories.about(run)) == f"{run}: {said}"
 
 
 def test_a_checksum_that_is_no_text_is_refused(run):
     with netCDF4.Dataset(run, "a") as dataset:
         dataset["loss"].sha256 = [1, 2]
     seal.seal(run)
-    assert "the checksum of variable loss" in refusal(lambda: trajectory.about(run))
+    assert "the checksum of variable loss" in refusal(lambda: trajectories.about(run))
 
 
 ODD = {
@@ -223,7 +223,7 @@ def test_what_is_no_file_or_too_large_is_refused(kind, tmp_path):
     except OSError:
         pytest.skip("this file system has no files of 10 TiB")
     assert refusal(lambda: seal.content_of(path)) == f"{path}: cannot be read: {said}"
-    assert refusal(lambda: trajectory.about(path)) == f"{path}: cannot be read: {said}"
+    assert refusal(lambda: trajectories.about(path)) == f"{path}: cannot be read: {said}"
     if kind != "10 TiB of nothing":
         refusal(lambda: seal.checksum_in(path))
 
@@ -253,7 +253,7 @@ def test_a_request_nested_too_deeply_is_refused(tmp_path):
 def test_a_file_in_which_another_program_wrote_is_refused(run):
     with netCDF4.Dataset(run, "a") as dataset:
         dataset.history = "edited"
-    assert refusal(lambda: trajectory.open(run)).startswith(f"{run}: ")
+    assert refusal(lambda: trajectories.open(run)).startswith(f"{run}: ")
 
 
 def test_another_run_than_the_one_asked_for_is_refused(make_spec, tmp_path):
@@ -262,12 +262,12 @@ def test_another_run_than_the_one_asked_for_is_refused(make_spec, tmp_path):
     for step in (0.1, 0.2):
         spec = make_spec(step_size=step, iterations=5)
         paths.append(tmp_path / f"{spec.run_id}.nc")
-        drawn = file.draw(spec.allocation_spec)
-        trajectory.write(paths[-1], spec, train(spec, drawn), drawn, **COSTS)
+        drawn = allocations.draw(spec.allocation_spec)
+        trajectories.write(paths[-1], spec, train(spec, drawn), drawn, **COSTS)
     first, second = paths
     swap(first, second)
-    assert trajectory.open(first).attrs["run_id"] == second.stem  # it was not said which
-    for read in (trajectory.open, trajectory.read_spec, trajectory.about):
+    assert trajectories.open(first).attrs["run_id"] == second.stem  # it was not said which
+    for read in (trajectories.open, trajectories.read_spec, trajectories.about):
         message = refusal(lambda read=read: read(first, first.stem))
         assert message == f"{first}: holds run {second.stem}; expected {first.stem}"
 
@@ -276,11 +276,11 @@ def test_another_allocation_than_the_one_asked_for_is_refused(make_spec, tmp_pat
     specs = [make_spec(redundancy=r).allocation_spec for r in (6, 12)]
     first, second = paths = [tmp_path / f"{spec.allocation_id}.nc" for spec in specs]
     for spec, path in zip(specs, paths, strict=True):
-        file.write(spec, path)
+        allocations.write(spec, path)
     swap(first, second)
-    message = refusal(lambda: file.open(first, first.stem))
+    message = refusal(lambda: allocations.open(first, first.stem))
     assert message == f"{first}: holds allocation {second.stem}; expected {first.stem}"
-    assert "holds another allocation" in refusal(lambda: file.read(first, specs[0]))
+    assert "holds another allocation" in refusal(lambda: allocations.read(first, specs[0]))
 
 
 def swap(first, second):
@@ -303,7 +303,7 @@ def table(tmp_path):
 
 
 def test_a_listed_table_is_read_as_it_is(table):
-    assert checklist.checked(table, "summarise").read() == b"a,b\n1,2\n"
+    assert checksums.checked(table, "summarise").read() == b"a,b\n1,2\n"
 
 
 def test_sha256sum_reads_a_list(table):
@@ -315,8 +315,8 @@ def test_a_list_says_what_made_its_files(tmp_path):
     files = [tmp_path / "a.csv", tmp_path / "a.svg"]
     for path in files:
         path.write_text(path.suffix)
-    checklist.write(tmp_path / "a.sha256", "figure", {"study": "a", "runs": [1]}, files)
-    found = checklist.Checklist.read(tmp_path / "a.sha256")
+    checksums.write(tmp_path / "a.sha256", "figure", {"study": "a", "runs": [1]}, files)
+    found = checksums.Checklist.read(tmp_path / "a.sha256")
     request = short_hash(canonical({"runs": [1], "study": "a"}))
     assert (found.stage, found.code, found.request) == ("figure", stage_digest("figure"), request)
     assert list(found.sums) == ["a.csv", "a.svg"]
@@ -325,14 +325,14 @@ def test_a_list_says_what_made_its_files(tmp_path):
 
 def test_a_list_says_of_which_files_it_was_made(table, run):
     """Of the table by its list: whichever of them is another, the hash is."""
-    read = [checklist.beside(table), run]
+    read = [checksums.beside(table), run]
 
     def inputs():
-        checklist.write(table.with_name("a.sha256"), "figure", {}, [table], read)
-        return checklist.Checklist.read(table.with_name("a.sha256")).inputs
+        checksums.write(table.with_name("a.sha256"), "figure", {}, [table], read)
+        return checksums.Checklist.read(table.with_name("a.sha256")).inputs
 
     found = [inputs()]
-    reseal(checklist.beside(table), seal.sealed(checklist.beside(table)).decode() + "\n")
+    reseal(checksums.beside(table), seal.sealed(checksums.beside(table)).decode() + "\n")
     found.append(inputs())
     with netCDF4.Dataset(run, "a") as dataset:
         dataset.title = "Another"
@@ -347,14 +347,14 @@ def test_a_list_says_of_which_files_it_was_made(table, run):
 
 
 def test_every_flipped_bit_of_a_table_or_of_its_list_is_refused(table):
-    listed = checklist.beside(table)
+    listed = checksums.beside(table)
     for path in (table, listed):
         whole = path.read_bytes()
         for bit in range(8 * len(whole)):
             flipped(path, bit)
-            assert refusal(lambda: checklist.checked(table, "summarise")).startswith((f"{table}: ", f"{listed}: ")), bit
+            assert refusal(lambda: checksums.checked(table, "summarise")).startswith((f"{table}: ", f"{listed}: ")), bit
             path.write_bytes(whole)
-    checklist.checked(table, "summarise")
+    checksums.checked(table, "summarise")
 
 
 @pytest.mark.parametrize(
@@ -365,28 +365,28 @@ def test_every_flipped_bit_of_a_table_or_of_its_list_is_refused(table):
         (lambda table: (table.unlink(), table.mkdir()), "{table}: a folder, where a file is expected"),
         (lambda table: table.unlink(), "{table}: no such file"),
         (
-            lambda table: checklist.beside(table).unlink(),
+            lambda table: checksums.beside(table).unlink(),
             "{table}: cannot be checked: one.sha256 is not beside it; make both anew",
         ),
-        (lambda table: checklist.beside(table).write_text(""), "{listed}: truncated: nothing is in it"),
+        (lambda table: checksums.beside(table).write_text(""), "{listed}: truncated: nothing is in it"),
         (
-            lambda table: shorten(checklist.beside(table), -1),
+            lambda table: shorten(checksums.beside(table), -1),
             "{listed}: truncated, damaged or foreign: it does not end with its checksum",
         ),
         (
-            lambda table: reseal(checklist.beside(table), "a list\nof another kind"),
+            lambda table: reseal(checksums.beside(table), "a list\nof another kind"),
             "{listed}: foreign: no list of checksums",
         ),
         (
-            lambda table: rename_in(checklist.beside(table)),
+            lambda table: rename_in(checksums.beside(table)),
             "{table}: one.sha256 does not list it; make both anew",
         ),
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(change, said, table):
     change(table)
-    message = refusal(lambda: checklist.checked(table, "summarise"))
-    assert message == said.format(table=table, listed=checklist.beside(table))
+    message = refusal(lambda: checksums.checked(table, "summarise"))
+    assert message == said.format(table=table, listed=checksums.beside(table))
 
 
 def shorten(path, at):
@@ -404,5 +404,5 @@ def reseal(path, text):
 
 
 def test_a_list_of_what_is_not_there_is_not_written(tmp_path):
-    assert "no such file" in refusal(lambda: checklist.write(tmp_path / "a.sha256", "figure", {}, [tmp_path / "a.csv"]))
+    assert "no such file" in refusal(lambda: checksums.write(tmp_path / "a.sha256", "figure", {}, [tmp_path / "a.csv"]))
     assert list(tmp_path.iterdir()) == []

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from byzcode import theory
 from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
 from byzcode.allocation.statistics import overlaps, replications
 from byzcode.attacks import ATTACKS, Threat
 from byzcode.coding import ENCODERS
-from byzcode.devices import Devices
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Orders, Stream
+from byzcode.theory import constants
+from byzcode.training.devices import Devices
 
 SIGMAS = 5
 
@@ -232,16 +232,18 @@ def test_f11_error_variance_of_gaussian_lies_under_the_mean():
 
 
 def test_the_library_has_the_same_closed_forms():
-    """byzcode.theory, which figures draw, against the numbers that the tests above confirm."""
-    assert [theory.coded_variance(1000, r) for r in (10, 40, 110)] == pytest.approx([0.0991, 0.02402, 0.0081], abs=6e-5)
-    assert theory.coded_variance(60, 12) == pytest.approx(Setting(60).factor(12))
-    assert theory.coded_variance(60, 60) == 0
-    assert theory.coded_distance(60, 12, 5) == pytest.approx(2 * (12 - 5) / 144 * 60 / 59)
-    assert theory.coded_distance(1000, 40) == pytest.approx(2 * theory.coded_variance(1000, 40))
-    assert theory.bias_variance(60, 12, 20) == pytest.approx(Setting(60).factor(12) / 20)
-    assert theory.uncovered(1000, 10, 100) == pytest.approx(1000 * 0.99**100)
-    assert theory.mean_message_under_sign_flip(0.2, -5.0) == pytest.approx(-0.2)
-    assert theory.mean_message_under_sign_flip(0.2, -1.0) == pytest.approx(0.6)
+    """byzcode.theory.constants, which figures draw, against the numbers that the tests above confirm."""
+    assert [constants.coded_variance(1000, r) for r in (10, 40, 110)] == pytest.approx(
+        [0.0991, 0.02402, 0.0081], abs=6e-5
+    )
+    assert constants.coded_variance(60, 12) == pytest.approx(Setting(60).factor(12))
+    assert constants.coded_variance(60, 60) == 0
+    assert constants.coded_distance(60, 12, 5) == pytest.approx(2 * (12 - 5) / 144 * 60 / 59)
+    assert constants.coded_distance(1000, 40) == pytest.approx(2 * constants.coded_variance(1000, 40))
+    assert constants.bias_variance(60, 12, 20) == pytest.approx(Setting(60).factor(12) / 20)
+    assert constants.uncovered(1000, 10, 100) == pytest.approx(1000 * 0.99**100)
+    assert constants.mean_message_under_sign_flip(0.2, -5.0) == pytest.approx(-0.2)
+    assert constants.mean_message_under_sign_flip(0.2, -1.0) == pytest.approx(0.6)
 
 
 # --- LAD: cyclic windows, redrawn ------------------------------------------------------------------------------------
@@ -280,7 +282,7 @@ def test_f2_f3_variance_and_distance_of_redrawn_tasks(d):
         error = ((sent - some.gradient) ** 2).sum(axis=1)
         near.append(error.mean() / some.spread)
         pairs.append(2 * 60 / 59 * ((sent - sent.mean(axis=0)) ** 2).sum(axis=1).mean() / some.spread)
-    expected = theory.coded_variance(60, d)
+    expected = constants.coded_variance(60, d)
     if d == 1:  # every iteration has all subsets: exact
         np.testing.assert_allclose(near, expected)
     else:

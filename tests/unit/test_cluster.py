@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from byzcode import cluster
-from byzcode.cluster import arrays_fit, earlier, polling, see_cancelled, settle
 from byzcode.errors import UserError
+from byzcode.execution import slurm
+from byzcode.execution.slurm import arrays_fit, earlier, polling, see_cancelled, settle
 
 DATABASE, NONE = "accounting_storage/slurmdbd", "accounting_storage/none"
 RUN = "0b8f2a53-6f0e-4d0e-9d3c-3c7a5f2f1c11"
@@ -122,8 +122,8 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ..
             answers[min(sum(call[0] == "squeue" for call in found), len(answers)) - 1] if command[0] == "squeue" else ""
         )
 
-    monkeypatch.setattr(cluster, "_ask", ask)
-    monkeypatch.setattr(cluster, "PAUSES", (0, 0))
+    monkeypatch.setattr(slurm, "_ask", ask)
+    monkeypatch.setattr(slurm, "PAUSES", (0, 0))
     return found
 
 
@@ -163,10 +163,10 @@ def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[str],
     def ask(*command: str) -> str:
         state = given.pop(0) if command[0] == "squeue" else "taken"
         if not state:
-            raise cluster.SilenceError("squeue: no answer")
+            raise slurm.SilenceError("squeue: no answer")
         return f"7|{state}|{RUN}|{tmp_path}"
 
-    monkeypatch.setattr(cluster, "_ask", ask)
+    monkeypatch.setattr(slurm, "_ask", ask)
     monkeypatch.setattr("time.sleep", pauses.append)
     return given, pauses
 
@@ -184,14 +184,14 @@ def test_pauses_grow(answers: tuple[list[str], list[float]], tmp_path: Path) -> 
 
 def test_some_silence_is_borne(answers: tuple[list[str], list[float]], tmp_path: Path) -> None:
     given, _ = answers
-    given += ["", "PENDING", *[""] * cluster.SILENCES, "RUNNING", "", "COMPLETED"]
+    given += ["", "PENDING", *[""] * slurm.SILENCES, "RUNNING", "", "COMPLETED"]
     assert settle(tmp_path, _ignore)
     assert given == []
 
 
 def test_longer_silence_is_told(answers: tuple[list[str], list[float]], tmp_path: Path) -> None:
     given, _ = answers
-    given += ["RUNNING"] + [""] * (cluster.SILENCES + 1)
+    given += ["RUNNING"] + [""] * (slurm.SILENCES + 1)
     with pytest.raises(UserError, match="squeue: no answer"):
         settle(tmp_path, _ignore)
 
@@ -207,7 +207,7 @@ def test_what_a_user_set_for_slurms_programs_does_not_change_the_answer(monkeypa
     unset = ("SQUEUE_FORMAT2", "SQUEUE_STATES", "SCANCEL_STATE", "SLURM_TIME_FORMAT")
     for name in (*unset, "SLURM_CONF"):
         monkeypatch.setenv(name, "set")
-    environment = cluster._ask("env").splitlines()
+    environment = slurm._ask("env").splitlines()
     assert "SLURM_CONF=set" in environment
     assert not [line for line in environment if line.startswith(unset)]
 
@@ -224,7 +224,7 @@ def test_what_a_user_set_for_slurms_programs_does_not_change_the_answer(monkeypa
     ],
 )
 def test_only_a_snakemake_of_the_command_line_is_started_once_more(program: str, is_it: bool) -> None:
-    assert cluster.from_command_line(program) is is_it
+    assert slurm.from_command_line(program) is is_it
 
 
 @pytest.mark.parametrize(
@@ -237,4 +237,4 @@ def test_only_a_snakemake_of_the_command_line_is_started_once_more(program: str,
 )
 def test_slurm_that_does_not_answer_is_one_line(command: list[str], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        cluster._ask(*command)
+        slurm._ask(*command)

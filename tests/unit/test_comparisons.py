@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from unit.claim_runs import DOWN, ENOUGH, LOWER, SEEDS, UP, claim, lower, run, scattered, spec, tried
 
-from byzcode.allocation import file
 from byzcode.analysis.comparisons import TESTS
 from byzcode.analysis.evidence import LEVEL
 from byzcode.analysis.levels import Run, of_measurements
-from byzcode.engine import train
-from byzcode.theory import coded_variance
+from byzcode.storage import allocations
+from byzcode.theory.constants import coded_variance
+from byzcode.training.loop import train
 
 # --- lower -----------------------------------------------------------------------------------------------------------
 
@@ -365,7 +365,7 @@ def test_the_closed_form_is_met_within_a_margin():
 
 def test_a_real_run_meets_the_closed_form(make_spec):
     one = make_spec(iterations=1, seeds=SEEDS, devices=100, byzantine={"alpha": 0})
-    held = file.draw(one.allocation_spec)
+    held = allocations.draw(one.allocation_spec)
     found = tried(claim("predicted", margin=1.2), of_measurements(one, train(one, held), held))
     assert found.p_support < ENOUGH
 
@@ -373,7 +373,7 @@ def test_a_real_run_meets_the_closed_form(make_spec):
 def test_two_real_messages_are_as_near_to_each_other_as_the_closed_form_says(make_spec):
     """f of N devices are left out of what is measured, so that H / (H - 1) counts: 5 of 10 here, a factor of 1.25."""
     one = make_spec(iterations=1, seeds=40, devices=10, byzantine={"alpha": 0.4})
-    held = file.draw(one.allocation_spec)
+    held = allocations.draw(one.allocation_spec)
     some = of_measurements(one, train(one, held), held)
     found, least = (tried(claim("predicted", margin=margin, distance="each_other"), some) for margin in (1.15, 1.01))
     assert found.effect == pytest.approx(1.0, abs=0.1)

@@ -14,8 +14,8 @@ from unit.tables import cases
 from byzcode.compression import COMPRESSORS
 from byzcode.kernels.select import smallest
 from byzcode.randomness import Draws, Stream
-from byzcode.studies.components import Choice, Component
-from byzcode.theory import DELTA, UNBIASED
+from byzcode.specs.components import Choice, Component
+from byzcode.theory.constants import DELTA, UNBIASED
 
 SEEDS = (5, 6, 7)
 DEVICES, DIMENSION, NUMBER_BITS = 6, 20, 32

@@ -16,12 +16,12 @@ from unit.fake_claims import VERSIONS, table
 from byzcode.analysis.evidence import Asked, evidence
 from byzcode.analysis.levels import Run
 from byzcode.errors import KeyedError
-from byzcode.records import QUANTITIES
 from byzcode.scorecard.page import page
-from byzcode.status import Status
 from byzcode.studies.cells import cells
 from byzcode.studies.expand import expand
 from byzcode.studies.study import Reading, Study
+from byzcode.training.records import QUANTITIES
+from byzcode.training.status import Status
 
 TIME = np.arange(101)
 FALL = np.geomspace(10, 1e-3, 101)

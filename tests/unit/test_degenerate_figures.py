@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 from degenerate import CASES, FALL, STYLES, caption, curves, drawing, planned, stored
 
-from byzcode.allocation import file as allocation
-from byzcode.engine import train
 from byzcode.errors import UserError
 from byzcode.figures.scale import Extent, Positions, extent, window
 from byzcode.figures.style import theme
+from byzcode.storage import allocations as allocation
+from byzcode.storage.trajectories import write
 from byzcode.studies.names import Quantity
 from byzcode.studies.plan import _check_places
-from byzcode.trajectory import write
+from byzcode.training.loop import train
 
 PLOTS = {
     "lines": {"kind": "trajectories", "caption": "c"},

@@ -17,7 +17,7 @@ from byzcode.allocation.statistics import incidence, overlaps, replications
 from byzcode.cli import app
 from byzcode.figures.laws import laws
 from byzcode.randomness import Stream
-from byzcode.studies.spec import AllocationSpec
+from byzcode.specs.run import AllocationSpec
 
 LEAD = {
     "orthogonal_array": (100, 1331, 121),

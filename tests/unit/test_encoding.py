@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byzcode.errors import in_locale
+from byzcode.provenance.content import canonical, in_ascii
 from byzcode.studies.files import from_disk, on_disk
-from byzcode.studies.identity import canonical, in_ascii
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for path in (ROOT / "src").rglob("*.py") if not path.is_symlink())

@@ -14,27 +14,29 @@ import numpy as np
 import pytest
 import torch
 
-from byzcode import engine, records
 from byzcode.aggregation import RULES
-from byzcode.allocation import EMPTY, file
+from byzcode.allocation import EMPTY
 from byzcode.attacks import ATTACKS
-from byzcode.batch import Part, assemble
 from byzcode.compression import COMPRESSORS
-from byzcode.engine import loop, train, train_together
 from byzcode.errors import UserError
 from byzcode.kernels import native
 from byzcode.pre_aggregation import PRE_AGGREGATORS, PreAggregator
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Orders, Stream
-from byzcode.records import Book, Measurements, gradients_per_iteration, join
-from byzcode.status import NEVER, Status
+from byzcode.storage import allocations
 from byzcode.studies.study import Quantity
+from byzcode.training import loop as engine
+from byzcode.training import records
+from byzcode.training.batch import Part, assemble
+from byzcode.training.loop import loop, train, train_together
+from byzcode.training.records import Book, Measurements, gradients_per_iteration, join
+from byzcode.training.status import NEVER, Status
 
 QUANTITIES = get_args(Quantity)
 
 
 def run(spec, **options):
-    return train(spec, file.draw(spec.allocation_spec), **options)
+    return train(spec, allocations.draw(spec.allocation_spec), **options)
 
 
 def assert_same_bits(one: Measurements, two: Measurements, rows=slice(None)):
@@ -240,7 +242,7 @@ def test_agrees_with_a_loop_over_devices(name, samples, make_spec):
     server, changes = COMBINATIONS[name]
     spec = make_spec(**changes, problem={"samples_per_subset": samples}, seeds=[3, 11])
     assert (spec.devices, spec.subsets, spec.dimension, spec.iterations) == (20, 60, 7, 50)
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     measured = train(spec, held)
     assert (measured.status == Status.FINISHED).all()
     for place, seed in enumerate(spec.seeds):
@@ -390,11 +392,11 @@ import torch
 torch.set_num_threads(int(sys.argv[2]))
 from dataclasses import fields
 from hashlib import sha256
-from byzcode.allocation import file
-from byzcode.engine import train
-from byzcode.studies.spec import RunSpec
+from byzcode.storage import allocations
+from byzcode.training.loop import train
+from byzcode.specs.run import RunSpec
 spec = RunSpec.from_json(sys.argv[1], "test")
-measured = train(spec, file.draw(spec.allocation_spec))
+measured = train(spec, allocations.draw(spec.allocation_spec))
 print(*(sha256(getattr(measured, field.name).tobytes()).hexdigest() for field in fields(measured)))
 """
 
@@ -420,7 +422,7 @@ def test_another_process_has_the_same_sha256_of_every_array(changes, threads, ke
 def test_a_batch_of_specs_has_the_same_bits_however_many_threads_torch_had(changes, make_spec):
     """At the size of the papers, where LAPACK would split its work."""
     spec = make_spec(problem={"subsets": 1000, "dimension": 100}, redundancy=100, iterations=3, seeds=[4, 0], **changes)
-    held, before = file.draw(spec.allocation_spec), torch.get_num_threads()
+    held, before = allocations.draw(spec.allocation_spec), torch.get_num_threads()
     try:
         torch.set_num_threads(1)
         one = train_together([spec], [held], device="cpu")[0]
@@ -526,7 +528,7 @@ def test_one_seed_may_diverge_beside_others(make_spec, monkeypatch):
     spec = make_spec(**MA, attack="none", seeds=[3, 0])
     alone = run(make_spec(**MA, attack="none", seeds=[0]))
     monkeypatch.setitem(ATTACKS, "none", extreme)
-    measured = train_together([spec], [file.draw(spec.allocation_spec)], device="cpu")[0]
+    measured = train_together([spec], [allocations.draw(spec.allocation_spec)], device="cpu")[0]
     assert measured.status_at.tolist() == [1, NEVER]
     assert all_nan(measured, 0, 1)
     np.testing.assert_allclose(measured.loss[1:], alone.loss, rtol=1e-12)
@@ -573,11 +575,11 @@ def test_single_precision_agrees_loosely(name, make_spec):
 
 
 def test_gradients_are_counted_over_all_devices(make_spec):
-    held = file.draw(make_spec().allocation_spec)
+    held = allocations.draw(make_spec().allocation_spec)
     assert gradients_per_iteration(held).tolist() == [20 * 12, 20 * 12]
     uneven = np.array([[[0, 1, EMPTY], [2, EMPTY, EMPTY]], [[0, 1, 2], [0, 1, 2]]], dtype=np.int32)
     assert gradients_per_iteration(uneven).tolist() == [3, 6]
-    uncoded = file.draw(make_spec(**RBA).allocation_spec)
+    uncoded = allocations.draw(make_spec(**RBA).allocation_spec)
     assert gradients_per_iteration(uncoded).tolist() == [60, 60]
 
 
@@ -629,7 +631,7 @@ def test_replication_weights_reach_the_optimum_and_uniform_ones_do_not(make_spec
         "record": {"step": 500},
     }
     corrected = make_spec(**SGC, **options)
-    held = file.draw(corrected.allocation_spec)
+    held = allocations.draw(corrected.allocation_spec)
     assert all(len(np.unique(lists)) == 60 for lists in held)  # every subset is on some device
     exact = train(corrected, held)
     assert exact.coding_bias.max() < 1e-12
@@ -652,7 +654,7 @@ def one_by_one(spec, held):
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_a_batch_of_seeds_has_the_bits_of_seed_by_seed(name, make_spec):
     spec = make_spec(**COMBINATIONS[name][1], seeds=[3, 0, 11])
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     assert_same_bits(train_together([spec], [held], device="cpu")[0], one_by_one(spec, held))
 
 
@@ -669,7 +671,7 @@ EVERY_PART = {
 def test_every_part_of_the_tables_has_the_same_bits_in_a_batch(name, make_spec):
     """A rule, pre-aggregator or compressor that is added tomorrow is in this test by being in its table."""
     spec = make_spec(**ENOUGH | {"iterations": 10, "seeds": [4, 0, 7]} | EVERY_PART[name])
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     assert_same_bits(train_together([spec], [held], device="cpu")[0], one_by_one(spec, held))
 
 
@@ -685,14 +687,14 @@ def test_exact_decoding_at_the_size_of_the_papers_has_the_same_bits_in_a_batch(m
         iterations=25,
         seeds=[0, 1, 2],
     )
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     assert_same_bits(train_together([spec], [held], device="cpu")[0], one_by_one(spec, held))
 
 
 @pytest.mark.parametrize("name", EVERY_PART)
 def test_every_part_of_the_tables_has_the_same_bits_without_compiled_kernels(name, make_spec, monkeypatch):
     spec = make_spec(**ENOUGH | {"iterations": 10, "seeds": [4, 0]} | EVERY_PART[name])
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     compiled = train(spec, held)
     monkeypatch.setattr(native, "_functions", lambda _: {})
     assert_same_bits(compiled, train(spec, held))
@@ -703,7 +705,7 @@ def test_the_loop_waits_for_no_device(name, make_spec):
     """Tensors of the device "meta" have shapes and no values: whoever asks for a value, as a wait would, fails."""
     spec = make_spec(**ENOUGH | {"iterations": 3, "seeds": [4, 0]} | EVERY_PART[name])
     with torch.inference_mode():
-        loop(assemble([Part(spec, spec.seeds, file.draw(spec.allocation_spec))], "meta"), lambda _: None)
+        loop(assemble([Part(spec, spec.seeds, allocations.draw(spec.allocation_spec))], "meta"), lambda _: None)
 
 
 # --- (k) specs of one shape in one batch -----------------------------------------------------------------------------
@@ -717,7 +719,7 @@ def test_specs_of_one_shape_are_trained_together(make_spec):
         make_spec(seeds=[9], method="cra_dl_corrected"),
         make_spec(seeds=[2, 4], allocation={"name": "random", "side": "subset"}),
     ]
-    held = [file.draw(spec.allocation_spec) for spec in specs]
+    held = [allocations.draw(spec.allocation_spec) for spec in specs]
     assert len({lists.shape[-1] for lists in held}) > 1  # padded
     together = train_together(specs, held, device="cpu")
     for spec, lists, measured in zip(specs, held, together, strict=True):
@@ -740,7 +742,7 @@ def test_specs_of_one_shape_are_trained_together(make_spec):
 def test_specs_of_other_shapes_are_not(other, make_spec):
     specs = [make_spec(), make_spec(**other)]
     with pytest.raises(ValueError, match="different shapes"):
-        train_together(specs, [file.draw(spec.allocation_spec) for spec in specs], device="cpu")
+        train_together(specs, [allocations.draw(spec.allocation_spec) for spec in specs], device="cpu")
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -748,7 +750,7 @@ def test_specs_of_other_shapes_are_not(other, make_spec):
 
 def test_lists_of_another_shape_are_refused(make_spec):
     spec = make_spec()
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     for wrong in (held[:1], held[:, :-1], held[0]):
         with pytest.raises(ValueError, match=r"\(R, N, S\) = \(2, 20, S\)"):
             train(spec, wrong)
@@ -757,7 +759,7 @@ def test_lists_of_another_shape_are_refused(make_spec):
 def test_lists_of_subsets_that_are_not_there_are_refused(make_spec):
     spec = make_spec()
     for wrong in (60, -2, 10**9):
-        held = file.draw(spec.allocation_spec).copy()
+        held = allocations.draw(spec.allocation_spec).copy()
         held[1, 3, 2] = wrong
         with pytest.raises(ValueError, match="subsets 0 to 59, or -1 for none"):
             train(spec, held)

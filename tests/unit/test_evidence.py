@@ -9,13 +9,12 @@ import pandas as pd
 import pytest
 from unit.claim_runs import DOWN, LOWER, SEEDS, claim, run, scattered
 
-from byzcode import trajectory
-from byzcode.allocation import file
 from byzcode.analysis import evidence
 from byzcode.analysis.comparisons import TESTS
 from byzcode.analysis.evidence import Asked, scorecard, verdicts
 from byzcode.analysis.levels import of_dataset, of_measurements
-from byzcode.engine import train
+from byzcode.storage import allocations, trajectories
+from byzcode.training.loop import train
 
 #: The columns of the table behind the scorecard.
 COLUMNS = {
@@ -124,11 +123,11 @@ def test_a_whole_scorecard_of_nothing_seldom_finds_anything():
 
 def test_a_stored_run_is_the_run_that_was_trained(make_spec, tmp_path):
     one = make_spec(seeds=4, redundancy=6, allocation={"name": "random", "side": "subset"})
-    held = file.draw(one.allocation_spec)
+    held = allocations.draw(one.allocation_spec)
     measured = train(one, held)
     path = tmp_path / "run.nc"
-    trajectory.write(path, one, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
-    left, right = of_dataset(trajectory.open(path)), of_measurements(one, measured, held)
+    trajectories.write(path, one, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+    left, right = of_dataset(trajectories.open(path)), of_measurements(one, measured, held)
     assert left.spec == right.spec
     assert left.values.keys() == right.values.keys()
     for name in left.values:

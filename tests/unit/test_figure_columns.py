@@ -8,8 +8,8 @@ import pytest
 from degenerate import STYLES, drawing, planned, stored
 
 from byzcode.figures.columns import with_levels
-from byzcode.methods import METHODS
-from byzcode.studies.spec import Byzantine, Record, RunSpec
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import Byzantine, Record, RunSpec
 from byzcode.studies.study import BoundsPlot, LineStyle, SweepPlot, TrajectoryPlot
 
 METHODS_ASKED = ["cra_dl", "gradient_descent", "draco_cyclic"]

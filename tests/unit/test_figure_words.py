@@ -18,10 +18,10 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from pydantic import ValidationError
 
-from byzcode import letters
 from byzcode.errors import UserError
 from byzcode.figures.fit import Ruler
 from byzcode.figures.style import theme, value_words
+from byzcode.studies import letters
 from byzcode.studies.alternatives import Alternatives
 from byzcode.studies.plan import _check_places
 from byzcode.studies.study import Reading, Study
@@ -241,7 +241,7 @@ def test_the_letters_that_pass_for_plain_are_in_the_bundled_fonts():
 
 def test_plain_text_does_not_load_matplotlib():
     program = (
-        "import sys; from byzcode.letters import fonts_for;"
+        "import sys; from byzcode.studies.letters import fonts_for;"
         "assert fonts_for(['\u00e9\u0142 \u03b1\u2264\u2211 \u042f $']).missing == '';"
         "assert 'matplotlib' not in sys.modules"
     )
@@ -385,7 +385,7 @@ def test_other_signs_are_text(sign):
 def test_a_refusal_is_one_line():
     study = planned({"curves": [{"label": "A"}], "plots": {"p": {"kind": "variance", "caption": "c"}}})
     _check_places(study, "p")
-    from byzcode.studies.spec import parse
+    from byzcode.specs.run import parse
 
     with pytest.raises(UserError, match=r"a.yaml: title = 'a\\ufffeb': holds U\+FFFE, which is no character") as error:
         parse(Study, with_value(STUDY, ("title",), "a\ufffeb"), "a.yaml")

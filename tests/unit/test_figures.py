@@ -15,10 +15,7 @@ from matplotlib.text import Text
 from pydantic import ValidationError
 from vouched import vouched
 
-from byzcode import bounds, trajectory
-from byzcode.allocation import file as allocation
 from byzcode.analysis.summary import summarise
-from byzcode.engine import train
 from byzcode.errors import UserError
 from byzcode.figures import FIGURES, draw
 from byzcode.figures.laws import laws
@@ -26,13 +23,17 @@ from byzcode.figures.request import Facets, Request
 from byzcode.figures.scale import Extent, apart, window
 from byzcode.figures.style import theme
 from byzcode.figures.variance import over_training
-from byzcode.records import PER_SEED, QUANTITIES, Measurements
-from byzcode.status import NEVER, Status
+from byzcode.specs.run import AllocationSpec, RunSpec
+from byzcode.storage import allocations as allocation
+from byzcode.storage import trajectories
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import PlannedStudy
-from byzcode.studies.spec import AllocationSpec, RunSpec
 from byzcode.studies.study import LineStyle, Reading, Study
-from byzcode.theory import coded_variance
+from byzcode.theory import bounds
+from byzcode.theory.constants import coded_variance
+from byzcode.training.loop import train
+from byzcode.training.records import PER_SEED, QUANTITIES, Measurements
+from byzcode.training.status import NEVER, Status
 
 DASHES = ("solid", "dashed", "dotted", "dashdot")
 COLORS = ("#D55E00", "#0072B2", "#7F7F7F", "#E69F00")
@@ -122,7 +123,7 @@ def results(tmp_path_factory):
         path = folder / "allocations" / f"{drawn.allocation_id}.nc"
         if not path.exists():
             allocation.write(drawn, path)
-        trajectory.write(
+        trajectories.write(
             folder / "trajectories" / f"{run}.nc",
             spec,
             measured(spec),
@@ -227,7 +228,7 @@ def test_plotted_values_are_medians_and_quartiles_of_the_trajectories(files, res
     rows = table(files, "hue")
     assert len(rows) == 2 * 6 * 21
     for run, shown in rows[rows.curve != "MA"].groupby("run"):
-        loss = trajectory.open(results / "trajectories" / f"{run}.nc")["loss"].to_numpy()
+        loss = trajectories.open(results / "trajectories" / f"{run}.nc")["loss"].to_numpy()
         panel = shown[shown["attack.coefficient"] == shown["attack.coefficient"].iloc[0]]
         np.testing.assert_allclose(panel["median"], np.median(loss, axis=0), rtol=1e-12)
         np.testing.assert_allclose(panel["q25"], np.quantile(loss, 0.25, axis=0), rtol=1e-12)
@@ -359,7 +360,7 @@ def test_the_measured_variance_of_a_run_is_near_the_closed_form(tmp_path):
     found = train(spec, held)
     ratio = (found.honest_dispersion**2 + found.coding_bias**2) / found.heterogeneity**2
     assert ratio.mean() == pytest.approx(coded_variance(20, 5), rel=0.05)
-    trajectory.write(
+    trajectories.write(
         tmp_path / "trajectories" / f"{spec.run_id}.nc", spec, found, held,
         device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0,
     )  # fmt: skip
@@ -493,7 +494,7 @@ def test_bounds_are_those_of_the_stored_runs(results, drawings):
     rows = drawings["bounds"].data.set_index(["run", "quantity"])
     member = next(m for m in planned().members if m.curve.label == "CRA-DL" and m.spec.redundancy == 4)
     run, spec = member.spec.run_id, member.spec
-    stored = trajectory.open(results / "trajectories" / f"{run}.nc")
+    stored = trajectories.open(results / "trajectories" / f"{run}.nc")
     floor, known = bounds.floor(spec, stored), bounds.bounds(spec, stored)
     assert np.median(floor) == pytest.approx(rows.loc[(run, "measured"), "median"])
     for name in ("rule", "allocation"):
@@ -521,7 +522,7 @@ def test_an_overlay_is_a_bound_on_the_error(results, drawings):
     data = drawings["overlay"].data
     coded = data[data["curve"] == "CRA-DL"]
     run = coded["run"].iloc[0]
-    stored = trajectory.open(results / "trajectories" / f"{run}.nc")
+    stored = trajectories.open(results / "trajectories" / f"{run}.nc")
     known = bounds.bounds(RunSpec.from_json(stored.attrs["spec"], "run"), stored)
     drawn = coded[(coded["run"] == run) & (coded["attack.coefficient"] == coded["attack.coefficient"].iloc[0])]
     for name in ("rule", "allocation"):

@@ -9,21 +9,21 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from byzcode import folder
 from byzcode.errors import UserError
-from byzcode.folder import SILENT, FolderLock
+from byzcode.execution.lock import SILENT, FolderLock
 
 HOLDER = """
 import errno, fcntl, sys, time
 from pathlib import Path
 from byzcode.errors import UserError
-from byzcode.folder import FolderLock
+from byzcode.execution.lock import FolderLock
 
 def none(*_):
     raise OSError(errno.ENOLCK, "No locks available")
@@ -201,12 +201,12 @@ def test_one_that_has_been_silent_for_long_counts_as_dead(path: Path) -> None:
 
 
 def test_a_holder_gives_signs_of_life(path: Path, locks: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "SIGN", 0.01)
+    monkeypatch.setattr("byzcode.execution.lock.SIGN", 0.01)
     lock = FolderLock(path)
     for file in path.parent.iterdir():
         os.utime(file, (1, 1))
         while file.stat().st_mtime == 1:
-            assert "signs of life" in {thread.name for thread in folder.threading.enumerate()}
+            assert "signs of life" in {thread.name for thread in threading.enumerate()}
             time.sleep(0.01)
     lock.release()
 

@@ -17,11 +17,11 @@ import pytest
 from numpy.typing import NDArray
 from resealed import Parts, change, numbers, parts, store, stretch
 
-from byzcode import netcdf, trajectory
-from byzcode.allocation import EMPTY, file
-from byzcode.engine import train
+from byzcode.allocation import EMPTY
 from byzcode.errors import UserError
-from byzcode.studies.spec import AllocationSpec, RunSpec
+from byzcode.specs.run import AllocationSpec, RunSpec
+from byzcode.storage import allocations, netcdf, trajectories
+from byzcode.training.loop import train
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.5, "cpu_seconds": 1.25}
 HUGE = 2 * 10**9
@@ -46,9 +46,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunSpec, Path, Path]
         "test",
     )
     folder = tmp_path_factory.mktemp("kept")
-    held = file.draw(spec.allocation_spec)
-    trajectory.write(folder / f"{spec.run_id}.nc", spec, train(spec, held), held, **COSTS)
-    file.write(spec.allocation_spec, folder / "held.nc")
+    held = allocations.draw(spec.allocation_spec)
+    trajectories.write(folder / f"{spec.run_id}.nc", spec, train(spec, held), held, **COSTS)
+    allocations.write(spec.allocation_spec, folder / "held.nc")
     return spec, folder / f"{spec.run_id}.nc", folder / "held.nc"
 
 
@@ -90,15 +90,15 @@ def refusals(path: Path, *readers: Callable[[], object]) -> set[str]:
 
 
 def of_run(spec: RunSpec, path: Path) -> set[str]:
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     with little_memory():
-        assert not trajectory.agrees(path, spec, held, "cpu")
+        assert not trajectories.agrees(path, spec, held, "cpu")
     return refusals(
         path,
-        lambda: trajectory.open(path),
-        lambda: trajectory.open(path, spec.run_id),
-        lambda: trajectory.read_spec(path),
-        lambda: trajectory.about(path, spec.run_id),
+        lambda: trajectories.open(path),
+        lambda: trajectories.open(path, spec.run_id),
+        lambda: trajectories.read_spec(path),
+        lambda: trajectories.about(path, spec.run_id),
     )
 
 
@@ -106,17 +106,17 @@ def of_held(spec: AllocationSpec, path: Path) -> set[str]:
     name = spec.allocation_id
     return refusals(
         path,
-        lambda: file.read(path, spec),
-        lambda: file.read(path, name),
-        lambda: file.open(path),
-        lambda: file.about(path, name),
+        lambda: allocations.read(path, spec),
+        lambda: allocations.read(path, name),
+        lambda: allocations.open(path),
+        lambda: allocations.about(path, name),
     )
 
 
 def test_a_file_put_together_again_is_the_same(
     run: tuple[RunSpec, Path], held: tuple[AllocationSpec, Path], kept: tuple[RunSpec, Path, Path]
 ) -> None:
-    for (_, path), before, read in ((run, kept[1], trajectory.open), (held, kept[2], file.open)):
+    for (_, path), before, read in ((run, kept[1], trajectories.open), (held, kept[2], allocations.open)):
         change(path, lambda _: None)
         assert read(path).identical(read(before))
 
@@ -241,8 +241,8 @@ def test_the_numbers_of_a_machine_that_turns_bytes_round_are_the_same(
             found.variables[name] = (found.variables[name][0], found.variables[name][1].newbyteorder(">"))
 
     change(run[1], turn)
-    found = trajectory.open(run[1])
-    assert found.identical(trajectory.open(kept[1]))
+    found = trajectories.open(run[1])
+    assert found.identical(trajectories.open(kept[1]))
     assert all(found[name].dtype.isnative for name in found.variables)
 
 
@@ -256,7 +256,7 @@ def test_a_spec_of_another_size_is_no_leave_to_read_as_much(run: tuple[RunSpec, 
         stretch(found, "iteration", 10**6 + 1)
 
     change(path, pretend)
-    [said] = refusals(path, lambda: trajectory.open(path, spec.run_id), lambda: trajectory.about(path, spec.run_id))
+    [said] = refusals(path, lambda: trajectories.open(path, spec.run_id), lambda: trajectories.about(path, spec.run_id))
     assert said == f"holds run {huge.run_id}; expected {spec.run_id}"
 
 
@@ -366,17 +366,17 @@ SERVED: list[dict[str, Any]] = [
 @pytest.mark.parametrize("values", SERVED, ids=str)
 def test_every_allocation_that_is_written_is_read(values: dict[str, Any], tmp_path: Path) -> None:
     spec, path = AllocationSpec.parse({**values, "seeds": [0, 5, 2]}, "test"), tmp_path / "a.nc"
-    file.write(spec, path)
-    drawn = file.draw(spec)
-    np.testing.assert_array_equal(file.read(path, spec), drawn)
-    np.testing.assert_array_equal(file.read(path, spec.allocation_id), drawn)
-    np.testing.assert_array_equal(file.open(path)["subset"].to_numpy(), drawn)
+    allocations.write(spec, path)
+    drawn = allocations.draw(spec)
+    np.testing.assert_array_equal(allocations.read(path, spec), drawn)
+    np.testing.assert_array_equal(allocations.read(path, spec.allocation_id), drawn)
+    np.testing.assert_array_equal(allocations.open(path)["subset"].to_numpy(), drawn)
 
 
 def test_the_numbers_are_those_of_another_reader(run: tuple[RunSpec, Path], held: tuple[AllocationSpec, Path]) -> None:
     import xarray
 
-    for path, ours in ((run[1], trajectory.open(run[1])), (held[1], file.open(held[1]))):
+    for path, ours in ((run[1], trajectories.open(run[1])), (held[1], allocations.open(held[1]))):
         with xarray.open_dataset(path, engine="netcdf4") as theirs:
             assert ours.identical(theirs.load())
 
@@ -390,14 +390,13 @@ int flock(int file, int how) { errno = ENOLCK; return -1; }
 WITHOUT = """
 import sys
 from pathlib import Path
-from byzcode import trajectory
-from byzcode.allocation import file
+from byzcode.storage import allocations, trajectories
 
 held, run, out = map(Path, sys.argv[1:])
-trajectory.open(run)
-spec, _ = file.about(held)
-file.open(held)
-file.write(spec, out)
+trajectories.open(run)
+spec, _ = allocations.about(held)
+allocations.open(held)
+allocations.write(spec, out)
 file.read(out, spec)
 """
 

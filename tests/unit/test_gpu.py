@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from byzcode.aggregation import RULES
-from byzcode.allocation import file
 from byzcode.attacks import ATTACKS
-from byzcode.batch import Part, assemble
 from byzcode.compression import COMPRESSORS
-from byzcode.engine import loop, train, train_together
-from byzcode.methods import METHODS
 from byzcode.pre_aggregation import PRE_AGGREGATORS
-from byzcode.records import Measurements
+from byzcode.specs.methods import METHODS
+from byzcode.storage import allocations
 from byzcode.studies.study import Quantity
+from byzcode.training.batch import Part, assemble
+from byzcode.training.loop import loop, train, train_together
+from byzcode.training.records import Measurements
 
 pytestmark = [
     pytest.mark.gpu,
@@ -84,7 +84,7 @@ def spec_of(name, make_spec, **changes):
 @pytest.mark.parametrize("name", EVERY_PART)
 def test_a_gpu_computes_what_the_cpu_does(name, dtype, make_spec):
     spec = spec_of(name, make_spec, dtype=dtype)
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     assert_close(train(spec, held, device="cuda"), train(spec, held), tolerance(name, dtype))
 
 
@@ -92,7 +92,7 @@ def test_a_gpu_computes_what_the_cpu_does(name, dtype, make_spec):
 def test_nothing_in_the_loop_waits(name, make_spec):
     """From the second iteration on: what is made once, at the first, may be waited for. Blocks of orders come anew."""
     spec = spec_of(name, make_spec, iterations=70)
-    parts = [Part(spec, spec.seeds, file.draw(spec.allocation_spec))]
+    parts = [Part(spec, spec.seeds, allocations.draw(spec.allocation_spec))]
     with torch.inference_mode():
         try:
             loop(assemble(parts, "cuda"), lambda _: torch.cuda.set_sync_debug_mode("error"))
@@ -114,13 +114,13 @@ def test_a_wait_would_be_seen(make_spec):
 @pytest.mark.parametrize("name", EVERY_PART)
 def test_the_same_bits_twice(name, make_spec):
     spec = spec_of(name, make_spec)
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     assert_same_bits(train(spec, held, device="cuda"), train(spec, held, device="cuda"))
 
 
 @pytest.mark.parametrize("name", EVERY_PART)
 def test_specs_beside_each_other_have_the_numbers_that_they_have_alone(name, make_spec):
     specs = [spec_of(name, make_spec), spec_of(name, make_spec, step_size=0.3, seeds=[5, 1, 3])]
-    held = [file.draw(spec.allocation_spec) for spec in specs]
+    held = [allocations.draw(spec.allocation_spec) for spec in specs]
     for spec, lists, beside in zip(specs, held, train_together(specs, held, device="cuda"), strict=True):
         assert_close(beside, train(spec, lists, device="cuda"), tolerance(name, "float64"))

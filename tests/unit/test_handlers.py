@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from byzcode.handlers import beside
+from byzcode.execution.handlers import beside
 
 
 class Workflow:

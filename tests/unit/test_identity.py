@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import byzcode
-from byzcode import trajectory
-from byzcode.allocation import file
-from byzcode.studies import identity
-from byzcode.studies.identity import STAGES, canonical, code_digest, import_closure, short_hash
+from byzcode.provenance import code as identity
+from byzcode.provenance.code import STAGES, code_digest, import_closure
+from byzcode.provenance.content import canonical, short_hash
+from byzcode.storage import allocations, trajectories
 
 SOURCE = Path(byzcode.__file__).parent
 
@@ -124,10 +124,10 @@ def digest_after(monkeypatch, module, change):
 
 
 @pytest.mark.parametrize(
-    "module", ["byzcode.attacks.sign_flip", "byzcode.kernels.order", "byzcode.engine", "byzcode.coding"]
+    "module", ["byzcode.attacks.sign_flip", "byzcode.kernels.order", "byzcode.training.loop", "byzcode.coding"]
 )
 def test_the_engine_digest_follows_the_code_it_runs(module, monkeypatch):
-    before = trajectory.engine_digest()
+    before = trajectories.engine_digest()
     assert digest_after(monkeypatch, module, lambda text: text) == before
     assert digest_after(monkeypatch, module, lambda text: text + "\n# a comment\n") == before
     assert digest_after(monkeypatch, module, lambda text: text + "\nEXTRA = 1\n") != before
@@ -155,24 +155,26 @@ def test_the_engine_digest_follows_the_kernels_in_c(name, monkeypatch, tmp_path)
 
 
 def test_the_engine_digest_does_not_follow_other_code(monkeypatch):
-    before = trajectory.engine_digest()
+    before = trajectories.engine_digest()
     for module in ("byzcode.figures", "byzcode.analysis.plateau", "byzcode.errors", "byzcode.cli"):
         assert digest_after(monkeypatch, module, lambda text: text + "\nEXTRA = 1\n") == before
 
 
 def test_a_digest_tells_modules_and_roots_apart():
-    digests = {code_digest(root) for root in ("byzcode.engine", "byzcode.kernels", "byzcode.methods")}
+    digests = {code_digest(root) for root in ("byzcode.training.loop", "byzcode.kernels", "byzcode.specs.methods")}
     assert len(digests) == 3
     assert all(len(digest) == 12 and int(digest, 16) >= 0 for digest in digests)
-    assert code_digest("byzcode.coding", "byzcode.methods") == code_digest("byzcode.methods", "byzcode.coding")
+    assert code_digest("byzcode.coding", "byzcode.specs.methods") == code_digest(
+        "byzcode.specs.methods", "byzcode.coding"
+    )
 
 
 def test_the_closure_of_the_engine():
-    found = import_closure("byzcode.engine")
+    found = import_closure("byzcode.training.loop")
     assert found == sorted(set(found))
     for module in (
         "byzcode",
-        "byzcode.engine",
+        "byzcode.training.loop",
         "byzcode.attacks",
         "byzcode.attacks.sign_flip",
         "byzcode.aggregation.phocas",
@@ -181,18 +183,18 @@ def test_the_closure_of_the_engine():
         "byzcode.coding.replication",
         "byzcode.problems.linear_regression",
         "byzcode.randomness",
-        "byzcode.studies.spec",
+        "byzcode.specs.run",
     ):
         assert module in found
     assert not [m for m in found if m.startswith(("byzcode.figures", "byzcode.analysis", "byzcode.cli"))]
-    assert "byzcode.allocation.file" not in found
-    assert "byzcode.allocation.file" in import_closure(*STAGES["train"])
+    assert "byzcode.storage.allocations" not in found
+    assert "byzcode.storage.allocations" in import_closure(*STAGES["train"])
 
 
 def test_the_closure_has_every_module_that_python_loads():
     """What the walk over import statements finds is checked against a real import."""
     loaded = run_python(
-        "import byzcode.engine, byzcode.trajectory, byzcode.allocation.file, sys;"
+        "import byzcode.training.loop, byzcode.storage.trajectories, byzcode.storage.allocations, sys;"
         "print(*[m for m in sys.modules if m.split('.')[0] == 'byzcode'])"
     ).split()
     assert set(loaded) <= set(import_closure(*STAGES["train"]))
@@ -289,23 +291,6 @@ def test_no_module_imports_itself_in_a_circle():
     assert cycles({module: imported(module, at_import=True) for module in MODULES}) == set()
 
 
-#: allocation.file stores allocations: it needs AllocationSpec, and the identity of its code; studies.spec needs the
-#: table of allocations.
-KNOWN = {("byzcode.allocation.file", f"byzcode.studies.{module}") for module in ("spec", "identity")}
-
-
-def test_the_rooms_do_not_import_each_other_in_a_circle():
-    def room(module):
-        return [*module.split("."), "byzcode"][1]
-
-    graph = {room(module): set() for module in MODULES}
-    for module in MODULES:
-        for other in imported(module, at_import=True):
-            if (module, other) not in KNOWN and room(other) != room(module):
-                graph[room(module)].add(room(other))
-    assert cycles(graph) == set()
-
-
 # --- what an import costs --------------------------------------------------------------------------------------------
 
 
@@ -322,7 +307,7 @@ def loaded_by(*names):
 def test_reading_studies_loads_no_heavy_library():
     """Snakemake does it at every start, for every job."""
     loaded = loaded_by("byzcode.studies.plan")
-    assert "byzcode.studies.spec" in loaded
+    assert "byzcode.specs.run" in loaded
     assert not {"torch._C", "netCDF4", "pandas", "xarray", "seaborn", "matplotlib", "scipy"} & loaded
 
 
@@ -339,7 +324,7 @@ print(*sys.modules)
 def test_a_training_loads_only_what_it_needs(make_spec, tmp_path):
     """A whole training as the workflow starts it: each of hundreds of jobs pays for what it imports."""
     spec, held, out = make_spec(iterations=1), tmp_path / "held.nc", tmp_path / "out.nc"
-    file.write(spec.allocation_spec, held)
+    allocations.write(spec.allocation_spec, held)
     loaded = set(run_python(TRAINING, spec.canonical(), held, out).split())
     assert out.exists()
     needed = loaded_by("torch", "numpy.random", "netCDF4", "pydantic.types", "typer")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzcode.last_part import (
+from byzcode.specs.last_part import (
     FEWEST,
     LEVEL,
     TREND,
@@ -21,7 +21,7 @@ from byzcode.last_part import (
     steps_within,
     within,
 )
-from byzcode.studies.spec import Record
+from byzcode.specs.run import Record
 
 RECORDS = st.one_of(
     st.builds(Record, spacing=st.just("every"), step=st.one_of(st.integers(1, 60), st.integers(1, 10**7))),

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from byzcode.allocation import file
-from byzcode.batch import Part, assemble
-from byzcode.engine import loop
+from byzcode.storage import allocations
+from byzcode.training.batch import Part, assemble
+from byzcode.training.loop import loop
 
 #: What only gives the same memory another shape, or makes none, is no launch.
 FREE = {
@@ -49,7 +49,7 @@ class Launches(TorchDispatchMode):
 def launched(spec, iterations: int) -> list[str]:
     """What a run of so many iterations launches."""
     spec = spec.model_copy(update={"iterations": iterations})
-    parts = [Part(spec, spec.seeds, file.draw(spec.allocation_spec))]
+    parts = [Part(spec, spec.seeds, allocations.draw(spec.allocation_spec))]
     with torch.no_grad():  # in inference mode torch hides what an operation is made of
         batch = assemble(parts, "meta")
         with Launches() as counted:

@@ -11,10 +11,10 @@ from unit.claim_runs import ROOT
 
 from byzcode.errors import UserError
 from byzcode.multiverse.readings import read_as
+from byzcode.provenance.content import canonical
+from byzcode.specs.run import RunSpec, parse
 from byzcode.studies.expand import expand, merge
-from byzcode.studies.identity import canonical
 from byzcode.studies.plan import load_plan, read_yaml
-from byzcode.studies.spec import RunSpec, parse
 from byzcode.studies.study import Reading, Study
 
 SMALL = {"problem.subsets": 20, "problem.dimension": 5, "devices": 10, "iterations": 20, "seeds": 2}

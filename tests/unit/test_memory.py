@@ -15,12 +15,12 @@ pytestmark = pytest.mark.skipif(
 MEASURED = """
 import sys
 from pathlib import Path
-from byzcode.allocation import file
-from byzcode.engine import train
-from byzcode.studies.spec import RunSpec
+from byzcode.storage import allocations
+from byzcode.training.loop import train
+from byzcode.specs.run import RunSpec
 
 spec = RunSpec.from_json(sys.argv[1], "test")
-train(spec, file.draw(spec.allocation_spec))
+train(spec, allocations.draw(spec.allocation_spec))
 # Of the process itself: ru_maxrss begins at the size of the process that started it.
 print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
 """

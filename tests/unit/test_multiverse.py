@@ -13,18 +13,17 @@ import pandas as pd
 import pytest
 import yaml
 
-from byzcode import trajectory
-from byzcode.allocation import file
 from byzcode.analysis import evidence
-from byzcode.engine import train
 from byzcode.errors import UserError
 from byzcode.multiverse.plan import Multiverse, of_request
 from byzcode.multiverse.readings import Universe, changes, read_as, universes
 from byzcode.multiverse.universe import KEPT, verdicts
+from byzcode.specs.run import RunSpec, parse
+from byzcode.storage import allocations, trajectories
 from byzcode.studies.alternatives import Alternatives
 from byzcode.studies.expand import lookup
 from byzcode.studies.plan import load_plan, load_plan_file, read_yaml
-from byzcode.studies.spec import RunSpec, parse
+from byzcode.training.loop import train
 
 ROOT = Path(__file__).parents[2]
 CONFIG, ALTERNATIVES = ROOT / "config/config.yaml", ROOT / "config/readings/alternatives.yaml"
@@ -355,10 +354,10 @@ def test_the_primary_reading_gives_the_verdicts_of_the_scorecard(tiny, tmp_path)
     found = verdicts(multiverse, universe)
     planned = multiverse.plan.studies["tiny"]
     for member in planned.members:
-        held = file.draw(member.spec.allocation_spec)
+        held = allocations.draw(member.spec.allocation_spec)
         path = tmp_path / f"{member.spec.run_id}.nc"
         times = {"wall_seconds": 1.0, "cpu_seconds": 1.0}
-        trajectory.write(path, member.spec, train(member.spec, held), held, device="cpu", threads=1, **times)
+        trajectories.write(path, member.spec, train(member.spec, held), held, device="cpu", threads=1, **times)
     request = json.loads(planned.claims_json())
     rows = evidence.of_study(request, lambda name: tmp_path / f"{name}.nc")
     expected = evidence.scorecard([rows])

@@ -15,12 +15,12 @@ from torch.overrides import TorchFunctionMode
 from unit.tables import decoded_run
 
 from byzcode.aggregation import RULES
-from byzcode.allocation import file
 from byzcode.attacks import ATTACKS, Threat
 from byzcode.coding import DECODERS, ENCODERS
 from byzcode.compression import COMPRESSORS
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.randomness import Draws, Stream
+from byzcode.storage import allocations
 
 RUNS, DEVICES, LIARS, DIMENSION = 3, 15, 3, 7
 #: One that no machine has, since what is kept for a device outlives the tests.
@@ -69,7 +69,7 @@ def run_decoder(messages, name, options):
     spec = decoded_run(name, DEVICES, 2 * DEVICES)
     if spec is None:
         pytest.skip(f"no method has the decoder {name}, so what is sent to it is not known")
-    if np.iscomplexobj(ENCODERS[spec.encoding.name](file.draw(spec.allocation_spec)[0], spec.subsets)):
+    if np.iscomplexobj(ENCODERS[spec.encoding.name](allocations.draw(spec.allocation_spec)[0], spec.subsets)):
         messages = torch.cat([messages, messages], dim=-1)  # real and imaginary parts
     decoded = DECODERS[name].prepare(spec.devices, spec.subsets, spec.redundancy)(messages)
     return torch.cat([decoded.gradient, decoded.failed.to(messages.dtype).unsqueeze(-1)], dim=-1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzcode import noted
+from byzcode.execution import noted
 
 DIGESTS = {"train": "0123456789ab", "figure": "ba9876543210"}
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from commands import Call, arguments, byzcode, complaint, unchanged
 
-from byzcode import engine, netcdf, trajectory
-from byzcode.allocation import file
 from byzcode.errors import UserError
 from byzcode.multiverse.summarise import made_in
 from byzcode.scorecard import page
-from byzcode.studies.spec import AllocationSpec
-from byzcode.wholefile import text, whole, with_suffixes, writable
+from byzcode.specs.run import AllocationSpec
+from byzcode.storage import allocations, netcdf, trajectories
+from byzcode.storage.atomic import text, whole, with_suffixes, writable
+from byzcode.training import loop
 
 __all__ = ["byzcode"]
 
@@ -115,11 +115,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.fail("something was computed or read")
 
     for module, name in (
-        *((engine, "train"), (file, "draw"), (file, "read"), (file, "open"), (trajectory, "open")),
+        *((loop, "train"), (allocations, "draw"), (allocations, "read"), (allocations, "open"), (trajectories, "open")),
         *((page, "read"),),
     ):
         monkeypatch.setattr(module, name, computed)
-    monkeypatch.setattr("byzcode.archive.expected", computed)
+    monkeypatch.setattr("byzcode.verify.archive.expected", computed)
     monkeypatch.setattr("byzcode.multiverse.summary._one", computed)
     monkeypatch.setattr("byzcode.multiverse.plan.load_plan", computed)
     return folder
@@ -318,7 +318,7 @@ def test_a_disk_that_fills_up_in_the_middle_is_told(size: str, tmp_path: Path) -
         path = disk / "one.nc"
         writable(path)
         with pytest.raises(UserError, match=rf"^{path}: cannot be written: No space left on device$"):
-            file.write(spec, path)
+            allocations.write(spec, path)
         assert list(disk.iterdir()) == []
 
 

@@ -13,11 +13,11 @@ from byzcode.attacks import ATTACKS
 from byzcode.attacks.threat import Threat
 from byzcode.errors import UserError, component_models
 from byzcode.lazy import torch
+from byzcode.specs.run import COMPONENTS, AllocationSpec, RunSpec, parse
 from byzcode.studies.alternatives import Alternatives, MultiverseConfig
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.plan import load_plan
 from byzcode.studies.schema import SCHEMAS
-from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec, parse
 from byzcode.studies.study import LineStyle, Reading, Study, WorkflowConfig
 
 RUN = {"method": "cra_dl", "redundancy": 4, "aggregation": "median", "devices": 10, "problem": "linear_regression"}

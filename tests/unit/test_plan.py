@@ -7,9 +7,9 @@ import textwrap
 import pytest
 
 from byzcode.errors import UserError
+from byzcode.specs.run import RunSpec
 from byzcode.studies.expand import expand, lookup, merge, points
 from byzcode.studies.plan import load_plan, read_yaml
-from byzcode.studies.spec import RunSpec
 from byzcode.studies.study import Reading, Study
 
 CRA = {"method": "cra_dl", "redundancy": 40, "aggregation": "median"}

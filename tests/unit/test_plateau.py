@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzcode import trajectory
-from byzcode.allocation import file
 from byzcode.analysis.plateau import plateau
 from byzcode.analysis.spread import spread
 from byzcode.analysis.summary import summarise
-from byzcode.engine import train
 from byzcode.errors import UserError
-from byzcode.last_part import lacking
-from byzcode.status import Status
-from byzcode.studies.spec import Record
+from byzcode.specs.last_part import lacking
+from byzcode.specs.run import Record
+from byzcode.storage import allocations, trajectories
+from byzcode.training.loop import train
+from byzcode.training.status import Status
 
 STEPS = np.arange(101.0)
 
@@ -216,9 +215,9 @@ def store(make_spec, tmp_path):
     def stored(**changes):
         spec = make_spec(**{"iterations": 200, "record": {"step": 5}, "seeds": 4, **changes})
         path = tmp_path / f"{spec.run_id}.nc"
-        held = file.draw(spec.allocation_spec)
+        held = allocations.draw(spec.allocation_spec)
         measured = train(spec, held)
-        trajectory.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+        trajectories.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
         return spec, path, measured
 
     return stored
@@ -292,8 +291,8 @@ def test_the_cost_of_an_iteration_is_known_even_if_the_first_seed_diverges_at_on
         if values.ndim == 2:
             values[0, 1:] = np.nan
     measured.status[0], measured.status_at[0] = Status.DIVERGED, 5
-    held = file.draw(spec.allocation_spec)
-    trajectory.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+    held = allocations.draw(spec.allocation_spec)
+    trajectories.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
     row = summarise([path], [spec.run_id]).iloc[0]
     assert row["diverged"] == 1
     assert row["gradients_computed_per_iteration"] == 20 * 12
@@ -308,7 +307,7 @@ def test_the_file_of_another_run_is_refused(store):
 
 def test_files_of_different_engines_do_not_compare(store, monkeypatch):
     (one, first, _) = store()
-    monkeypatch.setattr(trajectory, "engine_digest", lambda: "000000000000")
+    monkeypatch.setattr(trajectories, "engine_digest", lambda: "000000000000")
     (two, second, _) = store(aggregation="phocas")
     with pytest.raises(UserError, match="000000000000") as caught:
         summarise([first, second], [one.run_id, two.run_id])

@@ -10,13 +10,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from byzcode.allocation import file
-from byzcode.batch import _ALONG_RUNS, Part, assemble, shape_of
-from byzcode.engine import train, train_together
 from byzcode.errors import UserError
 from byzcode.problems import ALONG_RUNS, PROBLEMS, joined
-from byzcode.records import Measurements
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations
+from byzcode.training.batch import _ALONG_RUNS, Part, assemble, shape_of
+from byzcode.training.loop import train, train_together
+from byzcode.training.records import Measurements
 
 #: So small that every problem is quickly trained.
 SMALL = {"subsets": 16, "dimension": 8}
@@ -54,7 +54,7 @@ def may_differ(spec):
 
 
 def assert_as_alone(specs):
-    held = [file.draw(spec.allocation_spec) for spec in specs]
+    held = [allocations.draw(spec.allocation_spec) for spec in specs]
     together = train_together(specs, held, device="cpu")
     for spec, lists, beside in zip(specs, held, together, strict=True):
         alone = train(spec, lists)
@@ -180,4 +180,4 @@ def test_runs_that_differ_in_what_lies_along_runs(name):
 def test_runs_of_different_shapes_are_no_batch():
     specs = [spec_of("linear_regression"), spec_of("linear_regression", message_bits=16)]
     with pytest.raises(ValueError, match="different shapes"):
-        assemble([Part(spec, spec.seeds, file.draw(spec.allocation_spec)) for spec in specs], "cpu")
+        assemble([Part(spec, spec.seeds, allocations.draw(spec.allocation_spec)) for spec in specs], "cpu")

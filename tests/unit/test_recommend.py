@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 from vouched import vouched
 
-from byzcode import bounds, theory
 from byzcode.cli import app
 from byzcode.coding import DECODERS
 from byzcode.compression import COMPRESSORS
@@ -37,8 +36,9 @@ from byzcode.recommend import (
     shortenings,
     table,
 )
-from byzcode.studies.spec import RunSpec
-from byzcode.theory import DELTA
+from byzcode.specs.run import RunSpec
+from byzcode.theory import bounds, constants
+from byzcode.theory.constants import DELTA
 
 LAD = {"devices": 100, "alpha": 0.2, "heterogeneity": 10.0, "gradients": 2000}
 
@@ -70,7 +70,7 @@ def test_every_method_is_there_with_its_own_bound():
         "rba_dl": bounds.redrawn_tasks(100, 100, 1, 20),
     }.items():
         assert found[method, "none"].floor == pytest.approx(float(expected.floor(kappa)) * 100)
-        behind = float(expected.floor(theory.kappa_after_nnm(kappa, 100, 20))) * 100
+        behind = float(expected.floor(constants.kappa_after_nnm(kappa, 100, 20))) * 100
         assert found[method, "nnm"].floor == pytest.approx(behind)
     assert found["rba_dl", "none"].worst == pytest.approx((kappa + 1) * 100 / 80 * 100)
     assert found["rba_dl", "none"].gradients == 100
@@ -117,7 +117,7 @@ def test_messages_are_as_long_as_they_are_said_to_be(dimension, most):
     for one in found:
         sent = COMPRESSORS[one.name](torch.ones(1, 3, dimension, dtype=torch.float64), draws, NUMBER, **one.options)
         assert sent.bits == one.bits <= most
-        assert one.name in theory.UNBIASED
+        assert one.name in constants.UNBIASED
     assert found or dimension > 1
     assert (found[0].name == "identity") == (most >= NUMBER * dimension)
     if most == 100 and dimension == 100:
@@ -324,8 +324,8 @@ def test_few_sizes_of_codes_are_tried_and_no_matrix_is_made(devices, subsets, al
             return decoder.refuses(*size)
 
         monkeypatch.setitem(DECODERS, name, dataclasses.replace(decoder, refuses=refuses))
-    monkeypatch.setattr("byzcode.spectra.sampled", lambda *size: 1.0)  # the one that draws who holds what
-    monkeypatch.setattr("byzcode.bounds.weights_of", None)
+    monkeypatch.setattr("byzcode.theory.overlaps.sampled", lambda *size: 1.0)  # the one that draws who holds what
+    monkeypatch.setattr("byzcode.theory.bounds.weights_of", None)
     monkeypatch.setattr(np.linalg, "eigvalsh", None)
     alpha = min(alpha, (devices - 1) // 2 / devices)
     found, _ = recommend(need(devices, alpha, 1.0, devices * (subsets // 2 + 1), subsets=subsets, dimension=10))

@@ -14,10 +14,10 @@ import pytest
 from commands import ALLOCATION, CLAIM, ONE, REQUESTS, RUN, Call, byzcode, complaint, request, unchanged
 
 from byzcode.multiverse.plan import Multiverse
-from byzcode.studies.identity import canonical
-from byzcode.studies.plain_json import MOST_DEEP
+from byzcode.provenance.content import canonical
+from byzcode.specs.plain_json import MOST_DEEP
+from byzcode.specs.run import AllocationSpec, RunSpec
 from byzcode.studies.plan import load_plan_file
-from byzcode.studies.spec import AllocationSpec, RunSpec
 
 __all__ = ["byzcode"]
 

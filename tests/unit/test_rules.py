@@ -18,7 +18,7 @@ from byzcode.aggregation import RULES
 from byzcode.kernels.distances import centred, in_units, multiplied_out, norms, squared_distances
 from byzcode.kernels.product import product
 from byzcode.pre_aggregation import PRE_AGGREGATORS
-from byzcode.theory import KAPPA, SHARP_KAPPA, kappa_after_nnm, least_kappa
+from byzcode.theory.constants import KAPPA, SHARP_KAPPA, kappa_after_nnm, least_kappa
 
 DEVICES = (1, 2, 3, 4, 5, 8, 11, 20)
 EXTREMES = (math.inf, -math.inf, math.nan, 1e300, -1e300)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from byzcode.allocation import file
 from byzcode.attacks import ATTACKS, Threat
-from byzcode.engine import train
 from byzcode.kernels.distances import lengths
 from byzcode.problems.linear_regression import LinearRegression, linear_regression
 from byzcode.randomness import Draws, Stream
-from byzcode.records import Ledger, dispersion
-from byzcode.server import Answer
-from byzcode.status import Status
+from byzcode.storage import allocations
+from byzcode.training.loop import train
+from byzcode.training.records import Ledger, dispersion
+from byzcode.training.server import Answer
+from byzcode.training.status import Status
 
 #: Powers of two at which squares overflow or vanish, and the numbers themselves do not.
 POWERS = {torch.float64: (-700, -540, 540, 900), torch.float32: (-100, -70, 70, 100)}
@@ -107,7 +107,7 @@ def test_a_run_in_single_precision_with_huge_features(rule, before, make_spec):
     common = {"problem": problem, "devices": 20, "redundancy": 4, "aggregation": rule, "pre_aggregation": before}
     common |= {"attack": "nan", "byzantine": {"alpha": 0.05}, "iterations": 30, "record": {"step": 5}}
     single, double = (make_spec(**common, dtype=dtype) for dtype in ("float32", "float64"))
-    got, want = (train(spec, file.draw(spec.allocation_spec)) for spec in (single, double))
+    got, want = (train(spec, allocations.draw(spec.allocation_spec)) for spec in (single, double))
     assert (got.status == Status.FINISHED).all()
     for name in (field.name for field in fields(got)):
         assert np.isfinite(getattr(got, name)).all(), name

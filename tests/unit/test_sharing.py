@@ -24,16 +24,16 @@ from patience import asleep, wait_for_end
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from byzcode import cuda, seal, sharing, trajectory
 from byzcode.aggregation import RULES
-from byzcode.allocation import file
 from byzcode.attacks import ATTACKS
-from byzcode.batch import Part, assemble
 from byzcode.compression import COMPRESSORS
-from byzcode.engine import loop, train
 from byzcode.errors import UserError
-from byzcode.locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
+from byzcode.execution import batches, cuda
+from byzcode.execution.run_locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
 from byzcode.pre_aggregation import PRE_AGGREGATORS
+from byzcode.storage import allocations, seal, trajectories
+from byzcode.training.batch import Part, assemble
+from byzcode.training.loop import loop, train
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
 
@@ -55,7 +55,7 @@ class Place:
             }
             for spec in self.specs
         }
-        sharing.write_list(self.list, str(self.list.parent), runs)
+        batches.write_list(self.list, str(self.list.parent), runs)
 
     def out(self, spec):
         return self.root / "trajectories" / f"{spec.run_id}.nc"
@@ -72,8 +72,8 @@ class Place:
     def train(self, spec, device="cpu"):
         allocation = self.allocation(spec)
         if not allocation.exists():
-            file.write(spec.allocation_spec, allocation)
-        sharing.train(spec, allocation, self.out(spec), together=self.list, device=device)
+            allocations.write(spec.allocation_spec, allocation)
+        batches.train(spec, allocation, self.out(spec), together=self.list, device=device)
 
     def start(self, spec, *before):
         command = f"{'; '.join(before)}\nimport sys; from byzcode.cli import main; main()"
@@ -103,8 +103,8 @@ def attribute(path, name):
 
 
 def alone(spec, path):
-    held = file.draw(spec.allocation_spec)
-    trajectory.write(path, spec, train(spec, held), held, **COSTS)
+    held = allocations.draw(spec.allocation_spec)
+    trajectories.write(path, spec, train(spec, held), held, **COSTS)
     return bits(path)
 
 
@@ -119,7 +119,7 @@ def test_the_first_trains_all_and_the_others_fetch(place, tmp_path):
     assert not any(place.out(spec).exists() for spec in others)
     for spec in others:
         place.train(spec)
-        assert trajectory.read_spec(place.out(spec)) == (spec, trajectory.engine_digest())
+        assert trajectories.read_spec(place.out(spec)) == (spec, trajectories.engine_digest())
         assert place.out(spec).stat().st_mtime >= place.allocation(spec).stat().st_mtime
     assert place.all_waiting() == set()
     for spec in place.specs:
@@ -145,7 +145,7 @@ def test_to_fetch_takes_no_torch(place):
     assert ended.returncode == 0, said
     assert "trained in an earlier batch" in said
     modules = said.splitlines()[-1].split()
-    assert "byzcode.sharing" in modules
+    assert "byzcode.execution.batches" in modules
     assert "torch" not in modules
 
 
@@ -165,8 +165,8 @@ def forget(name):
 def exchange(path, spec):
     """Whole, and of another run."""
     other = spec.model_copy(update={"step_size": 0.1})
-    held = file.draw(other.allocation_spec)
-    trajectory.write(path, other, train(other, held), held, **COSTS)
+    held = allocations.draw(other.allocation_spec)
+    trajectories.write(path, other, train(other, held), held, **COSTS)
 
 
 UNFIT = {
@@ -205,14 +205,14 @@ def test_another_allocation_than_was_drawn_is_trained_anew(place, monkeypatch):
     """The file of a sibling's allocation was not there, and is not what was drawn in its stead."""
     first, second, *_ = place.specs
     place.train(first)
-    drawn = file.draw
+    drawn = allocations.draw
     with monkeypatch.context() as patched:
-        patched.setattr(file, "draw", lambda spec: drawn(spec)[:, ::-1].copy())
-        file.write(second.allocation_spec, place.allocation(second))
+        patched.setattr(allocations, "draw", lambda spec: drawn(spec)[:, ::-1].copy())
+        allocations.write(second.allocation_spec, place.allocation(second))
     place.train(second)
-    held = file.read(place.allocation(second), second.allocation_spec)
-    assert trajectory.agrees(place.out(second), second, held, "cpu")
-    assert not trajectory.agrees(place.out(second), second, drawn(second.allocation_spec), "cpu")
+    held = allocations.read(place.allocation(second), second.allocation_spec)
+    assert trajectories.agrees(place.out(second), second, held, "cpu")
+    assert not trajectories.agrees(place.out(second), second, drawn(second.allocation_spec), "cpu")
 
 
 def test_a_sibling_with_a_foreign_allocation_is_left_out(place):
@@ -257,9 +257,9 @@ def test_what_broke_off_leaves_only_whole_files(place, monkeypatch, tmp_path):
         wrote.append(path)
         stored(path, *rest, **named)
 
-    stored = trajectory.write
+    stored = trajectories.write
     with monkeypatch.context() as patched:
-        patched.setattr(trajectory, "write", write)
+        patched.setattr(trajectories, "write", write)
         with pytest.raises(UserError, match="full"):
             place.train(place.specs[0])
     assert place.all_waiting() == ids(place.specs[1:2])
@@ -278,8 +278,8 @@ def test_a_batch_that_fails_is_halved(place, monkeypatch, capsys):
             raise torch.OutOfMemoryError("no room")
         return together(specs, held, **rest)
 
-    together = sharing.train_together
-    monkeypatch.setattr(sharing, "train_together", scarce)
+    together = batches.train_together
+    monkeypatch.setattr(batches, "train_together", scarce)
     place.train(place.specs[0])
     assert sizes == [4, 2, 1]
     assert place.out(place.specs[0]).exists()
@@ -290,7 +290,7 @@ def test_a_failure_of_its_own_is_raised(place, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("not converged")
 
-    monkeypatch.setattr(sharing, "train_together", fails)
+    monkeypatch.setattr(batches, "train_together", fails)
     with pytest.raises(RuntimeError, match="not converged"):
         place.train(place.specs[0])
     assert not place.out(place.specs[0]).exists()
@@ -310,7 +310,8 @@ def test_jobs_that_begin_at_once_train_one_batch(place, tmp_path):
 
 
 HOLD = (
-    "from byzcode.locks import RunLocks; from pathlib import Path; import sys; locks = RunLocks(Path(sys.argv[1])); "
+    "from byzcode.execution.run_locks import RunLocks; from pathlib import Path; import sys; "
+    "locks = RunLocks(Path(sys.argv[1])); "
     "print(locks.take(sys.argv[2]), flush=True); sys.stdin.read()"
 )
 
@@ -318,7 +319,7 @@ HOLD = (
 @contextmanager
 def another_process(place, spec, file="batches/.lock"):
     """One that holds the lock of a run, and is then killed."""
-    command = [sys.executable, "-c", HOLD, str(place.root / file), spec.run_id]
+    command = [sys.executable, "-c", HOLD, str(place.root / allocations), spec.run_id]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "True\n"
         yield process
@@ -366,8 +367,8 @@ def by_itself(place, spec):
 
 
 def as_stored(place, spec, **changes):
-    held = file.draw(spec.allocation_spec)
-    trajectory.write(place.out(spec), spec, train(spec, held), held, **COSTS | changes)
+    held = allocations.draw(spec.allocation_spec)
+    trajectories.write(place.out(spec), spec, train(spec, held), held, **COSTS | changes)
 
 
 @pytest.mark.parametrize(
@@ -411,8 +412,8 @@ def wait_until_it_waits(job):
 
 def test_outside_of_results_no_lock_is_left(place, tmp_path):
     spec = place.specs[0]
-    sharing.alone(spec, None, tmp_path / "mine/run.nc", device="cpu", threads=1)
-    sharing.alone(spec, None, tmp_path / f"mine/{spec.run_id}.nc", device="cpu", threads=1)
+    batches.alone(spec, None, tmp_path / "mine/run.nc", device="cpu", threads=1)
+    batches.alone(spec, None, tmp_path / f"mine/{spec.run_id}.nc", device="cpu", threads=1)
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "results"}
     assert {path.name for path in (tmp_path / "mine").iterdir()} == {"run.nc", f"{spec.run_id}.nc"}
 
@@ -425,7 +426,7 @@ def test_without_locks_each_job_trains_its_own_run(place, monkeypatch, tmp_path)
     (place.root / RESULTS_LOCK).touch()
     first, second, *_ = place.specs
     place.train(first)
-    sharing.alone(second, None, place.out(second), device="cpu", threads=1)
+    batches.alone(second, None, place.out(second), device="cpu", threads=1)
     assert place.all_waiting() == set()
     for spec in (first, second):
         assert bits(place.out(spec)) == alone(spec, tmp_path / "alone.nc")
@@ -572,18 +573,18 @@ def test_the_driver_counts_the_devices(driver, devices, monkeypatch):
 
 
 def test_no_more_runs_than_there_is_room_for(place):
-    runs = [sharing.Run(spec, file.draw(spec.allocation_spec)) for spec in place.specs]
-    sizes = [sharing.footprint(run) for run in runs]
+    runs = [batches.Run(spec, allocations.draw(spec.allocation_spec)) for spec in place.specs]
+    sizes = [batches.footprint(run) for run in runs]
     assert sizes[0] == sizes[1] == sizes[2] == 2 * sizes[3]
     for count in (1, 2, 3, 4):
-        assert sharing.fit(runs, sum(sizes[:count])) == runs[:count]
-    assert sharing.fit(runs, sum(sizes[:2]) - 1) == runs[:1]
-    assert sharing.fit(runs, 0) == runs[:1]
+        assert batches.fit(runs, sum(sizes[:count])) == runs[:count]
+    assert batches.fit(runs, sum(sizes[:2]) - 1) == runs[:1]
+    assert batches.fit(runs, 0) == runs[:1]
 
 
 def test_a_batch_leaves_memory_free(place, monkeypatch):
-    run = sharing.Run(place.specs[0], file.draw(place.specs[0].allocation_spec))
-    monkeypatch.setattr(sharing, "_memory", lambda: 2.1 * sharing.footprint(run) / sharing.FILLED)
+    run = batches.Run(place.specs[0], allocations.draw(place.specs[0].allocation_spec))
+    monkeypatch.setattr(batches, "_memory", lambda: 2.1 * batches.footprint(run) / batches.FILLED)
     place.train(place.specs[0])
     assert place.all_waiting() == ids(place.specs[1:2])
 
@@ -639,8 +640,8 @@ BIG = {
 @pytest.mark.parametrize("name", BIG)
 def test_a_run_takes_no_more_than_is_reckoned_with(name, make_spec):
     spec = make_spec(**{"byzantine": {"alpha": 0.1}, "iterations": 6, "seeds": 4} | BIG[name])
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     with torch.inference_mode(), Memory() as memory:
         loop(assemble([Part(spec, spec.seeds, held)], "meta"), lambda _: None)
-    reckoned = sharing.footprint(sharing.Run(spec, held))
+    reckoned = batches.footprint(batches.Run(spec, held))
     assert 0.1 * reckoned < memory.most < reckoned

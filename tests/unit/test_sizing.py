@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzcode import seal, sizing, trajectory
-from byzcode.allocation import file as allocation
-from byzcode.engine import train
-from byzcode.sizing import JOB, STEP, Rate, grouped, kind_of, measure, size
+from byzcode.execution import forecast
+from byzcode.execution.forecast import JOB, STEP, Rate, grouped, kind_of, measure, size
+from byzcode.storage import allocations as allocation
+from byzcode.storage import seal, trajectories
+from byzcode.training.loop import train
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def store(tmp_path):
         path = tmp_path / f"{name}.nc"
         held = allocation.draw(spec.allocation_spec)
         spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
-        trajectory.write(path, spec, train(spec, held), held, **spent)
+        trajectories.write(path, spec, train(spec, held), held, **spent)
         with netCDF4.Dataset(path, "a") as file:
             file.delncattr("cpu_seconds")
             file.setncatts({"peak_memory_mib": 250.0} | attributes)
@@ -38,7 +39,7 @@ def store(tmp_path):
 @pytest.fixture(autouse=True)
 def start(monkeypatch):
     """The start of a process takes two seconds here."""
-    monkeypatch.setattr(sizing, "start_seconds", lambda: 2.0)
+    monkeypatch.setattr(forecast, "start_seconds", lambda: 2.0)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_of_several_stored_ones_the_slowest_and_the_largest_count(make_spec, sto
     ids=["of a GPU", "without a time", "two times", "a word", "no number", "two devices", "no text", "no spec"],
 )
 def test_what_says_nothing_of_this_kind_is_measured(make_spec, store, monkeypatch, attributes):
-    monkeypatch.setattr(sizing, "measure", lambda spec: Rate(seed=1.0, iteration=0.5, stored=False))
+    monkeypatch.setattr(forecast, "measure", lambda spec: Rate(seed=1.0, iteration=0.5, stored=False))
     folder = store(make_spec(), **attributes)
 
     found = size({"wanted": make_spec(seeds=2, iterations=10)}, folder)
@@ -126,7 +127,7 @@ def flip(path):
     "damage", [lambda path: path.write_bytes(b"no NetCDF"), flip, lambda path: (path.unlink(), os.mkfifo(path))]
 )
 def test_a_damaged_file_is_passed_over(make_spec, store, monkeypatch, damage):
-    monkeypatch.setattr(sizing, "measure", lambda spec: Rate(seed=1.0, iteration=0.0, stored=False))
+    monkeypatch.setattr(forecast, "measure", lambda spec: Rate(seed=1.0, iteration=0.0, stored=False))
     folder = store(make_spec(), cpu_seconds=1.0)
     damage(folder / "run.nc")
 
@@ -135,7 +136,7 @@ def test_a_damaged_file_is_passed_over(make_spec, store, monkeypatch, damage):
 
 def test_each_kind_is_measured_once(make_spec, monkeypatch):
     asked = []
-    monkeypatch.setattr(sizing, "measure", lambda spec: asked.append(spec) or Rate(0.0, 0.0, stored=False))
+    monkeypatch.setattr(forecast, "measure", lambda spec: asked.append(spec) or Rate(0.0, 0.0, stored=False))
 
     size({str(n): make_spec(seeds=[n]) for n in range(5)} | {"other": make_spec(attack="alie")}, Path("nowhere"))
 
@@ -143,11 +144,11 @@ def test_each_kind_is_measured_once(make_spec, monkeypatch):
 
 
 def test_a_measured_rate_is_positive_and_takes_few_iterations(make_spec, monkeypatch):
-    from byzcode import engine
+    from byzcode.training import loop
 
     done = []
-    train = engine.train
-    monkeypatch.setattr(engine, "train", lambda spec, held: done.append(spec) or train(spec, held))
+    train = loop.train
+    monkeypatch.setattr(loop, "train", lambda spec, held: done.append(spec) or train(spec, held))
 
     rate = measure(make_spec(seeds=10, iterations=100_000))
 

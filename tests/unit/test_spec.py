@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from byzcode import errors
 from byzcode.errors import UserError
-from byzcode.methods import METHODS
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import COMPONENTS, AllocationSpec, RunSpec
 from byzcode.studies.describe import describe
 from byzcode.studies.expand import merge
-from byzcode.studies.spec import COMPONENTS, AllocationSpec, RunSpec
 
 #: What a code needs that does not serve every redundancy.
 REDUNDANCY = {"draco_repetition": 100, "draco_cyclic": 110}

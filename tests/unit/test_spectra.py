@@ -7,16 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byzcode import bounds, spectra
-from byzcode.allocation import ALLOCATIONS, file
-from byzcode.studies.spec import AllocationSpec
+from byzcode.allocation import ALLOCATIONS
+from byzcode.specs.run import AllocationSpec
+from byzcode.storage import allocations
+from byzcode.theory import bounds, overlaps
 
 
 def weights(allocation, devices, subsets, redundancy):
     """The weights 1/r of the lists that seed 0 draws."""
     asked = {"allocation": allocation, "devices": devices, "subsets": subsets, "redundancy": redundancy, "seeds": [0]}
     found = np.zeros((devices, subsets))
-    np.put_along_axis(found, file.draw(AllocationSpec.parse(asked, "test"))[0], 1 / redundancy, axis=1)
+    np.put_along_axis(found, allocations.draw(AllocationSpec.parse(asked, "test"))[0], 1 / redundancy, axis=1)
     return found
 
 
@@ -27,7 +28,7 @@ def spectral(*size):
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 11))
 def test_disjoint_lists(devices, redundancy, left):
     size = devices, devices * redundancy + left, redundancy
-    assert spectra.disjoint(*size) == pytest.approx(spectral("disjoint", *size), abs=1e-11)
+    assert overlaps.disjoint(*size) == pytest.approx(spectral("disjoint", *size), abs=1e-11)
     for f in range((devices + 1) // 2):
         one, other = bounds.disjoint_lists(*size, f), bounds.random_labels(weights("disjoint", *size), f)
         np.testing.assert_allclose(one.dispersion, other.dispersion, rtol=1e-9, atol=1e-12)
@@ -38,7 +39,7 @@ def test_disjoint_lists(devices, redundancy, left):
 def test_cyclic_lists(devices, task, data):
     tasks = data.draw(st.integers(1, devices))
     size = devices, devices * task, tasks * task
-    assert spectra.cyclic(*size) == pytest.approx(spectral("cyclic", *size), abs=1e-11)
+    assert overlaps.cyclic(*size) == pytest.approx(spectral("cyclic", *size), abs=1e-11)
     for f in range((devices + 1) // 2):
         one, other = bounds.redrawn_tasks(*size, f), bounds.random_labels(weights("cyclic", *size), f)
         np.testing.assert_allclose(one.dispersion, other.dispersion, rtol=1e-9, atol=1e-12)
@@ -48,7 +49,7 @@ def test_cyclic_lists(devices, task, data):
 @given(st.integers(1, 30), st.integers(1, 60), st.data())
 def test_sampled_lists(devices, subsets, data):
     size = devices, subsets, data.draw(st.integers(1, subsets))
-    assert spectra.sampled(*size) == pytest.approx(spectral("random", *size), abs=1e-10)
+    assert overlaps.sampled(*size) == pytest.approx(spectral("random", *size), abs=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -56,18 +57,18 @@ def test_sampled_lists(devices, subsets, data):
 )
 def test_sampled_lists_of_many_devices_need_no_eigenvalues(size, monkeypatch):
     expected = spectral("random", *size)
-    spectra.sampled.cache_clear()
-    monkeypatch.setattr(spectra, "_FEW", 50)
+    overlaps.sampled.cache_clear()
+    monkeypatch.setattr(overlaps, "_FEW", 50)
     monkeypatch.setattr(np.linalg, "eigvalsh", None)
-    assert spectra.sampled(*size) == pytest.approx(expected, rel=1e-9)
-    spectra.sampled.cache_clear()
+    assert overlaps.sampled(*size) == pytest.approx(expected, rel=1e-9)
+    overlaps.sampled.cache_clear()
 
 
 def test_overlaps_are_counted_in_parts(monkeypatch):
-    spectra.sampled.cache_clear()
-    monkeypatch.setattr(spectra, "_EXACT", 7)
-    assert spectra.sampled(9, 50, 20) == pytest.approx(spectral("random", 9, 50, 20))
-    spectra.sampled.cache_clear()
+    overlaps.sampled.cache_clear()
+    monkeypatch.setattr(overlaps, "_EXACT", 7)
+    assert overlaps.sampled(9, 50, 20) == pytest.approx(spectral("random", 9, 50, 20))
+    overlaps.sampled.cache_clear()
 
 
 # --- how sampled lists are drawn -------------------------------------------------------------------------------------

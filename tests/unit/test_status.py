@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from byzcode import records, trajectory
-from byzcode.allocation import file
 from byzcode.analysis.levels import of_dataset, of_measurements
 from byzcode.analysis.summary import summarise
 from byzcode.attacks import ATTACKS
-from byzcode.batch import shape_of
-from byzcode.bounds import bounds
-from byzcode.engine import train, train_together
-from byzcode.records import QUANTITIES, Book, Measurements
-from byzcode.status import ENDINGS, NEVER, RAN_AWAY, Status, counts, most_frequent, ran_away, told
+from byzcode.storage import allocations, trajectories
+from byzcode.theory.bounds import bounds
+from byzcode.training import records
+from byzcode.training.batch import shape_of
+from byzcode.training.loop import train, train_together
+from byzcode.training.records import QUANTITIES, Book, Measurements
+from byzcode.training.status import ENDINGS, NEVER, RAN_AWAY, Status, counts, most_frequent, ran_away, told
 
 FINISHED, DIVERGED, OVERFLOWED, POISONED, UNDEFINED = Status
 
@@ -58,7 +58,7 @@ CASES = {
 
 
 def run(spec, **options):
-    return train(spec, file.draw(spec.allocation_spec), **options)
+    return train(spec, allocations.draw(spec.allocation_spec), **options)
 
 
 def assert_same(one: Measurements, two: Measurements) -> None:
@@ -127,7 +127,7 @@ def test_seeds_of_a_run_may_end_in_every_way(make_spec, monkeypatch):
     for dtype, huge in (("float64", 1e308), ("float32", 3e38)):
         ends[1], order = huge, [3, 0, 1, 2]
         spec = make_spec(**MA, attack="none", seeds=order, iterations=400, dtype=dtype)
-        held = file.draw(spec.allocation_spec)
+        held = allocations.draw(spec.allocation_spec)
         beside = train_together([spec], [held], device="cpu")[0]
         assert beside.status.tolist() == [POISONED, FINISHED, OVERFLOWED, DIVERGED]
         assert beside.status_at[:3].tolist() == [1, NEVER, 1]
@@ -145,7 +145,7 @@ def test_seeds_of_a_run_may_end_in_every_way(make_spec, monkeypatch):
 def test_a_run_ends_in_a_batch_as_it_does_alone(name, make_spec):
     specs = [make_spec(**CASES[name][0], seeds=seeds) for seeds in ([3, 0], [1])]
     assert shape_of(specs[0]) == shape_of(specs[1])
-    together = train_together(specs, [file.draw(spec.allocation_spec) for spec in specs], device="cpu")
+    together = train_together(specs, [allocations.draw(spec.allocation_spec) for spec in specs], device="cpu")
     for spec, beside in zip(specs, together, strict=True):
         assert_same(beside, run(spec))
 
@@ -206,9 +206,9 @@ def stored(make_spec, tmp_path):
 
     def store(name, **more):
         spec = make_spec(**CASES[name][0] | more)
-        held = file.draw(spec.allocation_spec)
+        held = allocations.draw(spec.allocation_spec)
         measured, path = train(spec, held), tmp_path / f"{spec.run_id}.nc"
-        trajectory.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+        trajectories.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
         return spec, measured, path, held
 
     return store
@@ -243,7 +243,7 @@ def test_a_seed_that_ran_away_counts_as_infinite_and_an_undefined_run_as_nothing
 @pytest.mark.parametrize("at", ["start", "plateau", "end"])
 def test_of_an_undefined_run_no_level_is_known_not_even_a_cost(at, stored):
     spec, measured, path, held = stored("half of them lie")
-    for one in (of_dataset(trajectory.open(path)), of_measurements(spec, measured, held)):
+    for one in (of_dataset(trajectories.open(path)), of_measurements(spec, measured, held)):
         for quantity in ("excess_loss", "loss", "honest_dispersion", "gradients_computed", "bits_sent"):
             found = one.levels(quantity, at)
             assert np.isnan(found.level).all()
@@ -253,7 +253,7 @@ def test_of_an_undefined_run_no_level_is_known_not_even_a_cost(at, stored):
 @pytest.mark.parametrize("name", ["ascent", "no limit", "NaN"])
 def test_of_a_seed_that_ran_away_the_level_is_the_limit(name, stored):
     _, measured, path, _ = stored(name, diverged_at=1e6)
-    found = of_dataset(trajectory.open(path)).levels("excess_loss", "plateau")
+    found = of_dataset(trajectories.open(path)).levels("excess_loss", "plateau")
     assert found.diverged.all()
     assert found.settled.all()
     np.testing.assert_allclose(found.level, 1e6 * measured.excess_loss[:, 0])

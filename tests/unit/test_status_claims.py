@@ -8,7 +8,7 @@ from claim_runs import LOWER, SEEDS, claim, run, scattered, tried
 
 from byzcode.analysis.evidence import Asked, evidence
 from byzcode.analysis.levels import Run
-from byzcode.status import Status
+from byzcode.training.status import Status
 
 HALF = {"byzantine": {"alpha": 0.5}}
 ALONG = {"along": "redundancy", "values": [1, 2, 3]}

@@ -9,17 +9,17 @@ import pandas as pd
 import pytest
 from vouched import vouched
 
-from byzcode import trajectory
-from byzcode.allocation import file as allocation
 from byzcode.analysis.summary import summarise
-from byzcode.engine import train
 from byzcode.figures import FIGURES
 from byzcode.figures.request import Request
 from byzcode.figures.style import MARKS, theme
-from byzcode.status import ENDINGS, Status
+from byzcode.storage import allocations as allocation
+from byzcode.storage import trajectories
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import PlannedStudy
 from byzcode.studies.study import LineStyle, Reading, Study
+from byzcode.training.loop import train
+from byzcode.training.status import ENDINGS, Status
 
 CONFIG = {
     "ma": LineStyle(color="#D55E00", dashes="dashed", marker="x"),
@@ -84,7 +84,7 @@ def drawings(tmp_path_factory):
     for path, spec in zip(paths, specs.values(), strict=True):
         held = allocation.draw(spec.allocation_spec)
         spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
-        trajectory.write(path, spec, train(spec, held), held, **spent)
+        trajectories.write(path, spec, train(spec, held), held, **spent)
     (results / "summaries").mkdir()
     summarise(paths, list(specs)).to_csv(results / "summaries" / "endings.csv", index=False)
     vouched(results / "summaries" / "endings.csv", request=planned.summary_json())

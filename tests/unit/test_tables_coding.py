@@ -7,10 +7,11 @@ import pytest
 import torch
 from unit.tables import cases, decoded_run
 
-from byzcode.allocation import ALLOCATIONS, EMPTY, file
+from byzcode.allocation import ALLOCATIONS, EMPTY
 from byzcode.coding import DECODERS, ENCODERS
-from byzcode.methods import METHODS
 from byzcode.randomness import Stream
+from byzcode.specs.methods import METHODS
+from byzcode.storage import allocations
 
 SIZES = [(20, 60, 12), (20, 60, 3), (15, 30, 10), (5, 5, 3), (7, 7, 3), (8, 28, 7), (4, 4, 1)]
 DIMENSION, RUNS = 4, 3
@@ -58,7 +59,7 @@ LIES = {
 
 def sent(spec, gradients):
     """What honest devices send of the gradients of subsets, (R, M, D)."""
-    held = file.draw(spec.allocation_spec)[0]
+    held = allocations.draw(spec.allocation_spec)[0]
     weights = ENCODERS[spec.encoding.name](held, spec.subsets, **spec.encoding.options)
     combined = np.einsum("ns,rnsd->rnd", weights, gradients[:, held])
     return np.concatenate([combined.real, combined.imag], axis=-1) if np.iscomplexobj(combined) else combined

@@ -12,12 +12,12 @@ import pytest
 import torch
 from unit.tables import cases, options_of
 
-from byzcode.allocation import file
-from byzcode.batch import Part, assemble, shape_of
 from byzcode.errors import UserError
 from byzcode.kernels.gather import Code
 from byzcode.problems import PROBLEMS
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations
+from byzcode.training.batch import Part, assemble, shape_of
 
 SEEDS = (3, 0, 8)
 #: Subsets and parameters: more subsets than parameters, and fewer. Twelve are divided by many numbers.
@@ -281,7 +281,7 @@ def test_a_batch_of_specs_has_of_each_what_it_has_alone(name, options):
     first, *others = siblings(name, options)
     specs = [first, *(spec for spec in others if shape_of(spec) == shape_of(first))]
     assert len(specs) > 1
-    parts = [Part(spec, spec.seeds, file.draw(spec.allocation_spec)) for spec in specs]
+    parts = [Part(spec, spec.seeds, allocations.draw(spec.allocation_spec)) for spec in specs]
     batch = assemble(parts, "cpu").problem
     problems = [assemble([part], "cpu").problem for part in parts]
     for scale in (0.0, 1.0):

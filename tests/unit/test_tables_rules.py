@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from unit.tables import cases
 
 from byzcode.aggregation import RULES
-from byzcode.theory import KAPPA, least_kappa
+from byzcode.theory.constants import KAPPA, least_kappa
 
 CASES = cases(RULES)
 

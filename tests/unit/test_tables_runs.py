@@ -9,18 +9,19 @@ import pytest
 import torch
 from unit.tables import TABLES, cases, run_with, sizes_of
 
-from byzcode import bounds
-from byzcode.allocation import ALLOCATIONS, file
-from byzcode.batch import Part, assemble
+from byzcode.allocation import ALLOCATIONS
 from byzcode.coding import DECODERS, ENCODERS
-from byzcode.engine import loop, train, train_together
 from byzcode.errors import UserError
 from byzcode.kernels import native
-from byzcode.methods import METHODS
 from byzcode.problems import PROBLEMS
-from byzcode.records import join
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations
 from byzcode.studies.describe import describe
-from byzcode.studies.spec import RunSpec
+from byzcode.theory import bounds
+from byzcode.training.batch import Part, assemble
+from byzcode.training.loop import loop, train, train_together
+from byzcode.training.records import join
 
 DEVICES, SUBSETS, DIMENSION = 20, 60, 7
 COMMON = {"devices": DEVICES, "iterations": 10, "record": {"step": 1}, "seeds": [4, 0, 7]}
@@ -56,7 +57,7 @@ def of_encoding(name, options):
         with suppress(UserError, ValueError):
             chosen = {"allocation": allocation, "encoding": {"name": name, **options}}
             spec = run_with(method="cra_dl", problem=PROBLEM, **chosen, **COMMON, **LIARS)
-            held = file.draw(spec.allocation_spec)[0]
+            held = allocations.draw(spec.allocation_spec)[0]
             if not np.iscomplexobj(ENCODERS[name](held, SUBSETS, **options)):
                 return spec
     found = [of_method(method, {}) for method in METHODS]
@@ -123,7 +124,7 @@ def test_a_run_is_described_and_is_read_again(key, name, options):
 def test_no_run_violates_a_bound(key, name, options):
     """On its error, the mean square of its gradients, and its excess loss."""
     spec = MAKERS[key](name, options)
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     measured = vars(train(spec, held))
     size = measured["largest_heterogeneity"] + measured["gradient_norm"]
     rounding = 1e-11 * np.fmax.accumulate(size, axis=1)
@@ -150,7 +151,7 @@ parts = entries("method", "problem", "allocation", "encoding", "decoder")
 @parts
 def test_a_batch_of_seeds_has_the_bits_of_seed_by_seed(key, name, options):
     spec = MAKERS[key](name, options)
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     alone = [spec.model_copy(update={"seeds": (seed,)}) for seed in spec.seeds]
     apart = join(train(each, held[place : place + 1]) for place, each in enumerate(alone))
     assert_same(train_together([spec], [held], device="cpu")[0], apart)
@@ -159,7 +160,7 @@ def test_a_batch_of_seeds_has_the_bits_of_seed_by_seed(key, name, options):
 @parts
 def test_compiled_kernels_change_no_bit(key, name, options, monkeypatch):
     spec = MAKERS[key](name, options)
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     compiled = train(spec, held)
     monkeypatch.setattr(native, "_functions", lambda _: {})
     assert_same(train(spec, held), compiled)
@@ -169,7 +170,7 @@ def test_compiled_kernels_change_no_bit(key, name, options, monkeypatch):
 def test_the_loop_waits_for_no_device(key, name, options):
     """On torch's device "meta" there are no values: who asks for one fails."""
     spec = MAKERS[key](name, options)
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     with torch.inference_mode():
         loop(assemble([Part(spec, spec.seeds, held)], "meta"), lambda _: None)
 
@@ -178,7 +179,7 @@ def test_the_loop_waits_for_no_device(key, name, options):
 def test_single_precision_ends_near_double(key, name, options):
     """Few steps, so that rounding has no time to grow."""
     spec = MAKERS[key](name, options)
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     single = spec.model_copy(update={"dtype": "float32"})
     fine, rough = vars(train(spec, held)), vars(train(single, held))
     scale = np.abs(fine["loss"]).max()

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from byzcode import trajectory
-from byzcode.allocation import file
-from byzcode.engine import train
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations, trajectories
+from byzcode.training.loop import train
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +39,6 @@ def test_trainings_side_by_side_need_no_short_tmpdir(
     )
 
     assert ended.returncode == 0, ended.stderr
-    alone = train(spec, file.draw(spec.allocation_spec), threads=1)
-    with trajectory.open(tmp_path / "run.nc") as stored:
+    alone = train(spec, allocations.draw(spec.allocation_spec), threads=1)
+    with trajectories.open(tmp_path / "run.nc") as stored:
         assert np.array_equal(stored["loss"], alone.loss, equal_nan=True)

@@ -11,13 +11,12 @@ import netCDF4
 import numpy as np
 import pytest
 
-from byzcode import netcdf, seal, trajectory
-from byzcode.allocation import file
-from byzcode.engine import train
 from byzcode.errors import UserError
-from byzcode.status import NEVER, Status
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations, netcdf, seal, trajectories
 from byzcode.studies.study import Quantity
+from byzcode.training.loop import train
+from byzcode.training.status import NEVER, Status
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.5, "cpu_seconds": 1.25}
 MEASURED = get_args(Quantity)
@@ -28,20 +27,20 @@ def stored(make_spec, tmp_path):
     """A spec, what was measured, and the file of both."""
     spec = make_spec(record={"step": 5})
     path = tmp_path / "trajectories" / f"{spec.run_id}.nc"
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     measured = train(spec, held)
-    trajectory.write(path, spec, measured, held, **COSTS)
+    trajectories.write(path, spec, measured, held, **COSTS)
     return spec, measured, path
 
 
 def refusal(path) -> str:
     with pytest.raises(UserError) as caught:
-        trajectory.open(path)
+        trajectories.open(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
     with pytest.raises(UserError):
-        trajectory.read_spec(path)
+        trajectories.read_spec(path)
     return message.removeprefix(f"{path}: ")
 
 
@@ -54,7 +53,7 @@ def edit(path, change):
 
 def test_what_is_written_is_read_again(stored):
     spec, measured, path = stored
-    dataset = trajectory.open(path)
+    dataset = trajectories.open(path)
     assert dict(dataset.sizes) == {"seed": 2, "iteration": 11}
     assert dataset["seed"].values.tolist() == [3, 0]
     assert dataset["iteration"].values.tolist() == spec.record.iterations(50)
@@ -63,21 +62,21 @@ def test_what_is_written_is_read_again(stored):
         np.testing.assert_array_equal(dataset[name].values, getattr(measured, name))
     assert dataset["status"].values.tolist() == [Status.FINISHED] * 2
     assert dataset["status_at"].values.tolist() == [NEVER, NEVER]
-    assert trajectory.read_spec(path) == (spec, trajectory.engine_digest())
+    assert trajectories.read_spec(path) == (spec, trajectories.engine_digest())
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
 def test_the_file_says_what_it_is(stored):
     spec, _, path = stored
-    dataset = trajectory.open(path)
-    assert set(dataset.variables) == set(trajectory.VARIABLES)
+    dataset = trajectories.open(path)
+    assert set(dataset.variables) == set(trajectories.VARIABLES)
     for variable in dataset.variables.values():
         assert variable.attrs["units"]
         assert variable.attrs["long_name"]
     about = dataset.attrs
     assert RunSpec.from_json(about["spec"], path) == spec
     assert about["run_id"] == spec.run_id
-    assert about["engine_digest"] == trajectory.engine_digest()
+    assert about["engine_digest"] == trajectories.engine_digest()
     assert (about["byzcode_file"], about["complete"], about["device"], about["threads"]) == ("trajectory", 1, "cpu", 1)
     assert (about["wall_seconds"], about["cpu_seconds"]) == (1.5, 1.25)
     for name in ("byzcode", "torch", "numpy", "python"):
@@ -87,7 +86,7 @@ def test_the_file_says_what_it_is(stored):
 def test_costs_are_counted(stored):
     """Bits = N D b a step, gradients = N r a step."""
     _, _, path = stored
-    dataset = trajectory.open(path)
+    dataset = trajectories.open(path)
     steps = dataset["iteration"].values
     for row in range(2):
         assert dataset["gradients_computed"].values[row].tolist() == (steps * 20 * 12).tolist()
@@ -96,11 +95,11 @@ def test_costs_are_counted(stored):
 
 def test_a_divergence_is_stored_as_such(make_spec, tmp_path):
     spec = make_spec(method="ma", redundancy=None, aggregation=None, iterations=400, record={"step": 5}, message_bits=8)
-    held = file.draw(spec.allocation_spec)
+    held = allocations.draw(spec.allocation_spec)
     measured = train(spec, held)
     path = tmp_path / "t.nc"
-    trajectory.write(path, spec, measured, held, **COSTS)
-    dataset = trajectory.open(path)
+    trajectories.write(path, spec, measured, held, **COSTS)
+    dataset = trajectories.open(path)
     assert dataset["status"].values.tolist() == [Status.DIVERGED] * 2
     np.testing.assert_array_equal(dataset["status_at"].values, measured.status_at)
     steps = dataset["iteration"].values
@@ -114,8 +113,8 @@ def test_a_divergence_is_stored_as_such(make_spec, tmp_path):
 
 def test_written_twice_it_is_replaced(stored):
     spec, measured, path = stored
-    trajectory.write(path, spec, measured, file.draw(spec.allocation_spec), **{**COSTS, "threads": 2})
-    assert trajectory.open(path).attrs["threads"] == 2
+    trajectories.write(path, spec, measured, allocations.draw(spec.allocation_spec), **{**COSTS, "threads": 2})
+    assert trajectories.open(path).attrs["threads"] == 2
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
@@ -162,7 +161,7 @@ def test_a_foreign_netcdf_is_refused(tmp_path):
 
 def test_an_allocation_is_no_trajectory(make_spec, tmp_path):
     path = tmp_path / "a.nc"
-    file.write(make_spec().allocation_spec, path)
+    allocations.write(make_spec().allocation_spec, path)
     assert "foreign" in refusal(path)
 
 
@@ -173,7 +172,7 @@ def test_an_incomplete_file_is_refused(complete, stored):
     assert "incomplete" in refusal(path)
 
 
-@pytest.mark.parametrize("name", trajectory.VARIABLES)
+@pytest.mark.parametrize("name", trajectories.VARIABLES)
 def test_a_file_without_one_of_its_variables_is_refused(name, stored):
     path = stored[-1]
     edit(path, lambda dataset: dataset.renameVariable(name, f"other_{name}"))
@@ -203,7 +202,7 @@ def test_a_file_with_fewer_rows_or_columns_than_its_spec_is_refused(changes, sto
 
     edit(path, pretend)
     with pytest.raises(UserError, match=rf"^{path}: incomplete: has .*, expected "):
-        trajectory.open(path)
+        trajectories.open(path)
 
 
 def test_a_run_id_of_another_spec_is_refused(stored, make_spec):
@@ -286,9 +285,9 @@ def test_a_full_disk_is_the_users_to_mend(tmp_path):
 FILL_UP = """
 import resource, signal, sys
 from pathlib import Path
-from byzcode.allocation import file
+from byzcode.storage import allocations
 from byzcode.errors import UserError
-from byzcode.studies.spec import AllocationSpec
+from byzcode.specs.run import AllocationSpec
 
 spec = AllocationSpec.parse(
     {"allocation": "random", "devices": 100, "subsets": 1000, "redundancy": 40, "seeds": 10}, "test"
@@ -296,7 +295,7 @@ spec = AllocationSpec.parse(
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 try:
-    file.write(spec, Path(sys.argv[1]))
+    allocations.write(spec, Path(sys.argv[1]))
 except UserError as error:
     print(error)
 """

@@ -12,8 +12,8 @@ import netCDF4
 import pytest
 from dag.small_results import byzcode, figure, inside, make, multiverse, scorecard
 
-from byzcode import checklist, netcdf, seal
-from byzcode.studies.identity import stage_digest
+from byzcode.provenance.code import stage_digest
+from byzcode.storage import checksums, netcdf, seal
 from byzcode.studies.plan import load_plan_file
 from byzcode.verify import Verification
 from byzcode.verify.archived import FOLDER, MANIFEST
@@ -252,7 +252,7 @@ NEED = ["--devices", "6", "--alpha", "0.2", "--heterogeneity", "10", "--budget-g
 )
 def test_no_command_reads_what_another_stage_made(project, folder, stage, reader):
     path = sorted(RESULTS.glob(f"{folder}/*.csv"))[-1]
-    checklist.write(checklist.beside(path), stage, {}, [path])
+    checksums.write(checksums.beside(path), stage, {}, [path])
     code, said = byzcode(*reader(project))
     wanted = {"summaries": "summarise", "claims": "claims"}.get(folder, "reading")
     assert (code, said) == (1, f"byzcode: {path}: foreign: made by {stage}; expected {wanted}\n")
@@ -269,7 +269,7 @@ def test_no_command_reads_what_another_stage_made(project, folder, stage, reader
 )
 def test_no_command_reads_what_was_made_for_another_request(project, folder, stage, reader):
     path = sorted(RESULTS.glob(f"{folder}/*.csv"))[-1]
-    checklist.write(checklist.beside(path), stage, {"another": 1}, [path])
+    checksums.write(checksums.beside(path), stage, {"another": 1}, [path])
     code, said = byzcode(*reader(project))
     assert code == 1
     assert said.startswith(f"byzcode: {path}: made for another request, ")
@@ -299,7 +299,7 @@ def test_tables_and_figures_of_other_trajectories_are_stale():
 def test_what_was_made_of_another_table_is_stale(read, out):
     path = RESULTS / f"{read}.csv"
     path.write_text(path.read_text() + "\n")
-    listed = checklist.Checklist.read(checklist.beside(path))
+    listed = checksums.Checklist.read(checksums.beside(path))
     now = hashlib.sha256(path.read_bytes()).hexdigest()
     listed.path.write_text(seal.sealed(listed.path).decode().replace(listed.sums[path.name], now))
     seal.seal(listed.path)

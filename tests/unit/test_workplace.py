@@ -16,18 +16,18 @@ from pathlib import Path
 
 import pytest
 
-from byzcode import workplace
 from byzcode.errors import UserError
-from byzcode.folder import FolderLock
-from byzcode.locks import RESULTS_LOCK
-from byzcode.workplace import JOBS, Workplace
+from byzcode.execution import workplace
+from byzcode.execution.lock import FolderLock
+from byzcode.execution.run_locks import RESULTS_LOCK
+from byzcode.execution.workplace import JOBS, Workplace
 
 #: A Snakemake that starts a job by its own shell, and is then killed.
 KILLED = """
 import os, sys, threading
 from pathlib import Path
 from snakemake.shell import shell
-from byzcode.workplace import Workplace
+from byzcode.execution.workplace import Workplace
 place = Workplace(Path("project.lock"), Path("results"), print)
 place.wait_for_jobs()
 threading.Thread(target=shell, args=(sys.argv[1],), kwargs={"threads": 1, "resources": {}}, daemon=True).start()

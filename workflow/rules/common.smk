@@ -7,13 +7,14 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 if INSTALLED:
-    from byzcode import command, handlers, noted
-    from byzcode.kept import keep, start_again
+    from byzcode.execution import command, handlers, noted
+    from byzcode.execution.kept import keep, start_again
     from byzcode.multiverse.plan import Multiverse, together
     from byzcode.scorecard import report as filed
-    from byzcode.studies.identity import STAGES, in_ascii, short_hash, stage_digest
-    from byzcode.wholefile import text as writing
-    from byzcode.workplace import Workplace, try_folder
+    from byzcode.provenance.code import STAGES, stage_digest
+    from byzcode.provenance.content import in_ascii, short_hash
+    from byzcode.storage.atomic import text as writing
+    from byzcode.execution.workplace import Workplace, try_folder
 
 
 def plan():
@@ -143,7 +144,7 @@ def batches():
     # where each job has a GPU, and would hold it only to wait for a batch that another trains.
     if DEVICE != "cuda" or on_a_cluster():
         return {}
-    from byzcode.batch import shape_of
+    from byzcode.training.batch import shape_of
 
     found = {}
     for name, planned in PLAN.studies.items():
@@ -289,6 +290,12 @@ def hold_folder():
         raise WorkflowError(in_locale(str(error))) from None
 
 
+def whole_of(files):
+    from byzcode.verify.current import current
+
+    return current(PLAN, Path(RESULTS), files)
+
+
 def settle():
     # Jobs of a killed Snakemake are waited for, and what they finished is kept.
     if workflow.touch:
@@ -296,7 +303,7 @@ def settle():
     try:
         ended = join_cluster()
         workplace.wait_for_jobs()
-        if keep(workflow, PLAN, Path(RESULTS), logger.info) or ended:
+        if keep(workflow, Path(RESULTS), whole_of, logger.info) or ended:
             workplace.release()
             start_again(workflow)
     except UserError as error:
@@ -324,8 +331,8 @@ def list_batches():
     # only looks (a dry run).
     if not batches():
         return
-    from byzcode.cuda import count
-    from byzcode.sharing import write_list
+    from byzcode.execution.cuda import count
+    from byzcode.execution.batches import write_list
 
     # A workflow that has this one as a module may call its rules by other names.
     needed = workflow.dag.needrun_jobs()
@@ -363,22 +370,22 @@ def join_cluster():
     # Whether jobs of an earlier Snakemake were in the queue, or ran.
     if workflow.executor_plugin.name != "slurm":
         return False
-    from byzcode import cluster
+    from byzcode.execution import slurm
 
     settings = workflow.executor_settings
     needed = [job.rule for job in workflow.dag.needrun_jobs()]
     submitted = [rule.name for rule in needed if not workflow.is_local(rule)]
-    cluster.arrays_fit(settings.array_jobs, submitted, workflow.nodes)
-    polling = cluster.polling(
-        cluster.configuration(),
+    slurm.arrays_fit(settings.array_jobs, submitted, workflow.nodes)
+    polling = slurm.polling(
+        slurm.configuration(),
         settings.status_command,
         settings.init_seconds_before_status_checks,
         sacct=shutil.which("sacct") is not None,
     )
     settings.status_command = polling.command
     logger.info(polling.said)
-    cluster.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
-    return cluster.settle(Path.cwd(), logger.info)
+    slurm.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
+    return slurm.settle(Path.cwd(), logger.info)
 
 
 def started(log=None):

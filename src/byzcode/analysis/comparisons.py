@@ -12,7 +12,7 @@ import numpy as np
 from byzcode.analysis.levels import Array, Levels, Mask, Run
 from byzcode.analysis.paired import below, interval
 from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Predicted
-from byzcode.theory import coded_variance
+from byzcode.theory.constants import coded_variance
 
 #: Where fewer than this part of the seeds are settled on both sides, an effect is said as a bound.
 ENOUGH = 0.5

@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from byzcode import trajectory
 from byzcode.analysis.comparisons import TESTS, Outcome
 from byzcode.analysis.levels import Levels, Run, of_dataset
 from byzcode.analysis.paired import holm
 from byzcode.errors import UserError
-from byzcode.status import RAN_AWAY, Status
+from byzcode.specs.run import parse
+from byzcode.storage import trajectories
 from byzcode.studies.claim import Claim, Open, When
 from byzcode.studies.requests import Claims
-from byzcode.studies.spec import parse
+from byzcode.training.status import RAN_AWAY, Status
 
 #: The chance that any verdict "supported" or "refuted" of a scorecard is an accident of the seeds.
 LEVEL = 0.05
@@ -68,12 +68,12 @@ def evidence(asked: Sequence[Asked], run_of: Callable[[str], Run]) -> pd.DataFra
 
 
 def of_study(request: Mapping[str, Any], path_of: Callable[[str], Path]) -> pd.DataFrame:
-    """The evidence for the claims of a study, out of its stored runs. Raises UserError as trajectory.open does."""
+    """The evidence for the claims of a study, out of its stored runs. Raises UserError as trajectories.open does."""
     wanted = parse(Claims, request, "claims request")
 
     @cache
     def run_of(name: str) -> Run:
-        return of_dataset(trajectory.open(path_of(name), name))
+        return of_dataset(trajectories.open(path_of(name), name))
 
     rows = evidence([Asked(one.claim, one.cell, one.place, one.runs, one.against) for one in wanted.cells], run_of)
     rows.insert(0, "study", wanted.study)

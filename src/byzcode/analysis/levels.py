@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.analysis.plateau import ROUNDING, plateau
-from byzcode.records import Measurements, gradients_per_iteration
-from byzcode.status import Status, ran_away
+from byzcode.specs.run import RunSpec
 from byzcode.studies.claim import COSTS, When
-from byzcode.studies.spec import RunSpec
+from byzcode.training.records import Measurements, gradients_per_iteration
+from byzcode.training.status import Status, ran_away
 
 if TYPE_CHECKING:
     import xarray

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from byzcode import last_part
+from byzcode.specs import last_part
 
 #: The plateau is reached if the fitted drift is less than this factor ...
 STEADY = 1.25

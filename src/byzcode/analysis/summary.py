@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 
-from byzcode import last_part, trajectory
 from byzcode.analysis.plateau import plateau
 from byzcode.analysis.spread import spread
 from byzcode.errors import UserError
-from byzcode.status import NEVER, Status, counts
+from byzcode.specs import last_part
+from byzcode.specs.run import RunSpec
+from byzcode.storage import trajectories
 from byzcode.studies.names import Quantity
-from byzcode.studies.spec import RunSpec
+from byzcode.training.status import NEVER, Status, counts
 
 if TYPE_CHECKING:
     import xarray
@@ -51,7 +52,7 @@ def summarise(paths: Sequence[Path], runs: Sequence[str]) -> pd.DataFrame:
     digests: dict[str, Path] = {}
     rows = []
     for path, run in zip(paths, runs, strict=True):
-        dataset = trajectory.open(path, run)
+        dataset = trajectories.open(path, run)
         digests.setdefault(dataset.attrs["engine_digest"], path)
         rows.append(_row(dataset, RunSpec.from_json(dataset.attrs["spec"], path)))
     if len(digests) > 1:

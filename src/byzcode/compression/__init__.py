@@ -2,7 +2,7 @@
 
 ``COMPRESSORS[name](messages, draws, number_bits, **options)`` maps messages (R, N, D) to what the server reads of
 them, (R, N, D), and the bits that each device sent. The docstring of each gives its delta, for which
-E ||C(x) - x||^2 <= delta ||x||^2; ``byzcode.theory.DELTA`` holds them.
+E ||C(x) - x||^2 <= delta ||x||^2; ``byzcode.theory.constants.DELTA`` holds them.
 """
 
 from collections.abc import Callable

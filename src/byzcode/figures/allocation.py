@@ -16,14 +16,14 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
-from byzcode.allocation import file
 from byzcode.analysis.spread import spread
 from byzcode.figures.laws import Law, laws
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Request, distinct
 from byzcode.figures.style import INK, SOFT, TICK, level_words, number, value_words
 from byzcode.figures.words import listing, lone_seed, seeds_of
-from byzcode.studies.spec import AllocationSpec
+from byzcode.specs.run import AllocationSpec
+from byzcode.storage import allocations
 
 _BAR = "#9CC3DC"
 _LAW: dict[str, Any] = {"color": INK, "linewidth": 0.8, "marker": "o", "markersize": 1.5}
@@ -109,7 +109,7 @@ def allocation(request: Request, results: Path) -> Drawing:
 
 def _read(path: Path, name: str, labels: list[str]) -> Stored:
     """Read an allocation. Raises UserError."""
-    dataset = file.open(path, name)
+    dataset = allocations.open(path, name)
     spec = AllocationSpec.from_json(dataset.attrs["spec"], path)
     devices, subsets, redundancy = spec.devices, spec.subsets, spec.redundancy
     known = laws(spec)

@@ -15,10 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from byzcode import trajectory
 from byzcode.analysis.spread import Spread, spread
-from byzcode.bounds import bounds as bounds_of
-from byzcode.bounds import floor, floor_bound
 from byzcode.figures.columns import with_levels
 from byzcode.figures.edge import Edge
 from byzcode.figures.page import Drawing, Page
@@ -37,10 +34,13 @@ from byzcode.figures.style import (
     marker_style,
 )
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
-from byzcode.status import ENDINGS, Status, counts, most_frequent
+from byzcode.specs.run import RunSpec
+from byzcode.storage import trajectories
 from byzcode.studies.names import BoundName
-from byzcode.studies.spec import RunSpec
 from byzcode.studies.study import BoundsPlot, LineStyle
+from byzcode.theory.bounds import bounds as bounds_of
+from byzcode.theory.bounds import floor, floor_bound
+from byzcode.training.status import ENDINGS, Status, counts, most_frequent
 
 #: Curves stand apart by so much of the axis.
 _NUDGE = 0.012
@@ -151,7 +151,7 @@ def bounds(request: Request, results: Path) -> Drawing:
 
 
 def _read(curve: Curve, x: Any, run: Run, path: Path, wanted: Sequence[BoundName]) -> Point:
-    dataset = trajectory.open(path, run.run)
+    dataset = trajectories.open(path, run.run)
     spec = RunSpec.from_json(dataset.attrs["spec"], path)
     above: dict[BoundName, Above] = {}
     with np.errstate(all="ignore"):  # a bound of huge values is infinite, a ratio to 0 undefined

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import comb, exp, lgamma, log, log1p
 from typing import NamedTuple
 
-from byzcode.studies.spec import AllocationSpec
+from byzcode.specs.run import AllocationSpec
 
 #: The probability of a count.
 Law = Callable[[int], float]

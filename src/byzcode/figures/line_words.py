@@ -21,8 +21,8 @@ from byzcode.figures.style import (
     marker_style,
 )
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
-from byzcode.status import Status, told
 from byzcode.studies.study import TrajectoryPlot
+from byzcode.training.status import Status, told
 
 #: The width of lines of which there are many.
 THIN = 1.4

@@ -12,15 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.typing import ColorType
 from numpy.typing import NDArray
 
-from byzcode import trajectory
 from byzcode.analysis.spread import Spread, spread
-from byzcode.bounds import bounds
 from byzcode.figures.request import Curve, Run
 from byzcode.figures.scale import Extent, extent, window
-from byzcode.status import Status, counts, most_frequent
+from byzcode.specs.run import RunSpec
+from byzcode.storage import trajectories
 from byzcode.studies.names import BoundName
-from byzcode.studies.spec import RunSpec
 from byzcode.studies.study import LineStyle, TrajectoryPlot
+from byzcode.theory.bounds import bounds
+from byzcode.training.status import Status, counts, most_frequent
 
 #: A panel ends so far above the start of its curves, at the latest; where a median becomes infinite, so far.
 _RISE, _RISE_ENDING = 100.0, 10.0
@@ -42,7 +42,7 @@ class Stored:
     @classmethod
     def read(cls, path: Path, run: str, plot: TrajectoryPlot) -> Stored:
         """Read a run. Raises UserError."""
-        dataset = trajectory.open(path, run)
+        dataset = trajectories.open(path, run)
         spec = RunSpec.from_json(dataset.attrs["spec"], path)
         iteration = dataset["iteration"].to_numpy()
         kept = iteration <= (plot.last or np.inf)

@@ -17,13 +17,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from byzcode import letters
 from byzcode.figures.fit import Ruler
 from byzcode.figures.panels import fit, hide_names, name, nothing_in
 from byzcode.figures.request import Request
 from byzcode.figures.scale import Positions
 from byzcode.figures.style import LABEL, SMALL, SOFT, TITLE
-from byzcode.wholefile import text, whole
+from byzcode.storage.atomic import text, whole
+from byzcode.studies import letters
 
 #: Inches.
 _WIDTHS = {1: 4.8, 2: 6.2}

@@ -9,11 +9,11 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from byzcode.errors import KeyedError, UserError
-from byzcode.methods import METHODS
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import method_named
+from byzcode.specs.strict import Strict
 from byzcode.studies.names import Key, Label, Line, Name, Value
 from byzcode.studies.requests import Id
-from byzcode.studies.spec import method_named
-from byzcode.studies.strict import Strict
 from byzcode.studies.study import LineStyle, Paper, Plot, axes_of
 
 

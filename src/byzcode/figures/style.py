@@ -13,10 +13,10 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
-from byzcode.letters import BUNDLED
-from byzcode.methods import METHODS
-from byzcode.status import Status
+from byzcode.specs.methods import METHODS
+from byzcode.studies.letters import BUNDLED
 from byzcode.studies.study import LineStyle
+from byzcode.training.status import Status
 
 INK, SOFT, GRID = "#1A1A1A", "#555555", "#E6E6E6"
 

@@ -14,7 +14,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from byzcode import checklist
 from byzcode.errors import UserError, complain
 from byzcode.figures.columns import with_levels
 from byzcode.figures.edge import Edge
@@ -34,9 +33,10 @@ from byzcode.figures.style import (
     marker_style,
 )
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
-from byzcode.last_part import NO_LEVEL
-from byzcode.status import ENDINGS, RAN_AWAY, Status, most_frequent
+from byzcode.specs.last_part import NO_LEVEL
+from byzcode.storage import checksums
 from byzcode.studies.study import LineStyle, SweepPlot
+from byzcode.training.status import ENDINGS, RAN_AWAY, Status, most_frequent
 
 _COST = "gradients_computed_to_plateau"
 #: Curves stand apart by so much of the axis, at most, and by so much of the room between two values.
@@ -153,7 +153,7 @@ def _read(path: Path, quantities: Sequence[str], request: str | None) -> pd.Data
     needed = ["run_id", "seeds", *(ending.word for ending in ENDINGS), "at_plateau"]
     needed += [f"{quantity}_{part}" for quantity in quantities for part in ("median", "q25", "q75")]
     try:
-        content = checklist.checked(path, "summarise", request)
+        content = checksums.checked(path, "summarise", request)
         # A run_id such as 1234567890e1 is no number.
         summary = pd.read_csv(content, dtype={"run_id": str})
     except ValueError as error:

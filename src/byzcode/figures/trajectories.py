@@ -30,8 +30,8 @@ from byzcode.figures.style import (
     ramp,
     value_words,
 )
-from byzcode.status import Status
 from byzcode.studies.study import TrajectoryPlot
+from byzcode.training.status import Status
 
 #: Markers on a line, and panels side by side.
 _MARKERS, _ABREAST = 5, 4

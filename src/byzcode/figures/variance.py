@@ -13,16 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from byzcode import trajectory
 from byzcode.analysis.spread import Spread, spread
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Curve, Look, Request, Run, distinct
 from byzcode.figures.scale import Extent, Positions, log_y, near, window
 from byzcode.figures.style import axis_words, line_style, literal, marker_style
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.run import RunSpec
+from byzcode.storage import trajectories
 from byzcode.studies.study import LineStyle
-from byzcode.theory import coded_variance
+from byzcode.theory.constants import coded_variance
 
 _KEY = "redundancy"
 #: Curves stand apart by so much of the axis.
@@ -98,7 +98,7 @@ def variance(request: Request, results: Path) -> Drawing:
 
 
 def _read(curve: Curve, run: Run, path: Path) -> Point:
-    dataset = trajectory.open(path, run.run)
+    dataset = trajectories.open(path, run.run)
     spec = RunSpec.from_json(dataset.attrs["spec"], path)
     parts = [dataset[name].to_numpy() for name in ("honest_dispersion", "coding_bias")]
     with np.errstate(all="ignore"):  # a ratio of huge values is infinite, one to a heterogeneity of 0 undefined

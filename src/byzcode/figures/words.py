@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from byzcode.figures.style import value_words
-from byzcode.status import Status
+from byzcode.training.status import Status
 
 
 def listing(names: Iterable[str]) -> str:

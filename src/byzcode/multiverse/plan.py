@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 from byzcode.errors import KeyedError, complain, one_of
 from byzcode.multiverse.readings import Universe, changes, read_as, universes
+from byzcode.provenance.content import canonical, short_hash
+from byzcode.specs.run import COMPONENTS, RunSpec, parse
 from byzcode.studies.alternatives import Alternatives, Asked, MultiverseConfig
 from byzcode.studies.cells import Cell, check_levels
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, tolerated
 from byzcode.studies.files import brought_along, inside
-from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plan import Plan, load, load_plan
 from byzcode.studies.requests import Reading
-from byzcode.studies.spec import COMPONENTS, RunSpec, parse
 
 #: What of a configuration settles the tests; where results lie and trainings run is no matter of theirs.
 _READ = {"studies", "reading", "style", "multiverse"}

@@ -8,13 +8,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from byzcode.errors import KeyedError, complain, one_of
-from byzcode.methods import METHODS
+from byzcode.provenance.content import canonical, short_hash
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import COMPONENTS, RunSpec, method_named
 from byzcode.studies.alternatives import MultiverseConfig, OpenChoice
 from byzcode.studies.choices import Choices
 from byzcode.studies.expand import merge
-from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.layers import Layer, over
-from byzcode.studies.spec import COMPONENTS, RunSpec, method_named
 
 Kind = Literal["primary", "single", "random"]
 Size = Literal["reduced", "full"]

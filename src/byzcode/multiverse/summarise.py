@@ -8,7 +8,7 @@ from pathlib import Path
 from byzcode.figures.style import theme
 from byzcode.multiverse.picture import picture
 from byzcode.multiverse.summary import choices, claims, read, sizes, stated, tree
-from byzcode.wholefile import text
+from byzcode.storage.atomic import text
 
 TABLES = ("claims", "choices", "tree", "sizes", "stated")
 

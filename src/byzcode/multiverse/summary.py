@@ -18,10 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from byzcode import checklist
 from byzcode.errors import UserError, complain, one_of
 from byzcode.multiverse.readings import Kind, Size
 from byzcode.randomness import Stream
+from byzcode.storage import checksums
 
 #: From best to worst.
 VERDICTS = ("supported", "undecided", "refuted")
@@ -237,7 +237,7 @@ def stated(table: pd.DataFrame) -> pd.DataFrame:
 
 def _one(path: Path, request: str | None) -> pd.DataFrame:
     """The table of one reading. Raises UserError."""
-    content = checklist.checked(path, "reading", request)
+    content = checksums.checked(path, "reading", request)
     try:
         # All as text: "-2", "none" and "NA" are names of alternatives.
         table = pd.read_csv(content, dtype=str, keep_default_na=False, index_col=False)

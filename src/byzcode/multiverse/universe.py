@@ -6,13 +6,13 @@ from functools import cache
 
 import pandas as pd
 
-from byzcode.allocation import file
 from byzcode.analysis import evidence
 from byzcode.analysis.levels import Run, of_measurements
-from byzcode.engine import train
+from byzcode.execution.progress import progress
 from byzcode.multiverse.plan import Multiverse
 from byzcode.multiverse.readings import Universe
-from byzcode.progress import progress
+from byzcode.storage import allocations
+from byzcode.training.loop import train
 
 #: What is kept of the evidence: a verdict, how strong, and on how many seeds.
 KEPT = ["claim", "cell", "mark", "test", "effect", "low", "high", "verdict", "pairs", "seeds", "note"]
@@ -22,7 +22,7 @@ def verdicts(multiverse: Multiverse, universe: Universe) -> pd.DataFrame:
     """One row a test: which reading, and what becomes of the claim under it. Raises UserError."""
     tests = multiverse.tests(universe)
     specs = {name: spec for test in tests for name, spec in test.specs.items()}
-    drawn = cache(file.draw)  # most runs hold their subsets in one of a few ways
+    drawn = cache(allocations.draw)  # most runs hold their subsets in one of a few ways
     with progress(f"reading {universe.name}", len(specs), "runs") as advance:
 
         @cache

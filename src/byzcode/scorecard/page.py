@@ -17,9 +17,9 @@ from byzcode.analysis.evidence import LEVEL, scorecard
 from byzcode.scorecard import words
 from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.table import VERDICTS, checked, read, versions, with_versions
+from byzcode.specs.run import parse
+from byzcode.storage.atomic import text
 from byzcode.studies.requests import Scorecard
-from byzcode.studies.spec import parse
-from byzcode.wholefile import text
 
 #: What the cells of a claim share; cells that differ in it are shown as different claims.
 _SHARED = ["claim", "says", "source", "mark", "statistic", "confirms", "refutes"]

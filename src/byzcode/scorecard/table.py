@@ -10,9 +10,10 @@ from typing import get_args
 
 import pandas as pd
 
-from byzcode import __version__, checklist
+from byzcode import __version__
 from byzcode.errors import UserError, complain, one_of
-from byzcode.studies.identity import stage_digest
+from byzcode.provenance.code import stage_digest
+from byzcode.storage import checksums
 from byzcode.studies.names import Mark
 
 #: What a test can end with.
@@ -30,7 +31,7 @@ def read(path: Path, request: str | None = None) -> pd.DataFrame:
 
     Raises UserError where there is no such table, or a damaged or another one.
     """
-    content = checklist.checked(path, "claims", request)
+    content = checksums.checked(path, "claims", request)
     try:
         # Texts as they stand: a label may be "NA".
         words = dict.fromkeys(TEXTS, str)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from byzcode.specs.strict import Strict
 from byzcode.studies.names import Filename, Key, Line, Name, Text, Value
-from byzcode.studies.strict import Strict
 
 Word = Annotated[Line, Field(max_length=40)]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from byzcode.errors import KeyedError, one_of
-from byzcode.last_part import lacking
+from byzcode.provenance.content import canonical
+from byzcode.specs.last_part import lacking
 from byzcode.studies.claim import COSTS, Claim, Falls, Grows, Law, Open, Predicted, Side, Tested
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, tolerated
-from byzcode.studies.identity import canonical
 from byzcode.studies.study import Study
 
 Values = Mapping[str, Any]

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from byzcode.specs.strict import Strict
 from byzcode.studies.names import Key, Label, Mark, Name, Quantity, Text, Value
-from byzcode.studies.strict import Strict
 
 #: Which part of a training counts: its plateau, the last fifth of its iterations whether that is a plateau or not, or
 #: its start.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from byzcode.methods import METHODS
-from byzcode.studies.components import Component
-from byzcode.studies.spec import RunSpec
+from byzcode.specs.components import Component
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import RunSpec
 
 _SERVER = {
     "rule": "aggregates all messages by {rule}",

@@ -10,12 +10,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from byzcode.errors import KeyedError, UserError, complain, one_of
-from byzcode.methods import METHODS
+from byzcode.provenance.content import canonical
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import COMPONENTS, RunSpec, in_order, method_named
 from byzcode.studies.choices import Choices
 from byzcode.studies.fields import settled, tolerated, without_point
-from byzcode.studies.identity import canonical
 from byzcode.studies.layers import Layer, Values, layered, over
-from byzcode.studies.spec import COMPONENTS, RunSpec, in_order, method_named
 from byzcode.studies.study import MOST_RUNS, Curve, Grid, Reading, Study
 
 #: What a component is where nothing names it. A study need not name the problem to set its options.

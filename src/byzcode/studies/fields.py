@@ -10,10 +10,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ValidationError, create_model
 
 from byzcode.errors import KeyedError, component_models, explained, one_of
-from byzcode.studies.identity import canonical
+from byzcode.provenance.content import canonical
+from byzcode.specs.run import COMPONENTS, RunSpec, method_named
+from byzcode.specs.strict import Strict
 from byzcode.studies.layers import Layer, layered
-from byzcode.studies.spec import COMPONENTS, RunSpec, method_named
-from byzcode.studies.strict import Strict
 
 #: Whole numbers above are shown as they are: a float holds no more.
 _EXACT = 2**53

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 from byzcode.errors import UserError, complain, short
-from byzcode.regular import content, reason
+from byzcode.storage.regular import content, reason
 
 #: Bytes. A file of a study or a spec has some thousands.
 MOST_BYTES = 2**20

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from byzcode.errors import KeyedError, component_models, one_of, shown
-from byzcode.studies.spec import COMPONENTS, RunSpec
+from byzcode.specs.run import COMPONENTS, RunSpec
 
 Values = dict[str, Any]
 Path = tuple[str, ...]

@@ -110,5 +110,5 @@ Quantity = Literal[
     "distance_to_optimum",
 ]
 
-#: A bound on the error of the aggregate, by its name in ``byzcode.bounds.bounds``.
+#: A bound on the error of the aggregate, by its name in ``byzcode.theory.bounds.bounds``.
 BoundName = Literal["rule", "device", "pairs", "allocation", "expected"]

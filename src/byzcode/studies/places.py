@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from byzcode.provenance.content import canonical
 from byzcode.studies.expand import Member
-from byzcode.studies.identity import canonical
 from byzcode.studies.study import LineStyle
 
 #: The place of a run that has no such option, beside runs of its curve that have it; and of a null in a grid.

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 import yaml
 
 from byzcode.errors import UserError, complain
+from byzcode.specs.strict import SCIENTIFIC
 from byzcode.studies.files import on_disk, read_text
-from byzcode.studies.strict import SCIENTIFIC
 
 #: How many values a file may hold, with each alias counted as what it stands for, and how deep they may be nested.
 MOST_VALUES, MOST_DEEP = 100_000, 20

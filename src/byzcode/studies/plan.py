@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from byzcode.errors import KeyedError, complain, one_of
-from byzcode.last_part import What, lacking
+from byzcode.provenance.content import canonical, short_hash
+from byzcode.specs.last_part import What, lacking
+from byzcode.specs.run import AllocationSpec, RunSpec, parse
 from byzcode.studies import places
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.choices import check
 from byzcode.studies.configuration import BASE, Configuration
 from byzcode.studies.expand import Member, expand
 from byzcode.studies.files import brought_along, from_disk, inside, on_disk
-from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plain_yaml import read_yaml
-from byzcode.studies.spec import AllocationSpec, RunSpec, parse
 from byzcode.studies.study import (
     MOST_LEVELS,
     LineStyle,

@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from byzcode.errors import component_models
-from byzcode.methods import METHODS
+from byzcode.specs.components import Component
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import COMPONENTS, Byzantine, Record, RunSpec
 from byzcode.studies.alternatives import Alternative, Asked, MultiverseConfig, OpenChoice
 from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Open, Predicted, Side
-from byzcode.studies.components import Component
-from byzcode.studies.spec import COMPONENTS, Byzantine, Record, RunSpec
 from byzcode.studies.study import (
     AllocationPlot,
     BoundsPlot,

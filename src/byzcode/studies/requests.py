@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from byzcode.errors import KeyedError
+from byzcode.specs.strict import Strict
 from byzcode.studies.claim import Claim, Open
 from byzcode.studies.names import Line, Name, Text
-from byzcode.studies.strict import Strict
 
 Items = TypeVar("Items", bound=Sequence[Hashable])
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from byzcode.specs.run import RunSpec
 from byzcode.studies.alternatives import Alternatives, MultiverseConfig
 from byzcode.studies.files import read_text
 from byzcode.studies.reference import reference
-from byzcode.studies.spec import RunSpec
 from byzcode.studies.study import Reading, Study, WorkflowConfig
 
 SCHEMAS: dict[str, type[BaseModel]] = {

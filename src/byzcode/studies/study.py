@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from byzcode.specs.strict import Strict
 from byzcode.studies.claim import Claim
 from byzcode.studies.files import DEFAULTS
 from byzcode.studies.names import BoundName, Filename, Key, Label, Line, Mark, Name, Quantity, Spelt, Text, Value
-from byzcode.studies.strict import Strict
 
 #: At most so many runs in a study.
 MOST_RUNS = 50_000

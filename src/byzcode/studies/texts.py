@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from byzcode.errors import complain
-from byzcode.letters import fonts_for, told
+from byzcode.studies.letters import fonts_for, told
 from byzcode.studies.study import Study
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.table import Table
 
 from byzcode.errors import UserError, printable
-from byzcode.progress import progress
+from byzcode.execution.progress import progress
 from byzcode.studies.plan import Plan
 from byzcode.verify import report
 from byzcode.verify.archived import of_manifest

@@ -11,8 +11,8 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from byzcode.errors import UserError
-from byzcode.seal import content_of
-from byzcode.studies.strict import Strict
+from byzcode.specs.strict import Strict
+from byzcode.storage.seal import content_of
 
 #: Where in a folder of results an archive puts what it says of them.
 FOLDER = "archived"

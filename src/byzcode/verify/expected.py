@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from byzcode.inputs import read_by
 from byzcode.multiverse.plan import Multiverse, together
-from byzcode.studies.identity import short_hash
+from byzcode.provenance.content import short_hash
+from byzcode.storage.inputs import read_by
 from byzcode.studies.plan import Plan
 
 #: The tables of all readings together.

@@ -11,12 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from byzcode import __version__, trajectory
-from byzcode.allocation import file
-from byzcode.checklist import Checklist
+from byzcode import __version__
 from byzcode.errors import UserError, printable, short
-from byzcode.inputs import hash_of
-from byzcode.studies.identity import stage_digest
+from byzcode.provenance.code import stage_digest
+from byzcode.storage import allocations, trajectories
+from byzcode.storage.checksums import Checklist
+from byzcode.storage.inputs import hash_of
 from byzcode.verify.expected import Item, Progress
 
 State = Literal["current", "stale", "damaged", "missing"]
@@ -46,7 +46,7 @@ def look(items: Sequence[Item], progress: Progress) -> list[Found]:
 
     @cache  # many runs share an allocation
     def held(path: Path) -> str:
-        return trajectory.allocation_digest(file.read(path, path.stem))
+        return trajectories.allocation_digest(allocations.read(path, path.stem))
 
     with progress("verify", len(items), "results") as advance:
         found = []
@@ -82,7 +82,7 @@ def _look(item: Item, held: Callable[[Path], str]) -> Found:
 
 
 def _look_at_netcdf(item: Item, held: Callable[[Path], str]) -> Found:
-    about: Any = {"allocate": file.about, "train": trajectory.about}[item.stage]
+    about: Any = {"allocate": allocations.about, "train": trajectories.about}[item.stage]
     try:
         _, attributes = about(item.path, item.name)
     except UserError as error:

@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from byzcode.errors import UserError
-from byzcode.seal import content_of
+from byzcode.storage.seal import content_of
 
 
 class Quantity(NamedTuple):

@@ -1,0 +1,5 @@
+"""``python -m byzcode.cli``."""
+
+from byzcode.cli import main
+
+main()

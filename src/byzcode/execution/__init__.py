@@ -1,0 +1,1 @@
+"""Where and how jobs run: locks, SLURM, CUDA, batches, forecasts."""

@@ -1,0 +1,281 @@
+"""How the job of a run trains it: alone, or with runs of one shape as one batch, though each is a job of its own.
+
+A GPU is filled by many runs only, and the workflow has one job a run, so that only what changed runs again. So the
+first job of a batch to come also trains the runs whose jobs will come later, and leaves their trajectories waiting in
+a folder; a later job finds its own there and moves it into place, for which torch is not even imported.
+
+Which runs are a batch is listed in a file::
+
+    {"folder": "results/batches", "runs": {"<run id>": {"spec": {...}, "allocation": "a.nc", "out": "b.nc"}, ...}}
+
+The list only proposes. A run is trained beside others where its shape is theirs, nobody else trains it, its file is not
+newer than the list and nothing that serves waits for it. A waiting trajectory is used where it is whole and of the same
+spec, allocation, code, libraries and device; otherwise it is thrown away. Who trains a run holds a lock on it
+(:mod:`byzcode.execution.run_locks`): a job whose run another process trains waits, and takes what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzcode.errors import UserError
+from byzcode.execution import cuda
+from byzcode.execution.progress import progress
+from byzcode.execution.run_locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
+from byzcode.randomness import BLOCK
+from byzcode.specs.plain_json import read_json
+from byzcode.specs.run import RunSpec, parse
+from byzcode.specs.strict import Strict
+from byzcode.storage import allocations, trajectories
+from byzcode.storage.atomic import text, whole, writable
+from byzcode.studies.files import read_text
+from byzcode.studies.names import Filename
+from byzcode.studies.requests import Id
+from byzcode.training.batch import shape_of
+from byzcode.training.loop import train as train_one
+from byzcode.training.loop import train_together
+from byzcode.training.records import QUANTITIES, Measurements
+
+#: What part of the free memory a batch may take by our estimate of it.
+FILLED = 0.5
+
+
+#: Of a list: that of 100,000 runs has some 100 million.
+_MOST_BYTES = 2**28
+
+
+class _Listed(Strict):
+    """A run of a list."""
+
+    spec: dict[str, Any]
+    allocation: Filename
+    out: Filename
+
+
+class _List(Strict):
+    """The file."""
+
+    folder: Filename
+    runs: dict[Id, _Listed]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run that is asked for, and what its devices hold, (R, N, S)."""
+
+    spec: RunSpec
+    held: NDArray[np.int32]
+
+
+def write_list(path: Path, folder: str, runs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a list, in the form above; what waits will lie in ``folder``."""
+    with text(path) as written:
+        json.dump({"folder": folder, "runs": runs}, written)
+
+
+def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, device: str) -> None:
+    """Store the trajectory of a run at ``out``: fetched if it waits, else trained beside others of the list."""
+    trajectories.engine_digest()  # now: the code may be edited while it trains
+    folder, listed = _read(together)
+    own = Run(spec, _held(spec, allocation))
+    writable(_waiting(folder, own))  # if it is there, it serves or is replaced; so are those of the others
+    waited = False
+    with RunLocks(folder / ".lock") as locks:
+        while True:
+            with locks.choosing():
+                if locks.take(spec.run_id):
+                    if (waited and stored_meanwhile(own, out, device)) or _fetched(own, folder, out, device):
+                        return
+                    chosen = [own, *_others(own, folder, listed, together.stat().st_mtime, locks, device)]
+                    break
+            waited = locks.take(spec.run_id, wait=True)  # until the process that trains it is done, or dead
+        with cuda.reserved() if device == "cuda" else nullcontext(device) as here:
+            fitting = fit(chosen, FILLED * (cuda.room() if device == "cuda" else _memory()))
+            for run in chosen[len(fitting) :]:
+                locks.leave(run.spec.run_id)  # to whoever comes next
+            _train(fitting, folder, out, device, here, locks)
+
+
+def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, threads: int) -> None:
+    """Store the trajectory of a run at ``out``, trained by itself.
+
+    Among results of the workflow, one process at a time trains a run: another one waits for it and takes what it
+    stored, if that is what it would store itself.
+    """
+    trajectories.engine_digest()  # now: the code may be edited while it trains
+    own, name = Run(spec, _held(spec, allocation)), spec.run_id
+    results = out.parent.parent
+    shared = out.name == f"{name}.nc" and (results / RESULTS_LOCK).exists()
+    with RunLocks(results / RUN_LOCKS) if shared else nullcontext() as locks:
+        if locks and not locks.take(name):
+            print(f"{out}: another process trains this run: waiting", file=sys.stderr, flush=True)
+            locks.take(name, wait=True)
+            if stored_meanwhile(own, out, device):
+                return
+        with cuda.reserved() if device == "cuda" else nullcontext(device) as here:
+            wall, cpu = time.perf_counter(), time.process_time()
+            with progress(f"train {name}", len(spec.seeds) * (spec.iterations + 1)) as advance:
+                measured = train_one(spec, own.held, device=here, threads=threads, progress=advance)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        trajectories.write(
+            out, spec, measured, own.held, device=device, threads=threads, wall_seconds=wall, cpu_seconds=cpu
+        )
+
+
+def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str, locks: RunLocks) -> None:
+    """Train a batch and store the first run at ``out``, the others where they wait."""
+    while True:
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            measured = _measured(batch, here)
+            break
+        except RuntimeError as error:  # no memory, or a run that fails: it is to be its own failure
+            if len(batch) == 1:
+                raise
+            reason = str(error).partition("\n")[0]
+            print(f"{len(batch)} runs as one batch failed, now half as many: {reason}", file=sys.stderr, flush=True)
+        half = len(batch) // 2
+        for run in batch[half:]:
+            locks.leave(run.spec.run_id)
+        batch = batch[:half]
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    seeds = sum(len(run.spec.seeds) for run in batch)
+    for place, (run, found) in enumerate(zip(batch, measured, strict=True)):
+        share = len(run.spec.seeds) / seeds
+        trajectories.write(
+            _waiting(folder, run) if place else out,
+            run.spec,
+            found,
+            run.held,
+            device=device,
+            threads=1,
+            wall_seconds=wall * share,
+            cpu_seconds=cpu * share,
+            batch_runs=len(batch),
+        )
+
+
+def _measured(batch: Sequence[Run], device: str) -> list[Measurements]:
+    specs = [run.spec for run in batch]
+    steps = sum(len(spec.seeds) * (spec.iterations + 1) for spec in specs)
+    beside = f" and {len(specs) - 1} beside it" if len(specs) > 1 else ""
+    with progress(f"train {specs[0].run_id}{beside}", steps) as advance:
+        return train_together(specs, [run.held for run in batch], device=device, progress=advance)
+
+
+def stored_meanwhile(own: Run, out: Path, device: str) -> bool:
+    """Whether the process that was waited for has stored what a training would store now."""
+    if not trajectories.agrees(out, own.spec, own.held, device):
+        return False
+    os.utime(out)  # newer than its allocation, as Snakemake wants it
+    print(f"{out}: trained by another process meanwhile", file=sys.stderr)
+    return True
+
+
+def _fetched(own: Run, folder: Path, out: Path, device: str) -> bool:
+    """Move a waiting trajectory into place, if there is one that serves."""
+    waiting = _waiting(folder, own)
+    if not trajectories.agrees(waiting, own.spec, own.held, device):
+        waiting.unlink(missing_ok=True)
+        return False
+    with whole(out) as temporary:
+        shutil.move(waiting, temporary)
+        os.utime(temporary)  # newer than its allocation, as Snakemake wants it, and than the list
+    print(f"{out}: trained in an earlier batch", file=sys.stderr)
+    return True
+
+
+def _others(
+    own: Run, folder: Path, listed: Mapping[str, _Listed], since: float, locks: RunLocks, device: str
+) -> Iterator[Run]:
+    """The runs of a list that are to be trained beside ``own``: of as many devices as there are, one's share."""
+    if locks.without:  # others may be training these
+        return
+    left = {name: each for name, each in listed.items() if name != own.spec.run_id}
+    left = {name: each for name, each in left.items() if not _newer(Path(each.out), since)}
+    wanted = -(-(len(left) + 1) // max(1, cuda.count() if device == "cuda" else 1)) - 1
+    for name, each in left.items():
+        if wanted <= 0:
+            return
+        spec = RunSpec.parse(each.spec, f"run {name} of the list")
+        if spec.run_id != name:
+            raise UserError(f"the list: run {name} has the spec of {spec.run_id}")
+        if shape_of(spec) != shape_of(own.spec) or not locks.take(spec.run_id):
+            continue
+        run = _readable(spec, Path(each.allocation))
+        if run is None or trajectories.agrees(_waiting(folder, run), spec, run.held, device):
+            locks.leave(spec.run_id)
+            continue
+        wanted -= 1
+        yield run
+
+
+def _readable(spec: RunSpec, allocation: Path) -> Run | None:
+    """A run on its allocation, which is drawn where its file is yet to be made; none where that is not its own."""
+    try:
+        return Run(spec, _held(spec, allocation if allocation.exists() else None))
+    except UserError:
+        return None
+
+
+def _held(spec: RunSpec, allocation: Path | None) -> NDArray[np.int32]:
+    wanted = spec.allocation_spec
+    return allocations.draw(wanted) if allocation is None else allocations.read(allocation, wanted)
+
+
+def _newer(path: Path, than: float) -> bool:
+    return path.exists() and path.stat().st_mtime >= than
+
+
+def _waiting(folder: Path, run: Run) -> Path:
+    return folder / f"{run.spec.run_id}.nc"
+
+
+def _read(path: Path) -> tuple[Path, dict[str, _Listed]]:
+    found = parse(_List, read_json(read_text(path, _MOST_BYTES), path), path)
+    return Path(found.folder), found.runs
+
+
+def fit(runs: Sequence[Run], room: float) -> list[Run]:
+    """The first of some runs that together fit into so many bytes; the first one always."""
+    taken = np.cumsum([footprint(run) for run in runs])
+    return list(runs[: max(1, int((taken <= room).sum()))])
+
+
+def footprint(run: Run) -> float:
+    """About how many bytes a run takes in a batch, at most: a test holds it above what the loop has at once."""
+    spec, (seeds, devices, slots) = run.spec, run.held.shape
+    number = 8 if spec.dtype == "float64" else 4
+    rows, samples = spec.samples, spec.samples // spec.subsets
+    numbers = (
+        (2 + (samples > 1))
+        * rows
+        * (spec.dimension + 3)  # once more while a batch is put together, or mixed per subset
+        + 12 * devices * spec.dimension  # messages, lies, their sorted copies
+        + 6 * devices * devices  # distances
+    )
+    whole_numbers = (
+        5 * devices * spec.dimension  # places in a sorted row, and the order of messages by their values
+        + 3 * devices * devices  # neighbours, in order
+        + 4 * devices * slots * samples  # who adds which rows, with weights
+        + 2 * BLOCK * (2 * devices + (spec.subsets if spec.assignment != "fixed" else 0))
+        + 2 * len(QUANTITIES) * len(spec.record.iterations(spec.iterations))
+    )
+    return float(seeds * (number * numbers + 8 * whole_numbers))
+
+
+def _memory() -> float:
+    """Bytes of free memory on the CPU."""
+    return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

@@ -1,0 +1,86 @@
+"""CUDA devices: how many there are, and one for this process alone."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from byzcode.errors import UserError
+from byzcode.execution.run_locks import HELD
+from byzcode.lazy import torch
+from byzcode.training.loop import require
+
+#: Seconds between two looks whether a device has become free.
+PAUSE = 0.2
+
+
+def count() -> int:
+    """How many CUDA devices this process may use, as the driver says; torch is not needed for it."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    found = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(found)) != 0:
+        return 0
+    return found.value
+
+
+@contextmanager
+def reserved() -> Iterator[str]:
+    """A device that no other training of this user on this machine has: the current one while the block runs.
+
+    Waits until one is free. Of those that ``CUDA_VISIBLE_DEVICES`` leaves, the first free one; each has a lock file in
+    the temporary folder of the machine, named by its UUID, since a batch system may call all of them number 0. The
+    system drops a lock with its process. Raises UserError where there is no device.
+    """
+    require("cuda")
+    folder = Path(tempfile.gettempdir()) / f"byzcode-{os.getuid()}"
+    names = [f"gpu-{torch.cuda.get_device_properties(place).uuid}.lock" for place in range(torch.cuda.device_count())]
+    with first_free([folder / name for name in names]) as place:
+        torch.cuda.set_device(place)
+        yield "cuda"
+
+
+@contextmanager
+def first_free(paths: list[Path]) -> Iterator[int]:
+    """The place of the first lock file that nobody holds, held while the block runs. Waits for one."""
+    said = False
+    try:
+        paths[0].parent.mkdir(mode=0o700, exist_ok=True)
+        files = [path.open("ab") for path in paths]
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
+    try:
+        while (place := next((place for place, file in enumerate(files) if _locked(file.fileno())), None)) is None:
+            if not said:
+                print(f"all {len(paths)} CUDA devices are taken: waiting", file=sys.stderr, flush=True)
+                said = True
+            time.sleep(PAUSE)
+        yield place
+    finally:
+        for file in files:
+            file.close()
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in HELD:
+            allowed = "allowed: a TMPDIR on a file system with locks"
+            raise UserError(f"{tempfile.gettempdir()}: cannot be locked: {error.strerror}; {allowed}") from None
+        return False
+    return True
+
+
+def room() -> float:
+    """Bytes of the current device that are free."""
+    return float(torch.cuda.mem_get_info()[0])

@@ -1,0 +1,253 @@
+"""How much work runs are, before they are trained: CPU time and memory, by rates that were measured.
+
+A rate is that of stored trajectories of the same kind, where there are some; else a few iterations are trained here and
+now. Seconds are CPU seconds of this machine, or of the one that made the stored trajectories.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from byzcode.provenance.content import canonical
+from byzcode.specs.run import RunSpec
+from byzcode.training.memory import peak_memory
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from byzcode.studies.plan import Plan
+
+#: CPU seconds of a SLURM job, and of each training in it, beside the training: Snakemake starts once for the job, and
+#: once more for each step of it. Measured (docs/cluster.md), because it shows in no file.
+JOB, STEP = 2.6, 3.9
+
+#: Trainings in a job: the sizes that a plan compares.
+GROUPS = (1, 5, 20, 100)
+#: Cores of a node that a plan takes for itself, as one job in which Snakemake runs as on one machine.
+NODE = 32
+
+#: Iterations of the two short trainings whose difference is the rate: without what a training does once.
+SHORT, LONG = 10, 50
+#: Seeds of them: as many as are trained side by side at the size of the papers.
+SEEDS = 4
+
+
+@dataclass(frozen=True)
+class Rate:
+    """CPU seconds of a kind of run: once for each seed, and for each iteration of a seed."""
+
+    seed: float
+    iteration: float
+    stored: bool
+
+    def seconds(self, spec: RunSpec) -> float:
+        """CPU seconds of a training, without the start of its process."""
+        return len(spec.seeds) * (self.seed + self.iteration * spec.iterations)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What some runs take: CPU seconds each, with the start of their process; and MiB of the largest of them."""
+
+    seconds: Mapping[str, float]
+    memory: float
+    stored: int  # of the runs, how many by stored trajectories
+
+    def total(self, runs: Iterable[str]) -> float:
+        """CPU seconds of some of the runs together."""
+        return sum(self.seconds[run] for run in runs)
+
+    def longest(self, runs: Iterable[str]) -> float:
+        """CPU seconds of the longest of some runs."""
+        return max((self.seconds[run] for run in runs), default=0.0)
+
+
+def size(runs: Mapping[str, RunSpec], folder: Path) -> Size:
+    """What runs take, by the trajectories in a folder and by short trainings of the kinds that have none there."""
+    rates = _stored(folder, {kind_of(spec) for spec in runs.values()})
+    memory = [peak for _, peak in rates.values()]
+    found = {kind: rate for kind, (rate, _) in rates.items()}
+    for spec in runs.values():
+        if kind_of(spec) not in found:
+            found[kind_of(spec)] = measure(spec)
+    if len(found) > len(rates):
+        memory.append(peak_memory())  # it has just trained them
+    start = start_seconds() if runs else 0.0
+    return Size(
+        seconds={run: start + found[kind_of(spec)].seconds(spec) for run, spec in runs.items()},
+        memory=max(memory, default=0.0),
+        stored=sum(found[kind_of(spec)].stored for spec in runs.values()),
+    )
+
+
+def kind_of(spec: RunSpec) -> str:
+    """What settles the cost of an iteration of a seed: sizes, and the names of all components."""
+    components = ("problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation")
+    names = [getattr(spec, component).name for component in components]
+    sizes = [spec.devices, spec.redundancy, spec.subsets, spec.samples, spec.dimension, spec.f]
+    return canonical([spec.method, spec.assignment, spec.dtype, *names, *sizes])
+
+
+def measure(spec: RunSpec) -> Rate:
+    """The rate of a kind of run, by two short trainings here and now."""
+    from byzcode.storage import allocations
+    from byzcode.training.loop import train
+
+    _warm()
+    seconds = []
+    for iterations in (SHORT, LONG):
+        short = spec.model_copy(update={"seeds": spec.seeds[:SEEDS], "iterations": iterations})
+        held = allocations.draw(short.allocation_spec)
+        begun = time.process_time()
+        train(short, held)
+        seconds.append((time.process_time() - begun) / len(short.seeds))
+    iteration = max(0.0, seconds[1] - seconds[0]) / (LONG - SHORT)
+    return Rate(seed=max(0.0, seconds[0] - SHORT * iteration), iteration=iteration, stored=False)
+
+
+@cache
+def _warm() -> None:
+    """The first training of a process loads torch and the kernels: no part of a rate."""
+    from byzcode.storage import allocations
+    from byzcode.training.loop import train
+
+    train(_smallest(), allocations.draw(_smallest().allocation_spec))
+
+
+@cache
+def start_seconds() -> float:
+    """CPU seconds of a training's process beside the training, measured on the smallest there is."""
+    before = _of_children()
+    with tempfile.TemporaryDirectory() as folder:
+        out = str(Path(folder) / "run.nc")
+        command = [sys.executable, "-m", "byzcode.cli", "train", "--spec", _smallest().canonical(), "--out", out]
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - this program
+    return _of_children() - before
+
+
+def _smallest() -> RunSpec:
+    problem = {"name": "linear_regression", "subsets": 4, "dimension": 2}
+    values = {"method": "rba_dl", "aggregation": "median", "devices": 4, "problem": problem}
+    return RunSpec.parse({**values, "iterations": 1, "seeds": 1}, "the smallest run")
+
+
+def _stored(folder: Path, kinds: set[str]) -> dict[str, tuple[Rate, float]]:
+    """Rates of kinds of runs and the largest MiB they took, by whatever of them is stored."""
+    from byzcode.errors import UserError
+    from byzcode.storage import trajectories
+
+    found: dict[str, tuple[Rate, float]] = {}
+    for path in sorted(folder.glob("[!.]*.nc")):
+        try:
+            spec, attributes = trajectories.about(path)
+            seconds, peak = (float(attributes[name]) for name in ("cpu_seconds", "peak_memory_mib"))
+        except (KeyError, TypeError, ValueError, UserError):
+            continue  # what is damaged is no matter of how long the others take: it is made again
+        kind = kind_of(spec)
+        if kind in kinds and str(attributes.get("device")) == "cpu" and math.isfinite(seconds + peak):
+            rate = Rate(seed=0.0, iteration=seconds / len(spec.seeds) / spec.iterations, stored=True)
+            before = found.get(kind, (rate, 0.0))
+            found[kind] = (max(before[0], rate, key=lambda one: one.iteration), max(before[1], peak))
+    return found
+
+
+def _of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """SLURM jobs of so many trainings each: how many, CPU hours with their starts, minutes, hours for all of them."""
+
+    group: int
+    jobs: int
+    cpu_hours: float
+    mean_minutes: float
+    longest_minutes: float
+    hours: float
+
+
+def grouped(seconds: Sequence[float], group: int, at_once: int) -> Jobs:
+    """What trainings of so many CPU seconds come to, ``group`` to a job of one core, ``at_once`` jobs at a time.
+
+    The hours are those of the work shared out evenly, at least those of one job: a queue comes on top.
+    """
+    jobs = -(-len(seconds) // group)
+    total = sum(seconds) + JOB * jobs + STEP * len(seconds)
+    mean = total / jobs if jobs else 0.0
+    longest = (max(seconds, default=0.0) + STEP) * min(group, len(seconds)) + (JOB if jobs else 0.0)
+    return Jobs(
+        group=group,
+        jobs=jobs,
+        cpu_hours=total / 3600,
+        mean_minutes=mean / 60,
+        longest_minutes=longest / 60,
+        hours=mean * -(-jobs // at_once) / 3600 if jobs else 0.0,
+    )
+
+
+def told(plan: Plan, missing: Sequence[str], at_once: int) -> Iterator[Table | str]:
+    """What the missing runs of a plan come to: a table of studies, one of jobs, and words about rates and memory."""
+    if not missing:
+        yield "No run is missing."
+        return
+    sized = size({run: plan.runs[run] for run in missing}, Path(plan.config.results) / "trajectories")
+    yield _of_studies(plan, sized)
+    yield (
+        f"Rates: {sized.stored} of {len(missing)} runs by stored trajectories of their kind, the others measured here "
+        "just now. CPU hours are of this machine."
+    )
+    yield f"Memory: {sized.memory:.0f} MiB at most, beside 200 MiB of SLURM's and Snakemake's own."
+    seconds = [sized.seconds[run] for run in missing]
+    yield _of_jobs(seconds, at_once)
+    alone = max(sum(seconds) / NODE, *seconds) / 3600
+    yield (
+        f"Or one job of {NODE} cores, in which `snakemake --cores {NODE}` runs as on one machine: "
+        f"{sum(seconds) / 3600:.2f} CPU hours, {alone:.2f} hours."
+    )
+
+
+def _of_studies(plan: Plan, sized: Size) -> Table:
+    table = _table("study", "runs", "CPU hours", "longest, min")
+    for name, planned in plan.studies.items():
+        runs = [run for run in planned.run_ids() if run in sized.seconds] if planned.trained else []
+        if runs:
+            table.add_row(name, *_cells(len(runs), sized.total(runs) / 3600, sized.longest(runs) / 60))
+    table.add_section()
+    every = sized.seconds
+    table.add_row("each run once", *_cells(len(every), sized.total(every) / 3600, sized.longest(every) / 60))
+    return table
+
+
+def _of_jobs(seconds: Sequence[float], at_once: int) -> Table:
+    table = _table("runs a job", "jobs", "CPU hours", "min a job", "longest, min", f"hours, {at_once} at once")
+    for group in GROUPS:
+        jobs = grouped(seconds, group, at_once)
+        cells = _cells(jobs.jobs, jobs.cpu_hours, jobs.mean_minutes, jobs.longest_minutes, jobs.hours)
+        table.add_row(str(group), *cells)
+    return table
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "study" else "right")
+    return table
+
+
+def _cells(*values: float) -> list[str]:
+    return [str(value) if isinstance(value, int) else f"{value:.2f}" for value in values]

@@ -1,0 +1,234 @@
+"""Where a Snakemake works: a project and its results, held for it alone, with no job of an earlier one at work there.
+
+A job outlives a Snakemake that is killed alone. So each job inherits an open file, beside the results, from the
+Snakemake that starts it, and the system closes that file when the job ends: the next Snakemake waits for it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+
+import psutil
+
+from byzcode.errors import UserError
+from byzcode.execution import processes
+from byzcode.execution.lock import FolderLock
+from byzcode.execution.processes import Process
+from byzcode.execution.run_locks import HELD, NO_LOCKS, RESULTS_LOCK
+
+#: In a folder of results: what all jobs that make them have open.
+JOBS = ".byzcode.jobs"
+
+#: Where the workflow writes, in a folder of results.
+FOLDERS = (
+    *(".", "allocations", "trajectories", "summaries", "figures", "claims"),
+    *("batches", "multiverse", "multiverse/readings"),
+)
+
+#: Seconds between two looks at jobs that are waited for, and between two lines about them.
+PAUSE, REMINDER = 0.5, 600.0
+
+#: Seconds after which a half-written file without a writer goes, and a trajectory that waits for its job.
+_LITTER, _UNFETCHED = 3600.0, 86400.0
+
+_PART = re.compile(r"\.(?P<host>.+)\.(?P<process>[0-9]+)\.part\..+")
+
+Say = Callable[[str], None]
+
+_sleep = time.sleep
+
+
+class _Jobs:
+    """The file that jobs have open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = self._opened()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def wait(self, say: Say) -> None:
+        """Wait until no other process has the file open."""
+        said = -REMINDER
+        while not self._free():
+            if time.monotonic() - said >= REMINDER:
+                said = time.monotonic()
+                say(_told(self._path, processes.with_open(self._path)))
+            _sleep(PAUSE)
+            if os.fstat(self.fileno()).st_nlink == 0:  # someone has removed it, as the line says
+                self._file.close()
+                self._file = self._opened()
+        with suppress(OSError):  # where there are no locks, it is enough that the file is open
+            fcntl.flock(self._file, fcntl.LOCK_SH)
+
+    def _free(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                return not processes.with_open(self._path)
+            if error.errno not in HELD:
+                raise UserError(f"{self._path}: cannot be locked: {error.strerror}") from None
+            return False
+        return True
+
+    def _opened(self) -> TextIO:
+        try:
+            return self._path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{self._path}: cannot be opened: {error.strerror}") from None
+
+
+class Workplace:
+    """A project folder and its results, held by this process.
+
+    A Snakemake may have this workflow as several modules: what one of them holds, the others hold with it.
+    """
+
+    _locks: ClassVar[dict[Path, FolderLock]] = {}
+    _jobs: ClassVar[dict[Path, _Jobs]] = {}
+
+    def __init__(self, project: Path, results: Path, say: Say) -> None:
+        """Hold both. Raises UserError where another Snakemake has one of them, or nothing can be written there."""
+        self._results, self._say = results, say
+        try:
+            self._hold(project, "in this folder")
+            try_folder(results)
+            self._places = _places(results)
+            for folder in self._places:
+                self._hold(folder / RESULTS_LOCK, f"with the results in {folder}")
+        except UserError:
+            self.release()
+            raise
+
+    def _hold(self, path: Path, place: str) -> None:
+        if path.resolve() in self._locks:
+            return
+        lock = self._locks[path.resolve()] = FolderLock(path, place)
+        if lock.without and [found for found in self._locks.values() if found.without] == [lock]:  # say it once
+            self._say(
+                f"{path}: this file system has no locks ({lock.without}); notes serve instead: a Snakemake that "
+                "dies on another machine counts as at work for ten minutes, and another user's jobs are not seen"
+            )
+
+    def wait_for_jobs(self) -> None:
+        """Wait until all jobs of an earlier Snakemake have ended; those of this one are seen from now on.
+
+        Raises UserError where the user stops it, by Ctrl-C or SIGTERM.
+        """
+        with _stoppable():
+            for path in (folder / JOBS for folder in self._places):
+                if path.resolve() not in self._jobs:
+                    found = _Jobs(path)
+                    found.wait(self._say)
+                    self._jobs[path.resolve()] = found
+        _inherited_by_jobs([found.fileno() for found in self._jobs.values()])
+        _sweep(self._results)
+
+    def release(self) -> None:
+        """Let another Snakemake work here."""
+        while self._jobs:
+            self._jobs.popitem()[1].close()
+        _inherited_by_jobs([])
+        while self._locks:
+            self._locks.popitem()[1].release()
+
+
+def try_folder(results: Path) -> None:
+    """Raise UserError where a folder cannot be written, or the disk is full: before anything runs."""
+    trial = results / ".trial"
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        trial.write_bytes(bytes(1 << 20))
+    except OSError as error:
+        raise UserError(f"{results}: cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            trial.unlink()
+
+
+def _places(results: Path) -> list[Path]:
+    """The folders to be held: the results, and those of their folders that are links to another place."""
+    linked = [results / name for name in FOLDERS if (results / name).is_symlink() and (results / name).is_dir()]
+    return list(dict.fromkeys([results, *linked]))
+
+
+def _told(path: Path, at_work: Sequence[Process]) -> str:
+    """What is waited for, and what to do about it."""
+    waits = "jobs of an earlier Snakemake still run and are waited for, since what they finish counts"
+    if not at_work:
+        return f"{waits}: of another user, or on another machine; if there are none, delete {path}"
+    known = [(process, name) for process in at_work if (name := _name(process.words))]
+    told = known or [(process, "a job") for process in at_work]
+    named = [f"{name} (process {one.number}{', stopped' if one.stopped else ''})" for one, name in told]
+    ends = " ".join(str(process.number) for process, _ in told)
+    return f"{waits}: {', '.join(named)}; kill -9 {ends} ends them"
+
+
+def _name(words: Sequence[str]) -> str:
+    """What a process does, by its command line: ``train 0123456789ab``; nothing where it is not a byzcode."""
+    place = next((place for place, word in enumerate(words) if Path(word).name == "byzcode"), len(words))
+    command, options = words[place + 1 : place + 2], words[place + 2 :]
+    made = [Path(value).stem for option, value in pairwise(options) if option == "--out"]
+    return " ".join([*command, *made])
+
+
+def _inherited_by_jobs(descriptors: Sequence[int]) -> None:
+    """Settle which open files each shell command inherits that Snakemake starts from now on."""
+    from snakemake.shell import shell
+
+    settings: dict[str, Any] = shell._process_args
+    settings["pass_fds"] = tuple(descriptors)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the block. Snakemake defers SIGTERM until its jobs have ended, but has none yet."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise UserError("stopped while it waited for jobs of an earlier Snakemake; these go on") from None
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _sweep(results: Path) -> None:
+    """Remove what a kill has left half written, and what no job has fetched for a day."""
+    folders = [results / name for name in FOLDERS]
+    for litter in (path for folder in folders for path in folder.glob(".*.part.*")):
+        if _older(litter, _LITTER) and not _written(litter):
+            litter.unlink(missing_ok=True)
+    for litter in results.glob("batches/[!.]*"):
+        if _older(litter, _UNFETCHED):
+            litter.unlink(missing_ok=True)
+
+
+def _older(path: Path, seconds: float) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > seconds
+    except FileNotFoundError:
+        return False
+
+
+def _written(path: Path) -> bool:
+    """Whether the process that a half-written file is of may still be at it; only this machine's are known."""
+    found = _PART.fullmatch(path.name)
+    return found is not None and found["host"] == platform.node() and psutil.pid_exists(int(found["process"]))

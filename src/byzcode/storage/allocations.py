@@ -1,0 +1,190 @@
+"""The allocation file: who holds what, per seed, and how balanced that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzcode import __version__
+from byzcode.allocation import ALLOCATIONS, EMPTY
+from byzcode.allocation.statistics import overlaps, replications
+from byzcode.errors import UserError, short
+from byzcode.provenance.code import stage_digest
+from byzcode.randomness import Stream
+from byzcode.specs.run import AllocationSpec
+from byzcode.storage.netcdf import Sizes, Stored, Variable, fill, writing
+from byzcode.storage.netcdf import read as read_netcdf
+
+if TYPE_CHECKING:
+    import xarray
+
+KIND = "allocation"
+
+VARIABLES = {
+    "seed": Variable(("seed",), "i8", "1", "seed"),
+    "subset": Variable(
+        ("seed", "device", "slot"), "i4", "1", "subset held by a device", f"{EMPTY} marks an empty slot"
+    ),
+    "replication": Variable(("seed", "data_subset"), "i4", "devices", "number of devices that hold a subset"),
+    "overlap_count": Variable(
+        ("seed", "overlap"), "i8", "pairs of devices", "number of pairs of devices that share so many subsets"
+    ),
+    "overlap": Variable(("overlap",), "i4", "subsets", "number of subsets shared by two devices"),
+    "overlap_mean": Variable(("seed",), "f8", "subsets", "mean overlap of two devices", "the papers ask for r^2 / M"),
+    "overlap_std": Variable(("seed",), "f8", "subsets", "standard deviation of the overlap of two devices"),
+    "replication_mean": Variable(("seed",), "f8", "devices", "mean replication of a subset", "N r / M"),
+    "replication_std": Variable(("seed",), "f8", "devices", "standard deviation of the replication of a subset"),
+    "uncovered": Variable(("seed",), "i4", "subsets", "number of subsets that no device holds"),
+}
+
+
+def draw(spec: AllocationSpec) -> NDArray[np.int32]:
+    """The subsets that each device holds, (R, N, S). A seed's lists depend on that seed alone."""
+    scheme = ALLOCATIONS[spec.allocation.name]
+    lists = [
+        scheme(
+            spec.devices,
+            spec.subsets,
+            spec.redundancy,
+            Stream(seed, f"allocation/{spec.allocation.name}").at(0),
+            **spec.allocation.options,
+        )
+        for seed in spec.seeds
+    ]
+    slots = max(held.shape[1] for held in lists)
+    return np.stack([np.pad(held, ((0, 0), (0, slots - held.shape[1])), constant_values=EMPTY) for held in lists])
+
+
+def engine_digest() -> str:
+    """The identity of the code that makes an allocation."""
+    return stage_digest("allocate")
+
+
+def write(spec: AllocationSpec, path: Path) -> None:
+    """Draw the allocations of a spec and store them. Raises UserError where the file cannot be written."""
+    values = _values(spec, draw(spec))
+    with writing(path) as file:
+        fill(
+            file,
+            VARIABLES,
+            values,
+            {
+                "Conventions": "CF-1.11",
+                "title": f"Allocation of {spec.subsets} data subsets to {spec.devices} devices",
+                "byzcode_file": KIND,
+                "allocation_id": spec.allocation_id,
+                "spec": spec.canonical(),
+                "byzcode_version": __version__,
+                "engine_digest": engine_digest(),
+                "numpy_version": version("numpy"),
+            },
+        )
+
+
+def read(path: Path, wanted: AllocationSpec | str) -> NDArray[np.int32]:
+    """The held subsets (R, N, S) of the allocation of a spec or an id. Raises UserError where the file is another's."""
+    _, stored = _read(path, wanted)
+    return stored.arrays["subset"].astype(np.int32, copy=False)
+
+
+def about(path: str | Path, name: str | None = None) -> tuple[AllocationSpec, dict[str, Any]]:
+    """The spec of a stored allocation, and all attributes of its file. Raises UserError as :func:`open` does."""
+    spec, stored = _read(Path(path), name)
+    return spec, stored.attributes
+
+
+def open(path: str | Path, name: str | None = None) -> xarray.Dataset:  # noqa: A001 - read as allocation.file.open
+    """A stored allocation, in memory; the one of the id ``name``, where that is given.
+
+    Raises UserError where it is missing, truncated, damaged, foreign or incomplete, or another one.
+    """
+    return _read(Path(path), name)[1].dataset(VARIABLES)
+
+
+def _read(path: Path, wanted: AllocationSpec | str | None) -> tuple[AllocationSpec, Stored]:
+    """A file and the spec in it, which is the one that is ``wanted``, or has that id. Raises UserError."""
+
+    def expected(attributes: dict[str, Any]) -> tuple[AllocationSpec, Sizes]:
+        text = attributes["spec"]
+        if isinstance(wanted, AllocationSpec) and text != wanted.canonical():
+            raise UserError(f"{path}: holds another allocation: {short(text, 500)}; expected {wanted.canonical()}")
+        spec = AllocationSpec.from_json(text, path)
+        if isinstance(wanted, str) and spec.allocation_id != wanted:
+            raise UserError(f"{path}: holds allocation {spec.allocation_id}; expected {wanted}")
+        most = spec.redundancy if _exactly(spec) else spec.subsets
+        return spec, {
+            "seed": [len(spec.seeds)],
+            "device": [spec.devices],
+            "slot": range(spec.redundancy if _exactly(spec) else 1, most + 1),
+            "data_subset": [spec.subsets],
+            "overlap": range(1, most + 2),
+        }
+
+    spec, stored = read_netcdf(path, KIND, VARIABLES, ("spec", "engine_digest"), expected)
+    if odd := _odd(spec, stored.arrays):
+        raise UserError(f"{path}: foreign: {odd}")
+    return spec, stored
+
+
+def _exactly(spec: AllocationSpec) -> bool:
+    """Whether each device holds ``redundancy`` subsets, no more and no fewer."""
+    return ALLOCATIONS[spec.allocation.name].exact(**spec.allocation.options)
+
+
+def _odd(spec: AllocationSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:
+    """What no allocation of a spec stores, or None."""
+    held = arrays["subset"]
+    taken, before, after = held != EMPTY, held[..., :-1], held[..., 1:]
+    if (arrays["seed"] != np.asarray(spec.seeds)).any():
+        return "its seeds are not those of its spec"
+    if ((held < 0) & taken).any() or (held >= spec.subsets).any():
+        return f"a device holds a subset that is none of 0 to {spec.subsets - 1}"
+    if ((after != EMPTY) & ((before == EMPTY) | (before >= after))).any():
+        return "the subsets of a device do not ascend, or one stands twice"
+    if _exactly(spec) and not taken.all():
+        return f"a device holds fewer than {spec.redundancy} subsets"
+    copies = np.stack([replications(lists, spec.subsets) for lists in held])
+    if not all(np.allclose(arrays[name], found) for name, found in _of_copies(copies).items()):
+        return "its replications are not those of its lists"
+    counts, shared = arrays["overlap_count"], np.arange(arrays["overlap"].size)
+    pairs = spec.devices * (spec.devices - 1) // 2
+    both = (copies.astype(np.int64) * (copies - 1) // 2).sum(axis=1)  # pairs of devices on a subset, over all subsets
+    if (arrays["overlap"] != shared).any() or (counts < 0).any() or (counts.sum(axis=1) != pairs).any():
+        return f"its overlaps are not those of {pairs} pairs of devices"
+    mean = both / max(1, pairs)
+    std = np.sqrt(np.maximum(counts @ shared**2 / max(1, pairs) - mean**2, 0))
+    moments = np.allclose(arrays["overlap_mean"], mean) and np.allclose(arrays["overlap_std"], std, atol=1e-6)
+    if (counts @ shared != both).any() or not moments:
+        return "its overlaps are not those of its lists"
+    return None
+
+
+def _values(spec: AllocationSpec, held: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+    """The variables of a file."""
+    copies = np.stack([replications(lists, spec.subsets) for lists in held])
+    shared = np.stack([overlaps(lists, spec.subsets) for lists in held])
+    most = int(shared.max(initial=0))
+    return {
+        "seed": np.asarray(spec.seeds),
+        "subset": held,
+        "overlap_count": np.stack([np.bincount(pairs, minlength=most + 1) for pairs in shared]),
+        "overlap": np.arange(most + 1),
+        "overlap_mean": shared.mean(axis=1) if shared.size else np.zeros(len(held)),
+        "overlap_std": shared.std(axis=1) if shared.size else np.zeros(len(held)),
+        **_of_copies(copies),
+    }
+
+
+def _of_copies(copies: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+    """What is stored of how many devices hold each subset, (R, M)."""
+    return {
+        "replication": copies,
+        "replication_mean": copies.mean(axis=1),
+        "replication_std": copies.std(axis=1),
+        "uncovered": (copies == 0).sum(axis=1),
+    }

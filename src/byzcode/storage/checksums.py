@@ -1,0 +1,96 @@
+"""Lists of checksums: beside the tables and pictures of each job lies one, as ``sha256sum -c`` reads it.
+
+A table stays plain CSV and a picture a plain picture, for everybody's tools. The first line of a list says what made
+the files: the stage of the workflow, the digest of its code, the hash of what was asked, and that of what was read. The
+last one seals it::
+
+    # byzcode summarise bfb5bbc02a8a 0c1f60ef1f51 5c02d1a9b7e4
+    2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824  cra-a.csv
+    # sha256 of all before this line: 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from byzcode.errors import UserError
+from byzcode.provenance.code import stage_digest
+from byzcode.provenance.content import canonical, short_hash
+from byzcode.storage.atomic import whole
+from byzcode.storage.inputs import hash_of
+from byzcode.storage.seal import content_of, seal, sealed
+
+SUFFIX = ".sha256"
+
+_FIRST = re.compile(r"# byzcode ([a-z]+) ([0-9a-f]{12}) ([0-9a-f]{12}) ([0-9a-f]{12})")
+_LINE = re.compile(r"([0-9a-f]{64})  ([^/\x00]+)")
+
+
+@dataclass(frozen=True)
+class Checklist:
+    """What a list says: which stage made its files, by which code, asked what, of which inputs; checksums by name."""
+
+    path: Path
+    stage: str
+    code: str
+    request: str
+    inputs: str
+    sums: dict[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> Checklist:
+        """A stored list. Raises UserError where it is missing or none."""
+        first, *lines = sealed(path).decode(errors="replace").split("\n")
+        head, found = _FIRST.fullmatch(first), [_LINE.fullmatch(line) for line in lines]
+        if head is None or None in found:
+            raise UserError(f"{path}: foreign: no list of checksums")
+        return cls(path, head[1], head[2], head[3], head[4], {line[2]: line[1] for line in found if line})
+
+    def content(self, name: str) -> bytes:
+        """A listed file, as it was written. Raises UserError where it is missing or not as it was."""
+        path = self.path.with_name(name)
+        content = content_of(path)
+        if name not in self.sums:
+            raise UserError(f"{path}: {self.path.name} does not list it; make both anew")
+        if hashlib.sha256(content).hexdigest() != self.sums[name]:
+            raise UserError(f"{path}: damaged: its checksum is not the one in {self.path.name}")
+        return content
+
+
+def beside(path: Path) -> Path:
+    """Where the list of a file lies that has its own."""
+    return path.with_suffix(SUFFIX)
+
+
+def write(
+    out: Path, stage: str, request: Mapping[str, Any], files: Sequence[Path], inputs: Sequence[Path] = ()
+) -> None:
+    """List what a job of a stage has made of ``inputs`` in the folder of ``out``, all of it. Raises UserError."""
+    lines = [f"# byzcode {stage} {stage_digest(stage)} {short_hash(canonical(request))} {hash_of(inputs)}"]
+    lines += [f"{hashlib.sha256(content_of(path)).hexdigest()}  {path.name}" for path in files]
+    with whole(out) as listing:
+        listing.write_text("\n".join(lines), encoding="utf-8")
+        seal(listing)
+
+
+def checked(path: Path, stage: str, request: str | None = None) -> BytesIO:
+    """A table that has its own list, to be read: what a stage made, for the request of that hash, if one is given.
+
+    Raises UserError where it is missing, not as it was written, or another stage's or another request's.
+    """
+    content_of(path)  # what is missing is the table, if both are
+    if not beside(path).exists():
+        raise UserError(f"{path}: cannot be checked: {beside(path).name} is not beside it; make both anew")
+    listed = Checklist.read(beside(path))
+    content = listed.content(path.name)
+    if listed.stage != stage:
+        raise UserError(f"{path}: foreign: made by {listed.stage}; expected {stage}")
+    if request is not None and listed.request != request:
+        raise UserError(f"{path}: made for another request, {listed.request}; expected {request}: make it anew")
+    return BytesIO(content)

@@ -1,0 +1,46 @@
+"""What the job of a stage reads, by its request: so that its list of checksums can say of which files it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from byzcode.provenance.content import short_hash
+from byzcode.storage import seal
+
+
+def read_by(stage: str, request: Mapping[str, Any], results: Path) -> list[Path]:
+    """The files that a job reads: NetCDF files, and the lists of tables. Each once."""
+    return [results / name for name in dict.fromkeys(_READ[stage](request))]
+
+
+def hash_of(paths: Sequence[Path]) -> str:
+    """A short hash of some sealed files, by their last lines. Raises UserError where one is missing or not sealed."""
+    return short_hash("\n".join(map(seal.checksum_in, paths)))
+
+
+def _trajectories(runs: Iterable[str]) -> list[str]:
+    return [f"trajectories/{run}.nc" for run in runs]
+
+
+def _of_figure(request: Mapping[str, Any]) -> list[str]:
+    runs = [run for curve in request["curves"] for run in curve["runs"]]
+    kind = request["plot"]["kind"]
+    if kind == "sweep":
+        return [f"summaries/{request['study']}.sha256"]
+    if kind == "allocation":
+        return [f"allocations/{run['allocation']}.nc" for run in runs]
+    return _trajectories(run["run"] for run in runs)
+
+
+_READ: dict[str, Callable[[Mapping[str, Any]], Iterable[str]]] = {
+    "summarise": lambda request: _trajectories(request["runs"]),
+    "claims": lambda request: _trajectories(
+        run for cell in request["cells"] for run in (*cell["runs"], *cell["against"])
+    ),
+    "scorecard": lambda request: [f"claims/{study}.sha256" for study in request["studies"]],
+    "figure": _of_figure,
+    "reading": lambda request: [],  # it trains what it needs
+    "multiverse": lambda request: [f"multiverse/readings/{name}.sha256" for name in request["readings"]],
+}

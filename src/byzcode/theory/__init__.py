@@ -1,0 +1,1 @@
+"""Closed forms: robustness constants, bounds on the error of the aggregate, overlaps of allocations."""

@@ -1,0 +1,86 @@
+"""Runs of one shape, side by side along the leading axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzcode.allocation import EMPTY
+from byzcode.coding import ENCODERS
+from byzcode.problems import ALONG_RUNS, PROBLEMS, Problem, joined
+from byzcode.provenance.content import canonical
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import RunSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: What may differ among the runs of a batch: data, lists, weights and steps all have a leading axis of runs. Of a
+#: method only its server counts; the rest of it stands in the other fields.
+_ALONG_RUNS = {"seeds", "method", "allocation", "encoding", "step_size"}
+
+
+def shape_of(spec: RunSpec) -> str:
+    """What specs must have in common to be trained as one batch, as JSON; of a problem, what it does not let differ."""
+    common = spec.model_dump(mode="json", exclude=_ALONG_RUNS)
+    method = METHODS[spec.method]
+    may_differ = {name for name, field in type(spec.problem).model_fields.items() if ALONG_RUNS in field.metadata}
+    problem = spec.problem.model_dump(mode="json", exclude=may_differ)
+    return canonical({**common, "problem": problem, "server": method.server, "decoder": method.decoder})
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some seeds of a spec, and what their devices hold, (R, N, S)."""
+
+    spec: RunSpec
+    seeds: tuple[int, ...]
+    held: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """R runs that ``spec`` describes but for what lies along the leading axis: all of the fields below it."""
+
+    spec: RunSpec
+    seeds: tuple[int, ...]
+    problem: Problem
+    held: NDArray[np.int32]
+    weights: NDArray[Any]
+    step: Tensor  # (R, 1)
+
+
+def assemble(parts: Sequence[Part], device: str) -> Batch:
+    """One batch of parts of one shape. Raises ValueError where their shapes differ."""
+    if len({shape_of(part.spec) for part in parts}) != 1:
+        raise ValueError("runs of different shapes cannot be one batch")
+    spec = parts[0].spec
+    slots = max(part.held.shape[-1] for part in parts)
+    problems = [
+        PROBLEMS[spec.problem.name](part.seeds, device, spec.dtype, **part.spec.problem.options) for part in parts
+    ]
+    problem = joined(problems)
+    steps = np.repeat([part.spec.step_size for part in parts], [len(part.seeds) for part in parts])
+    like = problem.smoothness
+    return Batch(
+        spec=spec,
+        seeds=tuple(seed for part in parts for seed in part.seeds),
+        problem=problem,
+        held=np.concatenate([_widened(part.held, slots, EMPTY) for part in parts]),
+        weights=np.concatenate([_widened(_weights(part), slots, 0) for part in parts]),
+        step=(like.new_tensor(steps) / like).unsqueeze(-1),
+    )
+
+
+def _weights(part: Part) -> NDArray[Any]:
+    encoder, options = ENCODERS[part.spec.encoding.name], part.spec.encoding.options
+    return np.stack([encoder(lists, part.spec.subsets, **options) for lists in part.held])
+
+
+def _widened(table: NDArray[Any], slots: int, filling: int) -> NDArray[Any]:
+    missing = slots - table.shape[-1]
+    return np.pad(table, [(0, 0), (0, 0), (0, missing)], constant_values=filling) if missing else table

@@ -1,0 +1,172 @@
+"""One file that holds the results of a configuration and all that it takes to draw them anew without training."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import platform
+import subprocess
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import distributions
+from pathlib import Path
+
+import yaml
+
+from byzcode.errors import UserError, complain
+from byzcode.execution.progress import progress
+from byzcode.multiverse.plan import Multiverse
+from byzcode.storage.atomic import whole, writable
+from byzcode.storage.seal import content_of
+from byzcode.studies.configuration import Configuration
+from byzcode.studies.files import brought_along, inside, on_disk
+from byzcode.studies.plan import Plan
+from byzcode.verify.archived import FOLDER, IN_FORCE, MANIFEST, Environment, Listed, Manifest, as_listed
+from byzcode.verify.expected import expected
+from byzcode.verify.files import LIBRARIES, Found, look
+from byzcode.verify.report import counted
+
+
+def write(plan: Plan, configuration: Configuration, out: Path) -> None:
+    """Pack the results of a configuration with a manifest, the files of the configuration and the values in force.
+
+    The same results, libraries and commit give the same bytes. Times of files are kept: Snakemake compares them. What
+    is a link on this disk is a file of its own in the archive. Results are not compared with a reference: those of
+    other studies have none. Raises UserError where the results are not all there, whole and of this code, or ``out``
+    cannot be written.
+    """
+    results = Path(plan.config.results)
+    if out.suffixes[-2:] != [".tar", ".gz"]:
+        raise complain("byzcode archive", "--out", str(out), "a name that ends with .tar.gz")
+    for file in configuration.files:
+        inside(file, "byzcode archive", "--config")
+    writable(out)
+    items = expected(plan, results, progress)
+    found = look(items, progress)
+    if faults := [line for one in found for line in one.faults]:
+        raise UserError(f"{results} cannot be archived: {counted(faults)}, the first: {faults[0]}; see byzcode verify")
+    about = results / FOLDER
+    packed: dict[str, Listed] = {}
+    with whole(out) as temporary:
+        with _packing(temporary) as tar:
+            for path in sorted(path for item in items for path in item.paths):
+                content = content_of(path)
+                packed[str(path)] = as_listed(content)
+                _add(tar, path, content, path.stat().st_mtime)
+            files = {str(Path(name).relative_to(results)): one for name, one in packed.items()}
+            manifest = _manifest(found, configuration, about / IN_FORCE, files).model_dump_json(indent=1) + "\n"
+            added = {about / "configuration" / path: _content(path) for path in sorted(_files(plan, configuration))}
+            added |= {about / IN_FORCE: _in_force(plan), about / MANIFEST: manifest.encode()}
+            for path, content in added.items():
+                packed[str(path)] = as_listed(content)
+                _add(tar, path, content, 0)
+        _reread(temporary, out, packed)
+
+
+@contextmanager
+def _packing(path: Path) -> Iterator[tarfile.TarFile]:
+    """A new archive. No name and no time of its own stands in it."""
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
+        yield tar
+
+
+def _add(tar: tarfile.TarFile, path: Path, content: bytes, time: float) -> None:
+    """Put a file into an archive, of nobody, which all may read."""
+    entry = tarfile.TarInfo(str(path))
+    entry.size, entry.mtime = len(content), time
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _reread(path: Path, name: Path, packed: dict[str, Listed]) -> None:
+    """Raise UserError where an archive is not what was packed; a disk may lose what it took."""
+    found: dict[str, Listed] = {}
+    try:
+        with tarfile.open(path, "r:gz") as tar:
+            for entry in tar:
+                file = tar.extractfile(entry)
+                found[entry.name] = as_listed(file.read() if file else b"")
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise UserError(f"{name}: cannot be read again: {error}") from None
+    if wrong := [file for file in {**packed, **found} if packed.get(file) != found.get(file)]:
+        raise UserError(f"{name}: read again, {wrong[0]} is not what was packed")
+
+
+def _manifest(found: list[Found], configuration: Configuration, in_force: Path, files: dict[str, Listed]) -> Manifest:
+    # The values in force, all of them: whatever config/config.yaml says where the archive is unpacked.
+    chosen = f" --configfile {in_force}"
+    targets = " all multiverse" if any(one.item.kind == "multiverse" for one in found) else ""
+    stages = [stage for stage in dict.fromkeys(one.item.stage for one in found) if stage not in _TRAINING]
+    command = f"snakemake --cores all{targets}{chosen}"
+    return Manifest(
+        made_anew_by=command,
+        redrawn_by=f"{command} --forcerun {' '.join(stages)}",
+        config=list(configuration.files),
+        made_with={name: sorted({one.versions[name] for one in found if name in one.versions}) for name in LIBRARIES},
+        packed_with=Environment(
+            commit=_commit(),
+            python=platform.python_version(),
+            platform=platform.platform(),
+            distributions={one.name: one.version for one in sorted(distributions(), key=lambda one: one.name.lower())},
+        ),
+        files=files,
+    )
+
+
+#: The stages whose results an archive is there to spare.
+_TRAINING = ("allocate", "train", "reading")
+
+
+def _in_force(plan: Plan) -> bytes:
+    """The values in force, as a configuration file that says each of them."""
+    text: str = yaml.safe_dump(plan.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return text.encode()
+
+
+def _content(path: str) -> bytes:
+    return content_of(Path(on_disk(brought_along(path))))
+
+
+def _files(plan: Plan, configuration: Configuration) -> set[str]:
+    """The files that a configuration is made of."""
+    return {*configuration.files, *_named_in(plan)}
+
+
+def _named_in(plan: Plan) -> Iterator[str]:
+    yield from (plan.config.reading, plan.config.style)
+    yield from (planned.path for planned in plan.studies.values())
+    if Path(on_disk(brought_along(plan.config.multiverse))).exists():
+        yield plan.config.multiverse
+        yield Multiverse.load(plan).settings.alternatives
+
+
+#: Where a file that git does not know counts as a change: it may have made the results.
+_SOURCES = ("src", "workflow", "config", "Snakefile")
+
+
+def _commit() -> str | None:
+    """The commit of the project in the working directory, "+" behind it where sources differ; none outside git."""
+    commands = (
+        ("rev-parse", "HEAD"),
+        ("status", "--porcelain", "--untracked-files=no"),
+        ("status", "--porcelain", "--untracked-files=all", "--", *_SOURCES),
+    )
+    try:
+        head, *changed = (
+            subprocess.run(  # noqa: S603
+                ["git", *command],  # noqa: S607
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=True,
+            ).stdout.strip()
+            for command in commands
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if any(changed) else "")

@@ -1,0 +1,24 @@
+"""Which files are those that a plan asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from byzcode.studies.plan import Plan
+from byzcode.verify.expected import expected
+from byzcode.verify.files import look
+
+
+def current(plan: Plan, results: Path, files: Collection[Path]) -> set[Path]:
+    """Of some files, those of jobs whose files are all whole, of this code and of what a plan asks for."""
+    multiverse = any(file.is_relative_to(results / "multiverse") for file in files)
+    items = expected(plan, results, _silent, multiverse=multiverse)
+    items = [item for item in items if not set(item.paths).isdisjoint(files)]
+    return {path for one in look(items, _silent) if one.state == "current" for path in one.item.paths}
+
+
+@contextmanager
+def _silent(label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    yield lambda done: None
