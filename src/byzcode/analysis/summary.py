@@ -14,6 +14,7 @@ from byzcode.analysis.plateau import plateau
 from byzcode.analysis.spread import spread
 from byzcode.errors import UserError
 from byzcode.status import NEVER, Status, counts
+from byzcode.studies.fields import in_digits
 from byzcode.studies.names import Quantity
 from byzcode.studies.spec import RunSpec
 
@@ -115,5 +116,5 @@ def _columns(name: str, values: Any, *, none: bool = False) -> dict[str, float]:
 
 def _words(options: dict[str, Any]) -> str:
     """Options as "name=value", without those that are left out."""
-    shown = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in options.items()}
+    shown = {name: in_digits(value) if isinstance(value, float) else str(value) for name, value in options.items()}
     return " ".join(f"{name}={shown[name]}" for name, value in options.items() if value is not None)

@@ -16,6 +16,7 @@ from matplotlib.typing import ColorType
 from byzcode.letters import BUNDLED
 from byzcode.methods import METHODS
 from byzcode.status import Status
+from byzcode.studies.fields import in_digits
 from byzcode.studies.study import LineStyle
 
 INK, SOFT, GRID = "#1A1A1A", "#555555", "#E6E6E6"
@@ -258,8 +259,7 @@ def value_words(key: str, value: Any) -> str:
     if value is None:
         return "without"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        whole = f"{value:g}" if float(f"{value:g}") == value else repr(value)
-        return whole.replace("-", "\N{MINUS SIGN}")
+        return in_digits(value).replace("-", "\N{MINUS SIGN}")
     if key == "method" and value in METHODS:
         return METHODS[value].title
     name, options, rest = str(value).partition(" (")  # a component of a grid: "name (option value)"

@@ -11,7 +11,7 @@ from byzcode.errors import KeyedError, one_of, shown
 from byzcode.last_part import lacking
 from byzcode.studies.claim import COSTS, Claim, Falls, Grows, Law, Open, Predicted, Side, Tested
 from byzcode.studies.expand import Member
-from byzcode.studies.fields import agrees, tolerated
+from byzcode.studies.fields import agrees, in_digits, tolerated
 from byzcode.studies.identity import canonical
 from byzcode.studies.study import Study
 
@@ -208,6 +208,4 @@ def _word(value: Any, named: bool = False) -> str:
         first = [_word(value["name"])] if "name" in value else []
         options = sorted(value.keys() - {"name"})
         return " ".join([*first, *(f"{key} {_word(value[key])}" if named else _word(value[key]) for key in options)])
-    if isinstance(value, float) and float(f"{value:g}") == value:
-        return f"{value:g}"
-    return str(value)
+    return in_digits(value) if isinstance(value, float) else str(value)
