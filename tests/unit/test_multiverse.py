@@ -458,6 +458,7 @@ def setting(**values):
 UNSET = {
     "nothing": (setting(), "choices[1].others[0].set = {}: allowed: 1 or more entries"),
     "a component": (setting(**{"attack.gausian.scale": 3}), "other: set.attack.gausian.scale = 3: unknown name; did"),
+    "a name": (setting(**{"attack.gaussian.name": "alie"}), "other: set.attack.gaussian.name = 'alie': unknown key"),
     "an option": (setting(**{"attack.gaussian.scal": 3}), "other: set.attack.gaussian.scal = 3: unknown key; did you"),
     "a value": (setting(**{"attack.gaussian.scale": "x"}), "other: set.attack.gaussian.scale = 'x': allowed: numbers"),
     "a method": (setting(**{"method.rba.redundancy": 3}), "other: set.method.rba.redundancy = 3: unknown method"),

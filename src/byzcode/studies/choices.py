@@ -121,7 +121,9 @@ def _check_key(key: str) -> None:
         models = {name: model for (of, name), model in MODELS.items() if of == head}
         if name not in models:
             raise KeyedError(key, name, "unknown name; " + one_of(models, name))
-        _field_of(models[name], option)
+        options = [each for each in models[name].model_fields if each != "name"]
+        if option not in options:
+            raise KeyedError(key, option, "unknown key; " + one_of(options, option) if options else "it has no options")
     elif rest and head in PARTED:
         _field_of(field.annotation, rest)
     elif rest:
