@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byzcode.errors import UserError, complain
+from byzcode.errors import complain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,11 +87,12 @@ def read_request(model: type[BaseModel], where: str, request: str, results: Path
 
     It is returned as it stands, for its hash; what it asks for, and whether there are results, is checked before.
     """
+    from byzcode.studies.files import folder
     from byzcode.studies.plain_json import read_json
     from byzcode.studies.spec import parse
 
     found = read_json(*_read_json("--request", request))
     parse(model, found, where)
-    if results is not None and not results.is_dir():
-        raise UserError(f"{results}: no such folder")
+    if results is not None:
+        folder(results)
     return found

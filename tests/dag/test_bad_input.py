@@ -444,6 +444,25 @@ def test_snakemake_refuses_a_key_that_stands_twice(tmp_path: Path, path: str) ->
     assert_refused(project, f"{path}: line ", "stands twice")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("trajectories/0123456789ab.nc", "run 0123456789ab"),
+        ("allocations/0123456789ab.nc", "allocation 0123456789ab"),
+    ],
+)
+def test_snakemake_says_that_nothing_asks_for_a_file(tmp_path: Path, target: str, says: str) -> None:
+    project = Project.create(tmp_path / "project", TINY)
+
+    ended = project.snakemake("--cores", "1", f"results/{target}")
+    said = ended.stdout + ended.stderr
+
+    assert ended.returncode != 0, said
+    assert f"{says}: not asked for by the configuration" in said
+    assert "KeyError" not in said
+
+
 def assert_refused(project: Project, *messages: str) -> None:
     ended = project.snakemake("--cores", "1", "results/summaries/sweep.csv")
     said = ended.stdout + ended.stderr

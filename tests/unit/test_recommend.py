@@ -504,5 +504,13 @@ def test_the_command(tmp_path):
     assert isinstance(refused.exception, UserError)
 
 
+@pytest.mark.parametrize("name", ["missing", "a-file"])
+def test_the_command_refuses_results_that_are_no_folder(tmp_path, name):
+    (tmp_path / "a-file").touch()
+    options = ["--devices", "100", "--alpha", "0.2", "--heterogeneity", "10", "--budget-gradients", "2000"]
+    refused = CliRunner().invoke(app, ["recommend", *options, "--results", str(tmp_path / name)])
+    assert str(refused.exception) == f"{tmp_path / name}: no such folder"
+
+
 def test_a_need_counts_liars_as_a_run_does():
     assert Need(50, 0.29, 1.0, 50, None, 50, 1).f == 15

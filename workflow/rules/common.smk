@@ -110,16 +110,29 @@ def with_checksums(tables):
     return [f"{table}.{suffix}" for table in tables for suffix in ("csv", "sha256")]
 
 
+def named(kind, name, found):
+    # A file may be asked for by a name that nothing configured has.
+    if name not in found:
+        raise WorkflowError(
+            f"{kind} {name}: not asked for by the configuration; `byzcode plan` lists the runs that are"
+        )
+    return found[name]
+
+
 def allocation_spec(wildcards):
-    return PLAN.allocations[wildcards.allocation].canonical()
+    return named("allocation", wildcards.allocation, PLAN.allocations).canonical()
+
+
+def run_of(wildcards):
+    return named("run", wildcards.run, PLAN.runs)
 
 
 def run_spec(wildcards):
-    return PLAN.runs[wildcards.run].canonical()
+    return run_of(wildcards).canonical()
 
 
 def allocation_of(wildcards):
-    allocation = PLAN.runs[wildcards.run].allocation_spec.allocation_id
+    allocation = run_of(wildcards).allocation_spec.allocation_id
     return f"{ROOT}/allocations/{allocation}.nc"
 
 
@@ -225,7 +238,7 @@ def multiverse_request(wildcards):
 
 
 def reading_request(wildcards):
-    return multiverse()[wildcards.reading]
+    return named("reading", wildcards.reading, multiverse())
 
 
 def planned_figure(wildcards):
