@@ -463,6 +463,14 @@ def test_snakemake_says_that_nothing_asks_for_a_file(tmp_path: Path, target: str
     assert "KeyError" not in said
 
 
+@pytest.mark.slow
+def test_snakemake_says_that_a_file_is_where_the_results_are_to_be(tmp_path: Path) -> None:
+    project = Project.create(tmp_path / "project", TINY, results="out")
+    (project.root / "out").touch()
+
+    assert_refused(project, "out: a file, where a folder is expected")
+
+
 def assert_refused(project: Project, *messages: str) -> None:
     ended = project.snakemake("--cores", "1", "results/summaries/sweep.csv")
     said = ended.stdout + ended.stderr

@@ -13,7 +13,15 @@ if INSTALLED:
     from byzcode.scorecard import report as filed
     from byzcode.studies.identity import STAGES, in_ascii, short_hash, stage_digest
     from byzcode.wholefile import text as writing
-    from byzcode.workplace import Workplace, try_folder
+    from byzcode.workplace import Workplace, check_folders, try_folder
+
+
+def check_results():
+    # Snakemake itself ends in a trace where a file is in its way.
+    try:
+        check_folders(Path(RESULTS))
+    except UserError as error:
+        raise WorkflowError(in_locale(str(error))) from None
 
 
 def plan():
@@ -64,6 +72,8 @@ FOLDERS = [
     "multiverse",
 ]
 RESULTS = place()
+if INSTALLED:
+    check_results()
 DEVICE = PLAN.config.device
 TRAINED = [name for name, planned in PLAN.studies.items() if planned.trained]
 CLAIMED = list(PLAN.claimed)
