@@ -410,6 +410,13 @@ def test_a_configuration_that_is_not_there(configured: Project, byzcode: Any) ->
     assert is_one_complaint(said, "config/x.yaml", "cannot be read: No such file or directory")
 
 
+def test_what_is_wrong_with_a_file_that_byzcode_brings_along_names_that_file(configured: Project) -> None:
+    found = Multiverse.load(load_plan_file(CONFIG))
+    with pytest.raises(UserError, match=r"claims\.study = ") as refused:
+        found.request(next(iter(found.universes)))
+    assert Path(str(refused.value).partition(": ")[0]).is_file()
+
+
 SHOWN_BY_SNAKEMAKE = ["key in a study", "r > M", "no reading file", "two figures of one name"]
 
 
