@@ -84,7 +84,7 @@ class Multiverse:
 
     def _cells(self, asked: Asked) -> list[Cell]:
         """The tests that are made under every reading. Raises UserError."""
-        where = self.plan.config.multiverse
+        where = brought_along(self.plan.config.multiverse)
         if asked.study not in self.plan.studies:
             raise complain(where, "claims.study", asked.study, one_of(self.plan.studies, asked.study))
         cells = [cell for cell in self.plan.studies[asked.study].cells if not isinstance(cell.claim, Open)]
