@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import shutil
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -422,6 +424,85 @@ def test_a_mistake_in_the_alternatives_gives_one_line(tiny, tmp_path):
     wrong["choices"][1]["others"][0]["sett"] = {}
     with pytest.raises(UserError, match=r"alternatives\.yaml: choices\[1\]\.others\[0\]\.sett = {}: unknown key; did"):
         tiny(alternatives=wrong)
+
+
+#: By what is wrong: where in the file of alternatives, what stands there, and what is said.
+UNTAKEN = {
+    "a name twice": ((0, "others", 1, "name"), "-1", "choices[0].others[1].name = '-1': stands twice"),
+    "the name of the primary": ((0, "others", 0, "name"), "-5", "choices[0].others[0].name = '-5': stands twice"),
+    "a choice twice": ((1, "choice"), "coefficient", "choices[1].choice = 'coefficient': stands twice"),
+    "nothing": ((0, "others", 0, "set"), {}, "choices[0].others[0].set = {}: allowed: 1 or more entries"),
+    "no study": ((0, "studies"), [], "choices[0].studies = []: allowed: 1 or more entries"),
+    "an unknown key": ((0, "others", 0, "set"), {"step_sise": 1}, "set = 'step_sise': unknown key; did you mean"),
+    "an unknown component": (
+        (0, "others", 0, "set"),
+        {"attack.sign_flop.coefficient": -1},
+        "set = 'attack.sign_flop.coefficient': unknown name; did you mean 'sign_flip'?",
+    ),
+    "an unknown method": ((0, "others", 0, "set"), {"method.mb.step_size": 1}, "set = 'method.mb.step_size': unknown"),
+    "a value that no run here has": (
+        (0, "others", 0, "set"),
+        {"attack.ipm.factor": "far"},
+        "choices[0].others[0].set.attack.ipm.factor = 'far': allowed: numbers",
+    ),
+    "a key of two choices": (
+        (0, "others", 0, "set"),
+        {"step_size": 0.1},
+        "choices[1].others[0].set.step_size = 0.2: choice coefficient sets it, too; allowed: a key in one choice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("place", "value", "says"), UNTAKEN.values(), ids=UNTAKEN)
+def test_an_alternative_that_no_reading_would_follow_is_refused(place, value, says, tiny):
+    wrong = copy.deepcopy(OPEN)
+    functools.reduce(lambda owner, key: owner[key], place[:-1], wrong["choices"])[place[-1]] = value
+    with pytest.raises(UserError) as caught:
+        tiny(alternatives=wrong)
+    assert str(caught.value).startswith("alternatives.yaml: choices[")
+    assert says in str(caught.value)
+
+
+def test_choices_of_different_studies_may_set_one_key(tiny):
+    both = copy.deepcopy(OPEN)
+    both["choices"][0]["others"][0]["set"] = {"step_size": 0.1}
+    both["choices"][0]["studies"], both["choices"][1]["studies"] = ["tiny"], ["other"]
+    assert tiny(alternatives=both).universes
+
+
+#: What is asked for, and would change nothing or count twice.
+IDLE = {
+    "a place of no test": ({"where": {"attak": "sign_flip"}}, "where.attak = 'sign_flip': no test of tiny says it"),
+    "a value of no test": ({"where": {"aggregation": "mean"}}, "claims.where = {'aggregation': 'mean'}: no claim of"),
+    "no method": ({"instead": {"mb": "ma"}}, "claims[0].instead = 'mb': unknown method"),
+    "no component": (
+        {"reduced": {"attack.sign_flop.coefficient": -1}},
+        "claims[0].reduced = 'attack.sign_flop.coefficient': unknown name; did you mean 'sign_flip'?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changed", "says"), IDLE.values(), ids=IDLE)
+def test_what_would_change_nothing_is_refused(changed, says, tiny):
+    only = {"claims": ["below-ma"], **SETTINGS["claims"][0], **changed}
+    with pytest.raises(UserError) as caught:
+        (multiverse := tiny(settings={**SETTINGS, "claims": [only]})).tests(of_kind(multiverse, "primary")[0])
+    assert says in str(caught.value)
+
+
+def test_where_all_of_a_claim_stands_is_a_place(tiny):
+    """What a claim itself says in ``where`` selects it, as the cells of its grid are selected."""
+    asked = {"study": "tiny", "claims": ["falls"]}
+    for value, found in (("median", ["tiny/falls"]), ("trimmed_mean", [])):
+        multiverse = tiny(settings={**SETTINGS, "claims": [{**asked, "where": {"aggregation": value}}]})
+        with nullcontext() if found else pytest.raises(UserError, match="no claim of tiny is there"):
+            assert [one.request["cell"] for one in multiverse.tests(of_kind(multiverse, "primary")[0])] == found
+
+
+def test_a_test_is_asked_for_once(tiny):
+    multiverse = tiny(settings={**SETTINGS, "claims": [*SETTINGS["claims"], {"study": "tiny", "claims": ["falls"]}]})
+    with pytest.raises(UserError, match=r"^multiverse\.yaml: claims = 'tiny/falls': stands twice; allowed: each test"):
+        multiverse.tests(of_kind(multiverse, "primary")[0])
 
 
 def test_an_alternative_of_another_name_is_no_reading(tiny):

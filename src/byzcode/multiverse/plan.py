@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from byzcode.errors import KeyedError, complain, one_of
-from byzcode.multiverse.readings import Universe, changes, read_as, universes
+from byzcode.multiverse.readings import Universe, changes, check, read_as, universes
 from byzcode.studies.alternatives import Alternatives, Asked, MultiverseConfig
 from byzcode.studies.cells import Cell, check_levels
+from byzcode.studies.choices import check_one, concerned
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, tolerated
@@ -18,7 +19,7 @@ from byzcode.studies.files import brought_along, inside
 from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plan import Plan, load, load_plan
 from byzcode.studies.requests import Reading
-from byzcode.studies.spec import COMPONENTS, RunSpec, parse
+from byzcode.studies.spec import COMPONENTS, RunSpec, method_named, parse
 
 #: What of a configuration settles the tests; where results lie and trainings run is no matter of theirs.
 _READ = {"studies", "reading", "style", "multiverse"}
@@ -51,8 +52,11 @@ class Multiverse:
         """Of the files that a configuration names. Raises UserError."""
         path = brought_along(plan.config.multiverse)
         settings = load(MultiverseConfig, path)
+        _check_reduced(settings, path)
         where = inside(settings.alternatives, path, "alternatives")
-        return cls(plan, settings, load(Alternatives, brought_along(where)))
+        found = load(Alternatives, brought_along(where))
+        check(found.choices, where)
+        return cls(plan, settings, found)
 
     @cached_property
     def universes(self) -> dict[str, Universe]:
@@ -61,12 +65,16 @@ class Multiverse:
 
     def tests(self, universe: Universe) -> list[Test]:
         """What is tested under a reading. Raises UserError."""
-        return [
-            self._test(cell, asked, universe, changed)
-            for asked in self.settings.claims
-            for changed in (changes(universe.taken, self.alternatives.choices, asked.study),)
-            for cell in self._cells(asked)
-        ]
+        found: dict[str, Test] = {}
+        for asked in self.settings.claims:
+            changed = changes(universe.taken, self.alternatives.choices, asked.study)
+            for cell in self._cells(asked):
+                if cell.name in found:
+                    raise complain(
+                        self.plan.config.multiverse, "claims", cell.name, "stands twice; allowed: each test once"
+                    )
+                found[cell.name] = self._test(cell, asked, universe, changed)
+        return list(found.values())
 
     def request(self, name: str) -> str:
         """What the job of a reading is told; its digest changes with any run or claim that is tested under it."""
@@ -85,6 +93,11 @@ class Multiverse:
         if asked.study not in self.plan.studies:
             raise complain(where, "claims.study", asked.study, one_of(self.plan.studies, asked.study))
         cells = [cell for cell in self.plan.studies[asked.study].cells if not isinstance(cell.claim, Open)]
+        keys = list(dict.fromkeys(key for cell in cells for key in (*_place(cell), *dict(_said(cell)))))
+        for key in asked.where:
+            if key not in keys:
+                allowed = f"no test of {asked.study} says it; {one_of(keys, key)}"
+                raise complain(where, f"claims.where.{key}", asked.where[key], allowed)
         names = list(dict.fromkeys(cell.claim.claim for cell in cells))
         for name in asked.claims or ():
             if name not in names:
@@ -138,6 +151,20 @@ def of_request(request: Mapping[str, Any]) -> tuple[Multiverse, Universe]:
     return found, universe
 
 
+def _check_reduced(settings: MultiverseConfig, path: str) -> None:
+    """Refuse at the reduced size what names no method or component: it would change nothing. Raises UserError."""
+    for number, asked in enumerate(settings.claims):
+        place = f"claims[{number}]"
+        for name in asked.instead:
+            try:
+                method_named(name)
+            except KeyedError as error:
+                raise complain(path, f"{place}.instead", name, error.allowed) from None
+        for key, value in asked.reduced.items():
+            if concerned(key):
+                check_one(key, value, path, (f"{place}.reduced", f"{place}.reduced.{key}"))
+
+
 def _without_words(request: Mapping[str, Any]) -> dict[str, Any]:
     """A test without what is said of it: to say it otherwise trains nothing."""
     return {
@@ -148,8 +175,14 @@ def _without_words(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stands_at(cell: Cell, key: str, value: Any) -> bool:
-    """Whether a test stands at a value of the grid; one that does not vary with the key does."""
-    return key not in cell.place or agrees(key, cell.place[key], tolerated(key, value))
+    """Whether a test stands at a value of the grid; one that does not say the key of all its runs does."""
+    place = _place(cell)
+    return key not in place or agrees(key, place[key], tolerated(key, value))
+
+
+def _place(cell: Cell) -> dict[str, Any]:
+    """Where all runs of a test stand on the grid: by its claim, and by its cell."""
+    return {**getattr(cell.claim, "where", {}), **cell.place}
 
 
 def _varied(cell: Cell, free: Mapping[str, Any]) -> set[str]:
@@ -157,14 +190,19 @@ def _varied(cell: Cell, free: Mapping[str, Any]) -> set[str]:
 
     Of a component the name, and the options that the grid gives: the others are not the claim's.
     """
+    varied = set()
+    for key, value in _said(cell):
+        if key not in free:
+            given = value if isinstance(value, Mapping) else ["name"]
+            varied |= {f"{key}.{option}" for option in given} if key in COMPONENTS else {key}
+    return varied
+
+
+def _said(cell: Cell) -> list[tuple[str, Any]]:
+    """The keys of the grid that a test speaks of, each with its value."""
     values = list(cell.place.items())
     for side in (getattr(cell.claim, name, None) for name in ("curve", "against")):
         values += side.where.items() if isinstance(side, Side) else ()
     if isinstance(cell.claim, Falls | Grows | Law):
         values += [(cell.claim.along, value) for value in cell.claim.values]
-    varied = set()
-    for key, value in values:
-        if key not in free:
-            given = value if isinstance(value, Mapping) else ["name"]
-            varied |= {f"{key}.{option}" for option in given} if key in COMPONENTS else {key}
-    return varied
+    return values

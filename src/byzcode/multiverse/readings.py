@@ -10,7 +10,7 @@ import numpy as np
 from byzcode.errors import KeyedError, complain, one_of
 from byzcode.methods import METHODS
 from byzcode.studies.alternatives import MultiverseConfig, OpenChoice
-from byzcode.studies.choices import Choices
+from byzcode.studies.choices import Choices, check_one
 from byzcode.studies.expand import merge
 from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.layers import Layer, over
@@ -31,6 +31,40 @@ class Universe(NamedTuple):
     def name(self) -> str:
         """Its identity: readings with the same choices are the same."""
         return short_hash(canonical({"size": self.size, "taken": dict(self.taken)}))
+
+
+def check(choices: Collection[OpenChoice], path: str) -> None:
+    """Refuse what no reading can take: a name that stands twice, an unknown key or value, a key of two choices.
+
+    Of two choices that set one key for a study, a reading that takes both would follow the later one. Raises UserError.
+    """
+    named: list[str] = []
+    setting: dict[str, dict[int, OpenChoice]] = {}
+    for number, choice in enumerate(choices):
+        place = f"choices[{number}]"
+        _once(path, f"{place}.choice", choice.choice, named)
+        others = [choice.primary]
+        for at, other in enumerate(choice.others):
+            _once(path, f"{place}.others[{at}].name", other.name, others)
+            for key, value in other.set.items():
+                where = f"{place}.others[{at}].set.{key}"
+                check_one(key, value, path, (f"{place}.others[{at}].set", where))
+                owners = setting.setdefault(key, {})
+                for owner in (owner for first, owner in owners.items() if first != number and _meet(owner, choice)):
+                    allowed = f"choice {owner.choice} sets it, too; allowed: a key in one choice for each study"
+                    raise complain(path, where, value, allowed)
+                owners[number] = choice
+
+
+def _once(path: str, place: str, name: str, others: list[str]) -> None:
+    if name in others:
+        raise complain(path, place, name, "stands twice; allowed: each name once")
+    others.append(name)
+
+
+def _meet(one: OpenChoice, other: OpenChoice) -> bool:
+    """Whether two choices concern one study."""
+    return one.studies is None or other.studies is None or not set(one.studies).isdisjoint(other.studies)
 
 
 def universes(settings: MultiverseConfig, choices: Collection[OpenChoice]) -> list[Universe]:

@@ -15,8 +15,8 @@ Word = Annotated[Line, Field(max_length=40)]
 class Alternative(Strict):
     """Another value of a choice."""
 
-    name: Word = Field(description="What it is, in a word or two; once in a choice.")
-    set: dict[Key, Value] = Field(
+    name: Word = Field(description="What it is, in a word or two; once in a choice, and not that of the primary.")
+    set: Annotated[dict[Key, Value], Field(min_length=1)] = Field(
         description="Keys as in a reading, and their values; method.name.method puts another method in its place."
     )
     reason: Text = Field(min_length=1, description="Why one might read it so.")
@@ -25,10 +25,12 @@ class Alternative(Strict):
 class OpenChoice(Strict):
     """One thing that the papers leave open."""
 
-    choice: Name = Field(description="Its name.")
+    choice: Name = Field(description="Its name; once in the file.")
     title: Line = Field(description="What is chosen.")
     primary: Word = Field(description="What the primary reading has, in a word or two.")
-    studies: list[Name] | None = Field(default=None, description="Studies that it concerns; all if left out.")
+    studies: Annotated[list[Name], Field(min_length=1)] | None = Field(
+        default=None, description="Studies that it concerns; all if left out."
+    )
     others: Annotated[list[Alternative], Field(min_length=1)] = Field(description="What one may choose instead.")
 
 

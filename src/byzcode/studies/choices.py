@@ -11,7 +11,7 @@ from byzcode.errors import KeyedError, complain, one_of
 from byzcode.studies.fields import settled
 from byzcode.studies.layers import MODELS, PARTED, Layer, Values
 from byzcode.studies.spec import COMPONENTS, RunSpec, method_named
-from byzcode.studies.study import Choice, Reading
+from byzcode.studies.study import Reading
 
 
 class Choices:
@@ -60,18 +60,28 @@ class Choices:
 def check(reading: Reading, path: str) -> None:
     """Refuse choices of unknown keys, of values that their keys do not take, that contradict. Raises UserError."""
     for choice in reading.choices:
-        try:
-            _check_key(choice.key)
-        except KeyedError as error:
-            raise complain(path, "choices.key", choice.key, error.allowed) from None
-        try:
-            settled(*_alone(choice))
-        except KeyedError as error:
-            raise complain(path, choice.key, choice.value, error.allowed) from None
+        check_one(choice.key, choice.value, path, ("choices.key", choice.key))
     try:
         Choices.of(reading)
     except KeyedError as error:
         raise complain(path, error.key, error.value, error.allowed) from None
+
+
+def check_one(key: str, value: Any, path: str, places: tuple[str, str]) -> None:
+    """Refuse a key that names nothing, or a value that it does not take, at two places of a file. Raises UserError."""
+    try:
+        _check_key(key)
+    except KeyedError as error:
+        raise complain(path, places[0], key, error.allowed) from None
+    try:
+        settled(*_alone(key, value))
+    except KeyedError as error:
+        raise complain(path, places[1], value, error.allowed) from None
+
+
+def concerned(key: str) -> bool:
+    """Whether the key of a choice concerns the runs of a method, or those with a component, alone."""
+    return bool(_split(key)[0])
 
 
 def _split(key: str) -> tuple[tuple[str, ...], str]:
@@ -81,12 +91,12 @@ def _split(key: str) -> tuple[tuple[str, ...], str]:
     return ((head, name), option) if option and head in ("method", *COMPONENTS) else ((), key)
 
 
-def _alone(choice: Choice) -> tuple[str, Any]:
+def _alone(chosen: str, value: Any) -> tuple[str, Any]:
     """A key of a run, and the value that a choice gives it."""
-    concerned, key = _split(choice.key)
+    concerned, key = _split(chosen)
     if not concerned or concerned[0] == "method":
-        return key, choice.value
-    return concerned[0], {"name": concerned[1], key: choice.value}
+        return key, value
+    return concerned[0], {"name": concerned[1], key: value}
 
 
 def _check_key(key: str) -> None:
