@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from byzcode import cuda, trajectory
 from byzcode.allocation import file
+from byzcode.apart import apart
 from byzcode.batch import shape_of
 from byzcode.engine import train as train_one
 from byzcode.engine import train_together
@@ -89,6 +90,7 @@ def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, 
     """Store the trajectory of a run at ``out``: fetched if it waits, else trained beside others of the list."""
     trajectory.engine_digest()  # now: the code may be edited while it trains
     folder, listed = _read(together)
+    apart([out], (Path(each.allocation) for each in listed.values()))
     own = Run(spec, _held(spec, allocation))
     writable(_waiting(folder, own))  # if it is there, it serves or is replaced; so are those of the others
     waited = False

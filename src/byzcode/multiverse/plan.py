@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from byzcode.studies.choices import check_one, concerned
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, tolerated
-from byzcode.studies.files import brought_along, inside
+from byzcode.studies.files import brought_along, inside, read_from
 from byzcode.studies.identity import canonical, short_hash
 from byzcode.studies.plan import Plan, load, load_plan
 from byzcode.studies.requests import Reading
@@ -129,6 +129,15 @@ class Multiverse:
             raise complain(where, error.key, error.value, error.allowed) from None
         specs = {member.spec.run_id: member.spec for member in (*read_so.runs, *read_so.against)}
         return Test(asked.study, read_so.request(), specs)
+
+
+def files_named(plan: Plan) -> Iterator[str]:
+    """The files that the values of a configuration name."""
+    yield from (plan.config.reading, plan.config.style)
+    yield from (planned.path for planned in plan.studies.values())
+    if read_from(plan.config.multiverse).exists():
+        yield plan.config.multiverse
+        yield Multiverse.load(plan).settings.alternatives
 
 
 def together(requests: Mapping[str, str]) -> str:
