@@ -226,6 +226,8 @@ def recommend(
     from byzcode import recommend as advice
 
     asked = advice.need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
+    if results is not None and not results.is_dir():
+        raise UserError(f"{results}: no such folder")
     found, refused = advice.recommend(asked)
     console = Console(width=None if sys.stdout.isatty() else 160)
     rows = advice.measurements(_results() if results is None else results, asked)

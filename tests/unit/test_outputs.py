@@ -21,6 +21,7 @@ from commands import ONE, REQUESTS, RUN, TWO, Call, arguments, byzcode, complain
 from byzcode import engine, netcdf, trajectory
 from byzcode.allocation import file
 from byzcode.errors import UserError
+from byzcode.multiverse import universe
 from byzcode.multiverse.summarise import made_in
 from byzcode.scorecard import page
 from byzcode.studies.identity import canonical
@@ -119,7 +120,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     for module, name in (
         *((engine, "train"), (file, "draw"), (file, "read"), (file, "open"), (trajectory, "open")),
-        *((page, "read"),),
+        *((page, "read"), (universe, "verdicts")),
     ):
         monkeypatch.setattr(module, name, computed)
     monkeypatch.setattr("byzcode.archive.expected", computed)
