@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from commands import ONE, REQUESTS, RUN, TWO, Call, arguments, byzcode, complaint, request, unchanged
 
-from byzcode import engine, netcdf, trajectory
+from byzcode import engine, netcdf, sharing, trajectory
 from byzcode.allocation import file
 from byzcode.errors import UserError
 from byzcode.multiverse import universe
@@ -120,7 +120,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     for module, name in (
         *((engine, "train"), (file, "draw"), (file, "read"), (file, "open"), (trajectory, "open")),
-        *((page, "read"), (universe, "verdicts")),
+        *((page, "read"), (universe, "verdicts"), (sharing, "train_one")),
     ):
         monkeypatch.setattr(module, name, computed)
     monkeypatch.setattr("byzcode.archive.expected", computed)
