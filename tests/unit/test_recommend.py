@@ -37,7 +37,8 @@ from byzcode.recommend import (
     table,
 )
 from byzcode.specs.run import RunSpec
-from byzcode.theory.constants import DELTA, bounds, constants
+from byzcode.theory import bounds, constants
+from byzcode.theory.constants import DELTA
 
 LAD = {"devices": 100, "alpha": 0.2, "heterogeneity": 10.0, "gradients": 2000}
 
