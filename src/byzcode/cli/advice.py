@@ -27,10 +27,12 @@ def recommend(
 ) -> None:
     """Say which method, redundancy, rule and compressor the bounds favour within a budget, and what was measured."""
     from byzcode import recommend as advice
+    from byzcode.studies.files import folder
 
     need = advice.need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
+    searched = _results() if results is None else folder(results)
     configurations, refused = advice.recommend(need)
-    rows = advice.measurements(_results() if results is None else results, need)
+    rows = advice.measurements(searched, need)
     measured = [(configuration, advice.measured(need, configuration, rows)) for configuration in configurations]
     console(160).print(advice.table(need, measured))
     best = configurations[0]

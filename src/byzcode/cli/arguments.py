@@ -57,11 +57,20 @@ def read_spec(model: Any, text: str) -> Any:
 
 def text_of(option: str, text: str) -> tuple[str, str]:
     """A JSON text, given as such or as the file that holds it; and where it stands."""
-    if not text.strip() or text.lstrip()[0] in "{[":
+    if _is_json(text):
         return text, option
     from byzcode.studies.files import read_text
 
     return read_text(text, most=_MOST_BYTES), text
+
+
+def files_of(*given: str | Path | None) -> list[Path]:
+    """The files among what a command is given: paths, and texts that are no JSON themselves."""
+    return [Path(each) for each in given if isinstance(each, Path) or (each and not _is_json(each))]
+
+
+def _is_json(text: str) -> bool:
+    return not text.strip() or text.lstrip()[0] in "{["
 
 
 def load(config: list[str] | None) -> tuple[Plan, Configuration]:

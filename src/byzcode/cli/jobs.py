@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byzcode.cli.arguments import COMMAND, text_of
-from byzcode.errors import UserError, complain
+from byzcode.cli.arguments import COMMAND, files_of, text_of
+from byzcode.errors import complain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,20 +26,24 @@ def job(
     """Read and check a request; after the block, which makes ``files`` of it, list their checksums in ``listed``.
 
     The request is returned as it stands, for its hash. Before the block, raises UserError where the request is wrong,
-    or where files cannot be written. ``results`` is None for a job that reads none.
+    or where a file cannot be written, or is one of those that are read. ``results`` is None for a job that reads none.
     """
     from byzcode.specs.plain_json import read_json
     from byzcode.specs.run import parse
     from byzcode.storage import checksums, inputs
+    from byzcode.storage.apart import apart
     from byzcode.storage.atomic import writable
+    from byzcode.studies.files import folder
 
     content = read_json(*text_of("--request", request))
     parse(model, content, f"{stage} request")
-    if results is not None and not results.is_dir():
-        raise UserError(f"{results}: no such folder")
+    if results is not None:
+        folder(results)
+    read = inputs.read_by(stage, content, results or listed.parent)
     writable(*files, listed)
+    apart([*files, listed], [*files_of(request), *read])
     yield content
-    checksums.write(listed, stage, content, files, inputs.read_by(stage, content, results or listed.parent))
+    checksums.write(listed, stage, content, files, read)
 
 
 def list_of(table: Path) -> Path:

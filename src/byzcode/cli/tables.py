@@ -27,9 +27,13 @@ def claims(request: RequestText, results: Results, out: Out) -> None:
 
 def reading(request: RequestText, out: Out) -> None:
     """Train what the claims need under one reading of the papers, and store their verdicts."""
-    from byzcode.multiverse.plan import of_request
+    from byzcode.multiverse.plan import files_named, of_request
     from byzcode.multiverse.universe import verdicts
+    from byzcode.storage.apart import apart
+    from byzcode.studies.files import read_from
     from byzcode.studies.requests import Reading
 
     with job("reading", Reading, request, None, [out], list_of(out)) as content:
-        write_table(verdicts(*of_request(content)), out)
+        multiverse, universe = of_request(content)
+        apart([out, list_of(out)], map(read_from, files_named(multiverse.plan)))
+        write_table(verdicts(multiverse, universe), out)

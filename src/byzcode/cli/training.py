@@ -7,17 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from byzcode.cli.arguments import Out, SpecText, read_spec
+from byzcode.cli.arguments import Out, SpecText, files_of, read_spec
 from byzcode.specs.run import AllocationSpec, RunSpec
 
 
 def allocate(spec: SpecText, out: Out) -> None:
     """Draw the allocations of an allocation spec, for all its seeds, and store them."""
     from byzcode.storage import allocations
+    from byzcode.storage.apart import apart
     from byzcode.storage.atomic import writable
 
     parsed = read_spec(AllocationSpec, spec)
     writable(out)
+    apart([out], files_of(spec))
     allocations.write(parsed, out)
 
 
@@ -42,10 +44,12 @@ def train(
 ) -> None:
     """Train all seeds of a run and store the trajectory. The same spec gives the same bits."""
     from byzcode.execution import batches
+    from byzcode.storage.apart import apart
     from byzcode.storage.atomic import writable
 
     parsed = read_spec(RunSpec, spec)
     writable(out)
+    apart([out], files_of(spec, allocation, together))
     if together is None:
         batches.alone(parsed, allocation, out, device=device, threads=threads)
     else:

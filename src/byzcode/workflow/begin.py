@@ -11,6 +11,7 @@ from byzcode.errors import in_locale
 from byzcode.execution import command, noted
 from byzcode.execution.lifecycle import Lifecycle
 from byzcode.execution.snakemake import Snakemake, one_line, warn
+from byzcode.execution.workplace import check_folders
 from byzcode.provenance.code import STAGES, stage_digest
 from byzcode.studies.configuration import BASE
 from byzcode.studies.plain_yaml import read_yaml
@@ -43,6 +44,7 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
         configuration = snakemake.configuration(values)
         plan = load_plan(configuration.values, configuration.where)
         results = snakemake.results(plan.config.results, FOLDERS)
+        check_folders(results)  # else Snakemake ends in a traceback where a file is in its way
     if not snakemake.is_job:
         for line in plan.unreadable():
             warn(in_locale(line))

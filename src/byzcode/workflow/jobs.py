@@ -10,14 +10,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from byzcode.errors import UserError
 from byzcode.execution.batch_lists import BatchLists
 from byzcode.execution.request_files import RequestFiles
 from byzcode.execution.snakemake import Snakemake, one_line
 from byzcode.multiverse.plan import Multiverse, together
 from byzcode.scorecard import report
+from byzcode.specs.run import RunSpec
 from byzcode.studies.plan import Plan, PlannedStudy
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +87,15 @@ class Jobs:
 
     def allocation_spec(self, wildcards: Any) -> str:
         """What an allocation is."""
-        return self.plan.allocations[wildcards.allocation].canonical()
+        return _asked_for("allocation", wildcards.allocation, self.plan.allocations).canonical()
 
     def run_spec(self, wildcards: Any) -> str:
         """What a run is."""
-        return self.plan.runs[wildcards.run].canonical()
+        return self._run(wildcards).canonical()
 
     def allocation_of_run(self, wildcards: Any) -> str:
         """The allocation that a run reads."""
-        return self._allocation(self.plan.runs[wildcards.run].allocation_spec.allocation_id)
+        return self._allocation(self._run(wildcards).allocation_spec.allocation_id)
 
     def run_device(self, wildcards: Any, output: Any) -> str:
         """The device of a run, and the list of its batch. Not tracked: another device retrains nothing."""
@@ -176,7 +180,7 @@ class Jobs:
 
     def reading_request(self, wildcards: Any) -> str:
         """What the table of a reading is told."""
-        return self.readings[wildcards.reading]
+        return _asked_for("reading", wildcards.reading, self.readings)
 
     @cached_property
     def readings(self) -> dict[str, str]:
@@ -187,6 +191,9 @@ class Jobs:
 
     # -----------------------------------------------------------------------------------------------------------------
 
+    def _run(self, wildcards: Any) -> RunSpec:
+        return _asked_for("run", wildcards.run, self.plan.runs)
+
     def _figure(self, wildcards: Any) -> tuple[PlannedStudy, str]:
         return self.plan.figures[wildcards.figure]
 
@@ -195,6 +202,16 @@ class Jobs:
 
     def _trajectories(self, runs: Iterable[str]) -> list[str]:
         return [f"{self.root}/trajectories/{run}.nc" for run in runs]
+
+
+def _asked_for(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """An entry of a mapping. Raises WorkflowError, by Snakemake, for a name that nothing configured has."""
+    if name not in known:
+        with one_line():
+            raise UserError(
+                f"{kind} {name}: not asked for by the configuration; `byzcode plan` lists the runs that are"
+            )
+    return known[name]
 
 
 def with_checksums(tables: Iterable[str]) -> list[str]:
