@@ -10,10 +10,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from byzcode.errors import UserError
-from byzcode.execution.run_locks import HELD
+from byzcode.execution.system_locks import NoLocksError, locked
 from byzcode.lazy import torch
 from byzcode.training.loop import require
 
@@ -71,14 +72,11 @@ def first_free(paths: list[Path]) -> Iterator[int]:
 
 
 def _locked(descriptor: int) -> bool:
+    folder = tempfile.gettempdir()
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in HELD:
-            allowed = "allowed: a TMPDIR on a file system with locks"
-            raise UserError(f"{tempfile.gettempdir()}: cannot be locked: {error.strerror}; {allowed}") from None
-        return False
-    return True
+        return locked(partial(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB), folder)
+    except NoLocksError as error:
+        raise UserError(f"{folder}: cannot be locked: {error}; allowed: a TMPDIR on a file system with locks") from None
 
 
 def room() -> float:
