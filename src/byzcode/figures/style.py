@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from byzcode.specs.methods import METHODS
+from byzcode.specs.run import COMPONENTS
 from byzcode.studies.letters import BUNDLED
 from byzcode.studies.study import LineStyle
 from byzcode.training.status import Status
@@ -158,31 +159,7 @@ _PLAIN = {
     "pre_aggregation",
     "problem",
 }
-_VALUES = {
-    "sign_flip": "sign flip",
-    "True": "yes",
-    "False": "no",
-    "gaussian": "Gaussian",
-    "linear_regression": "linear regression",
-    "redrawn": "liars redrawn",
-    "persistent": "liars persistent",
-    "phocas": "Phocas",
-    "alie": "ALIE",
-    "alie_search": "ALIE, line search",
-    "ipm": "IPM",
-    "ipm_search": "IPM, line search",
-    "nnm": "NNM",
-    "qsgd": "QSGD",
-    "random_k": "random-k",
-    "top_k": "top-k",
-    "krum": "Krum",
-    "multi_krum": "Multi-Krum",
-    "meamed": "MeaMed",
-    "bulyan": "Bulyan",
-    "replication": "replication-corrected",
-}
-#: What "none" is, by the key.
-_NOTHING = {"attack": "no attack", "pre_aggregation": "no pre-aggregation"}
+_VALUES = {"True": "yes", "False": "no", "redrawn": "liars redrawn", "persistent": "liars persistent"}
 
 
 class Quantity(NamedTuple):
@@ -263,7 +240,8 @@ def value_words(key: str, value: Any) -> str:
     if key == "method" and value in METHODS:
         return METHODS[value].title
     name, options, rest = str(value).partition(" (")  # a component of a grid: "name (option value)"
-    words = _NOTHING.get(key, name) if name == "none" else _VALUES.get(name, name.replace("_", " "))
+    entry = COMPONENTS.get(key, {}).get(name)
+    words = getattr(entry, "words", "") or _VALUES.get(name, name.replace("_", " "))
     said = (options + rest).replace("share ", "k/D = ").replace("_", " ").replace(" -", " \N{MINUS SIGN}")
     return literal(words + said)
 
