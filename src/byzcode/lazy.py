@@ -25,7 +25,7 @@ ENTRY = "ENTRY"
 
 @dataclass(frozen=True)
 class Entry:
-    """What every entry of a table has: the function that does the work, and its title in figures."""
+    """What most entries have: the function that does the work, and its title in figures."""
 
     function: Callable[..., Any]
     title: str = field(default="", kw_only=True)

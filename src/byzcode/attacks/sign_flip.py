@@ -34,4 +34,4 @@ def sign_flip(
     return threat.replace(messages, coefficient * threat.of_liars(messages))
 
 
-ENTRY = Attack(sign_flip)
+ENTRY = Attack(sign_flip, frozenset({"own", "honest"}))

@@ -13,6 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
+from byzcode.specs.components import in_words
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import COMPONENTS
 from byzcode.studies.fields import in_digits
@@ -241,7 +242,7 @@ def value_words(key: str, value: Any) -> str:
         return METHODS[value].title
     name, options, rest = str(value).partition(" (")  # a component of a grid: "name (option value)"
     entry = COMPONENTS.get(key, {}).get(name)
-    words = getattr(entry, "words", "") or _VALUES.get(name, name.replace("_", " "))
+    words = in_words(name, entry) if entry else _VALUES.get(name, name.replace("_", " "))
     said = (options + rest).replace("share ", "k/D = ").replace("_", " ").replace(" -", " \N{MINUS SIGN}")
     return literal(words + said)
 
