@@ -143,8 +143,6 @@ _KEYS = {
     "problem.label_noise": ("label noise", "standard deviation of the label noise"),
     "byzantine.compressed": ("lies compressed:", "whether lies are compressed"),
     "byzantine.alpha": (r"$\alpha$", r"Byzantine fraction $\alpha$"),
-    "attack.coefficient": ("coefficient", "coefficient of the sign flip"),
-    "attack.scale": ("scale", "standard deviation of the lies"),
     "step_size": (r"$\eta L$", r"step size $\eta L$"),
 }
 #: Keys whose values say it all.
@@ -254,14 +252,24 @@ def level_words(key: str | None, value: Any) -> str:
     words = value_words(key, value)
     if key in _PLAIN:
         return words
-    symbol = _KEYS[key][0] if key in _KEYS else key.split(".")[-1].replace("_", " ")
+    label = _label(key)
+    symbol = label[0] if label else key.split(".")[-1].replace("_", " ")
     is_name = symbol[0] != "$"
     return f"{symbol} {words}" if is_name else f"{symbol} = {words}"
 
 
 def axis_words(key: str) -> str:
     """A key, as the label of an axis says it."""
-    return _KEYS[key][1] if key in _KEYS else key.replace(".", ", ").replace("_", " ")
+    label = _label(key)
+    return label[1] if label else key.replace(".", ", ").replace("_", " ")
+
+
+def _label(key: str) -> tuple[str, str] | None:
+    """What the title of a panel and an axis say for a key, if a component that has this option or this module knows it."""
+    table, _, option = key.partition(".")
+    entries = COMPONENTS[table].values() if option and table in COMPONENTS else ()
+    labels = [getattr(entry, "labels", {}) for entry in entries]
+    return next((known[option] for known in labels if option in known), _KEYS.get(key))
 
 
 def literal(text: str) -> str:
