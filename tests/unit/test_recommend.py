@@ -22,21 +22,11 @@ from byzcode.compression import COMPRESSORS
 from byzcode.errors import UserError
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.randomness import Draws, Stream
-from byzcode.recommend import (
-    _METHODS,
-    LARGEST,
-    MOST_DEVICES,
-    NUMBER,
-    Need,
-    _ruled,
-    favourite,
-    measured,
-    measurements,
-    need,
-    recommend,
-    shortenings,
-    table,
-)
+from byzcode.recommend.choices import METHODS_TRIED, shortenings
+from byzcode.recommend.measured import favourite, measured, measurements
+from byzcode.recommend.need import LARGEST, MOST_DEVICES, NUMBER, Need, need
+from byzcode.recommend.search import recommend, ruled
+from byzcode.recommend.table import table
 from byzcode.specs.run import RunSpec
 from byzcode.theory import bounds
 
@@ -338,7 +328,7 @@ def test_the_largest_floor_is_still_a_number():
     """Where the error is nearly as large as the gradient there is a bound, though it is good for nothing."""
     asked = need(13, 6 / 13, 1.0, 13, dimension=8)
     (one, far) = (
-        list(_ruled(dataclasses.replace(asked, heterogeneity=size), "rba_dl", _METHODS["rba_dl"](asked), "none"))
+        list(ruled(dataclasses.replace(asked, heterogeneity=size), "rba_dl", METHODS_TRIED["rba_dl"](asked), "none"))
         for size in (1.0, 1e150)
     )
     assert max(each.floor for each in one if math.isfinite(each.floor)) > 1e12
