@@ -11,7 +11,7 @@ def summarise(request: RequestText, results: Results, out: Out) -> None:
     from byzcode.analysis.summary import summarise as rows_of
     from byzcode.studies.requests import Summary
 
-    with job("summarise", Summary, request, results, [out], list_of(out)) as content:
+    with job("summarise", Summary, request, results, [out]) as content:
         runs = content["runs"]
         write_table(rows_of([results / "trajectories" / f"{run}.nc" for run in runs], runs), out)
 
@@ -21,7 +21,7 @@ def claims(request: RequestText, results: Results, out: Out) -> None:
     from byzcode.analysis.evidence import of_study
     from byzcode.studies.requests import Claims
 
-    with job("claims", Claims, request, results, [out], list_of(out)) as content:
+    with job("claims", Claims, request, results, [out]) as content:
         write_table(of_study(content, lambda run: results / "trajectories" / f"{run}.nc"), out)
 
 
@@ -33,7 +33,7 @@ def reading(request: RequestText, out: Out) -> None:
     from byzcode.studies.files import read_from
     from byzcode.studies.requests import Reading
 
-    with job("reading", Reading, request, None, [out], list_of(out)) as content:
+    with job("reading", Reading, request, None, [out]) as content:
         multiverse, universe = of_request(content)
         apart([out, list_of(out)], map(read_from, files_named(multiverse.plan)))
         write_table(verdicts(multiverse, universe), out)

@@ -10,7 +10,7 @@ from byzcode.compression import COMPRESSORS
 from byzcode.recommend.need import NUMBER, Need
 from byzcode.recommend.words import behind, count
 from byzcode.specs.methods import METHODS
-from byzcode.theory.bounds import Expected, disjoint_lists, redrawn_tasks, sampled_lists
+from byzcode.theory.expectations import Expected, disjoint_lists, redrawn_tasks, sampled_lists
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from byzcode.recommend.need import NUMBER, Need
 from byzcode.recommend.words import behind, count
 from byzcode.specs.methods import METHODS
 from byzcode.theory import overlaps
-from byzcode.theory.bounds import compressed
 from byzcode.theory.constants import rule_constant
+from byzcode.theory.expectations import compressed
 
 #: What is tried in front of a rule.
 _BEFORE = tuple(name for name, before in PRE_AGGREGATORS.items() if before.kappa is not None)
