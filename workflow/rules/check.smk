@@ -1,5 +1,5 @@
-# Before all else: whether byzcode is installed; and before Snakemake reads the configuration, whether it is plain, for
-# Snakemake runs what a file calls code (__use_yte__), and makes objects and dates.
+# Check first that byzcode is installed, and that the configuration is plain YAML before Snakemake reads it: Snakemake
+# would run code in it (__use_yte__) and create objects and dates.
 
 from pathlib import Path
 
@@ -13,16 +13,15 @@ try:
 
     INSTALLED = True
 except ImportError as error:
-    if (
-        workflow.check_envvars
-    ):  # all but `snakemake --lint`, which looks at the rules alone
+    # `snakemake --lint` only reads the rules and does not need byzcode.
+    if workflow.check_envvars:
         raise WorkflowError(
             f"byzcode is not installed where Snakemake runs ({error}); in its folder, `make setup` or "
             "`pip install -e '.[workflow]'` installs it"
         ) from None
     INSTALLED = False
 
-# A module may be given its configuration; then the file is another workflow's.
+# Used as a module, the workflow may get its configuration from its user; the file then belongs to another workflow.
 if INSTALLED and not workflow.modifier.skip_configfile and Path(BASE).exists():
     try:
         read_yaml(BASE)
