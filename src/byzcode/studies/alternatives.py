@@ -1,4 +1,4 @@
-"""What the files of the multiverse may say: what is left open, and which claims are tested under which readings."""
+"""The files of the multiverse: the choices that the papers leave open, and the claims tested under other readings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Alternative(Strict):
 
 
 class OpenChoice(Strict):
-    """One thing that the papers leave open."""
+    """A choice that the papers leave open."""
 
     choice: Name = Field(description="Its name.")
     title: Line = Field(description="What is chosen.")
@@ -54,18 +54,18 @@ class OpenChoice(Strict):
         return self
 
     def concerns_with(self, other: OpenChoice) -> bool:
-        """Whether both concern a study."""
+        """Whether both choices concern some study."""
         return self.studies is None or other.studies is None or not set(self.studies).isdisjoint(other.studies)
 
 
 class Alternatives(Strict):
-    """config/readings/alternatives.yaml: for everything that is left open, what else one may read."""
+    """config/readings/alternatives.yaml: the alternatives of every open choice."""
 
     choices: Annotated[list[OpenChoice], Field(min_length=1)] = Field(description="What is open.")
 
     @model_validator(mode="after")
     def _told_apart(self) -> Self:
-        """A reading takes one value of every choice: no two choices go by one name, or set one key of a study."""
+        """Choices combine freely, so no two may share a name or set the same key of a study."""
         _check_names("choices.choice", [choice.choice for choice in self.choices], "each name once")
         for one, other in itertools.combinations(self.choices, 2):
             keys, others = ({key for each in choice.others for key in each.set} for choice in (one, other))
@@ -76,7 +76,7 @@ class Alternatives(Strict):
 
 
 class Asked(Strict):
-    """Claims that are tested under every reading: those of a study, or of a part of its grid."""
+    """Claims to test under every reading: those of a study or of a part of its grid."""
 
     study: Name = Field(description="The study.")
     where: dict[Key, Value] = Field(
@@ -98,7 +98,7 @@ class Asked(Strict):
 
 
 class MultiverseConfig(Strict):
-    """config/multiverse.yaml: which claims are tested under how many readings."""
+    """config/multiverse.yaml: the claims to test and the number of readings."""
 
     alternatives: Filename = Field(description="The file of what one may choose.")
     random: Annotated[int, Field(ge=0, le=2000)] = Field(

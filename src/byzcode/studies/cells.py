@@ -1,4 +1,4 @@
-"""From a claim to its tests: which runs each of them compares."""
+"""The tests of a claim, and the runs that each test compares."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ T = TypeVar("T", bound=Tested)
 
 @dataclass(frozen=True)
 class Cell:
-    """One test of a claim: its runs, those that they are compared with, and where on the study's grid it stands.
+    """One test of a claim: its runs, the runs to compare them with, and its point on the study's grid.
 
-    ``runs`` follow the claim's ``values``, or are one; ``against`` are as many, or none.
+    ``runs`` has one run per value in the claim's ``values``, or a single run. ``against`` has as many runs, or none.
     """
 
     study: str
     claim: Claim
     place: Values
-    words: tuple[str, ...] = ()  # of the place, each as it tells its value from the others of the grid
+    words: tuple[str, ...] = ()  # one word per value of the place; it identifies the value among those of the grid
     runs: tuple[Member, ...] = ()
     against: tuple[Member, ...] = ()
 
     @property
     def name(self) -> str:
-        """study/claim, and what tells the tests of a claim apart."""
+        """``study/claim``, followed by the words that distinguish the tests of a claim."""
         return "/".join([self.study, self.claim.claim, *self.words])
 
     def request(self) -> dict[str, Any]:
-        """What the evidence depends on beside the stored runs."""
+        """Everything that the evidence depends on except the stored runs."""
         fixed = {key: _word(value) for key, value in getattr(self.claim, "where", {}).items()}
         shown = {**fixed, **dict(zip(self.place, self.words, strict=True))}
         return {
@@ -52,7 +52,7 @@ class Cell:
 
 
 def cells(study: Study, members: Sequence[Member]) -> list[Cell]:
-    """All tests of the claims of a study. Raises KeyedError where a claim names what the study does not have."""
+    """All tests of the claims of a study. Raises KeyedError if a claim names something that the study does not have."""
     found = [cell for number, claim in enumerate(study.claims) for cell in _cells(study, members, number, claim)]
     names = [claim.claim for claim in study.claims]
     for number, name in enumerate(names):
@@ -105,7 +105,7 @@ def _places(study: Study, claim: Tested, key: str, where: str) -> list[Any]:
 
 
 def _check(cell: Cell, where: str) -> None:
-    """Refuse a test that cannot say anything: of a run with itself, of seeds that are no pairs, without a factor."""
+    """Refuse a meaningless test: of a run with itself, with seeds that do not pair, or with a closed form of 0."""
     claim, specs = cell.claim, [member.spec for member in (*cell.runs, *cell.against)]
     if isinstance(claim, Falls | Grows | Law) and len({member.spec.run_id for member in cell.runs}) < len(cell.runs):
         raise KeyedError(f"{where}.along", claim.along, f"some runs of {claim.curve.curve!r} are the same along it")
@@ -128,7 +128,7 @@ def _check(cell: Cell, where: str) -> None:
 
 
 def check_levels(cell: Cell, where: str) -> None:
-    """Refuse a test of levels that its runs do not have, or after unequally many iterations. Raises KeyedError."""
+    """Refuse a test if its runs have no level, or end after different numbers of iterations. Raises KeyedError."""
     claim, members = cell.claim, (*cell.runs, *cell.against)
     if not isinstance(claim, Tested) or claim.at == "start" or (claim.quantity in COSTS and not isinstance(claim, Law)):
         return
@@ -144,7 +144,7 @@ def check_levels(cell: Cell, where: str) -> None:
 
 
 def _check_once(given: Values, asked: Values, where: str) -> None:
-    """Refuse another value of a key than that at which a claim is tested, and of which its place tells."""
+    """Refuse a value of a key that contradicts the value at which the claim is tested."""
     for key in sorted(given.keys() & asked.keys()):
         if not (agrees(key, given[key], asked[key]) or agrees(key, asked[key], given[key])):
             allowed = f"it is tested where {key} is {shown(asked[key])} as well; say it once"
@@ -152,7 +152,7 @@ def _check_once(given: Values, asked: Values, where: str) -> None:
 
 
 def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, where: str) -> Member:
-    """The one run of a side at a place. A key that a curve does not run through is the same run everywhere."""
+    """The single run of a side at a place. Ignores keys of the place that the side's curve does not vary."""
     own = [member for member in members if member.curve.label == side.curve]
     if not own:
         labels = [curve.label for curve in study.curves]
@@ -181,7 +181,7 @@ def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, 
 
 
 def _settled(claim: T) -> T:
-    """The claim with its values as the keys of the grid take them; itself where they are."""
+    """The claim with its values in their canonical form; the claim itself if they already are."""
 
     def where(side: Side | Tested) -> dict[str, Any]:
         return {key: tolerated(key, value) for key, value in side.where.items()}
@@ -197,14 +197,14 @@ def _settled(claim: T) -> T:
 
 
 def _words(key: str, value: Any, grid: Sequence[Any]) -> str:
-    """A value in words that no other value of the grid has: with the names of options where values alone do not do."""
+    """A value in words that are unique in the grid, with the names of options if their values do not suffice."""
     others = [_word(tolerated(key, other)) for other in grid]
     word = _word(value)
     return word if others.count(word) < 2 else _word(value, named=True)
 
 
 def _word(value: Any, named: bool = False) -> str:
-    if isinstance(value, Mapping):  # a component: its name, then its options in an order that is not the file's
+    if isinstance(value, Mapping):  # a component: its name, then its options, sorted
         first = [_word(value["name"])] if "name" in value else []
         options = sorted(value.keys() - {"name"})
         return " ".join([*first, *(f"{key} {_word(value[key])}" if named else _word(value[key]) for key in options)])

@@ -1,4 +1,4 @@
-"""A claim of a paper as a test, written down beside its study before anything is run."""
+"""A claim of a paper as a statistical test, written down with its study before anything is run."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from pydantic import BeforeValidator, Field
 from byzcode.specs.strict import Strict
 from byzcode.studies.names import Key, Label, Mark, Name, Quantity, Text, Value
 
-#: Which part of a training counts: its plateau, the last fifth of its iterations whether that is a plateau or not, or
-#: its start.
+#: The part of a training that counts: its plateau; the last fifth of its iterations, plateau or not; or its start.
 When = Literal["plateau", "end", "start"]
 
-#: What is compared: a quantity of the trajectories, or a cost of one iteration, of all devices together.
+#: The compared quantity: one of the trajectories, or the cost of an iteration, summed over all devices.
 Measured = Quantity | Literal["gradients_computed", "bits_sent"]
 
-#: Costs are compared by iteration, whatever part of a training counts.
+#: Costs are compared per iteration, whatever part of a training counts.
 COSTS = ("gradients_computed", "bits_sent")
 
 
 class Side(Strict):
-    """A curve of the study, at a point of its grids."""
+    """A curve of the study at a point of its grids."""
 
     curve: Label = Field(description="Label of the curve.")
     where: dict[Key, Value] = Field(default={}, description="Values of its grid keys.")
@@ -35,7 +34,7 @@ OneSide = Annotated[Side, BeforeValidator(_labelled, json_schema_input_type=Side
 
 
 class Record(Strict):
-    """What every claim says of itself."""
+    """The fields of every claim."""
 
     claim: Name = Field(description="Name, once in a study.")
     says: Text = Field(min_length=1, description="The claim, in our words.")
@@ -44,7 +43,7 @@ class Record(Strict):
 
 
 class Tested(Record):
-    """What every test needs."""
+    """The fields of every claim that is tested."""
 
     curve: OneSide = Field(description="Whose runs are tested: a label, or a label and values of grid keys.")
     where: dict[Key, Value] = Field(default={}, description="The part of the grid: values of grid keys.")
@@ -69,7 +68,7 @@ class Lower(Tested):
 
 
 class Equivalent(Tested):
-    """The levels differ by less than ``margin`` times, either way: two one-sided tests."""
+    """The levels differ by less than a factor of ``margin`` in either direction: two one-sided tests."""
 
     test: Literal["equivalent"] = Field(description="The kind of test.")
     against: OneSide = Field(description="The runs that it is compared with.")
@@ -95,7 +94,7 @@ class Grows(Tested):
 
 
 class Law(Tested):
-    """The squared level is proportional to a factor of the theory, along a key."""
+    """The squared level is proportional to a factor from the theory along a key."""
 
     test: Literal["law"] = Field(description="The kind of test.")
     along: Key = Field(description="Grid key along which it holds.")
@@ -109,7 +108,7 @@ class Law(Tested):
 
 
 class Predicted(Tested):
-    """The distance of coded gradients at the start is what the closed form says, within ``margin`` times."""
+    """The distance of coded gradients at the start matches its closed form up to a factor of ``margin``."""
 
     test: Literal["predicted"] = Field(description="The kind of test.")
     at: Literal["start"] = Field(default="start", description="There theta does not depend on the allocation.")
@@ -120,7 +119,7 @@ class Predicted(Tested):
 
 
 class Open(Record):
-    """What cannot be tested with what is here."""
+    """A claim that this project cannot test."""
 
     test: Literal["open"] = Field(description="The kind of test: none.")
     reason: Text = Field(min_length=1, description="Why it is not tested.")

@@ -1,4 +1,4 @@
-"""What a study file, a reading and the workflow's configuration may say."""
+"""The models of study files, readings, styles and the workflow's configuration."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from byzcode.studies.claim import Claim
 from byzcode.studies.files import DEFAULTS
 from byzcode.studies.names import BoundName, Filename, Key, Label, Line, Mark, Name, Quantity, Spelt, Text, Value
 
-#: At most so many runs in a study.
+#: The largest number of runs in a study.
 MOST_RUNS = 50_000
-#: At most so many values of a key, as columns, rows or colours of a figure: more would not be told apart.
+#: The largest number of values of a key as columns, rows or colours of a figure; more would be indistinguishable.
 MOST_LEVELS = {"columns": 8, "rows": 24, "hue": 50}
 
-#: The fields of a plot that name keys of a RunSpec: where a run stands in a figure.
+#: The fields of a plot that name keys of a RunSpec and so decide the place of a run in a figure.
 PANEL_KEYS = ("columns", "rows", "hue", "x")
 
 Grid = dict[Key, Annotated[list[Value], Field(min_length=1, max_length=MOST_RUNS)]]
@@ -25,7 +25,7 @@ Labels = Annotated[list[str], Field(min_length=1)]
 
 
 class Paper(Strict):
-    """What a study reproduces."""
+    """The paper and figure that a study reproduces."""
 
     source: Text = Field(description="The paper, with its arXiv number.")
     figure: Text = Field(description="Our name for the figure; its number in the paper is not known.")
@@ -53,7 +53,7 @@ Axis = Literal["iteration", "gradients_computed", "bits_sent"]
 
 
 class TrajectoryPlot(Strict):
-    """A quantity against iteration (or cost), one panel for each value of ``columns`` and ``rows``."""
+    """A quantity against iteration (or cost), with a panel for each value of ``columns`` and ``rows``."""
 
     kind: Literal["trajectories"] = Field(description="The kind of plot.")
     y: Quantity = Field(default="loss", description="What is drawn: a variable of the trajectories.")
@@ -78,7 +78,7 @@ class TrajectoryPlot(Strict):
 class SweepPlot(Strict):
     """The plateau of a quantity against a key of a RunSpec, and below it the cost of reaching that plateau.
 
-    Where trainings end before a plateau, its last fifth stands for it, and is drawn hollow.
+    If a training ends before a plateau, the level of its last fifth is drawn instead, with a hollow marker.
     """
 
     kind: Literal["sweep"] = Field(description="The kind of plot.")
@@ -91,7 +91,7 @@ class SweepPlot(Strict):
 
 
 class AllocationPlot(Strict):
-    """Histograms of overlaps and replications, beside what they should be. Needs no training."""
+    """Histograms of overlaps and replications beside their expected distributions. Needs no training."""
 
     kind: Literal["allocation"] = Field(description="The kind of plot.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
@@ -99,7 +99,7 @@ class AllocationPlot(Strict):
 
 
 class VariancePlot(Strict):
-    """The variance of coded gradients against the redundancy, measured, over its closed form."""
+    """The measured variance of coded gradients and its closed form against the redundancy, and below it their ratio."""
 
     kind: Literal["variance"] = Field(description="The kind of plot.")
     x: Literal["redundancy"] = Field(default="redundancy", description="What is on the horizontal axis.")
@@ -110,7 +110,7 @@ class VariancePlot(Strict):
 class BoundsPlot(Strict):
     """The squared gradient norm over the last fifth of training against a key of a RunSpec, beside its bounds.
 
-    Below it, how many times the measured one each bound is.
+    Below it, the ratio of each bound to the measured value.
     """
 
     kind: Literal["bounds"] = Field(description="The kind of plot.")
@@ -127,7 +127,7 @@ Plot = Annotated[TrajectoryPlot | SweepPlot | AllocationPlot | VariancePlot | Bo
 
 
 def axes_of(plot: Plot) -> dict[str, str]:
-    """The keys of a RunSpec that a plot names, by the field that names them."""
+    """The keys of a RunSpec that a plot names, by the fields that name them."""
     named = {field: getattr(plot, field, None) for field in PANEL_KEYS}
     return {field: key for field, key in named.items() if key and key not in get_args(Axis)}
 
@@ -151,7 +151,7 @@ class Study(Strict):
 
 
 class Choice(Strict):
-    """One decision that the papers leave open."""
+    """A decision on something that the papers leave open."""
 
     key: Key = Field(
         description="Field of a RunSpec; component.name.option for an option; method.name.field for a method."
@@ -162,19 +162,19 @@ class Choice(Strict):
 
 
 class Reading(Strict):
-    """What a reader of the papers decides where they are silent."""
+    """A reading of the papers: decisions on everything that they leave open."""
 
     reading: Name = Field(description="Name of the reading.")
     title: Line = Field(description="What it is, in a few words.")
     choices: list[Choice] = Field(description="Its decisions.")
 
 
-#: The markers of matplotlib that can be told apart in print.
+#: The markers of matplotlib that are distinguishable in print.
 Marker = Literal["o", "s", "D", "d", "^", "v", "<", ">", "P", "X", "x", "+", "*", "p", "h"]
 
 
 class LineStyle(Strict):
-    """How one method is drawn, in every figure."""
+    """The style of a method in all figures."""
 
     color: Annotated[str, Spelt(r"^#[0-9a-fA-F]{6}$", "# and six hexadecimal digits, in quotes")] = Field(
         description="As #RRGGBB."
@@ -189,19 +189,19 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
-#: Folders of the project itself; what is made must not lie among what it is made of.
+#: Folders of the project's sources, which must not contain results.
 _PROJECT = ("benchmarks", "build", "config", "dist", "docs", "profiles", "src", "tests", "workflow")
 
 
 def _own_folder(value: str) -> str:
-    """Refuse a folder of the project; also one that only a file system that knows no capitals takes for it."""
+    """Refuse a folder of the project, ignoring case, because some file systems do."""
     if value.partition("/")[0].lower() in _PROJECT:
         raise ValueError(f"allowed: a folder of its own, such as results, and none of {', '.join(_PROJECT)}")
     return value
 
 
 class WorkflowConfig(Strict):
-    """config/config.yaml: which studies are run, under which reading, where. All paths lie inside the project."""
+    """config/config.yaml: the studies to run, the reading, and the folder of results. Paths lie inside the project."""
 
     studies: Annotated[list[Filename], Field(min_length=1)] = Field(
         description="Study files inside the project, or patterns such as *.yaml."
