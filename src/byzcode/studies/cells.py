@@ -75,7 +75,7 @@ def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -
         steps = [{claim.along: value} for value in claim.values]
     for key in claim.each:
         if claim.each.count(key) > 1 or key == getattr(claim, "along", None):
-            raise KeyedError(f"{where}.each", key, "each key once, and not the one along which it is tested")
+            raise KeyedError(f"{where}.each", key, "each key once, and not the key along which the claim is tested")
     sides = {"curve": claim.curve, "against": getattr(claim, "against", None)}
     for values in itertools.product(*(_places(study, claim, key, where) for key in claim.each)):
         place = dict(zip(claim.each, values, strict=True))
@@ -108,17 +108,17 @@ def _check(cell: Cell, where: str) -> None:
     """Refuse a meaningless test: of a run with itself, with seeds that do not pair, or with a closed form of 0."""
     claim, specs = cell.claim, [member.spec for member in (*cell.runs, *cell.against)]
     if isinstance(claim, Falls | Grows | Law) and len({member.spec.run_id for member in cell.runs}) < len(cell.runs):
-        raise KeyedError(f"{where}.along", claim.along, f"some runs of {claim.curve.curve!r} are the same along it")
+        raise KeyedError(f"{where}.along", claim.along, f"some runs of {claim.curve.curve!r} do not differ along it")
     for one, other in zip(cell.runs, cell.against, strict=bool(cell.against)):
         if one.spec.run_id == other.spec.run_id:
-            raise KeyedError(f"{where}.against", other.curve.label, "the same run as that of the curve")
+            raise KeyedError(f"{where}.against", other.curve.label, "the same run as the curve's")
     for spec in specs:
         if spec.seeds != specs[0].seeds:
             raise KeyedError(f"{where}.curve", specs[0].seeds, f"seeds must be the same in all runs, not {spec.seeds}")
     check_levels(cell, where)
     for spec in specs:
         if isinstance(claim, Predicted) and claim.distance == "each_other" and spec.devices - spec.f < 2:
-            allowed = f"two honest devices at least, whose messages can be compared, not {spec.devices - spec.f}"
+            allowed = f"needs at least two honest devices to compare their messages, not {spec.devices - spec.f}"
             raise KeyedError(f"{where}.distance", claim.distance, allowed)
     if isinstance(claim, Predicted) or (isinstance(claim, Law) and claim.predicted == "coded_variance"):
         for spec in specs:
@@ -139,15 +139,15 @@ def check_levels(cell: Cell, where: str) -> None:
     lengths = {member.spec.iterations: member.curve.label for member in reversed(members)}
     if claim.at == "end" and len(lengths) > 1:
         (one, first), (other, second) = list(lengths.items())[::-1][:2]
-        allowed = f"equally many iterations; {first!r} has {one} of them, {second!r} {other}"
-        raise KeyedError(f"{where}.at", claim.at, f"{allowed}. Plateaus (at: plateau) compare whatever their lengths")
+        allowed = f"all runs must have equally many iterations; {first!r} has {one}, {second!r} has {other}"
+        raise KeyedError(f"{where}.at", claim.at, f"{allowed}. Use at: plateau to compare runs of different lengths")
 
 
 def _check_once(given: Values, asked: Values, where: str) -> None:
     """Refuse a value of a key that contradicts the value at which the claim is tested."""
     for key in sorted(given.keys() & asked.keys()):
         if not (agrees(key, given[key], asked[key]) or agrees(key, asked[key], given[key])):
-            allowed = f"it is tested where {key} is {shown(asked[key])} as well; say it once"
+            allowed = f"contradicts {key} = {shown(asked[key])}, where the claim is tested; give one value"
             raise KeyedError(f"{where}.{key}", given[key], allowed)
 
 
@@ -163,7 +163,7 @@ def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, 
             raise KeyedError(f"{where}.where", key, "not a grid key of this study; " + one_of(sorted(anywhere), key))
     for key in sorted(side.where):
         if key not in own[0].point:
-            raise KeyedError(f"{where}.where", key, f"{side.curve!r} does not run through it; " + one_of(own[0].point))
+            raise KeyedError(f"{where}.where", key, f"{side.curve!r} does not vary it; " + one_of(own[0].point))
     _check_once(side.where, asked, f"{where}.where")
     wanted = {key: value for key, value in {**asked, **side.where}.items() if key in own[0].point}
     found = {
@@ -175,8 +175,8 @@ def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, 
         more = sorted(set(own[0].point) - set(wanted))
         hint = f"its grid has no {dict(wanted)}"
         if found:
-            hint = f"say more of {', '.join(more)}" if more else "say the options as well, as its grid does"
-        raise KeyedError(where, side.curve, f"must be one run, but {len(found)} match; {hint}")
+            hint = f"give values of {', '.join(more)}" if more else "give the options as well, as in its grid"
+        raise KeyedError(where, side.curve, f"must be a single run, but {len(found)} match; {hint}")
     return next(iter(found.values()))
 
 

@@ -30,7 +30,7 @@ class Choices:
             for option, value in options.items() if self.general.at(head, "name") == name else ():
                 said = self.general.at(head, option, default=value)
                 if said != value:
-                    raise KeyedError(f"{head}.{name}.{option}", value, f"{head} says {said} as well; say it once")
+                    raise KeyedError(f"{head}.{name}.{option}", value, f"{head} gives {said}; give one value")
 
     @classmethod
     def of(cls, reading: Reading) -> Choices:

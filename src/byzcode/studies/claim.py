@@ -36,23 +36,23 @@ OneSide = Annotated[Side, BeforeValidator(_labelled, json_schema_input_type=Side
 class Record(Strict):
     """The fields of every claim."""
 
-    claim: Name = Field(description="Name, once in a study.")
+    claim: Name = Field(description="Name, unique in the study.")
     says: Text = Field(min_length=1, description="The claim, in our words.")
-    source: Text = Field(min_length=1, description="Where it is made.")
+    source: Text = Field(min_length=1, description="Where the claim is made.")
     mark: Mark = Field(description="Whether a source states it, or we inferred it.")
 
 
 class Tested(Record):
     """The fields of every claim that is tested."""
 
-    curve: OneSide = Field(description="Whose runs are tested: a label, or a label and values of grid keys.")
+    curve: OneSide = Field(description="The curve to test: a label, or a label and values of grid keys.")
     where: dict[Key, Value] = Field(default={}, description="The part of the grid: values of grid keys.")
-    each: list[Key] = Field(default=[], description="Grid keys: one test, and one verdict, for each of their values.")
-    quantity: Measured = Field(default="excess_loss", description="Whose level is compared.")
-    at: When = Field(default="plateau", description="Which part of a training counts.")
-    figure: Name | None = Field(default=None, description="The plot of the study that shows it.")
-    confirms: Text = Field(min_length=1, description="What would confirm it.")
-    refutes: Text = Field(min_length=1, description="What would refute it.")
+    each: list[Key] = Field(default=[], description="Grid keys: a separate test and verdict for each of their values.")
+    quantity: Measured = Field(default="excess_loss", description="The compared quantity.")
+    at: When = Field(default="plateau", description="The part of a training that counts.")
+    figure: Name | None = Field(default=None, description="The plot of the study that shows the claim.")
+    confirms: Text = Field(min_length=1, description="The outcome that would confirm it.")
+    refutes: Text = Field(min_length=1, description="The outcome that would refute it.")
 
 
 Ratio = Annotated[float, Field(gt=0)]
@@ -64,7 +64,7 @@ class Lower(Tested):
 
     test: Literal["lower"] = Field(description="The kind of test.")
     against: OneSide = Field(description="The runs that it is compared with.")
-    factor: Ratio = Field(default=1.0, description="Below how many times the other level.")
+    factor: Ratio = Field(default=1.0, description="The level must be below this factor times the other level.")
 
 
 class Equivalent(Tested):
@@ -90,7 +90,7 @@ class Grows(Tested):
     against: OneSide = Field(description="The runs over which it has the advantage.")
     along: Key = Field(description="Grid key along which it grows.")
     values: Annotated[list[float], Field(min_length=2, max_length=1000)] = Field(description="Its values, in order.")
-    advantage: Literal["ratio", "difference"] = Field(description="How many times lower, or by how much.")
+    advantage: Literal["ratio", "difference"] = Field(description="Compare levels by ratio or by difference.")
 
 
 class Law(Tested):
@@ -103,7 +103,7 @@ class Law(Tested):
         description="The factor: (M - r) / (r (M - 1)), or the mean square of a measured quantity."
     )
     margin: Annotated[float, Field(gt=0, lt=1)] = Field(
-        description="Proportional: the exponent is within so much of 1."
+        description="Proportional: the exponent deviates from 1 by at most this."
     )
 
 
@@ -111,9 +111,12 @@ class Predicted(Tested):
     """The distance of coded gradients at the start matches its closed form up to a factor of ``margin``."""
 
     test: Literal["predicted"] = Field(description="The kind of test.")
-    at: Literal["start"] = Field(default="start", description="There theta does not depend on the allocation.")
+    at: Literal["start"] = Field(
+        default="start", description="Always the start, where theta does not depend on the allocation."
+    )
     distance: Literal["gradient", "each_other"] = Field(
-        default="gradient", description="From the true gradient, or of two honest messages (of sampled allocations)."
+        default="gradient",
+        description="Distance from the true gradient, or between two honest messages (for sampled allocations).",
     )
     margin: Margin = Field(description="As predicted: the ratio is between 1 / margin and margin.")
 

@@ -88,7 +88,7 @@ def _settled(grid: Grid) -> Grid:
         for value, given in zip(values, grid[key], strict=True):
             text = canonical(value)
             if text in first:
-                raise KeyedError(f"grid.{key}", [first[text], given], "the same value; each once in a grid")
+                raise KeyedError(f"grid.{key}", [first[text], given], "the same value twice; each value once in a grid")
             first[text] = given
     return found
 

@@ -104,7 +104,7 @@ def _check_agreement(place: str, head: str, parts: Mapping[Path, Any], path: Pat
         if _related(path, other) and not same:
             there = ".".join((head, *other))
             raise KeyedError(
-                ".".join((head, *path)), value, f"{place} says {there} = {shown(said)} as well; say it once"
+                ".".join((head, *path)), value, f"{place} also gives {there} = {shown(said)}; give one value"
             )
 
 

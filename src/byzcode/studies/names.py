@@ -49,9 +49,11 @@ _TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 def _text(value: str) -> str:
     for sign in value:
         if (unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") and sign != "\n") or sign in _TURNING:
-            raise ValueError(f"holds the control character U+{ord(sign):04X}; allowed: letters, signs and spaces")
+            raise ValueError(f"contains the control character U+{ord(sign):04X}; allowed: letters, signs and spaces")
         if _is_no_character(ord(sign)):
-            raise ValueError(f"holds U+{ord(sign):04X}, which is no character; allowed: letters, signs and spaces")
+            raise ValueError(
+                f"contains U+{ord(sign):04X}, which is not a character; allowed: letters, signs and spaces"
+            )
     return value
 
 
@@ -62,7 +64,7 @@ def _is_no_character(number: int) -> bool:
 
 def _line(value: str) -> str:
     if "\n" in value or all(unicodedata.category(sign)[0] in "CZ" for sign in value):
-        raise ValueError("allowed: one line, and not blank")
+        raise ValueError("allowed: one line that is not blank")
     return _text(value)
 
 

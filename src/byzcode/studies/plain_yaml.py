@@ -48,7 +48,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise complain(path, "the file", values, "expected a mapping of keys to values")
     if _CODE in values:
-        raise complain(path, _CODE, values[_CODE], "unknown key; nothing in a file is run as code")
+        raise complain(path, _CODE, values[_CODE], "unknown key; files must not contain code")
     return values
 
 
@@ -87,7 +87,7 @@ class _PlainLoader(yaml.SafeLoader):
             known[node] = 1 + sum(size for size, _ in sizes), 1 + max((deep for _, deep in sizes), default=0)
         size, deep = known[node]
         if size > MOST_VALUES:
-            _refuse(node, f"more than {MOST_VALUES} values, with each alias counted as what it stands for")
+            _refuse(node, f"more than {MOST_VALUES} values, with aliases expanded")
         if deep > MOST_DEEP:
             _refuse(node, f"nested more than {MOST_DEEP} deep")
         return size, deep
@@ -97,7 +97,7 @@ class _PlainLoader(yaml.SafeLoader):
         try:
             value = super().construct_object(node, deep=deep)
         except (ValueError, KeyError) as error:
-            _refuse(node, f"{str(node.value)[:40]!r} is no {node.tag.removeprefix(_PREFIX)}: {error}")
+            _refuse(node, f"{str(node.value)[:40]!r} is not a valid {node.tag.removeprefix(_PREFIX)}: {error}")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             _refuse(node, "a whole number of more than 64 bits")
         return value

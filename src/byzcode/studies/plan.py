@@ -175,7 +175,7 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
         study = load(Study, path)
         if study.study in studies:
             other = studies[study.study].path
-            raise complain(path, "study", study.study, f"already the name of {other}; each name once")
+            raise complain(path, "study", study.study, f"already the name of the study in {other}; each name once")
         members = expand(study, reading, path)
         _check_styles(members, styles, style_file, path)
         studies[study.study] = PlannedStudy(study, path, members, styles)
@@ -260,7 +260,7 @@ def _refuse_place(planned: PlannedStudy, name: str, member: Member, other: Membe
         planned.path,
         f"plots.{name}",
         ", ".join(differ),
-        f"runs of curve {member.curve.label!r} differ in it and stand in one place: name it as columns, rows, hue or x",
+        f"runs of curve {member.curve.label!r} differ in this key but share a place: use it as columns, rows, hue or x",
     )
 
 

@@ -19,7 +19,7 @@ def _each_once(values: Items) -> Items:
     seen: set[Hashable] = set()
     for value in values:
         if value in seen:
-            raise ValueError(f"{value!r} stands twice; allowed: each once")
+            raise ValueError(f"{value!r} occurs twice; allowed: each once")
         seen.add(value)
     return values
 
@@ -56,12 +56,12 @@ class Test(Strict):
             ("against", self.against, runs if hasattr(self.claim, "against") else 0),
         ):
             if len(given) != wanted:
-                raise KeyedError(f"cells.{key}", given, f"allowed: {wanted} of them, for a test of this kind")
+                raise KeyedError(f"cells.{key}", given, f"number of runs that a test of this kind needs: {wanted}")
         if len(set(self.runs)) < len(self.runs) or len(set(map(repr, values))) < len(values):
-            raise KeyedError("cells.runs", self.runs, "allowed: another run at each of the values, each value once")
+            raise KeyedError("cells.runs", self.runs, "allowed: a different run at each value, and each value once")
         for run, other in zip(self.runs, self.against, strict=False):
             if run == other:
-                raise KeyedError("cells.against", other, "the same run as that of the curve")
+                raise KeyedError("cells.against", other, "the same run as the curve's")
         return self
 
 

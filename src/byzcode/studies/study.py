@@ -30,7 +30,7 @@ class Paper(Strict):
     source: Text = Field(description="The paper, with its arXiv number.")
     figure: Text = Field(description="Our name for the figure; its number in the paper is not known.")
     reported: Text = Field(description="What the paper reports of it, in our words.")
-    mark: Mark = Field(description="Whether that is stated by a source or inferred.")
+    mark: Mark = Field(description="Whether a source states this or we inferred it.")
 
 
 class Curve(BaseModel):
@@ -39,9 +39,9 @@ class Curve(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, Value]
 
-    label: Label = Field(description="As the legend says it. Not part of any run.")
+    label: Label = Field(description="Label in the legend. Not part of any run.")
     style: Label | None = Field(default=None, description="Key in the style file; the method's own if left out.")
-    grid: Grid = Field(default={}, description="Values that this curve alone runs through.")
+    grid: Grid = Field(default={}, description="Grid values of this curve only.")
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -56,11 +56,11 @@ class TrajectoryPlot(Strict):
     """A quantity against iteration (or cost), with a panel for each value of ``columns`` and ``rows``."""
 
     kind: Literal["trajectories"] = Field(description="The kind of plot.")
-    y: Quantity = Field(default="loss", description="What is drawn: a variable of the trajectories.")
-    x: Axis = Field(default="iteration", description="Against what.")
+    y: Quantity = Field(default="loss", description="The quantity to draw: a variable of the trajectories.")
+    x: Axis = Field(default="iteration", description="The horizontal axis.")
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     rows: Key | None = Field(default=None, description="Key of a RunSpec that varies over rows.")
-    hue: Key | None = Field(default=None, description="Key of a RunSpec that tells the lines of one curve apart.")
+    hue: Key | None = Field(default=None, description="Key of a RunSpec that distinguishes the lines of a curve.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     last: Annotated[int, Field(ge=1)] | None = Field(default=None, description="The last iteration to draw.")
     overlay: Annotated[list[BoundName], Field(min_length=1)] | None = Field(
@@ -83,7 +83,7 @@ class SweepPlot(Strict):
 
     kind: Literal["sweep"] = Field(description="The kind of plot.")
     x: Key = Field(description="Key of a RunSpec on the horizontal axis.")
-    y: Quantity = Field(default="excess_loss", description="Whose plateau is drawn.")
+    y: Quantity = Field(default="excess_loss", description="The quantity whose plateau is drawn.")
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     cost: bool = Field(default=True, description="Whether the cost of reaching the plateau is drawn below.")
@@ -102,7 +102,7 @@ class VariancePlot(Strict):
     """The measured variance of coded gradients and its closed form against the redundancy, and below it their ratio."""
 
     kind: Literal["variance"] = Field(description="The kind of plot.")
-    x: Literal["redundancy"] = Field(default="redundancy", description="What is on the horizontal axis.")
+    x: Literal["redundancy"] = Field(default="redundancy", description="The horizontal axis.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
@@ -116,7 +116,7 @@ class BoundsPlot(Strict):
     kind: Literal["bounds"] = Field(description="The kind of plot.")
     x: Key = Field(description="Key of a RunSpec on the horizontal axis.")
     bounds: Annotated[list[BoundName], Field(min_length=1)] = Field(
-        default=["rule", "allocation", "expected"], description="Which bounds; those that apply to a run are drawn."
+        default=["rule", "allocation", "expected"], description="The bounds to draw, for the runs to which they apply."
     )
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
@@ -137,17 +137,17 @@ class Study(Strict):
 
     study: Name = Field(description="Name, part of file names.")
     title: Line = Field(description="Title of its figures.")
-    paper: Paper | None = Field(default=None, description="What it reproduces.")
+    paper: Paper | None = Field(default=None, description="The paper and figure that it reproduces.")
     base: dict[str, Value] = Field(default={}, description="Fields of a RunSpec that all curves share.")
     grid: Grid = Field(
         default={},
-        description=f"Values that all curves run through (their product, at most {MOST_RUNS} runs in a study).",
+        description=f"Grid values of all curves; their product gives at most {MOST_RUNS} runs in a study.",
     )
     curves: Annotated[list[Curve], Field(min_length=1, max_length=100)] = Field(
-        description="What is compared, at most 100 curves."
+        description="The curves to compare, at most 100."
     )
     plots: Annotated[dict[Name, Plot], Field(min_length=1, max_length=100)] = Field(description="The figures, by name.")
-    claims: list[Claim] = Field(default=[], description="What the paper claims of it, as tests.")
+    claims: list[Claim] = Field(default=[], description="The paper's claims, as tests.")
 
 
 class Choice(Strict):
@@ -156,16 +156,16 @@ class Choice(Strict):
     key: Key = Field(
         description="Field of a RunSpec; component.name.option for an option; method.name.field for a method."
     )
-    value: Value = Field(description="What is chosen.")
-    mark: Mark = Field(description="Whence the value comes.")
-    reason: Text = Field(min_length=1, description="Why.")
+    value: Value = Field(description="The chosen value.")
+    mark: Mark = Field(description="The origin of the value.")
+    reason: Text = Field(min_length=1, description="The reason for the choice.")
 
 
 class Reading(Strict):
     """A reading of the papers: decisions on everything that they leave open."""
 
     reading: Name = Field(description="Name of the reading.")
-    title: Line = Field(description="What it is, in a few words.")
+    title: Line = Field(description="Title, in a few words.")
     choices: list[Choice] = Field(description="Its decisions.")
 
 
@@ -179,7 +179,9 @@ class LineStyle(Strict):
     color: Annotated[str, Spelt(r"^#[0-9a-fA-F]{6}$", "# and six hexadecimal digits, in quotes")] = Field(
         description="As #RRGGBB."
     )
-    dashes: Literal["solid", "dashed", "dotted", "dashdot"] = Field(default="solid", description="For a grey print.")
+    dashes: Literal["solid", "dashed", "dotted", "dashdot"] = Field(
+        default="solid", description="Dash pattern, to distinguish methods in grey."
+    )
     marker: Marker = Field(default="o", description="A marker of matplotlib.")
     width: Annotated[float, Field(gt=0, le=6)] = Field(default=1.6, description="Line width in points.")
 
@@ -206,10 +208,10 @@ class WorkflowConfig(Strict):
     studies: Annotated[list[Filename], Field(min_length=1)] = Field(
         description="Study files inside the project, or patterns such as *.yaml."
     )
-    reading: Filename = Field(default=DEFAULTS["reading"], description="What is decided where papers are silent.")
+    reading: Filename = Field(default=DEFAULTS["reading"], description="The decisions on what the papers leave open.")
     style: Filename = Field(default=DEFAULTS["style"], description="Colours and line styles of the methods.")
     multiverse: Filename = Field(
-        default=DEFAULTS["multiverse"], description="Which claims `make multiverse` tests under which readings."
+        default=DEFAULTS["multiverse"], description="The claims and readings of `make multiverse`."
     )
     results: Annotated[
         str,
@@ -220,9 +222,9 @@ class WorkflowConfig(Strict):
         ),
         AfterValidator(_own_folder),
     ] = Field(
-        default="results", description="Folder of all that is made, inside the project; no link that leads out of it."
+        default="results", description="Folder of all results, inside the project; links must not lead out of it."
     )
-    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where trainings run. Not part of a run.")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="The device of trainings. Not part of a run.")
     code_tracking: Annotated[Literal["strict", "off"], BeforeValidator(_off)] = Field(
-        default="strict", description="strict: an edit of the engine retrains what it computes; off: it does not."
+        default="strict", description="strict: editing the engine retrains affected runs; off: it does not."
     )
