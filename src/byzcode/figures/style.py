@@ -265,7 +265,7 @@ def axis_words(key: str) -> str:
 
 
 def _label(key: str) -> tuple[str, str] | None:
-    """What the title of a panel and an axis say for a key, if a component that has this option or this module knows it."""
+    """What the title of a panel and an axis say for a key, where it has a label: a component's option, or one here."""
     table, _, option = key.partition(".")
     entries = COMPONENTS[table].values() if option and table in COMPONENTS else ()
     labels = [getattr(entry, "labels", {}) for entry in entries]
