@@ -68,6 +68,8 @@ def measurements(results: Path, need: Need) -> pd.DataFrame:
             table = pd.read_csv(content)
         except ValueError:
             continue
+        if "problem" in table:  # a table without it is of the one problem that a recommendation is for
+            table = table[table["problem"] == "linear_regression"]
         if set(_COLUMNS) <= set(table.columns):
             tables.append(table[list(_COLUMNS)])
     if not tables:
