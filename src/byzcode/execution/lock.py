@@ -110,13 +110,13 @@ class Holder:
             with path.open(encoding="utf-8", errors="replace") as file:
                 silent = _now(path.parent) - os.fstat(file.fileno()).st_mtime
                 host, process, since = file.read(1000).split()
-            found = cls(host, int(process), datetime.fromisoformat(since))
+            noted = cls(host, int(process), datetime.fromisoformat(since))
         except (FileNotFoundError, ValueError):
             return None
-        if found.host != platform.node():
-            return found if silent < SILENT else None
-        own = found.process == os.getpid()  # also of a Snakemake that has started itself again
-        return found if (path in _OWN if own else processes.runs(found.process, found.since)) else None
+        if noted.host != platform.node():
+            return noted if silent < SILENT else None
+        own = noted.process == os.getpid()  # also of a Snakemake that has started itself again
+        return noted if (path in _OWN if own else processes.runs(noted.process, noted.since)) else None
 
 
 def _locked(path: Path, place: str) -> tuple[TextIO, str]:

@@ -31,8 +31,8 @@ class Shortening:
         """As a table says it."""
         if self.lossless:
             return "none"
-        said = [f"{key} {value:.3g}" if key == "share" else f"{key} {value}" for key, value in self.options.items()]
-        return f"{self.name} ({', '.join(said)})" if said else self.name
+        options = [f"{key} {value:.3g}" if key == "share" else f"{key} {value}" for key, value in self.options.items()]
+        return f"{self.name} ({', '.join(options)})" if options else self.name
 
 
 @dataclass(frozen=True)

@@ -131,19 +131,19 @@ def bounds(spec: RunSpec, measured: Mapping[Any, Any], held: NDArray[np.int32] |
         _floats(measured[name])
         for name in ("honest_dispersion", "coding_bias", "heterogeneity", "largest_heterogeneity", "gradient_norm")
     )
-    found = {"rule": Bound("always", "sqrt(kappa) dispersion + bias", rule_error(kappa, dispersion, bias))}
+    applying = {"rule": Bound("always", "sqrt(kappa) dispersion + bias", rule_error(kappa, dispersion, bias))}
     weights = weights_of(spec, held)
     if COMPRESSORS[spec.compression.name].lossless:
-        one = coding(weights)
+        code = coding(weights)
         device, farthest, pair, spectral, missing = (
-            part[:, None] for part in (one.device, one.farthest, one.pair, one.spectral, one.missing)
+            part[:, None] for part in (code.device, code.farthest, code.pair, code.spectral, code.missing)
         )
-        if one.averages.all():
-            found["device"] = Bound(
+        if code.averages.all():
+            applying["device"] = Bound(
                 "always", "(kappa + 1) ((M - r) / r) betahat^2", device_error(kappa, device, spread)
             )
-            found["pairs"] = Bound("always", "L3", pairs_error(kappa, pair, farthest, device, spread, largest))
-        found["allocation"] = Bound(
+            applying["pairs"] = Bound("always", "L3", pairs_error(kappa, pair, farthest, device, spread, largest))
+        applying["allocation"] = Bound(
             "always",
             "(kappa + 1) sigma^2 M betahat^2 / H",
             allocation_error(kappa, spectral, missing, spec.devices - spec.f, spread, gradient),
@@ -154,8 +154,8 @@ def bounds(spec: RunSpec, measured: Mapping[Any, Any], held: NDArray[np.int32] |
         error = np.sqrt(over_time.squared_error(kappa, spread, gradient))
         if when == "start":
             error[:, 1:] = np.nan
-        found["expected"] = Bound("in expectation", "section 2.3, F2 and F9", error)
-    return found
+        applying["expected"] = Bound("in expectation", "section 2.3, F2 and F9", error)
+    return applying
 
 
 def weights_of(spec: RunSpec, held: NDArray[np.int32] | None = None) -> Floats:
