@@ -79,6 +79,12 @@ def _few(kind: Any) -> tuple[Any, ...]:
     return (False, True) if kind is bool else ()
 
 
+def small_problem(name: str, subsets: int, dimension: int, **options: Any) -> dict[str, Any]:
+    """Options of a problem with so many subsets and, where that is for the options to say, so many parameters."""
+    own = {"dimension": dimension} if "dimension" in options_of(PROBLEMS[name]) else {}
+    return {"subsets": subsets, **own, **options}
+
+
 #: Devices, subsets and redundancies that allocations are asked for.
 SIZES = [(20, 60, 12), (100, 1000, 40), (7, 5, 5), (1, 4, 2), (12, 60, 1), (20, 60, 3), (31, 31, 6), (30, 125, 50)]
 

@@ -18,7 +18,7 @@ from byzcode.storage import allocations as allocation
 from byzcode.storage.trajectories import write
 from byzcode.studies.names import Quantity
 from byzcode.studies.plan import _check_places
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 PLOTS = {
     "lines": {"kind": "trajectories", "caption": "c"},

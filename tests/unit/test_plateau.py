@@ -15,8 +15,8 @@ from byzcode.errors import UserError
 from byzcode.specs.last_part import lacking
 from byzcode.specs.run import Record
 from byzcode.storage import allocations, trajectories
-from byzcode.training.loop import train
 from byzcode.training.status import Status
+from byzcode.training.workers import train
 
 STEPS = np.arange(101.0)
 

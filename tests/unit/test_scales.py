@@ -13,10 +13,10 @@ from byzcode.kernels.distances import lengths
 from byzcode.problems.linear_regression import LinearRegression, linear_regression
 from byzcode.randomness import Draws, Stream
 from byzcode.storage import allocations
-from byzcode.training.loop import train
-from byzcode.training.records import Ledger, dispersion
+from byzcode.training.measures import Ledger, dispersion
 from byzcode.training.server import Answer
 from byzcode.training.status import Status
+from byzcode.training.workers import train
 
 #: Powers of two at which squares overflow or vanish, and the numbers themselves do not.
 POWERS = {torch.float64: (-700, -540, 540, 900), torch.float32: (-100, -70, 70, 100)}
@@ -77,8 +77,8 @@ def test_what_is_recorded_of_messages_of_any_size(dtype, power):
     messages = torch.from_numpy(np.random.default_rng(2).normal(size=(3, 5, 4))).to(dtype)
     usual = dispersion(messages, messages[:, 0])
     scaled = dispersion(messages * 2.0**power, messages[:, 0] * 2.0**power)
-    for name in usual:
-        np.testing.assert_allclose((scaled[name] * 2.0**-power).numpy(), usual[name].numpy(), rtol=1e-6)
+    for one, other in zip(usual, scaled, strict=True):
+        np.testing.assert_allclose((other * 2.0**-power).numpy(), one.numpy(), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("dtype", "power"), SCALES)

@@ -33,7 +33,8 @@ from byzcode.execution.run_locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.storage import allocations, seal, trajectories
 from byzcode.training.batch import Part, assemble
-from byzcode.training.loop import loop, train
+from byzcode.training.loop import loop
+from byzcode.training.workers import train
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
 

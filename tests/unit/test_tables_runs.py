@@ -20,8 +20,9 @@ from byzcode.storage import allocations
 from byzcode.studies.describe import describe
 from byzcode.theory import bounds
 from byzcode.training.batch import Part, assemble
-from byzcode.training.loop import loop, train, train_together
+from byzcode.training.loop import loop
 from byzcode.training.records import join
+from byzcode.training.workers import train, train_together
 
 DEVICES, SUBSETS, DIMENSION = 20, 60, 7
 COMMON = {"devices": DEVICES, "iterations": 10, "record": {"step": 1}, "seeds": [4, 0, 7]}
@@ -140,8 +141,9 @@ def test_no_run_violates_a_bound(key, name, options):
 
 
 def assert_same(found, expected):
-    for what, value in vars(expected).items():
-        np.testing.assert_array_equal(getattr(found, what), value, err_msg=what)
+    assert found.arrays().keys() == expected.arrays().keys()
+    for what, value in expected.arrays().items():
+        np.testing.assert_array_equal(found.arrays()[what], value, err_msg=what)
 
 
 #: The other tables are in the tests of test_engine.py.

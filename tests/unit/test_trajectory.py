@@ -15,8 +15,8 @@ from byzcode.errors import UserError
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations, netcdf, seal, trajectories
 from byzcode.studies.study import Quantity
-from byzcode.training.loop import train
 from byzcode.training.status import NEVER, Status
+from byzcode.training.workers import train
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.5, "cpu_seconds": 1.25}
 MEASURED = get_args(Quantity)

@@ -16,11 +16,15 @@ class Spread(NamedTuple):
     high: NDArray[np.float64]
 
 
-def spread(values: NDArray[np.float64]) -> Spread:
-    """Median and quartiles over the first axis, linearly interpolated; a seed that ran away (NaN) counts as infinite.
+def spread(values: NDArray[np.float64], *, more_is_better: bool = False) -> Spread:
+    """Median and quartiles over the first axis, linearly interpolated; a seed that ran away (NaN) counts as the worst.
 
-    So half of the seeds may run away before the median does, and none is left out silently.
+    That is as infinite, or as minus infinity where more is better. So half of the seeds may run away before the median
+    does, and none is left out silently.
     """
+    if more_is_better:
+        lost = spread(-values)
+        return Spread(-lost.median, -lost.high, -lost.low)
     ordered = np.sort(np.where(np.isnan(values), np.inf, values), axis=0)
 
     def quantile(part: float) -> Any:

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from byzcode.specs.methods import METHODS
+from byzcode.specs.quantities import metrics
 from byzcode.studies.letters import BUNDLED
 from byzcode.studies.study import LineStyle
 from byzcode.training.status import Status
@@ -142,6 +143,7 @@ _KEYS = {
     "byzantine.alpha": (r"$\alpha$", r"Byzantine fraction $\alpha$"),
     "attack.coefficient": ("coefficient", "coefficient of the sign flip"),
     "attack.scale": ("scale", "standard deviation of the lies"),
+    "problem.partition": ("partition:", "how examples are divided"),
     "step_size": (r"$\eta L$", r"step size $\eta L$"),
 }
 #: Keys whose values say it all.
@@ -160,6 +162,8 @@ _PLAIN = {
 }
 _VALUES = {
     "sign_flip": "sign flip",
+    "by_label": "sorted by label",
+    "iid": "i.i.d.",
     "True": "yes",
     "False": "no",
     "gaussian": "Gaussian",
@@ -186,10 +190,11 @@ _NOTHING = {"attack": "no attack", "pre_aggregation": "no pre-aggregation"}
 
 
 class Quantity(NamedTuple):
-    """A measured quantity in words, and as a formula."""
+    """A measured quantity in words, and as a formula. A share is drawn on a linear axis from 0 to 1."""
 
     words: str
     symbol: str
+    share: bool = False
 
 
 QUANTITIES = {
@@ -202,6 +207,7 @@ QUANTITIES = {
     "largest_heterogeneity": Quantity("largest heterogeneity", r"$\max\,\|\nabla f_k-\nabla F\|$"),
     "gradient_norm": Quantity("gradient norm", r"$\|\nabla F\|$"),
     "distance_to_optimum": Quantity("distance to optimum", r"$\|\theta-\theta^{\star}\|$"),
+    **{name: Quantity(metric.words, metric.symbol, metric.linear) for name, metric in metrics().items()},
 }
 
 

@@ -19,7 +19,7 @@ from byzcode.figures.columns import with_levels
 from byzcode.figures.edge import Edge
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Curve, Facets, Request, Run, distinct, in_order, only_run
-from byzcode.figures.scale import Positions, extent, log_y, near, window
+from byzcode.figures.scale import SHARES, Positions, extent, log_y, near, share_y, window
 from byzcode.figures.style import (
     INK,
     QUANTITIES,
@@ -132,7 +132,10 @@ def sweep(request: Request, results: Path) -> Drawing:
     for quantity in quantities:
         limits[quantity] = _limits(panels, quantity)
         for panel in panels:
-            log_y(panel.axes[quantity], *limits[quantity])
+            if _is_share(quantity):
+                share_y(panel.axes[quantity])
+            else:
+                log_y(panel.axes[quantity], *limits[quantity])
             places.dress(panel.axes[quantity])
             risen = _draw(panel, quantity, places, limits[quantity])
             if not any(_is_drawn(point, quantity, limits[quantity]) for point in panel.points):
@@ -173,7 +176,13 @@ def _row(summary: pd.DataFrame, run: str, path: Path) -> pd.Series[Any]:
     return row
 
 
+def _is_share(quantity: str) -> bool:
+    return quantity in QUANTITIES and QUANTITIES[quantity].share
+
+
 def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
+    if _is_share(quantity):
+        return SHARES
     points = [point for panel in panels for point in panel.points]
     medians = [(np.array([point.median(quantity)]), point.run.is_floor) for point in points]
     return window(found for median, floor in medians if (found := extent(median, floor=floor)))
@@ -181,7 +190,8 @@ def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
 
 def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, float]) -> float:
     """Draw the curves of a panel; returns how many points the marks on its upper edge rise above it."""
-    axes, edge = panel.axes[quantity], Edge(panel.axes[quantity], limits[1])
+    share = _is_share(quantity)
+    axes, edge = panel.axes[quantity], Edge(panel.axes[quantity], limits[0] if share else limits[1])
     labels = distinct(point.curve.label for point in panel.points)
     moving = distinct(point.curve.label for point in panel.points if point.x is not None)
     step = min(_NUDGE, _CROWD * places.closest / max(1, len(moving)))
@@ -198,7 +208,7 @@ def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, f
             if _is_on_edge(point, quantity):
                 at = places.at(point.x, 0.0) if label in moving else place
                 edge.mark(at, _ending(point), of_panel=point.x is None)
-    return edge.height
+    return 0.0 if share else edge.height
 
 
 def _is_on_edge(point: Point, quantity: str) -> bool:
@@ -219,7 +229,7 @@ def _draw_curve(
     looks = distinct(point.style for point in points)
     joined = line_style(looks[0], phase=phase) | ({"color": SOFT, "linewidth": 0.8} if len(looks) > 1 else {})
     medians = np.array([point.median(quantity) for point in points])
-    medians[~((medians > 0) & np.isfinite(medians))] = np.nan
+    medians[~(((medians > 0) | _is_share(quantity)) & np.isfinite(medians))] = np.nan
     axes.plot(x, medians, **joined, zorder=2)
     for point, place, median in zip(points, x, medians, strict=True):
         if np.isfinite(median):
@@ -231,7 +241,7 @@ def _draw_curve(
 def _draw_level(axes: Axes, point: Point, quantity: str, place: float, limits: tuple[float, float]) -> None:
     """A curve that does not vary with x: a horizontal line and a band."""
     median = point.median(quantity)
-    if 0 < median < np.inf:
+    if limits[0] <= median < np.inf if _is_share(quantity) else 0 < median < np.inf:
         low, high = near(np.array(point.quartiles(quantity)), *limits)
         axes.axhspan(low, high, color=point.style.color, alpha=0.13, linewidth=0, zorder=1.5)
         axes.axhline(median, **line_style(point.style), zorder=1.9)
@@ -292,7 +302,8 @@ def _notes(panels: Sequence[Panel], plot: SweepPlot, limits: Mapping[str, tuple[
         *lone_seed("bar", seeds),
     ]
     if any(point.ending in RAN_AWAY for point in points):
-        notes.append("A mark on the upper edge: infinite, as half of the seeds or more ended so.")
+        where = "lower edge: less than any other" if _is_share(plot.y) else "upper edge: infinite"
+        notes.append(f"A mark on the {where}, as half of the seeds or more ended so.")
     if any(point.moves for point in points):
         notes.append(
             "Hollow: some seeds had not reached a plateau when training ended; on the upper edge, half of them or more."
@@ -315,7 +326,9 @@ def _told(
         "Fewer than half of the seeds ended early": [point for point in ran if any(point.ended.values())],
         "Below its panel": [point for point in points if 0 < median[id(point)] < bottom],
         "Above its panel": [point for point in ran if top < median[id(point)] < np.inf],
-        "0 or below, where a logarithmic axis has no place for it": [p for p in points if median[id(p)] <= 0],
+        "0 or below, where a logarithmic axis has no place for it": [
+            p for p in points if median[id(p)] <= 0 and not _is_share(plot.y)
+        ],
         "Infinite, though half of the seeds or more had not ended": [p for p in ran if np.isinf(median[id(p)])],
         "Not measured, so not drawn": [point for point in ran if not point.is_measured(plot.y)],
         "Where a cost is missing, the plateau is no lower than the start": [

@@ -12,7 +12,7 @@ from byzcode.execution.progress import progress
 from byzcode.multiverse.plan import Multiverse
 from byzcode.multiverse.readings import Universe
 from byzcode.storage import allocations
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 #: What is kept of the evidence: a verdict, how strong, and on how many seeds.
 KEPT = ["claim", "cell", "mark", "test", "effect", "low", "high", "verdict", "pairs", "seeds", "note"]

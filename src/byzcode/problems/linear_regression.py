@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from byzcode.kernels.distances import power_of_two
 from byzcode.kernels.gather import Code, coded_rows
 from byzcode.kernels.product import times
 from byzcode.lazy import torch
-from byzcode.problems.problem import ALONG_RUNS
+from byzcode.problems.problem import ALONG_RUNS, ProblemKind, Sizes
 from byzcode.randomness import Stream
 
 if TYPE_CHECKING:
@@ -160,6 +160,22 @@ def linear_regression(
     tensors = [torch.stack(parts).to(device=device, dtype=getattr(torch, dtype)) for parts in zip(*solved, strict=True)]
     features, labels, *rest = tensors
     return LinearRegression(features, labels, subsets, *rest)
+
+
+def _sizes(*, subsets: int, dimension: int, samples_per_subset: int, **_: Any) -> Sizes:
+    samples = subsets * samples_per_subset
+    copies = 2 + (samples_per_subset > 1)  # once more while a batch is put together, or mixed per subset
+    return Sizes(
+        subsets=subsets,
+        samples=samples,
+        dimension=dimension,
+        data=samples * dimension,
+        memory=copies * samples * (dimension + 3),
+        rows=samples_per_subset,
+    )
+
+
+LINEAR_REGRESSION = ProblemKind(linear_regression, title="linear regression", sizes=_sizes)
 
 
 def _solved(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

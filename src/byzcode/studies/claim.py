@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
@@ -14,7 +14,10 @@ from byzcode.studies.names import Key, Label, Mark, Name, Quantity, Text, Value
 When = Literal["plateau", "end", "start"]
 
 #: What is compared: a quantity of the trajectories, or a cost of one iteration, of all devices together.
-Measured = Quantity | Literal["gradients_computed", "bits_sent"]
+if TYPE_CHECKING:
+    Measured: TypeAlias = str
+else:
+    Measured = Quantity | Literal["gradients_computed", "bits_sent"]
 
 #: Costs are compared by iteration, whatever part of a training counts.
 COSTS = ("gradients_computed", "bits_sent")
@@ -34,7 +37,7 @@ def _labelled(value: Any) -> Any:
 OneSide = Annotated[Side, BeforeValidator(_labelled, json_schema_input_type=Side | str)]
 
 
-class Record(Strict):
+class Stated(Strict):
     """What every claim says of itself."""
 
     claim: Name = Field(description="Name, once in a study.")
@@ -43,7 +46,7 @@ class Record(Strict):
     mark: Mark = Field(description="Whether a source states it, or we inferred it.")
 
 
-class Tested(Record):
+class Tested(Stated):
     """What every test needs."""
 
     curve: OneSide = Field(description="Whose runs are tested: a label, or a label and values of grid keys.")
@@ -119,7 +122,7 @@ class Predicted(Tested):
     margin: Margin = Field(description="As predicted: the ratio is between 1 / margin and margin.")
 
 
-class Open(Record):
+class Open(Stated):
     """What cannot be tested with what is here."""
 
     test: Literal["open"] = Field(description="The kind of test: none.")

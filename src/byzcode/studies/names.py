@@ -6,11 +6,13 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+
+from byzcode.specs.quantities import QUANTITIES, metrics
 
 
 class Spelt:
@@ -97,18 +99,11 @@ Value = Annotated[Any, AfterValidator(_plain)]
 #: Whence a value comes: the marks of the project's reading of the papers.
 Mark = Literal["stated", "inferred", "unknown", "derived"]
 
-#: What is measured in a training.
-Quantity = Literal[
-    "loss",
-    "excess_loss",
-    "aggregation_error",
-    "honest_dispersion",
-    "coding_bias",
-    "heterogeneity",
-    "largest_heterogeneity",
-    "gradient_norm",
-    "distance_to_optimum",
-]
+#: What is measured in a training: of any problem, or the metrics of one.
+if TYPE_CHECKING:
+    Quantity: TypeAlias = str
+else:
+    Quantity = Literal[(*QUANTITIES, *metrics())]
 
 #: A bound on the error of the aggregate, by its name in ``byzcode.theory.bounds.bounds``.
 BoundName = Literal["rule", "device", "pairs", "allocation", "expected"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from byzcode.attacks import ATTACKS, Threat
@@ -13,6 +13,30 @@ from byzcode.specs.run import RunSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Exchange:
+    """The messages of one iteration. Nobody lies until the server looks at what it receives."""
+
+    def __init__(self, channel: Channel, coded: Tensor, threat: Threat, iteration: int) -> None:
+        self._channel, self._coded = channel, coded
+        self.threat, self.iteration = threat, iteration
+        self.sent, self.bits = channel.sent(coded, iteration)
+
+    @property
+    def honest(self) -> Tensor:
+        """The messages of honest devices as they are sent, (R, N - f, D)."""
+        return self.threat.of_honest(self.sent)
+
+    @cached_property
+    def received(self) -> Tensor:
+        """What the server receives, (R, N, D)."""
+        return self._channel.received(self._coded, self.sent, self.threat, self.iteration)
+
+    @property
+    def lies(self) -> Tensor | None:
+        """What the server received of liars, (R, f, D); None where it did not look."""
+        return self.threat.of_liars(self.received) if "received" in vars(self) else None
 
 
 class Channel:
@@ -30,6 +54,10 @@ class Channel:
         self._squeezed = spec.byzantine.compressed and spec.compression.name != "identity"
         self._compression = [Stream(seed, "compression") for seed in seeds]
         self._lying = [Stream(seed, "attack") for seed in seeds]
+
+    def carry(self, coded: Tensor, threat: Threat, iteration: int) -> Exchange:
+        """What devices make of coded gradients (R, N, D) in an iteration, honest ones and liars."""
+        return Exchange(self, coded, threat, iteration)
 
     def sent(self, coded: Tensor, iteration: int) -> Compressed:
         """The messages (R, N, D) of an iteration as they are sent if no device lies, and their bits."""

@@ -1,0 +1,40 @@
+"""What a data set is made of, and what a partition does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Examples(NamedTuple):
+    """Features (n, d) and classes (n,), numbered from 0."""
+
+    features: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+
+class Split(NamedTuple):
+    """The examples to learn from, and those to test on."""
+
+    training: Examples
+    test: Examples
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The table entry of a data set: its sizes are known before it is loaded."""
+
+    load: Callable[[], Split]
+    title: str
+    training: int
+    test: int
+    features: int
+    classes: int
+
+
+#: Divides examples, by their labels (n,), into subsets: (M, s) places, drawn from a generator.
+Partition = Callable[[NDArray[np.int64], int, np.random.Generator], NDArray[np.int64]]
