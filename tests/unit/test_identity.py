@@ -180,7 +180,7 @@ def test_the_closure_of_the_engine():
         "byzcode.aggregation.phocas",
         "byzcode.kernels.order",
         "byzcode.allocation.scheme",
-        "byzcode.coding.replication",
+        "byzcode.coding.encoders.replication",
         "byzcode.problems.linear_regression",
         "byzcode.randomness",
         "byzcode.specs.run",

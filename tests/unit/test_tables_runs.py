@@ -121,6 +121,13 @@ def test_a_run_is_described_and_is_read_again(key, name, options):
     assert key in ("method", "decoder", "pre_aggregation") or name.replace("_", " ") in said
 
 
+def test_a_description_has_all_digits_of_a_run():
+    made = MAKERS["method"]("rba_dl", {}).model_dump(mode="json")
+    spec = RunSpec.parse({**made, "step_size": 0.12345678, "byzantine": {"alpha": 0.20000001}}, "test")
+    assert "steps of size 0.12345678 / L" in describe(spec)
+    assert "alpha = 0.20000001," in describe(spec)
+
+
 @entries()
 def test_no_run_violates_a_bound(key, name, options):
     """On its error, the mean square of its gradients, and its excess loss."""

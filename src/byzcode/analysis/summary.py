@@ -17,6 +17,11 @@ from byzcode.specs.quantities import QUANTITIES, is_share, progress_of, quantiti
 from byzcode.specs.quantities import lacking as absence
 from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
+<<<<<<< HEAD
+=======
+from byzcode.studies.fields import in_digits
+from byzcode.studies.names import Quantity
+>>>>>>> main
 from byzcode.training.status import NEVER, Status, counts
 
 if TYPE_CHECKING:
@@ -155,5 +160,5 @@ def _columns(name: str, values: Any, *, none: bool = False, more_is_better: bool
 
 def _words(options: dict[str, Any]) -> str:
     """Options as "name=value", without those that are left out."""
-    shown = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in options.items()}
+    shown = {name: in_digits(value) if isinstance(value, float) else str(value) for name, value in options.items()}
     return " ".join(f"{name}={shown[name]}" for name, value in options.items() if value is not None)

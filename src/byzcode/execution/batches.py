@@ -40,6 +40,7 @@ from byzcode.specs.quantities import COUNTS, quantities_of
 from byzcode.specs.run import RunSpec, parse
 from byzcode.specs.strict import Strict
 from byzcode.storage import allocations, trajectories
+from byzcode.storage.apart import apart
 from byzcode.storage.atomic import text, whole, writable
 from byzcode.studies.files import read_text
 from byzcode.studies.names import Filename
@@ -90,6 +91,7 @@ def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, 
     """Store the trajectory of a run at ``out``: fetched if it waits, else trained beside others of the list."""
     trajectories.engine_digest()  # now: the code may be edited while it trains
     folder, listed = _read(together)
+    apart([out], (Path(each.allocation) for each in listed.values()))
     own = Run(spec, _held(spec, allocation))
     writable(_waiting(folder, own))  # if it is there, it serves or is replaced; so are those of the others
     waited = False

@@ -68,8 +68,18 @@ def import_closure(*roots: str) -> list[str]:
 
 
 def _imports(module: str) -> list[str]:
-    """Modules of the package that a module names in its import statements, wherever these stand."""
-    return [name for name in _named(_source(module)) if _path(name) is not None]
+    """Modules of the package that a module names in its import statements, wherever these stand, or in a table."""
+    source = _source(module)
+    named = _named(source) + [f"{module}.{name}" for name in _listed(source)]
+    return [name for name in named if _path(name) is not None]
+
+
+@cache
+def _listed(source: str) -> list[str]:
+    """The components that a source lists in a call of :class:`byzcode.lazy.Table`."""
+    calls = [node for node in ast.walk(_tree(source)) if isinstance(node, ast.Call)] if "Table(" in source else []
+    tables = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Table"]
+    return [name for table in tables for name in ast.literal_eval(table.args[2])]
 
 
 @cache

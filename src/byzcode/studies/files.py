@@ -38,6 +38,11 @@ def brought_along(path: str) -> str:
     return str(own) if path in DEFAULTS.values() and not Path(path).exists() and own.is_file() else path
 
 
+def read_from(path: str) -> Path:
+    """Where a file lies that a configuration names."""
+    return Path(on_disk(brought_along(path)))
+
+
 def read_text(path: str | Path, most: int = MOST_BYTES) -> str:
     """The text of a file. Raises UserError: missing, no regular file, larger than ``most`` bytes, not UTF-8."""
     try:
@@ -47,6 +52,13 @@ def read_text(path: str | Path, most: int = MOST_BYTES) -> str:
     except (OSError, ValueError) as error:
         why = reason(error)
     raise UserError(f"{short(path, 200)}: cannot be read: {why}")
+
+
+def folder(path: Path) -> Path:
+    """A folder that a user names, if it is there. Raises UserError."""
+    if not path.is_dir():
+        raise UserError(f"{short(path, 200)}: no such folder")
+    return path
 
 
 def inside(path: str, where: object, key: str) -> str:
