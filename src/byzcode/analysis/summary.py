@@ -17,11 +17,7 @@ from byzcode.specs.quantities import QUANTITIES, is_share, progress_of, quantiti
 from byzcode.specs.quantities import lacking as absence
 from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
-<<<<<<< HEAD
-=======
 from byzcode.studies.fields import in_digits
-from byzcode.studies.names import Quantity
->>>>>>> main
 from byzcode.training.status import NEVER, Status, counts
 
 if TYPE_CHECKING:

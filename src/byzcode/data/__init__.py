@@ -5,21 +5,11 @@ same way every time. ``PARTITIONS[name](labels, subsets, generator)`` gives the 
 same number s for all; what does not fill another example for each subset is left out.
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from byzcode.data.by_label import by_label
 from byzcode.data.data_set import DataSet, Examples, Partition, Split
-from byzcode.data.digits import DIGITS
-from byzcode.data.iid import iid
-
-DATA_SETS: Mapping[str, DataSet] = {
-    "digits": DIGITS,
-}
-PARTITIONS: Mapping[str, Partition] = {
-    "by_label": by_label,
-    "iid": iid,
-}
+from byzcode.data.partitions import PARTITIONS
+from byzcode.data.sets import DATA_SETS
 
 if TYPE_CHECKING:
     DataName: TypeAlias = str

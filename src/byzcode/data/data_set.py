@@ -36,5 +36,12 @@ class DataSet:
     classes: int
 
 
-#: Divides examples, by their labels (n,), into subsets: (M, s) places, drawn from a generator.
-Partition = Callable[[NDArray[np.int64], int, np.random.Generator], NDArray[np.int64]]
+@dataclass(frozen=True)
+class Partition:
+    """``partition(labels, subsets, generator)`` divides examples by their labels (n,) into subsets: (M, s) places."""
+
+    function: Callable[[NDArray[np.int64], int, np.random.Generator], NDArray[np.int64]]
+
+    def __call__(self, labels: NDArray[np.int64], subsets: int, generator: np.random.Generator) -> NDArray[np.int64]:
+        """Divide; see the class."""
+        return self.function(labels, subsets, generator)

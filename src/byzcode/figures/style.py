@@ -14,11 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from byzcode.specs.methods import METHODS
-<<<<<<< HEAD
 from byzcode.specs.quantities import metrics
-=======
 from byzcode.studies.fields import in_digits
->>>>>>> main
 from byzcode.studies.letters import BUNDLED
 from byzcode.studies.study import LineStyle
 from byzcode.training.status import Status

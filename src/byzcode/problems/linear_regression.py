@@ -175,9 +175,6 @@ def _sizes(*, subsets: int, dimension: int, samples_per_subset: int, **_: Any) -
     )
 
 
-LINEAR_REGRESSION = ProblemKind(linear_regression, title="linear regression", sizes=_sizes)
-
-
 def _solved(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Features (K, D), labels (K,), the optimum (D,), smoothness and strong convexity, both (), of one seed."""
     optimum = torch.linalg.lstsq(features, labels.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
@@ -214,3 +211,6 @@ def _draw(
     features = scale * features
     labels = (features * np.repeat(truth, samples, axis=0)).sum(axis=1)
     return features, labels + noise * normal("label noise", subsets * samples)
+
+
+ENTRY = ProblemKind(linear_regression, title="linear regression", sizes=_sizes)

@@ -162,7 +162,7 @@ def _sizes(*, data: str, subsets: int, **_: Any) -> Sizes:
     )
 
 
-SOFTMAX_REGRESSION = ProblemKind(
+ENTRY = ProblemKind(
     softmax_regression,
     title="softmax regression",
     sizes=_sizes,

@@ -29,4 +29,4 @@ def _load() -> Split:
     return Split(Examples(features[training], labels[training]), Examples(features[test], labels[test]))
 
 
-DIGITS = DataSet(_load, title="digits", training=_TRAINING, test=_TEST, features=64, classes=10)
+ENTRY = DataSet(_load, title="digits", training=_TRAINING, test=_TEST, features=64, classes=10)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from byzcode.data.data_set import Partition
+
 
 def by_label(labels: NDArray[np.int64], subsets: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """Subsets of as few classes as possible, (M, s): random among equal labels, then sorted and cut into M pieces.
@@ -13,3 +15,6 @@ def by_label(labels: NDArray[np.int64], subsets: int, generator: np.random.Gener
     """
     kept = generator.permutation(len(labels))[: len(labels) // subsets * subsets]
     return kept[labels[kept].argsort(kind="stable")].reshape(subsets, -1)
+
+
+ENTRY = Partition(by_label)

@@ -1,0 +1,8 @@
+"""The table of data sets."""
+
+from byzcode.data.data_set import DataSet
+from byzcode.lazy import Table
+
+DATA_SETS = Table(__name__, DataSet, ("digits",))
+
+__all__ = ["DATA_SETS"]
