@@ -16,6 +16,7 @@ from byzcode.compression import COMPRESSORS
 from byzcode.errors import UserError
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.problems import PROBLEMS
+from byzcode.schedules import SCHEDULES
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 
@@ -32,6 +33,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "attack": ATTACKS,
     "pre_aggregation": PRE_AGGREGATORS,
     "aggregation": RULES,
+    "step_schedule": SCHEDULES,
 }
 
 

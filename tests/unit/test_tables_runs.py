@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import torch
-from unit.tables import TABLES, cases, run_with, sizes_of
+from unit.tables import TABLES, cases, run_with, sizes_of, small_problem
 
 from byzcode.allocation import ALLOCATIONS
 from byzcode.coding import DECODERS, ENCODERS
@@ -39,7 +39,7 @@ def of_method(name, options):
 def of_problem(name, options):
     """With a number of parameters that fills no cache line; or with twelve, which many numbers divide."""
     for dimension in (DIMENSION, 12):
-        sizes = {"subsets": SUBSETS, "dimension": dimension}
+        sizes = small_problem(name, SUBSETS, dimension)
         with suppress(ValueError, UserError):
             PROBLEMS[name]((0,), "cpu", "float64", **sizes, **options)
             break
@@ -88,7 +88,9 @@ MAKERS = {
     "allocation": of_allocation,
     "encoding": of_encoding,
     "decoder": of_decoder,
-    **{key: with_component(key) for key in ("compression", "attack", "pre_aggregation", "aggregation")},
+    **{
+        key: with_component(key) for key in ("compression", "attack", "pre_aggregation", "aggregation", "step_schedule")
+    },
 }
 
 
