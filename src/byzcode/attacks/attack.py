@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from byzcode.lazy import Entry
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -13,11 +15,19 @@ if TYPE_CHECKING:
     from byzcode.randomness import Draws
 
 
+def never(devices: int, **options: Any) -> None:
+    """Any number of devices will do, whatever the options."""
+
+
 @dataclass(frozen=True)
-class Attack:
-    """``attack(messages, threat, draws, **options)`` maps what devices should send, (R, N, D), to what arrives."""
+class Attack(Entry):
+    """``attack(messages, threat, draws, **options)`` maps what devices should send, (R, N, D), to what arrives.
+
+    ``refuses(N, **options)`` gives an option that does not fit N devices, and what is allowed; else None.
+    """
 
     function: Callable[..., Tensor]
+    refuses: Callable[..., tuple[str, str] | None] = never
 
     def __call__(self, messages: Tensor, threat: Threat, draws: Draws, **options: Any) -> Tensor:
         """Attack; see the class."""

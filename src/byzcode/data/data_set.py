@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from byzcode.lazy import Entry
 
 
 class Examples(NamedTuple):
@@ -25,19 +27,22 @@ class Split(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DataSet(Entry):
     """The table entry of a data set: its sizes are known before it is loaded."""
 
-    load: Callable[[], Split]
-    title: str
-    training: int
-    test: int
-    features: int
-    classes: int
+    function: Callable[[], Split]
+    training: int = field(kw_only=True)
+    test: int = field(kw_only=True)
+    features: int = field(kw_only=True)
+    classes: int = field(kw_only=True)
+
+    def load(self) -> Split:
+        """Its examples, the same every time. Not to be changed."""
+        return self.function()
 
 
 @dataclass(frozen=True)
-class Partition:
+class Partition(Entry):
     """``partition(labels, subsets, generator)`` divides examples by their labels (n,) into subsets: (M, s) places."""
 
     function: Callable[[NDArray[np.int64], int, np.random.Generator], NDArray[np.int64]]

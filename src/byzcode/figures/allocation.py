@@ -16,8 +16,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
+from byzcode.allocation import ALLOCATIONS
+from byzcode.allocation.laws import Law
 from byzcode.analysis.spread import spread
-from byzcode.figures.laws import Law, laws
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Request, distinct
 from byzcode.figures.style import INK, SOFT, TICK, level_words, number, value_words
@@ -112,7 +113,8 @@ def _read(path: Path, name: str, labels: list[str]) -> Stored:
     dataset = allocations.open(path, name)
     spec = AllocationSpec.from_json(dataset.attrs["spec"], path)
     devices, subsets, redundancy = spec.devices, spec.subsets, spec.redundancy
-    known = laws(spec)
+    form = ALLOCATIONS[spec.allocation.name].laws
+    known = form(devices, subsets, redundancy, **spec.allocation.options) if form else None
     pairs = dataset["overlap_count"].to_numpy().astype(float)
     copies = dataset["replication"].to_numpy()
     counts = np.array([np.bincount(row, minlength=copies.max() + 1) for row in copies])

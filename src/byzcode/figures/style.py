@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from matplotlib.typing import ColorType
 
 from byzcode.specs.methods import METHODS
 from byzcode.specs.quantities import metrics
+from byzcode.specs.run import COMPONENTS
 from byzcode.studies.fields import in_digits
 from byzcode.studies.letters import BUNDLED
 from byzcode.studies.study import LineStyle
@@ -161,33 +162,7 @@ _PLAIN = {
     "pre_aggregation",
     "problem",
 }
-_VALUES = {
-    "sign_flip": "sign flip",
-    "by_label": "sorted by label",
-    "iid": "i.i.d.",
-    "True": "yes",
-    "False": "no",
-    "gaussian": "Gaussian",
-    "linear_regression": "linear regression",
-    "redrawn": "liars redrawn",
-    "persistent": "liars persistent",
-    "phocas": "Phocas",
-    "alie": "ALIE",
-    "alie_search": "ALIE, line search",
-    "ipm": "IPM",
-    "ipm_search": "IPM, line search",
-    "nnm": "NNM",
-    "qsgd": "QSGD",
-    "random_k": "random-k",
-    "top_k": "top-k",
-    "krum": "Krum",
-    "multi_krum": "Multi-Krum",
-    "meamed": "MeaMed",
-    "bulyan": "Bulyan",
-    "replication": "replication-corrected",
-}
-#: What "none" is, by the key.
-_NOTHING = {"attack": "no attack", "pre_aggregation": "no pre-aggregation"}
+_VALUES = {"True": "yes", "False": "no", "redrawn": "liars redrawn", "persistent": "liars persistent"}
 
 
 class Quantity(NamedTuple):
@@ -269,9 +244,16 @@ def value_words(key: str, value: Any) -> str:
     if key == "method" and value in METHODS:
         return METHODS[value].title
     name, options, rest = str(value).partition(" (")  # a component of a grid: "name (option value)"
-    words = _NOTHING.get(key, name) if name == "none" else _VALUES.get(name, name.replace("_", " "))
+    words = getattr(_table_of(key).get(name), "words", "") or _VALUES.get(name, name.replace("_", " "))
     said = (options + rest).replace("share ", "k/D = ").replace("_", " ").replace(" -", " \N{MINUS SIGN}")
     return literal(words + said)
+
+
+def _table_of(key: str) -> Mapping[str, Any]:
+    """The table of which a key of a run, or an option of a problem, names an entry; empty where it names none."""
+    head, _, option = key.partition(".")
+    of_options = [entry.tables for entry in COMPONENTS.get(head, {}).values() if hasattr(entry, "tables")]
+    return COMPONENTS.get(key) or next((tables[option] for tables in of_options if option in tables), {})
 
 
 def level_words(key: str | None, value: Any) -> str:

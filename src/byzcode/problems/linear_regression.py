@@ -213,4 +213,4 @@ def _draw(
     return features, labels + noise * normal("label noise", subsets * samples)
 
 
-ENTRY = ProblemKind(linear_regression, title="linear regression", sizes=_sizes)
+ENTRY = ProblemKind(linear_regression, sizes=_sizes)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
-from byzcode.lazy import torch
+from byzcode.lazy import Entry, torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,18 +116,20 @@ class Metric(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ProblemKind:
-    """The table entry of a problem.
+class ProblemKind(Entry):
+    """The table entry of a problem: ``problem(seeds, device, dtype, **options)`` builds R problems, one per seed.
 
-    ``function(seeds, device, dtype, **options)`` builds R problems, one per seed. ``sizes(**options)`` says how large
-    they are, and raises KeyedError for options that make no problem. ``knows`` is what is known of the loss.
+    - ``sizes(**options)``: how large they are. Raises KeyedError for options that make no problem.
+    - ``knows``: what is known of the loss.
+    - ``metrics``: quantities of its own, by name.
+    - ``tables``: by option, the table of which the option names an entry.
     """
 
     function: Callable[..., Problem]
-    title: str
     sizes: Callable[..., Sizes]
     knows: frozenset[Known] = EVERYTHING
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    tables: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
 
     def __call__(self, seeds: Sequence[int], device: str, dtype: str, **options: Any) -> Problem:
         """R problems, one per seed."""

@@ -164,8 +164,8 @@ def _sizes(*, data: str, subsets: int, **_: Any) -> Sizes:
 
 ENTRY = ProblemKind(
     softmax_regression,
-    title="softmax regression",
     sizes=_sizes,
+    tables={"data": DATA_SETS, "partition": PARTITIONS},
     knows=frozenset({"smoothness", "strong_convexity"}),
     metrics={
         "test_accuracy": Metric(

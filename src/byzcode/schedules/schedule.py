@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from byzcode.lazy import Entry
+
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Entry):
     """``schedule(iteration, iterations, **options)`` is a factor of the step."""
 
     function: Callable[..., float]

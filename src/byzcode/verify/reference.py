@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from byzcode.aggregation import RULES
 from byzcode.errors import UserError
 from byzcode.storage.seal import content_of
 
@@ -65,10 +66,9 @@ _COUNTS = (Quantity("counts of verdicts", "same|swapped|only_.*|supported|undeci
 #: Of fewer rows that jump each on their own a median says little.
 SEVERAL = 5
 
-#: The coordinate median and Phocas jump from one honest message to another. With little redundancy these differ much,
-#: and what rounding decides at one iteration is another path, of about the same statistics. Rules, and redundancy up to
-#: which.
-CHAOTIC, LITTLE = ("median", "phocas"), 30
+#: Some rules jump from one honest message to another. With little redundancy these differ much, and what rounding
+#: decides at one iteration is another path, of about the same statistics. Rules, and redundancy up to which.
+CHAOTIC, LITTLE = {name: rule.words for name, rule in RULES.items() if rule.jumps}, 30
 
 _SPREAD = "_(median|q25|q75)"
 _COST = f"(gradients_computed|bits_sent)_(to_plateau{_SPREAD}|per_iteration)"
@@ -86,7 +86,7 @@ TABLES = (
         chaotic=False,
     ),
     Table(
-        f"summaries: median and Phocas, r up to {LITTLE}",
+        f"summaries: {' and '.join(CHAOTIC.values())}, r up to {LITTLE}",
         "summaries/*.csv",
         ("run_id",),
         (

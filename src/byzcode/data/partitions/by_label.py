@@ -17,4 +17,4 @@ def by_label(labels: NDArray[np.int64], subsets: int, generator: np.random.Gener
     return kept[labels[kept].argsort(kind="stable")].reshape(subsets, -1)
 
 
-ENTRY = Partition(by_label)
+ENTRY = Partition(by_label, title="sorted by label")

@@ -14,4 +14,4 @@ def iid(labels: NDArray[np.int64], subsets: int, generator: np.random.Generator)
     return generator.permutation(len(labels))[:kept].reshape(subsets, -1)
 
 
-ENTRY = Partition(iid)
+ENTRY = Partition(iid, title="i.i.d.")
