@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 TABLE_TESTS = (
     *("rules", "tables_rules", "pre_aggregation", "compression", "attacks", "allocation", "tables_coding"),
     *("tables_problems", "tables_runs", "no_synchronisation", "engine", "sharing", "spec"),
+    *("softmax_regression", "steps"),
 )
 FILES = (*(f"tests/unit/test_{name}.py" for name in TABLE_TESTS), "tests/dag/test_quality.py")
 
@@ -51,9 +52,10 @@ def test_what_is_added_is_in_the_schemas_and_in_the_reference(project: Path) -> 
     reference = (project / "config/README.md").read_text(encoding="utf-8")
     schema = (project / "workflow/schemas/run.schema.json").read_text(encoding="utf-8")
     for addition in ADDITIONS:
-        written = addition.kind != "decoder"  # it is named by its method alone
-        assert (f"`{addition.name}`" in reference) == written, addition.name
-        assert (f'"{addition.name}"' in schema) == written, addition.name
+        named = addition.kind != "decoder"  # a method names it
+        component = named and addition.kind not in ("data set", "partition")  # an option of a problem names these
+        assert (f"`{addition.name}`" in reference) == component, addition.name
+        assert (f'"{addition.name}"' in schema) == named, addition.name
 
 
 def test_what_is_added_has_its_title_in_the_legends_of_figures(project: Path, tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ def test_what_is_added_has_its_title_in_the_legends_of_figures(project: Path, tm
 
 
 def test_an_example_of_each_kind_is_added() -> None:
-    kinds = re.findall(r"^\| an? ([\w-]+) \| [^|]*\| `[A-Z_]+` in", CONTRIBUTING, re.MULTILINE)
+    kinds = re.findall(r"^\| an? ([\w -]+) \| [^|]*\| `[A-Z_]+` in", CONTRIBUTING, re.MULTILINE)
 
     assert set(kinds) == {addition.kind for addition in ADDITIONS}
     for addition in ADDITIONS:
@@ -146,6 +148,30 @@ WRONG = {
         "return times(self.signed.mT, slope) + self.strong_convexity",
         "return times(self.signed.mT, slope) - self.strong_convexity",
         "test_tables_problems.py::test_the_gradient_is_that_of_the_loss",
+    ),
+    "phase_retrieval": (
+        "problems/phase_retrieval.py",
+        "- forward.squares) * forward.products",
+        "- forward.squares) * forward.products.abs()",
+        "test_tables_problems.py::test_the_gradient_is_that_of_the_loss",
+    ),
+    "blobs": (
+        "data/sets/blobs.py",
+        "training=60",
+        "training=59",
+        "test_softmax_regression.py::test_a_data_set_is_as_large_as_it_says_and_is_split_once",
+    ),
+    "shifted": (
+        "data/partitions/shifted.py",
+        "return order[:",
+        "return 0 * order[:",
+        "test_softmax_regression.py::test_a_partition_gives_each_subset_equally_many_examples_once",
+    ),
+    "halving": (
+        "schedules/halving.py",
+        "else 0.5",
+        "else 1.5",
+        "test_steps.py::test_a_schedule_begins_at_1_and_never_rises",
     ),
     "draco_median": (
         "specs/methods.py",
