@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from hashlib import sha256
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -23,7 +22,6 @@ from byzcode.pre_aggregation import PRE_AGGREGATORS, PreAggregator
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Orders, Stream
 from byzcode.storage import allocations
-from byzcode.studies.study import Quantity
 from byzcode.training import loop as engine
 from byzcode.training import records
 from byzcode.training.batch import Part, assemble
@@ -31,8 +29,6 @@ from byzcode.training.loop import loop
 from byzcode.training.records import Book, Measurements, gradients_per_iteration, join
 from byzcode.training.status import NEVER, Status
 from byzcode.training.workers import train, train_together
-
-QUANTITIES = get_args(Quantity)
 
 
 def run(spec, **options):

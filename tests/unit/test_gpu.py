@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,6 @@ from byzcode.compression import COMPRESSORS
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.specs.methods import METHODS
 from byzcode.storage import allocations
-from byzcode.studies.study import Quantity
 from byzcode.training.batch import Part, assemble
 from byzcode.training.loop import loop
 from byzcode.training.records import Measurements
@@ -25,7 +22,6 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
 ]
 
-QUANTITIES = get_args(Quantity)
 #: Distances between gradients, which may be nothing but rounding: measured in those of the subsets.
 DISTANCES = ("aggregation_error", "honest_dispersion", "coding_bias")
 LAD = {"method": "lad", "redundancy": 12, "problem": {"subsets": 20}}

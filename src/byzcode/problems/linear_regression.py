@@ -164,13 +164,12 @@ def linear_regression(
 
 def _sizes(*, subsets: int, dimension: int, samples_per_subset: int, **_: Any) -> Sizes:
     samples = subsets * samples_per_subset
-    copies = 2 + (samples_per_subset > 1)  # once more while a batch is put together, or mixed per subset
     return Sizes(
         subsets=subsets,
         samples=samples,
         dimension=dimension,
         data=samples * dimension,
-        memory=copies * samples * (dimension + 3),
+        memory=3 * samples * (dimension + 3),  # features, in units, and their squares or gradients
         rows=samples_per_subset,
     )
 
