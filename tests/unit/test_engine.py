@@ -21,6 +21,7 @@ from byzcode.kernels import native
 from byzcode.pre_aggregation import PRE_AGGREGATORS, PreAggregator
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Orders, Stream
+from byzcode.specs.quantities import QUANTITIES
 from byzcode.storage import allocations
 from byzcode.training import loop as engine
 from byzcode.training import records

@@ -11,6 +11,7 @@ from byzcode.attacks import ATTACKS
 from byzcode.compression import COMPRESSORS
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.specs.methods import METHODS
+from byzcode.specs.quantities import QUANTITIES
 from byzcode.storage import allocations
 from byzcode.training.batch import Part, assemble
 from byzcode.training.loop import loop

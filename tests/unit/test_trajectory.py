@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from byzcode.errors import UserError
+from byzcode.specs.quantities import QUANTITIES
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations, netcdf, seal, trajectories
 from byzcode.training.status import NEVER, Status
