@@ -14,8 +14,8 @@ rule allocate:
         mem_mb=1000,
         runtime=10,
     params:
-        spec=allocation_spec,
-        code=code_of("allocate"),
+        spec=jobs.allocation_spec,
+        code=jobs.code("allocate"),
     message:
         "allocate {wildcards.allocation}"
     shell:

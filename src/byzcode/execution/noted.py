@@ -12,7 +12,9 @@ from byzcode.errors import UserError
 from byzcode.storage.atomic import text as writing
 from byzcode.studies.files import read_text
 
-_NOTE = TypeAdapter(dict[str, str])
+NOTE = Path(".snakemake/byzcode.digests.json")
+
+_DIGESTS = TypeAdapter(dict[str, str])
 
 
 def read(path: Path, say: Callable[[str], object]) -> dict[str, str]:
@@ -20,7 +22,7 @@ def read(path: Path, say: Callable[[str], object]) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        return _NOTE.validate_json(read_text(path), strict=True)
+        return _DIGESTS.validate_json(read_text(path), strict=True)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].partition("\n")[0]
         say(f"{path}: not a note of digests ({reason}): passed over")
