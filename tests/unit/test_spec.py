@@ -102,6 +102,8 @@ CHANGES = {
     "devices": 99,
     "redundancy": 41,
     "step_size": 0.25,
+    "step_unit": "absolute",
+    "step_schedule": "cosine",
     "iterations": 501,
     "diverged_at": 1e5,
     "message_bits": 64,
