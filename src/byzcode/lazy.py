@@ -25,10 +25,14 @@ ENTRY = "ENTRY"
 
 @dataclass(frozen=True)
 class Entry:
-    """What every entry of a table has: the function that does the work, and its title in figures."""
+    """What most entries have: the function that does the work, its title in figures, and labels of its options.
+
+    A label is what the title of a panel says, and what an axis says.
+    """
 
     function: Callable[..., Any]
     title: str = field(default="", kw_only=True)
+    labels: Mapping[str, tuple[str, str]] = field(default_factory=dict, kw_only=True)
 
     @property
     def words(self) -> str:

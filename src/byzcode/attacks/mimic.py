@@ -64,4 +64,4 @@ def refuses(devices: int, *, victim: int | None) -> tuple[str, str] | None:
     return "victim", f"allowed: 0 to {devices - 1} (the devices)"
 
 
-ENTRY = Attack(mimic, refuses)
+ENTRY = Attack(mimic, frozenset({"honest"}), refuses)

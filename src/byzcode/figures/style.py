@@ -13,6 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
+from byzcode.specs.components import in_words
 from byzcode.specs.methods import METHODS
 from byzcode.specs.quantities import metrics
 from byzcode.specs.run import COMPONENTS
@@ -143,9 +144,6 @@ _KEYS = {
     "problem.label_noise": ("label noise", "standard deviation of the label noise"),
     "byzantine.compressed": ("lies compressed:", "whether lies are compressed"),
     "byzantine.alpha": (r"$\alpha$", r"Byzantine fraction $\alpha$"),
-    "attack.coefficient": ("coefficient", "coefficient of the sign flip"),
-    "attack.scale": ("scale", "standard deviation of the lies"),
-    "problem.partition": ("partition:", "how examples are divided"),
     "step_size": (r"$\eta L$", r"step size $\eta L$"),
 }
 #: Keys whose values say it all.
@@ -244,7 +242,8 @@ def value_words(key: str, value: Any) -> str:
     if key == "method" and value in METHODS:
         return METHODS[value].title
     name, options, rest = str(value).partition(" (")  # a component of a grid: "name (option value)"
-    words = getattr(_table_of(key).get(name), "words", "") or _VALUES.get(name, name.replace("_", " "))
+    entry = _table_of(key).get(name)
+    words = in_words(name, entry) if entry else _VALUES.get(name, name.replace("_", " "))
     said = (options + rest).replace("share ", "k/D = ").replace("_", " ").replace(" -", " \N{MINUS SIGN}")
     return literal(words + said)
 
@@ -263,14 +262,24 @@ def level_words(key: str | None, value: Any) -> str:
     words = value_words(key, value)
     if key in _PLAIN:
         return words
-    symbol = _KEYS[key][0] if key in _KEYS else key.split(".")[-1].replace("_", " ")
+    label = _label(key)
+    symbol = label[0] if label else key.split(".")[-1].replace("_", " ")
     is_name = symbol[0] != "$"
     return f"{symbol} {words}" if is_name else f"{symbol} = {words}"
 
 
 def axis_words(key: str) -> str:
     """A key, as the label of an axis says it."""
-    return _KEYS[key][1] if key in _KEYS else key.replace(".", ", ").replace("_", " ")
+    label = _label(key)
+    return label[1] if label else key.replace(".", ", ").replace("_", " ")
+
+
+def _label(key: str) -> tuple[str, str] | None:
+    """What the title of a panel and an axis say for a key, where it has a label: a component's option, or one here."""
+    table, _, option = key.partition(".")
+    entries = COMPONENTS[table].values() if option and table in COMPONENTS else ()
+    labels = [getattr(entry, "labels", {}) for entry in entries]
+    return next((known[option] for known in labels if option in known), _KEYS.get(key))
 
 
 def literal(text: str) -> str:

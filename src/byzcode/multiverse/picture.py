@@ -24,6 +24,9 @@ from byzcode.figures.style import INK, SMALL, SOFT, literal, number
 from byzcode.figures.words import seeds_of
 from byzcode.multiverse.deciding import FALSE_DISCOVERIES
 from byzcode.multiverse.stored import VERDICTS, alternatives, each_once
+from byzcode.specs.components import in_words
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import COMPONENTS
 
 #: Verdicts: Okabe and Ito's blue and orange, which differ in grey, too; and their markers.
 _COLORS = {"supported": "#0072B2", "undecided": "#E2E2E2", "refuted": "#E69F00"}
@@ -36,7 +39,10 @@ _SHADES = ("#FAFAFA", *(mpl.colors.to_hex(mpl.colormaps["Purples"](tone)) for to
 _WIDTH, _ROW, _HEAD = 7.2, 0.145, 0.95
 _LONGEST = 38
 _SMALLEST = 6.5
-_ABBREVIATIONS = {"cra", "cwtm", "dl", "draco", "gc", "lad", "ma", "nnm", "qsgd", "rba", "sgc", "tgn", "va"}
+#: Words that titles of methods and components have in capitals.
+_TITLES = [method.title for method in METHODS.values()]
+_TITLES += [in_words(name, entry) for table in COMPONENTS.values() for name, entry in table.items()]
+_ABBREVIATIONS = {word.lower() for title in _TITLES for word in re.findall(r"\b[A-Z]{2,}\b", title)}
 
 
 def picture(table: pd.DataFrame, claims: pd.DataFrame, choices: pd.DataFrame) -> Drawing:

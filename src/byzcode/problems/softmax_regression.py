@@ -166,6 +166,7 @@ ENTRY = ProblemKind(
     softmax_regression,
     sizes=_sizes,
     tables={"data": DATA_SETS, "partition": PARTITIONS},
+    labels={"partition": ("partition:", "how examples are divided")},
     knows=frozenset({"smoothness", "strong_convexity"}),
     metrics={
         "test_accuracy": Metric(

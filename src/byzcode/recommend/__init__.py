@@ -189,11 +189,10 @@ def shortenings(dimension: int, most: float) -> Iterator[Shortening]:
 
 @dataclass(frozen=True)
 class _Lists:
-    """A way to hold subsets: E dispersion^2 and bias^2, the worst case, and when the expectation holds."""
+    """A way to hold subsets: how many a device holds, E dispersion^2 and bias^2, and the same in words."""
 
     redundancy: int
     expected: Expected
-    spectral: float
     words: str
 
 
@@ -201,7 +200,7 @@ def _uncoded(asked: Need) -> _Lists | str:
     size = asked.devices, asked.subsets, min(asked.share, asked.subsets // asked.devices)
     left = asked.subsets - size[2] * asked.devices
     words = f"{size[2]} of its own to each device" + (f", {_count(left, 'subset')} to none" if left else "")
-    return _Lists(size[2], disjoint_lists(*size, asked.f), overlaps.spectral("disjoint", *size), words)
+    return _Lists(size[2], disjoint_lists(*size, asked.f), words)
 
 
 def _sampled(asked: Need) -> _Lists | str:
@@ -211,7 +210,7 @@ def _sampled(asked: Need) -> _Lists | str:
         return f"it needs 2 gradients a device, {2 * asked.devices} in all"
     size = asked.devices, asked.subsets, asked.share
     words = f"{size[2]} drawn by each device"
-    return _Lists(size[2], sampled_lists(*size, asked.f), overlaps.spectral("random", *size), words)
+    return _Lists(size[2], sampled_lists(*size, asked.f), words)
 
 
 def _cyclic(asked: Need) -> _Lists | str:
@@ -225,12 +224,15 @@ def _cyclic(asked: Need) -> _Lists | str:
         return f"it needs 2 tasks of {_count(task, 'gradient')} a device, {2 * task * asked.devices} in all"
     size = asked.devices, asked.subsets, tasks * task
     words = f"{tasks} tasks a device, assigned anew in each iteration"
-    return _Lists(size[2], redrawn_tasks(*size, asked.f), overlaps.spectral("cyclic", *size), words)
+    return _Lists(size[2], redrawn_tasks(*size, asked.f), words)
 
 
 _METHODS: dict[str, Callable[[Need], _Lists | str]] = {"rba_dl": _uncoded, "cra_dl": _sampled, "lad": _cyclic}
 #: What is tried in front of a rule.
 _BEFORE = tuple(name for name, before in PRE_AGGREGATORS.items() if before.kappa is not None)
+#: What leaves messages as they are.
+_IDLE = next(name for name, before in PRE_AGGREGATORS.items() if before.idle)
+_LOSSLESS = next(name for name, compressor in COMPRESSORS.items() if compressor.lossless)
 #: The same method where messages are compressed.
 _SHORT = {"lad": "com_lad"}
 
@@ -331,8 +333,8 @@ def _exact(asked: Need) -> tuple[list[Advice], list[str]]:
                     name,
                     redundancy,
                     "",
-                    "none",
-                    Shortening("identity", {}, bits),
+                    _IDLE,
+                    Shortening(_LOSSLESS, {}, bits),
                     0.0,
                     0.0,
                     False,
@@ -369,6 +371,8 @@ def _constants(asked: Need, before: str) -> Iterator[tuple[float, str]]:
 def _ruled(asked: Need, name: str, lists: _Lists, before: str) -> Iterator[Advice]:
     """A method with every rule and every compressor that fits, behind a pre-aggregator."""
     honest, unit = asked.devices - asked.f, asked.heterogeneity**2
+    allocation = METHODS[name].defaults["allocation"]
+    spectral = overlaps.spectral(allocation, asked.devices, asked.subsets, lists.redundancy)
     for kappa, rule in sorted(_constants(asked, before), key=itemgetter(0)):
         for short in shortenings(asked.dimension, asked.message):
             compressor = COMPRESSORS[short.name]
@@ -383,7 +387,7 @@ def _ruled(asked: Need, name: str, lists: _Lists, before: str) -> Iterator[Advic
                 before=before,
                 shortening=short,
                 floor=_times(factor, unit),
-                worst=_times((kappa + 1) / honest * lists.spectral, unit) if whole else None,
+                worst=_times((kappa + 1) / honest * spectral, unit) if whole else None,
                 kept=name != "lad",
                 gradients=asked.devices * lists.redundancy,
                 bits=asked.devices * short.bits,

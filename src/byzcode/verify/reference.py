@@ -68,7 +68,7 @@ SEVERAL = 5
 
 #: Some rules jump from one honest message to another. With little redundancy these differ much, and what rounding
 #: decides at one iteration is another path, of about the same statistics. Rules, and redundancy up to which.
-CHAOTIC, LITTLE = {name: rule.words for name, rule in RULES.items() if rule.jumps}, 30
+CHAOTIC, LITTLE = tuple(name for name, rule in RULES.items() if rule.jumps), 30
 
 _SPREAD = "_(median|q25|q75)"
 _COST = f"(gradients_computed|bits_sent)_(to_plateau{_SPREAD}|per_iteration)"
@@ -86,7 +86,7 @@ TABLES = (
         chaotic=False,
     ),
     Table(
-        f"summaries: {' and '.join(CHAOTIC.values())}, r up to {LITTLE}",
+        f"summaries: {' and '.join(RULES[name].words for name in CHAOTIC)}, r up to {LITTLE}",
         "summaries/*.csv",
         ("run_id",),
         (
