@@ -170,7 +170,8 @@ def test_canonical_json_goes_round(name):
     assert again.run_id == one.run_id
     values = json.loads(one.canonical())
     assert list(values) == sorted(values)
-    assert set(values) == set(RunSpec.model_fields)  # all defaults are written out
+    later = {"step_unit", "step_schedule"}  # fields that came after runs had been stored
+    assert set(values) == set(RunSpec.model_fields) - later  # all other defaults are written out
     allocation = one.allocation_spec
     assert AllocationSpec.from_json(allocation.canonical(), "test") == allocation
 
