@@ -1,4 +1,4 @@
-"""The spread over seeds that every figure and every summary shows: median and interquartile range."""
+"""The spread over seeds in figures and summaries: median and interquartile range."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Spread(NamedTuple):
 
 
 def spread(values: NDArray[np.float64], *, more_is_better: bool = False) -> Spread:
-    """Median and quartiles over the first axis, linearly interpolated; a seed that ran away (NaN) counts as the worst.
+    """Median and quartiles over the first axis, linearly interpolated; a seed that ended early (NaN) is infinite.
 
-    That is as infinite, or as minus infinity where more is better. So half of the seeds may run away before the median
-    does, and none is left out silently.
+    Where more is better it is minus infinity. The median is therefore finite until half of the seeds have ended, and no
+    seed is dropped silently.
     """
     if more_is_better:
         lost = spread(-values)

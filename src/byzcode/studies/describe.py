@@ -1,4 +1,4 @@
-"""A run in words."""
+"""A description of a run in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SERVER = {
 
 
 def describe(spec: RunSpec) -> str:
-    """What a run is, in a few sentences."""
+    """Describe a run in a few sentences."""
     method = METHODS[spec.method]
     rule = _words(spec.aggregation)
     if not PRE_AGGREGATORS[spec.pre_aggregation.name].idle:
