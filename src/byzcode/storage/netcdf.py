@@ -133,9 +133,9 @@ def read(
 ) -> tuple[T, Stored]:
     """Read one of our files. ``required`` names the attributes that must be texts.
 
-    ``about`` turns the attributes into a description of the file, the allowed sizes of its dimensions, and its variables. Numbers are
-    read only after names, types and sizes have been checked. Raises UserError if the file is missing, truncated,
-    damaged, foreign, incomplete or too large.
+    ``about`` turns the attributes into a description of the file, the allowed sizes of its dimensions, and its
+    variables. Numbers are read only after names, types and sizes have been checked. Raises UserError if the file is
+    missing, truncated, damaged, foreign, incomplete or too large.
     """
     content = seal.sealed(path)
     try:
