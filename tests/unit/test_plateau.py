@@ -294,7 +294,7 @@ def test_a_run_of_too_few_records_has_no_level_in_a_summary_and_the_reason_stand
 
 def test_the_cost_of_an_iteration_is_known_even_if_the_first_seed_diverges_at_once(store):
     spec, path, measured = store()
-    for values in vars(measured).values():
+    for values in measured.arrays().values():
         if values.ndim == 2:
             values[0, 1:] = np.nan
     measured.status[0], measured.status_at[0] = Status.DIVERGED, 5

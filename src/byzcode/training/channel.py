@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 from byzcode.attacks import ATTACKS, Threat
@@ -22,21 +22,24 @@ class Exchange:
         self._channel, self._coded = channel, coded
         self.threat, self.iteration = threat, iteration
         self.sent, self.bits = channel.sent(coded, iteration)
+        self._received: Tensor | None = None
 
     @property
     def honest(self) -> Tensor:
         """The messages of honest devices as they are sent, (R, N - f, D)."""
         return self.threat.of_honest(self.sent)
 
-    @cached_property
+    @property
     def received(self) -> Tensor:
         """What the server receives, (R, N, D)."""
-        return self._channel.received(self._coded, self.sent, self.threat, self.iteration)
+        if self._received is None:
+            self._received = self._channel.received(self._coded, self.sent, self.threat, self.iteration)
+        return self._received
 
     @property
     def lies(self) -> Tensor | None:
         """What the server received of liars, (R, f, D); None where it did not look."""
-        return self.threat.of_liars(self.received) if "received" in vars(self) else None
+        return None if self._received is None else self.threat.of_liars(self._received)
 
 
 class Channel:

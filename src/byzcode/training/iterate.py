@@ -17,11 +17,7 @@ class Iterate:
 
     def __init__(self, problem: Problem, theta: Tensor) -> None:
         self.problem, self.theta = problem, theta
-
-    @cached_property
-    def forward(self) -> Any:
-        """What loss and gradients share."""
-        return self.problem.forward(self.theta)
+        self.forward: Any = problem.forward(theta)  # every iteration needs it
 
     @cached_property
     def loss(self) -> Tensor:
