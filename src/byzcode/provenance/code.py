@@ -18,7 +18,7 @@ PACKAGE = "byzcode"
 #: The modules whose code settles what each stage of the workflow makes.
 STAGES = {
     "allocate": ("byzcode.storage.allocations",),
-    "train": ("byzcode.training.loop", "byzcode.storage.trajectories", "byzcode.storage.allocations"),
+    "train": ("byzcode.training.workers", "byzcode.storage.trajectories", "byzcode.storage.allocations"),
     "summarise": ("byzcode.analysis.summary",),
     "figure": ("byzcode.figures",),
     "claims": ("byzcode.analysis.evidence",),

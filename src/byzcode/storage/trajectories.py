@@ -16,6 +16,7 @@ from byzcode import __version__
 from byzcode.errors import UserError
 from byzcode.kernels.native import library
 from byzcode.provenance.code import stage_digest
+from byzcode.specs.quantities import NEEDS, lacking
 from byzcode.specs.run import RunSpec
 from byzcode.storage.netcdf import Sizes, Stored, Variable, fill, read, writing
 from byzcode.training.memory import peak_memory
@@ -81,6 +82,13 @@ VARIABLES = {
 }
 
 
+def variables_of(spec: RunSpec) -> dict[str, Variable]:
+    """The variables of a run's file: those of what its problem knows, and its metrics."""
+    known = {name: about for name, about in VARIABLES.items() if name not in NEEDS or lacking(spec, name) is None}
+    metrics = spec.problem_kind.metrics.items()
+    return known | {name: Variable(_BOTH, "f8", own.units, own.long_name, own.comment) for name, own in metrics}
+
+
 def engine_digest() -> str:
     """The identity of the code that makes a trajectory."""
     return stage_digest("train")
@@ -126,8 +134,9 @@ def write(
 ) -> None:
     """Store a run, one of ``batch_runs`` trained as one batch. Raises UserError where the file cannot be written."""
     iterations = np.asarray(spec.record.iterations(spec.iterations))
+    variables = variables_of(spec)
     values = {
-        **vars(measured),
+        **measured.arrays(),
         "seed": np.asarray(spec.seeds),
         "iteration": iterations,
         "gradients_computed": gradients_per_iteration(held)[:, None] * iterations,
@@ -135,7 +144,7 @@ def write(
     with writing(path) as file:
         fill(
             file,
-            VARIABLES,
+            variables,
             values,
             {
                 "Conventions": "CF-1.11",
@@ -155,7 +164,7 @@ def write(
                 "peak_memory_mib": round(peak_memory(), 1),  # of the process
             },
         )
-        for name, about in VARIABLES.items():
+        for name, about in variables.items():
             if about.dimensions == _BOTH:
                 file[name].coordinates = "seed iteration"
         file["status"].flag_values = np.asarray(list(Status), dtype=np.int8)
@@ -180,19 +189,21 @@ def open(path: str | Path, run: str | None = None) -> xarray.Dataset:  # noqa: A
     Raises UserError, one line that names the file and what is wrong, where it is missing, truncated, damaged, foreign
     or incomplete, or holds another run than it says or than was asked for.
     """
-    return _read(Path(path), run)[1].dataset(VARIABLES)
+    spec, stored = _read(Path(path), run)
+    return stored.dataset(variables_of(spec))
 
 
 def _read(path: Path, run: str | None) -> tuple[RunSpec, Stored]:
-    def expected(attributes: dict[str, Any]) -> tuple[RunSpec, Sizes]:
+    def expected(attributes: dict[str, Any]) -> tuple[RunSpec, Sizes, Mapping[str, Variable]]:
         spec = RunSpec.from_json(attributes["spec"], path)
         if spec.run_id != attributes["run_id"]:
             raise UserError(f"{path}: its run_id {attributes['run_id']} is not that of its spec, {spec.run_id}")
         if run is not None and spec.run_id != run:
             raise UserError(f"{path}: holds run {spec.run_id}; expected {run}")
-        return spec, {"seed": [len(spec.seeds)], "iteration": [len(spec.record.iterations(spec.iterations))]}
+        sizes = {"seed": [len(spec.seeds)], "iteration": [len(spec.record.iterations(spec.iterations))]}
+        return spec, sizes, variables_of(spec)
 
-    spec, stored = read(path, KIND, VARIABLES, ("spec", "run_id", "engine_digest"), expected)
+    spec, stored = read(path, KIND, ("spec", "run_id", "engine_digest"), expected)
     if odd := _odd(spec, stored.arrays):
         raise UserError(f"{path}: foreign: {odd}")
     return spec, stored
