@@ -27,7 +27,7 @@ from byzcode.scorecard import page
 from byzcode.specs.run import AllocationSpec
 from byzcode.storage import allocations, netcdf, trajectories
 from byzcode.storage.atomic import text, whole, with_suffixes, writable
-from byzcode.training import loop
+from byzcode.training import workers
 
 __all__ = ["byzcode"]
 
@@ -120,7 +120,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.fail("something was computed or read")
 
     for module, name in (
-        *((loop, "train"), (allocations, "draw"), (allocations, "read"), (allocations, "open"), (trajectories, "open")),
+        *((workers, "train"), (allocations, "draw"), (allocations, "read"), (allocations, "open"), (trajectories, "open")),
         *((page, "read"), (universe, "verdicts"), (batches, "train_one")),
     ):
         monkeypatch.setattr(module, name, computed)
