@@ -23,8 +23,7 @@ from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Orders, Stream
 from byzcode.specs.quantities import QUANTITIES
 from byzcode.storage import allocations
-from byzcode.training import loop as engine
-from byzcode.training import records
+from byzcode.training import records, workers
 from byzcode.training.batch import Part, assemble
 from byzcode.training.loop import loop
 from byzcode.training.records import Book, Measurements, gradients_per_iteration, join
@@ -430,15 +429,15 @@ def test_a_batch_of_specs_has_the_same_bits_however_many_threads_torch_had(chang
 
 def test_few_seeds_are_side_by_side_on_the_cpu(make_spec, monkeypatch):
     """As many as fit into the caches and leave work for all threads; one, where data are not aligned beside others."""
-    monkeypatch.setattr(engine, "CACHE", 4 * 8 * (64 + 2 * 20) * 8)
+    monkeypatch.setattr(workers, "CACHE", 4 * 8 * (64 + 2 * 20) * 8)
     size = {"problem": {"subsets": 64, "dimension": 8}, "seeds": 10}
-    assert engine._side_by_side(make_spec(**size), threads=1) == 4
-    assert engine._side_by_side(make_spec(**size), threads=5) == 2
-    assert engine._side_by_side(make_spec(**size, dtype="float32"), threads=1) == 8
-    assert engine._side_by_side(make_spec(problem={"subsets": 64, "dimension": 7}, seeds=10), threads=1) == 4
-    assert engine._side_by_side(make_spec(problem={"subsets": 63, "dimension": 7}, seeds=10), threads=1) == 1
+    assert workers._side_by_side(make_spec(**size), threads=1) == 4
+    assert workers._side_by_side(make_spec(**size), threads=5) == 2
+    assert workers._side_by_side(make_spec(**size, dtype="float32"), threads=1) == 8
+    assert workers._side_by_side(make_spec(problem={"subsets": 64, "dimension": 7}, seeds=10), threads=1) == 4
+    assert workers._side_by_side(make_spec(problem={"subsets": 63, "dimension": 7}, seeds=10), threads=1) == 1
     many = {"subsets": 64, "dimension": 8, "samples_per_subset": 50}
-    assert engine._side_by_side(make_spec(problem=many, seeds=10), threads=1) == 1
+    assert workers._side_by_side(make_spec(problem=many, seeds=10), threads=1) == 1
 
 
 def test_seeds_differ(make_spec):

@@ -120,8 +120,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.fail("something was computed or read")
 
     for module, name in (
-        *((workers, "train"), (allocations, "draw"), (allocations, "read"), (allocations, "open"), (trajectories, "open")),
-        *((page, "read"), (universe, "verdicts"), (batches, "train_one")),
+        *((workers, "train"), (allocations, "draw"), (allocations, "read"), (allocations, "open")),
+        *((trajectories, "open"), (page, "read"), (universe, "verdicts"), (batches, "train_one")),
     ):
         monkeypatch.setattr(module, name, computed)
     monkeypatch.setattr("byzcode.verify.archive.expected", computed)
