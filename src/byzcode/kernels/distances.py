@@ -15,7 +15,7 @@ from byzcode.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Distances are summed over so many coordinates at a time, in so many lanes, as in native.cpp.
+#: Distances are summed over so many coordinates at a time, in so many lanes, as in distances.cpp.
 _BLOCK, _LANES = 256, 8
 
 #: A message is as far as any if this part of its size is more than the unit: its square would overflow.
@@ -90,7 +90,7 @@ def _one_by_one(away: Tensor, units: Tensor) -> Tensor:
 
 
 def _plain(away: NDArray[Any]) -> NDArray[Any]:
-    """Squared distances (N, N) of (N, D), summed as native.cpp does."""
+    """Squared distances (N, N) of (N, D), summed as distances.cpp does."""
     devices, dimension = away.shape
     away = np.pad(away, [(0, 0), (0, -dimension % _LANES)])
     distances = np.zeros((devices, devices))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Beyond so many devices numpy's sort is quicker than a network, whose size is N log^2 N and leaves the cache.
 WIDEST = 512
 
-#: The statistics of native.cpp, by their number there.
+#: The statistics of statistic.cpp, by their number there.
 _SORTED, _MEDIAN, _TRIMMED_MEAN, _NEAREST_MEDIAN, _NEAREST_TRIMMED_MEAN = range(5)
 
 
@@ -133,7 +133,7 @@ def _places(chosen: Tensor, devices: int) -> Tensor:
 
 
 def _statistic(messages: Tensor, which: int, f: int, first: int, last: int) -> Tensor | None:
-    """A statistic of native.cpp that needs the places ``first`` to ``last`` of the sorted devices; None without it."""
+    """A statistic of statistic.cpp that needs the places ``first`` to ``last`` of the sorted devices; None without it."""
     devices, dimension = messages.shape[-2:]
     compiled = function("statistic", messages)
     if compiled is None or devices > WIDEST:
