@@ -1,4 +1,4 @@
-"""torch, loaded at first use.
+"""What is loaded at first use: torch, and the components of a table.
 
 Importing torch takes about two CPU seconds, and Snakemake reads the run specifications (hence the tables of rules
 and attacks) at every start, for every job on a cluster; figures need it not at all. Modules that those tables reach
@@ -10,10 +10,59 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
+from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["torch"]
+__all__ = ["Table", "torch"]
+
+T = TypeVar("T")
+
+#: The name under which the module of a component keeps its entry.
+ENTRY = "ENTRY"
+
+
+class Table(Mapping[str, T]):
+    """Components by name, in the order in which a package lists them: a module each, named after the component.
+
+    A package writes ``RULES = Table(__name__, Rule, ("mean", "median"))``, and its module ``median`` defines
+    ``ENTRY = Rule(...)``. A module is imported when its entry is first read.
+    """
+
+    def __init__(self, package: str, kind: type[T], names: tuple[str, ...]) -> None:
+        self._package, self._kind, self._names = package, kind, names
+
+    def module(self, name: str) -> str:
+        """The dotted name of a component's module, which is not imported. Raises KeyError."""
+        if name not in self._names:
+            raise KeyError(name)
+        return f"{self._package}.{name}"
+
+    def __getitem__(self, name: str) -> T:
+        module = self.module(name)
+        try:
+            entry = getattr(importlib.import_module(module), ENTRY, None)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+            raise ImportError(f"{self._package} lists {name}, but there is no module {module}") from None
+        if not isinstance(entry, self._kind):
+            raise ImportError(
+                f"{self._package} lists {name}, but {module} defines no {ENTRY} = {self._kind.__name__}(...)"
+            )
+        return entry
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __repr__(self) -> str:
+        return f"Table({self._package}: {', '.join(self._names)})"
 
 
 class _Lazy(ModuleType):

@@ -16,7 +16,7 @@ import torch
 
 from byzcode.aggregation import RULES
 from byzcode.allocation import EMPTY
-from byzcode.attacks import ATTACKS
+from byzcode.attacks import ATTACKS, Attack
 from byzcode.compression import COMPRESSORS
 from byzcode.errors import UserError
 from byzcode.kernels import native
@@ -494,7 +494,7 @@ def test_liars_may_send_anything(lie, make_spec, monkeypatch):
     def extreme(messages, threat, draws):
         return threat.replace(messages, torch.full((1, 1, 1), lie, dtype=messages.dtype))
 
-    monkeypatch.setitem(ATTACKS, "none", extreme)
+    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(extreme))
     broken = run(make_spec(**MA, attack="none"))
     assert broken.status.tolist() == [Status.POISONED] * 2
     assert broken.status_at.tolist() == [1, 1]
@@ -527,7 +527,7 @@ def test_one_seed_may_diverge_beside_others(make_spec, monkeypatch):
 
     spec = make_spec(**MA, attack="none", seeds=[3, 0])
     alone = run(make_spec(**MA, attack="none", seeds=[0]))
-    monkeypatch.setitem(ATTACKS, "none", extreme)
+    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(extreme))
     measured = train_together([spec], [allocations.draw(spec.allocation_spec)], device="cpu")[0]
     assert measured.status_at.tolist() == [1, NEVER]
     assert all_nan(measured, 0, 1)
@@ -541,7 +541,7 @@ def test_buckets_are_drawn_anew_in_each_iteration(make_spec, monkeypatch):
         met.append(tuple(draws.uniform(3)[0].tolist()))
         return messages
 
-    monkeypatch.setitem(PRE_AGGREGATORS, "none", PreAggregator(spy))
+    monkeypatch.setattr("byzcode.pre_aggregation.none.ENTRY", PreAggregator(spy))
     run(make_spec(seeds=[5]))
     assert len(set(met)) == len(met) == 51
 
@@ -557,7 +557,7 @@ def test_liars_are_redrawn_or_persist(identities, make_spec, monkeypatch):
         met.append(tuple(sorted(threat.liars[0].tolist())))
         return messages
 
-    monkeypatch.setitem(ATTACKS, "none", spy)
+    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(spy))
     run(make_spec(attack="none", byzantine={"alpha": 0.2, "identities": identities}, seeds=[5]))
     assert len(met) == 51
     assert all(len(liars) == 4 for liars in met)

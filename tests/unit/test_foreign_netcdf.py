@@ -397,7 +397,7 @@ trajectories.open(run)
 spec, _ = allocations.about(held)
 allocations.open(held)
 allocations.write(spec, out)
-file.read(out, spec)
+allocations.read(out, spec)
 """
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byzcode import randomness
-from byzcode.attacks import ATTACKS
+from byzcode.attacks import Attack
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import BLOCK, Draws, Orders, Stream
 from byzcode.storage.allocations import draw
@@ -173,7 +173,7 @@ def test_a_seed_meets_the_same_liars_in_every_run(changes, make_spec, monkeypatc
         met.append((threat.liars.tolist(), draws.uniform(3).double()))
         return messages
 
-    monkeypatch.setitem(ATTACKS, "sign_flip", spy)
+    monkeypatch.setattr("byzcode.attacks.sign_flip.ENTRY", Attack(spy))
     spec = make_spec(**{"seeds": [3], "iterations": 5, "record": {"step": 5}, **changes})
     loop.train_together([spec], [draw(spec.allocation_spec)], device="cpu")
     place = spec.seeds.index(3)

@@ -323,7 +323,7 @@ def test_few_sizes_of_codes_are_tried_and_no_matrix_is_made(devices, subsets, al
             tried.append(name)
             return decoder.refuses(*size)
 
-        monkeypatch.setitem(DECODERS, name, dataclasses.replace(decoder, refuses=refuses))
+        monkeypatch.setattr(f"{DECODERS.module(name)}.ENTRY", dataclasses.replace(decoder, refuses=refuses))
     monkeypatch.setattr("byzcode.theory.overlaps.sampled", lambda *size: 1.0)  # the one that draws who holds what
     monkeypatch.setattr("byzcode.theory.bounds.weights_of", None)
     monkeypatch.setattr(np.linalg, "eigvalsh", None)

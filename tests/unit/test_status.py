@@ -12,7 +12,7 @@ import torch
 
 from byzcode.analysis.levels import of_dataset, of_measurements
 from byzcode.analysis.summary import summarise
-from byzcode.attacks import ATTACKS
+from byzcode.attacks import Attack
 from byzcode.storage import allocations, trajectories
 from byzcode.theory.bounds import bounds
 from byzcode.training import records
@@ -123,7 +123,7 @@ def test_seeds_of_a_run_may_end_in_every_way(make_spec, monkeypatch):
         growing = threat.of_honest(messages).mean(dim=-2, keepdim=True)
         return threat.replace(messages, torch.where(lies == -9, -9 * growing, lies))
 
-    monkeypatch.setitem(ATTACKS, "none", mixed)
+    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(mixed))
     for dtype, huge in (("float64", 1e308), ("float32", 3e38)):
         ends[1], order = huge, [3, 0, 1, 2]
         spec = make_spec(**MA, attack="none", seeds=order, iterations=400, dtype=dtype)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.aggregation.krum import scores
+from byzcode.aggregation.rule import Rule, quarter
 from byzcode.kernels.distances import centred, squared_distances
 from byzcode.kernels.order import mean_near_median, take_devices
 from byzcode.kernels.select import by_value
@@ -81,3 +82,6 @@ def _chosen_on_gpu(distances: Tensor, f: int) -> Tensor:
         best = scores(left, min(f + number, devices - 3), "n-f-2").clamp(max=most).masked_fill(taken, torch.inf)
         taken = taken.scatter(-1, best.argmin(dim=-1, keepdim=True), value=True)
     return taken.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)[..., : devices - 2 * f]
+
+
+ENTRY = Rule(bulyan, quarter)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from byzcode.aggregation.rule import Rule, minority
 from byzcode.kernels.distances import clipped, norms
 from byzcode.kernels.order import median
 
@@ -39,3 +40,6 @@ def centered_clipping(
 
 def _pull(away: Tensor, radius: float) -> Tensor:
     return clipped(away, norms(away), radius).mean(dim=-2)
+
+
+ENTRY = Rule(centered_clipping, minority, lacks=frozenset({"translation", "scale", "agreement"}))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from byzcode.aggregation.rule import Rule, minority
 from byzcode.kernels.distances import largest, surely
 from byzcode.kernels.order import median, sort_devices
 from byzcode.lazy import torch
@@ -225,3 +226,6 @@ def _to_scale(away: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     points = away.div_(divisor).mul_((divisor / unit).clamp_(max=torch.finfo(away.dtype).eps ** -2))
     lost = ~size.isfinite()
     return points.masked_fill_(lost, 0.0), lost.squeeze(-1), unit.squeeze(-2)
+
+
+ENTRY = Rule(geometric_median, minority)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from byzcode.aggregation.rule import Rule, near_minority
 from byzcode.kernels.distances import centred, squared_distances
 from byzcode.kernels.order import sort_devices, take_devices, total
 from byzcode.kernels.select import least
@@ -35,3 +36,6 @@ def scores(distances: Tensor, f: int, neighbours: Neighbours) -> Tensor:
     """Sums of the least squared distances to others, (..., N), of squared distances (..., N, N)."""
     others = distances.shape[-1] - f - (2 if neighbours == "n-f-2" else 1)
     return total(sort_devices(distances)[..., : max(others, 0) + 1, :])  # symmetric, and itself counts 0
+
+
+ENTRY = Rule(krum, near_minority)

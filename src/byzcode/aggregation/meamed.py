@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byzcode.aggregation.rule import Rule, minority
 from byzcode.kernels import order
 
 if TYPE_CHECKING:
@@ -18,3 +19,6 @@ def meamed(messages: Tensor, f: int) -> Tensor:
     median, a = f / (N - 2 f)): kappa <= 4 f / (N - f) (1 + 4 (1 + a)^2).
     """
     return order.mean_near_median(messages, f)
+
+
+ENTRY = Rule(meamed, minority)

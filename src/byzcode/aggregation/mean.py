@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byzcode.aggregation.rule import Rule, everyone
 from byzcode.kernels.order import total
 
 if TYPE_CHECKING:
@@ -22,3 +23,6 @@ def mean(messages: Tensor, f: int) -> Tensor:
     if messages.shape[-1] < WIDE:
         return messages.mean(dim=-2)
     return total(messages) / messages.shape[-2]
+
+
+ENTRY = Rule(mean, everyone, lacks=frozenset({"agreement"}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byzcode.aggregation.rule import Rule, minority
 from byzcode.kernels import order
 
 if TYPE_CHECKING:
@@ -17,3 +18,6 @@ def median(messages: Tensor, f: int) -> Tensor:
     itself is not used. Robustness (Allouah et al. 2023, 2302.01772): kappa <= 4 (1 + f / (N - 2 f))^2.
     """
     return order.median(messages)
+
+
+ENTRY = Rule(median, minority)

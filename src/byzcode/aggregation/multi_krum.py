@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from byzcode.aggregation.krum import Neighbours, scores
+from byzcode.aggregation.rule import Rule, near_minority
 from byzcode.kernels.distances import centred, squared_distances
 from byzcode.kernels.order import mean_of_least
 
@@ -27,3 +28,6 @@ def multi_krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2", ke
     if number > messages.shape[-2] - f:
         raise ValueError(f"kept = {kept} of {messages.shape[-2]} messages takes in lies: at most N - f, f = {f}")
     return mean_of_least(messages, scores(squared_distances(centred(messages)[0]), f, neighbours), number)
+
+
+ENTRY = Rule(multi_krum, near_minority)

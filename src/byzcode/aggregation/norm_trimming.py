@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byzcode.aggregation.rule import Rule, minority
 from byzcode.kernels.distances import norms
 from byzcode.kernels.order import mean_of_least
 
@@ -19,3 +20,6 @@ def norm_trimming(messages: Tensor, f: int) -> Tensor:
     liars, who may send infinities and NaN, but has no robustness constant: a lie of modest norm is averaged in.
     """
     return mean_of_least(messages, norms(messages), messages.shape[-2] - f)
+
+
+ENTRY = Rule(norm_trimming, minority, lacks=frozenset({"translation", "agreement"}))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from byzcode.aggregation.rule import Rule, minority
 from byzcode.kernels import order
 from byzcode.kernels.distances import norms
 
@@ -32,3 +33,6 @@ def phocas(messages: Tensor, f: int, *, variant: Variant = "coordinate") -> Tens
         return order.mean_near_trimmed_mean(messages, f)
     away = messages - order.trimmed_mean(messages, f).unsqueeze(-2)
     return order.mean_of_least(messages, norms(away), messages.shape[-2] - f)
+
+
+ENTRY = Rule(phocas, minority)

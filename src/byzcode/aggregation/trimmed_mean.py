@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byzcode.aggregation.rule import Rule, minority
 from byzcode.kernels import order
 
 if TYPE_CHECKING:
@@ -18,3 +19,6 @@ def trimmed_mean(messages: Tensor, f: int) -> Tensor:
     """
     # A mean of the kept values, never the sum minus the extremes: huge Byzantine values would cancel.
     return order.trimmed_mean(messages, f)
+
+
+ENTRY = Rule(trimmed_mean, minority)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from byzcode.allocation.difference_set import cyclic_sets, impossible
 from byzcode.allocation.field import affine_lines, directions, field, projective_lines, values
+from byzcode.allocation.scheme import Scheme
 from byzcode.allocation.sizes import MOST, fraction, nearest, prime_powers, primes
 
 Blocks = NDArray[np.int64]
@@ -292,3 +293,6 @@ def _served() -> NDArray[np.int64]:
     """Every N, M and r without repetition, (K, 3)."""
     found = np.array([(d.points, d.blocks, d.redundancy) for designs in _designs().values() for d in designs])
     return np.concatenate([found, np.column_stack([found[:, 0], found[:, 1], found[:, 1] - found[:, 2]])])
+
+
+ENTRY = Scheme(block_design, refuses)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from byzcode.allocation.scheme import Scheme
+
 
 def cyclic(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
     """Device i holds the tasks i, i + 1, ..., i + d - 1 (mod N); task j is the j-th N-th of the subsets.
@@ -29,3 +31,6 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
         nearest = min(max(size, round(redundancy / size) * size), subsets)
         return f"allowed: multiples of M / N = {size} up to {subsets}; nearest: {nearest}"
     return None
+
+
+ENTRY = Scheme(cyclic, refuses)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.allocation.field import recurrence
+from byzcode.allocation.scheme import Scheme
 from byzcode.allocation.sizes import MOST_DEVICES, fraction, nearest, prime_powers, primes
 
 Set = NDArray[np.int64]
@@ -143,3 +144,6 @@ def _reason(devices: int, subsets: int, redundancy: int) -> str:
 def _served() -> NDArray[np.int64]:
     """Every N, M and r, (K, 3)."""
     return np.array([(modulus, modulus, size) for modulus, size in cyclic_sets()])
+
+
+ENTRY = Scheme(difference_set, refuses)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from byzcode.allocation.scheme import Scheme
+
 
 def disjoint(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
     """The subsets are shuffled and dealt out, ``redundancy`` to each device.
@@ -19,3 +21,6 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
     """N r may not exceed M."""
     most = subsets // devices
     return None if 1 <= redundancy <= most else f"allowed: 1 to {most} (subsets over devices), without overlap"
+
+
+ENTRY = Scheme(disjoint, refuses)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.allocation.field import directions, values
+from byzcode.allocation.scheme import Scheme
 from byzcode.allocation.sizes import MOST, fraction, nearest, prime_powers
 
 
@@ -87,3 +88,6 @@ def _served() -> NDArray[np.int64]:
             for levels in range(1, order)
         ]
     )
+
+
+ENTRY = Scheme(orthogonal_array, refuses)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from byzcode.allocation.scheme import from_matrix
+from byzcode.allocation.scheme import Scheme, from_matrix
 
 #: So many random numbers are drawn at a time, or those of one row.
 _BLOCK = 2**20
@@ -68,3 +68,6 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
 def exact(side: Side) -> bool:
     """Whether each device holds exactly r subsets."""
     return side == "device"
+
+
+ENTRY = Scheme(random, refuses, exact)

@@ -7,6 +7,8 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from byzcode.allocation.scheme import Scheme
+
 
 def repetition(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
     """M / r groups, of sizes as equal as can be; the devices of a group all hold the same r subsets.
@@ -30,3 +32,6 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
         return None
     near = min(sizes, key=lambda size: (abs(size - redundancy), size))
     return f"allowed: divisors of M = {subsets} that make at most {devices} groups; nearest: {near}"
+
+
+ENTRY = Scheme(repetition, refuses)

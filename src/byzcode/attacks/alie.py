@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from byzcode.attacks.attack import Attack
 from byzcode.kernels.distances import power_of_two
 
 if TYPE_CHECKING:
@@ -48,3 +49,6 @@ def paper_factor(devices: int, f: int) -> float:
     supporters = devices // 2 + 1 - f
     share = (devices - f - supporters) / (devices - f)
     return NormalDist().inv_cdf(min(max(share, 1e-9), 1 - 1e-9))
+
+
+ENTRY = Attack(alie)

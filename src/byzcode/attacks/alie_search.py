@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from byzcode.attacks.alie import mean_and_std
+from byzcode.attacks.attack import Attack
 from byzcode.attacks.search import Evaluations, most_harmful
 
 if TYPE_CHECKING:
@@ -22,3 +23,6 @@ def alie_search(messages: Tensor, threat: Threat, draws: Draws, *, evaluations: 
     """
     mean, std = mean_and_std(threat.of_honest(messages))
     return most_harmful(messages, threat, mean, -std, evaluations)
+
+
+ENTRY = Attack(alie_search)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from byzcode.attacks.attack import Attack
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -24,3 +25,6 @@ def constant(messages: Tensor, threat: Threat, draws: Draws, *, value: Value = -
     """
     lies = torch.full_like(threat.of_liars(messages), value, dtype=torch.float64)
     return threat.replace(messages, lies.to(messages.dtype))  # what is beyond float32 is infinite in it
+
+
+ENTRY = Attack(constant)

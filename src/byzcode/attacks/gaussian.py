@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from byzcode.attacks.attack import Attack
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -22,3 +24,6 @@ def gaussian(messages: Tensor, threat: Threat, draws: Draws, *, scale: Scale = 2
     alpha scale^2 D / N in each iteration.
     """
     return threat.replace(messages, scale * draws.normal(threat.f, messages.shape[-1]))
+
+
+ENTRY = Attack(gaussian)

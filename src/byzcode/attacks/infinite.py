@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byzcode.attacks.attack import Attack
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -19,3 +20,6 @@ def infinite(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
     Shapes: (R, N, D) to (R, N, D). The liars know nothing. A rule that bears f liars must bear this one.
     """
     return threat.replace(messages, torch.full_like(threat.of_liars(messages), torch.inf))
+
+
+ENTRY = Attack(infinite)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from byzcode.attacks.attack import Attack
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -22,3 +24,6 @@ def ipm(messages: Tensor, threat: Threat, draws: Draws, *, factor: Factor = 2.0)
     factor < (N - f) / f.
     """
     return threat.replace(messages, -factor * threat.of_honest(messages).mean(dim=-2, keepdim=True))
+
+
+ENTRY = Attack(ipm)

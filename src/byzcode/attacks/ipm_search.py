@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byzcode.attacks.attack import Attack
 from byzcode.attacks.search import Evaluations, most_harmful
 from byzcode.lazy import torch
 
@@ -22,3 +23,6 @@ def ipm_search(messages: Tensor, threat: Threat, draws: Draws, *, evaluations: E
     """
     mean = threat.of_honest(messages).mean(dim=-2, keepdim=True)
     return most_harmful(messages, threat, torch.zeros_like(mean), -mean, evaluations)
+
+
+ENTRY = Attack(ipm_search)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byzcode.attacks.attack import Attack
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -17,3 +19,6 @@ def label_flip(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
     Shapes: (R, N, D) to (R, N, D). A liar knows its own data only. Cost: one more set of gradients.
     """
     return threat.replace(messages, threat.of_liars(threat.relabelled()))
+
+
+ENTRY = Attack(label_flip)

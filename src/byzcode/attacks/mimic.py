@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from byzcode.attacks.attack import Attack
 from byzcode.errors import UserError
 from byzcode.kernels.distances import largest, power_of_two
 from byzcode.kernels.order import take_devices
@@ -54,3 +55,6 @@ def _farthest(honest: Tensor) -> Tensor:
         power = power / power.diagonal(dim1=-2, dim2=-1).sum(dim=-1)[:, None, None]
         power = power @ power
     return power.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)
+
+
+ENTRY = Attack(mimic)

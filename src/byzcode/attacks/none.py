@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byzcode.attacks.attack import Attack
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -14,3 +16,6 @@ if TYPE_CHECKING:
 def none(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
     """The messages as they are. Shapes: (R, N, D) to (R, N, D). The liars know nothing."""
     return messages
+
+
+ENTRY = Attack(none)

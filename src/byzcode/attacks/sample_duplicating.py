@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from byzcode.attacks.attack import Attack
 from byzcode.kernels.order import take_devices
 
 if TYPE_CHECKING:
@@ -35,3 +36,6 @@ def sample_duplicating(messages: Tensor, threat: Threat, draws: Draws, *, copied
         place = (draws.uniform(1) * threat.honest.shape[-1]).long()  # (R, 1), a uniform place in the honest list
         victim = threat.honest.gather(-1, place)
     return threat.replace(messages, take_devices(messages, victim))
+
+
+ENTRY = Attack(sample_duplicating)

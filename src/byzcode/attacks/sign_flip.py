@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from byzcode.attacks.attack import Attack
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -30,3 +32,6 @@ def sign_flip(
     if of == "honest_mean":
         return threat.replace(messages, coefficient * threat.of_honest(messages).mean(dim=-2, keepdim=True))
     return threat.replace(messages, coefficient * threat.of_liars(messages))
+
+
+ENTRY = Attack(sign_flip)

@@ -231,12 +231,14 @@ def plan(
 ) -> None:
     """List the runs of each study: id, label, and whether the result is present and current; or what is to be done."""
     from byzcode.studies.expand import lookup
+    from byzcode.verify.states import notes, state
 
     asked, _ = _plan(config)
     for warning in asked.unreadable():
         print(f"byzcode: warning: {warning}", file=sys.stderr)
     results = Path(asked.config.results)
-    states = {run: _state(results, run) for run in asked.runs}
+    found = {run: state(results, spec) for run, spec in asked.runs.items()}
+    states = {run: one.word for run, one in found.items()}
     if slurm:
         from rich.console import Console
 
@@ -251,15 +253,17 @@ def plan(
         lines = []
         for curve, spec, point in planned.members:
             where = ", ".join(f"{key} {found}" for key in point if (found := lookup(spec, key)) is not None)
-            state = states.get(spec.run_id, f"allocation {spec.allocation_spec.allocation_id} only")
+            word = states.get(spec.run_id, f"allocation {spec.allocation_spec.allocation_id} only")
             why = f"; undefined: {spec.undefined}" if spec.undefined else ""
             why += f"; beyond its radius: {spec.undecodable}" if spec.undecodable else ""
-            lines.append(f"  {spec.run_id}  {state:<18} {curve.label:<26} {where}{why}")
+            lines.append(f"  {spec.run_id}  {word:<18} {curve.label:<26} {where}{why}")
         print("\n".join(dict.fromkeys(lines)))
     counted = list(states.values())
     print(f"{len(counted)} runs: " + ", ".join(f"{counted.count(state)} {state}" for state in dict.fromkeys(counted)))
-    for run in (run for run, state in states.items() if state == "unreadable"):
-        _stored_spec(results, run)  # raises what is wrong with it
+    for note in notes(found):
+        print(note)
+    for run in (run for run, word in states.items() if word == "unreadable"):
+        _stored_spec(results, asked.runs[run])  # raises what is wrong with it
 
 
 @app.command()
@@ -269,6 +273,7 @@ def explain(
 ) -> None:
     """Say in words what a stored file is, or will be."""
     from byzcode.studies.describe import describe
+    from byzcode.verify.states import notes, state
 
     asked, configuration = _plan(config)
     results = Path(asked.config.results)
@@ -282,12 +287,15 @@ def explain(
     if name in asked.allocations:
         print(_explain_allocation(asked, name))
         return
-    state = _state(results, name)
-    print(f"{_trajectory(results, name)}: {state}")
-    print(describe(asked.runs[name] if name in asked.runs else _stored_spec(results, name)))
+    spec = asked.runs[name] if name in asked.runs else _stored_spec(results, name)
+    found = state(results, spec)
+    print(f"{_trajectory(results, name)}: {found.word}")
+    print(describe(spec))
     print(f"Studies: {', '.join(_studies_of(asked, name)) or 'none of the configured ones'}.")
-    if state == "unreadable":
-        _stored_spec(results, name)  # raises what is wrong with it
+    if found.word == "unreadable":
+        _stored_spec(results, spec)  # raises what is wrong with it
+    for note in notes({name: found}):
+        print(note)
 
 
 @app.command()
@@ -390,28 +398,17 @@ def _results() -> Path:
 
 
 def _trajectory(results: Path, run: str) -> Path:
-    return results / "trajectories" / f"{run}.nc"
+    from byzcode.storage.layout import trajectory
+
+    return trajectory(results, run)
 
 
-def _state(results: Path, run: str) -> str:
-    """missing, current, made by another engine, or unreadable."""
-    from byzcode.storage import trajectories
-
-    path = _trajectory(results, run)
-    if not path.exists():
-        return "missing"
-    try:
-        _, digest = trajectories.read_spec(path, run)
-    except UserError:
-        return "unreadable"
-    return "current" if digest == trajectories.engine_digest() else "of another engine"
-
-
-def _stored_spec(results: Path, run: str) -> RunSpec:
+def _stored_spec(results: Path, run: RunSpec | str) -> RunSpec:
     """The spec of a stored run. Raises UserError where it is damaged, or another run."""
     from byzcode.storage import trajectories
 
-    return trajectories.read_spec(_trajectory(results, run), run)[0]
+    name = run if isinstance(run, str) else run.run_id
+    return trajectories.read_spec(_trajectory(results, name), run)[0]
 
 
 def _explain_allocation(asked: Plan, name: str) -> str:

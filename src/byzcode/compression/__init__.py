@@ -1,29 +1,24 @@
 """How messages are shortened: compressors, in one table.
 
 ``COMPRESSORS[name](messages, draws, number_bits, **options)`` maps messages (R, N, D) to what the server reads of
-them, (R, N, D), and the bits that each device sent. The docstring of each gives its delta, for which
-E ||C(x) - x||^2 <= delta ||x||^2; ``byzcode.theory.constants.DELTA`` holds them.
+them, (R, N, D), and the bits that each device sent.
 """
 
-from collections.abc import Callable
+from byzcode.compression.compressor import Compressed, Compressor
+from byzcode.lazy import Table
 
-from byzcode.compression.bernoulli import bernoulli
-from byzcode.compression.compressor import Compressed
-from byzcode.compression.identity import identity
-from byzcode.compression.natural import natural
-from byzcode.compression.qsgd import qsgd
-from byzcode.compression.random_k import random_k
-from byzcode.compression.scaled_sign import scaled_sign
-from byzcode.compression.top_k import top_k
+COMPRESSORS = Table(
+    __name__,
+    Compressor,
+    (
+        "identity",
+        "random_k",
+        "bernoulli",
+        "top_k",
+        "qsgd",
+        "scaled_sign",
+        "natural",
+    ),
+)
 
-COMPRESSORS: dict[str, Callable[..., Compressed]] = {
-    "identity": identity,
-    "random_k": random_k,
-    "bernoulli": bernoulli,
-    "top_k": top_k,
-    "qsgd": qsgd,
-    "scaled_sign": scaled_sign,
-    "natural": natural,
-}
-
-__all__ = ["COMPRESSORS", "Compressed"]
+__all__ = ["COMPRESSORS", "Compressed", "Compressor"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.compression.compressor import Compressed
+from byzcode.compression.compressor import Compressed, Compressor
 from byzcode.compression.kept import Share, place_bits
 from byzcode.lazy import torch
 
@@ -24,3 +24,6 @@ def bernoulli(messages: Tensor, draws: Draws, number_bits: int, *, share: Share 
     keep = draws.uniform(devices, dimension) <= share  # not "<": a uniform float32 may be rounded up to 1
     bits = keep.sum(dim=-1) * (number_bits + place_bits(dimension))
     return Compressed(torch.where(keep, messages / share, 0.0), bits)
+
+
+ENTRY = Compressor(bernoulli)

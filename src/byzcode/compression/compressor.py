@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,8 +22,15 @@ class Compressed(NamedTuple):
     bits: int | Tensor
 
 
-class Compressor(Protocol):
-    """``compressor(messages, draws, number_bits, **options)``; one number alone takes ``number_bits`` bits."""
+@dataclass(frozen=True)
+class Compressor:
+    """``compressor(messages, draws, number_bits, **options)``; a number that is not compressed takes ``number_bits``.
 
-    def __call__(self, messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
-        """Compress messages (R, N, D), each device by its own random numbers."""
+    Messages are (R, N, D), and each device has its own random numbers.
+    """
+
+    function: Callable[..., Compressed]
+
+    def __call__(self, messages: Tensor, draws: Draws, number_bits: int, **options: Any) -> Compressed:
+        """Compress; see the class."""
+        return self.function(messages, draws, number_bits, **options)

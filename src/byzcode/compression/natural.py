@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.compression.compressor import Compressed
+from byzcode.compression.compressor import Compressed, Compressor
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -24,3 +24,6 @@ def natural(messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
     significand = (2 * torch.frexp(messages).mantissa.abs()).clamp(1, 2)
     up = draws.uniform(*messages.shape[-2:]) < significand - 1
     return Compressed(messages / significand * (1.0 + up), 9 * messages.shape[-1])
+
+
+ENTRY = Compressor(natural)

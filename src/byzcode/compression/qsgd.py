@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from byzcode.compression.compressor import Compressed
+from byzcode.compression.compressor import Compressed, Compressor
 from byzcode.compression.relative import relative
 
 if TYPE_CHECKING:
@@ -35,3 +35,6 @@ def qsgd(messages: Tensor, draws: Draws, number_bits: int, *, levels: Levels = 4
     steps = whole + up * level.sign()
     # The unit comes last: the norm alone may overflow where the result does not.
     return Compressed(steps * (norm / levels) * unit, number_bits + dimension * (1 + levels.bit_length()))
+
+
+ENTRY = Compressor(qsgd)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from byzcode.compression.compressor import Compressed
+from byzcode.compression.compressor import Compressed, Compressor
 from byzcode.compression.kept import Share, kept_of, place_bits
 from byzcode.kernels.select import smallest
 from byzcode.lazy import torch
@@ -27,3 +27,6 @@ def top_k(messages: Tensor, draws: Draws, number_bits: int, *, share: Share = 0.
     magnitude = messages.abs().nan_to_num(nan=math.inf, posinf=math.inf)
     keep = smallest(-magnitude, k)
     return Compressed(torch.where(keep, messages, 0.0), k * (number_bits + place_bits(dimension)))
+
+
+ENTRY = Compressor(top_k)

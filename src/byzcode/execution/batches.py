@@ -87,7 +87,6 @@ def write_list(path: Path, folder: str, runs: Mapping[str, Mapping[str, Any]]) -
 
 def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, device: str) -> None:
     """Store the trajectory of a run at ``out``: fetched if it waits, else trained beside others of the list."""
-    trajectories.engine_digest()  # now: the code may be edited while it trains
     folder, listed = _read(together)
     own = Run(spec, _held(spec, allocation))
     writable(_waiting(folder, own))  # if it is there, it serves or is replaced; so are those of the others
@@ -114,7 +113,6 @@ def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, thr
     Among results of the workflow, one process at a time trains a run: another one waits for it and takes what it
     stored, if that is what it would store itself.
     """
-    trajectories.engine_digest()  # now: the code may be edited while it trains
     own, name = Run(spec, _held(spec, allocation)), spec.run_id
     results = out.parent.parent
     shared = out.name == f"{name}.nc" and (results / RESULTS_LOCK).exists()

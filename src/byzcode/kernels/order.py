@@ -133,7 +133,7 @@ def _places(chosen: Tensor, devices: int) -> Tensor:
 
 
 def _statistic(messages: Tensor, which: int, f: int, first: int, last: int) -> Tensor | None:
-    """A statistic of statistic.cpp that needs the places ``first`` to ``last`` of the sorted devices; None without it."""
+    """A statistic of statistic.cpp, of the places ``first`` to ``last`` of the sorted devices; None without it."""
     devices, dimension = messages.shape[-2:]
     compiled = function("statistic", messages)
     if compiled is None or devices > WIDEST:

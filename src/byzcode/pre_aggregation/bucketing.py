@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from byzcode.lazy import torch
+from byzcode.pre_aggregation.pre_aggregator import PreAggregator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,3 +46,6 @@ def _starts(runs: int, devices: int, size: int, device: torch.device) -> tuple[T
     """Where each run starts in a list of all devices, (R, 1), and each bucket."""
     run = torch.arange(0, runs * devices, devices, device=device).unsqueeze(-1)
     return run, (run + torch.arange(0, devices, size, device=device)).flatten()
+
+
+ENTRY = PreAggregator(bucketing, left=buckets, lacks=frozenset({"order"}))

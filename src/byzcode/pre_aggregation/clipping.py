@@ -8,6 +8,7 @@ from pydantic import Field
 
 from byzcode.kernels.distances import clipped, norms
 from byzcode.kernels.order import sort_devices
+from byzcode.pre_aggregation.pre_aggregator import PreAggregator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,3 +30,6 @@ def clipping(messages: Tensor, f: int, draws: Draws, *, radius: Radius = None) -
     devices = messages.shape[-2]
     unclipped = devices - 2 * f * (devices - f) // devices
     return clipped(messages, norm, sort_devices(norm.unsqueeze(-1))[..., unclipped - 1, :])
+
+
+ENTRY = PreAggregator(clipping, lacks=frozenset({"translation"}))

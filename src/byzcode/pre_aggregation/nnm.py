@@ -8,6 +8,7 @@ from byzcode.kernels.distances import centred, largest, surely
 from byzcode.kernels.nearest import nearest
 from byzcode.kernels.product import product
 from byzcode.lazy import torch
+from byzcode.pre_aggregation.pre_aggregator import PreAggregator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,3 +32,6 @@ def nnm(messages: Tensor, f: int, draws: Draws) -> Tensor:
         return product(taken, away).div_(kept).add_(origin)
     mixed = origin + product(taken, torch.where(finite, away, 0.0)) / kept  # 0 times inf is NaN
     return torch.where(finite, mixed, messages)
+
+
+ENTRY = PreAggregator(nnm)

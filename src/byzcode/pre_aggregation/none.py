@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from byzcode.pre_aggregation.pre_aggregator import PreAggregator
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -13,3 +15,6 @@ if TYPE_CHECKING:
 def none(messages: Tensor, f: int, draws: Draws) -> Tensor:
     """The messages as they are. Shapes: (R, N, D) to (R, N, D)."""
     return messages
+
+
+ENTRY = PreAggregator(none)

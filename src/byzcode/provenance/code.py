@@ -1,14 +1,13 @@
 """Which code made a result: by source, a hash of what counts of it.
 
-A module counts as a whole, with all that it imports from this package. In packages of many small parts (the kernels,
-the ``__init__`` of a package, the table of methods) only the definitions count that are used. A table of components
-(``RULES = {...}``) is where the search stops: an entry counts for who names it, ``byzcode.aggregation:RULES[median]``,
-so that a new component concerns no existing result.
+A module counts as a whole, with all that it imports from this package. Of components, kernels, the table of methods and
+the ``__init__`` of packages only those definitions count that are used. The search stops at a table: it does not
+follow it into its components. A run names its own, as ``byzcode.aggregation.median:ENTRY``, so a new component
+concerns no existing result.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -19,14 +18,21 @@ from byzcode.provenance.syntax import Module, Piece, Use, module
 
 PACKAGE = "byzcode"
 
-#: Modules that change no number: words, torch at first use, identities, how bytes get to a disk.
+#: Modules that change no number: words, torch at first use, identities, how bytes get to a disk and where.
 NEUTRAL = frozenset(
-    f"{PACKAGE}{name}" for name in ("", ".errors", ".lazy", ".storage.atomic", ".storage.regular", ".storage.layout")
+    {
+        PACKAGE,
+        *(f"{PACKAGE}.{name}" for name in ("errors", "lazy", "specs.ids", "specs.parts")),
+        *(f"{PACKAGE}.storage.{name}" for name in ("atomic", "layout", "regular", "statement")),
+    }
 )
 _NEUTRAL_PACKAGE = f"{PACKAGE}.provenance"
 
+#: The packages of the components.
+COMPONENTS = ("aggregation", "allocation", "attacks", "coding", "compression", "data", "pre_aggregation", "problems")
+
 #: Where only the definitions that are used count, beside the ``__init__`` of every package.
-BY_DEFINITION = (f"{PACKAGE}.kernels", f"{PACKAGE}.specs.methods")
+BY_DEFINITION = tuple(f"{PACKAGE}.{name}." for name in (*COMPONENTS, "kernels", "specs.methods"))
 
 #: ``function("distances", ...)`` stands for the compiled source of that name.
 _COMPILED = Use(f"{PACKAGE}.kernels.native", "function")
@@ -137,7 +143,8 @@ class Code:
             if not _by_definition(file):
                 yield from self._node(whole, None)
             else:
-                for name in attributes or self._module(file).definitions:
+                about = self._module(file)
+                for name in attributes or (*about.definitions, *about.imported):
                     yield from self._node(whole, name)
         elif use.name and self._file(use.module) is not None:
             yield from self._node(use.module, use.name)
@@ -196,7 +203,7 @@ def _neutral(name: str) -> bool:
 
 
 def _by_definition(file: str) -> bool:
-    return file.endswith("__init__.py") or f"{_module_of(file)}.".startswith(tuple(f"{name}." for name in BY_DEFINITION))
+    return file.endswith("__init__.py") or f"{_module_of(file)}.".startswith(BY_DEFINITION)
 
 
 def digest(parts: Mapping[str, str]) -> str:
@@ -208,6 +215,24 @@ def digest(parts: Mapping[str, str]) -> str:
 def loaded() -> Code:
     """The code of this process, as it was when it was loaded."""
     return Code(sources.loaded())
+
+
+def edited(roots: Iterable[str]) -> list[str]:
+    """Which sources of some roots are no longer as this process has loaded them; words and layout do not count."""
+    now, before = sources.read(), loaded()
+    if now == before.texts:
+        return []
+    named = tuple(roots)
+    parts = before.parts(named)
+    try:
+        return changed(parts, Code(now).parts(named))
+    except (SyntaxError, ModuleNotFoundError):  # it is being edited
+        return [name for name in parts if now.get(name) != before.texts[name]]
+
+
+def comparable(file: str) -> bool:
+    """Whether all results that name a source have the same hash of it: it counts as a whole."""
+    return not (file.endswith(".py") and _by_definition(file))
 
 
 def changed(parts: Mapping[str, str], others: Mapping[str, str]) -> list[str]:

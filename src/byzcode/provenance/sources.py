@@ -1,12 +1,12 @@
-"""The sources of this package: as they were when it was loaded, and whether they still are.
+"""The sources of this package, as they are on the disk, and as they were when it was loaded.
 
-They are read when the package is first imported, before the modules that compute: whatever is edited after that is
-noticed by whoever compares before storing a result.
+They are read when the package is first imported, before the modules that compute: what is edited after that is noticed
+by comparing again before a result is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -26,16 +26,3 @@ def read(folder: Path = PACKAGE) -> dict[str, str]:
 def loaded() -> Mapping[str, str]:
     """The sources as they were at the first call, which is made when the package is imported."""
     return read()
-
-
-def edited(names: Iterable[str]) -> list[str]:
-    """Which of some sources are no longer as they were loaded."""
-    before = loaded()
-    return [name for name in names if name in before and _now(PACKAGE / name) != before[name]]
-
-
-def _now(path: Path) -> str | None:
-    try:
-        return path.read_bytes().decode("utf-8", "replace")
-    except OSError:
-        return None

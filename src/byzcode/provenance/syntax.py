@@ -13,11 +13,15 @@ from functools import cache
 from itertools import groupby
 from typing import Any
 
-#: Keywords of a component's or a method's entry that say how it is named: they change no number.
-WORDS = frozenset({"title", "source"})
+#: The name of a component's entry in its module, as in :mod:`byzcode.lazy`.
+ENTRY = "ENTRY"
 
-_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+#: Keywords of the entry of a component or a method that say how it is called, drawn and bounded: they change no number.
+WORDS = frozenset({"title", "source", "lacks", "kappa", "delta", "overlaps", "biased", "unbiased", "drawn", "look"})
+
 _IMPORTS = (ast.Import, ast.ImportFrom)
+_WITH_DOCSTRING = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_BLOCKS = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 
 
 @dataclass(frozen=True)
@@ -28,76 +32,84 @@ class Use:
     name: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Piece:
     """A part of a module: a hash of what it means, and the names, attributes and imports in it."""
 
-    meaning: str
-    names: frozenset[str]
-    attributes: frozenset[tuple[str, str]]  # (name, attribute), of ``name.attribute``
-    imports: frozenset[Use]  # within it
-    called: frozenset[tuple[str, str]]  # (name, text), of ``name("text", ...)``
+    meaning: str = ""
+    names: set[str] = field(default_factory=set)
+    attributes: set[tuple[str, str]] = field(default_factory=set)  # (name, attribute), of ``name.attribute``
+    imports: set[Use] = field(default_factory=set)  # within it
+    called: set[tuple[str, str]] = field(default_factory=set)  # (name, text), of ``name("text", ...)``
 
 
-@dataclass(frozen=True)
+@dataclass
 class Module:
     """A module: all of it, its definitions by name, the statements that define nothing, and what its names import."""
 
-    whole: Piece
+    whole: Piece = field(default_factory=Piece)
     definitions: dict[str, list[Piece]] = field(default_factory=dict)
     statements: list[Piece] = field(default_factory=list)
     imported: dict[str, Use] = field(default_factory=dict)
-    tables: frozenset[str] = frozenset()
+    tables: set[str] = field(default_factory=set)
 
 
 @cache
 def module(text: str) -> Module:
     """The meaning of a module's text. Raises SyntaxError."""
-    tree = _without_docstrings(ast.parse(text))
-    found = Module(_piece(tree), tables=frozenset(_tables(tree)))
-    for statement in tree.body:
+    tree = ast.parse(text)
+    found = Module()
+    pieces = []
+    for statement in tree.body[ast.get_docstring(tree, clean=False) is not None :]:
         if isinstance(statement, _IMPORTS):
             found.imported.update(_bound(statement))
             continue
-        names = set(_defined(statement))
-        if isinstance(statement, ast.If):  # as in ``if TYPE_CHECKING: ... else: ...``
-            for inner in _below(statement):
-                if isinstance(inner, _IMPORTS):
-                    found.imported.update(_bound(inner))
-        entries = dict(_entries(statement))
-        for name, value in entries.items():
-            found.definitions.setdefault(name, []).append(_piece(value))
-        if names and not entries:
-            piece = _piece(statement)
-            for name in names:
-                found.definitions.setdefault(name, []).append(piece)
-        elif not names:
-            found.statements.append(_piece(statement))
+        for inner in _below(statement) if isinstance(statement, _BLOCKS) else ():
+            if isinstance(inner, _IMPORTS):
+                found.imported.update(_bound(inner))
+        pieces += _settle(found, statement)
+    found.whole.meaning = _hash("\n".join([*_imports_in(tree.body), *(piece.meaning for piece in pieces)]))
+    found.whole.imports.update(found.imported.values())
+    for piece in pieces:
+        found.whole.names |= piece.names
+        found.whole.attributes |= piece.attributes
+        found.whole.imports |= piece.imports
+        found.whole.called |= piece.called
     return found
 
 
-def _tables(tree: ast.Module) -> Iterator[str]:
-    """The names that are assigned mappings of names to entries: ``RULES = {"mean": ...}``, or ``Table(...)``."""
-    for statement in tree.body:
-        value = getattr(statement, "value", None)
-        if isinstance(value, ast.Dict) or (isinstance(value, ast.Call) and _called(value) == "Table"):
-            yield from _defined(statement)
+def _settle(found: Module, statement: ast.stmt) -> list[Piece]:
+    """Add a statement to what was found in a module, and return its parts."""
+    names, value = list(_defined(statement)), getattr(statement, "value", None)
+    if isinstance(value, ast.Call) and names == [ENTRY]:
+        _drop_words(value)
+    if isinstance(value, ast.Call) and _called(value) == "Table":
+        found.tables.update(names)
+    if not (isinstance(value, ast.Dict) and names):
+        piece = _piece(statement)
+        for name in names:
+            found.definitions.setdefault(name, []).append(piece)
+        if not names:
+            found.statements.append(piece)
+        return [piece]
+    found.tables.update(names)
+    pieces = []
+    for key, entry in zip(value.keys, value.values, strict=True):
+        if isinstance(entry, ast.Call):
+            _drop_words(entry)
+        pieces.append(_piece(entry, f"{names}[{ast.unparse(key) if key else '**'}]"))
+        if isinstance(key, ast.Constant):
+            found.definitions[f"{names[0]}[{key.value!s}]"] = pieces[-1:]
+    return pieces
 
 
-def _entries(statement: ast.stmt) -> Iterator[tuple[str, ast.AST]]:
-    """The entries of a table, each as ``TABLE[key]``."""
-    value = getattr(statement, "value", None)
-    if isinstance(value, ast.Dict):
-        for name in _defined(statement):
-            for key, entry in zip(value.keys, value.values, strict=True):
-                if isinstance(key, ast.Constant):
-                    yield f"{name}[{key.value}]", _without_words(entry)
+def _called(call: ast.Call) -> str | None:
+    function = call.func.value if isinstance(call.func, ast.Subscript) else call.func
+    return function.id if isinstance(function, ast.Name) else None
 
 
-def _without_words(entry: ast.expr) -> ast.expr:
-    if isinstance(entry, ast.Call):
-        entry.keywords = [keyword for keyword in entry.keywords if keyword.arg not in WORDS]
-    return entry
+def _drop_words(entry: ast.Call) -> None:
+    entry.keywords = [keyword for keyword in entry.keywords if keyword.arg not in WORDS]
 
 
 def _defined(statement: ast.AST) -> Iterator[str]:
@@ -109,83 +121,102 @@ def _defined(statement: ast.AST) -> Iterator[str]:
             yield from (node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name))
         case ast.AnnAssign(target=ast.Name(id=name)) | ast.AugAssign(target=ast.Name(id=name)):
             yield name
-        case ast.If() | ast.Try() | ast.With() | ast.For() | ast.While():
-            for inner in _below(statement):
-                yield from _defined(inner) if not isinstance(inner, ast.If | ast.Try | ast.With) else ()
+        case _ if isinstance(statement, _BLOCKS):
+            for inner in ast.iter_child_nodes(statement):
+                yield from _defined(inner)
 
 
 def _bound(statement: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Use]]:
     """The names that an import binds."""
     for alias in statement.names:
-        if isinstance(statement, ast.ImportFrom):
-            yield alias.asname or alias.name, Use(statement.module or "", alias.name)
-        elif alias.asname:
-            yield alias.asname, Use(alias.name)
-        else:
-            yield alias.name, Use(alias.name)
-
-
-def _piece(node: ast.AST) -> Piece:
-    names: set[str] = set()
-    attributes: set[tuple[str, str]] = set()
-    imports: set[Use] = set()
-    called: set[tuple[str, str]] = set()
-    for inner in ast.walk(node):
-        match inner:
-            case ast.Name(id=name):
-                names.add(name)
-            case ast.Attribute(value=ast.Name(id=name), attr=attribute):
-                attributes.add((name, attribute))
-            case ast.Import() | ast.ImportFrom():
-                imports.update(use for _, use in _bound(inner))
-            case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(text)), *_]):
-                called.add((name, text))
-    meaning = hashlib.sha256(shape(node).encode()).hexdigest()[:12]
-    return Piece(meaning, frozenset(names), frozenset(attributes), frozenset(imports), frozenset(called))
-
-
-def _called(call: ast.Call) -> str | None:
-    function = call.func.value if isinstance(call.func, ast.Subscript) else call.func
-    return function.id if isinstance(function, ast.Name) else None
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in [tree, *_below(tree)]:
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:]
-    return tree
+        use = Use(statement.module or "", alias.name) if isinstance(statement, ast.ImportFrom) else Use(alias.name)
+        yield alias.asname or alias.name, use
 
 
 def _below(node: ast.AST) -> Iterator[ast.AST]:
     """All statements below a node. Most nodes stand in expressions, which are passed over."""
-    for block in _BLOCKS:
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
         for inner in getattr(node, block, ()):
             yield inner
             yield from _below(inner)
 
 
-def shape(node: Any) -> str:
-    """A tree in words, the same under every Python (each writes ``ast.dump`` in its own way).
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+# --- trees in words --------------------------------------------------------------------------------------------------
+
+
+def _piece(node: ast.AST, name: str = "") -> Piece:
+    piece, words = Piece(), [name]
+    _say(node, words.append, piece)
+    piece.meaning = _hash("".join(words))
+    return piece
+
+
+def _say(node: Any, say: Any, piece: Piece) -> None:
+    """Say a tree in words, the same under every Python, and note what it uses.
 
     Whether a name is read or written follows from its place, so ``ctx``, a third of all nodes, is left out. Imports
     that follow each other are sorted.
     """
-    if isinstance(node, ast.AST):
-        fields = [(name, getattr(node, name, None)) for name in node._fields if name != "ctx"]
-        inner = [f"{name}={shape(value)}" for name, value in fields if value is not None and value != []]
-        return f"{type(node).__name__}({','.join(inner)})"
-    return f"[{','.join(_shapes(node))}]" if isinstance(node, list) else repr(node)
+    kind = node.__class__
+    if kind is ast.Name:
+        piece.names.add(node.id)
+        say(f"`{node.id}`")
+    elif kind is ast.Constant:
+        say(repr(node.value))
+    elif kind is list:
+        say("[")
+        _say_all(node, say, piece)
+        say("]")
+    elif isinstance(node, ast.AST):
+        say(kind.__name__)
+        say("(")
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is None or value == [] or name in _SILENT:
+                continue
+            if name == "body" and isinstance(node, _WITH_DOCSTRING):
+                value = value[ast.get_docstring(node, clean=False) is not None :]
+            say(name)
+            say("=")
+            _say(value, say, piece)
+        say(")")
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            piece.attributes.add((node.value.id, node.attr))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                piece.called.add((node.func.id, first.value))
+    else:
+        say(repr(node))
 
 
-def _shapes(nodes: Iterable[Any]) -> Iterator[str]:
+_SILENT = {"ctx", "kind", "type_comment"}
+
+
+def _say_all(nodes: list[Any], say: Any, piece: Piece) -> None:
+    if not any(isinstance(node, _IMPORTS) for node in nodes):
+        for node in nodes:
+            _say(node, say, piece)
+            say(",")
+        return
     for imports, group in groupby(nodes, lambda node: isinstance(node, _IMPORTS)):
-        yield from sorted(one for node in group for one in _each_import(node)) if imports else map(shape, group)
+        if imports:
+            found = list(group)
+            say(",".join(_imports_in(found)))
+            piece.imports.update(use for node in found for _, use in _bound(node))
+        else:
+            _say_all(list(group), say, piece)
 
 
-def _each_import(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
-    for alias in node.names:
-        origin = f"{node.level * '.'}{node.module} " if isinstance(node, ast.ImportFrom) else ""
-        yield f"import {origin}{alias.name} as {alias.asname}"
+def _imports_in(statements: Iterable[ast.AST]) -> list[str]:
+    """The imports among some statements, in words and sorted."""
+    words = []
+    for node in statements:
+        if isinstance(node, _IMPORTS):
+            origin = f"{node.level * '.'}{node.module} " if isinstance(node, ast.ImportFrom) else ""
+            words += [f"import {origin}{alias.name} as {alias.asname}" for alias in node.names]
+    return sorted(words)

@@ -12,8 +12,8 @@ import pandas as pd
 
 from byzcode import __version__
 from byzcode.errors import UserError, complain, one_of
-from byzcode.provenance.code import stage_digest
 from byzcode.storage import checksums
+from byzcode.storage.layout import STAGES
 from byzcode.studies.names import Mark
 
 #: What a test can end with.
@@ -72,5 +72,5 @@ def with_versions(table: pd.DataFrame, versions: Mapping[str, str]) -> pd.DataFr
 def versions() -> dict[str, str]:
     """What settles the numbers of a scorecard made here and now."""
     libraries = {name: version(name) for name in ("torch", "numpy", "scipy")}
-    own = {"python": platform.python_version(), "engine digest": stage_digest("train")}
+    own = {"python": platform.python_version(), "engine digest": STAGES["train"].digest()}
     return {"byzcode": __version__, **libraries, **own}

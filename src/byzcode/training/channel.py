@@ -24,8 +24,8 @@ class Channel:
     """
 
     def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None:
-        self._compressor = partial(COMPRESSORS[spec.compression.name], **spec.compression.options)
-        self._attack = partial(ATTACKS[spec.attack.name], **spec.attack.options)
+        self._compressor = partial(COMPRESSORS[spec.compression.name].function, **spec.compression.options)
+        self._attack = partial(ATTACKS[spec.attack.name].function, **spec.attack.options)
         self._bits = spec.message_bits
         self._squeezed = spec.byzantine.compressed and spec.compression.name != "identity"
         self._compression = [Stream(seed, "compression") for seed in seeds]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.coding.cyclic_code import cyclic_code
+from byzcode.coding.encoder import Encoder
 
 
 def draco_cyclic(held: NDArray[np.int32], subsets: int) -> NDArray[np.complex128]:
@@ -22,3 +23,6 @@ def draco_cyclic(held: NDArray[np.int32], subsets: int) -> NDArray[np.complex128
     if subsets % devices or length % 2 == 0 or place.max() >= length:
         raise ValueError("draco_cyclic encodes cyclic allocations with an odd number N r / M of tasks a device")
     return cyclic_code(devices, length // 2).weights(task, place) / subsets
+
+
+ENTRY = Encoder(draco_cyclic)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.allocation.scheme import EMPTY
+from byzcode.coding.encoder import Encoder
 
 
 def uniform(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
@@ -17,3 +18,6 @@ def uniform(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
     present = held != EMPTY
     weight: NDArray[np.float64] = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
     return weight
+
+
+ENTRY = Encoder(uniform)

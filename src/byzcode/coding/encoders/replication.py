@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from byzcode.allocation.scheme import EMPTY
 from byzcode.allocation.statistics import replications
+from byzcode.coding.encoder import Encoder
 
 
 def replication(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
@@ -18,3 +19,6 @@ def replication(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
     copies = replications(held, subsets)
     weight = len(held) / (subsets * np.maximum(copies, 1))
     return np.where(held == EMPTY, 0.0, weight[held])
+
+
+ENTRY = Encoder(replication)

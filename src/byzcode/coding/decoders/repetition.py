@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from byzcode.allocation import repetition
-from byzcode.coding.decoder import Decode, Decoded
+from byzcode.coding.decoder import Decode, Decoded, Decoder
 from byzcode.kernels.order import sort_devices
 from byzcode.lazy import torch
 
@@ -57,3 +57,6 @@ def _vote(messages: Tensor) -> tuple[Tensor, Tensor]:
     far = (messages - candidate.unsqueeze(-2)).abs().amax(dim=-1)
     near = far <= torch.finfo(messages.dtype).eps ** AGREEMENT * candidate.abs().amax(dim=-1, keepdim=True)
     return candidate, near.sum(dim=-1) <= size // 2
+
+
+ENTRY = Decoder(prepare, bears, repetition.refuses)

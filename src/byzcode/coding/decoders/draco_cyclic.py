@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from byzcode.allocation import cyclic
 from byzcode.coding.cyclic_code import CyclicCode, cyclic_code
-from byzcode.coding.decoder import Decode, Decoded
+from byzcode.coding.decoder import Decode, Decoded, Decoder
 from byzcode.lazy import torch
 from byzcode.randomness import Stream
 
@@ -191,3 +191,6 @@ def _largest(syndromes: Tensor) -> Tensor:
     """The largest norm of a column: (R, 2 s, D) to (R,)."""
     largest: Tensor = syndromes.norm(dim=-2).amax(dim=-1)
     return largest
+
+
+ENTRY = Decoder(prepare, bears, refuses)
