@@ -410,6 +410,13 @@ def test_a_configuration_that_is_not_there(configured: Project, byzcode: Any) ->
     assert is_one_complaint(said, "config/x.yaml", "cannot be read: No such file or directory")
 
 
+def test_what_is_wrong_with_a_file_that_byzcode_brings_along_names_that_file(configured: Project) -> None:
+    found = Multiverse.load(load_plan_file(CONFIG))
+    with pytest.raises(UserError, match=r"claims\.study = ") as refused:
+        found.request(next(iter(found.universes)))
+    assert Path(str(refused.value).partition(": ")[0]).is_file()
+
+
 SHOWN_BY_SNAKEMAKE = ["key in a study", "r > M", "no reading file", "two figures of one name"]
 
 
@@ -442,6 +449,33 @@ def test_snakemake_refuses_a_key_that_stands_twice(tmp_path: Path, path: str) ->
     project.rewrite(path, lambda text: text + text.partition("\n")[0] + "\n" + text.partition("\n")[2])
 
     assert_refused(project, f"{path}: line ", "stands twice")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("trajectories/0123456789ab.nc", "run 0123456789ab"),
+        ("allocations/0123456789ab.nc", "allocation 0123456789ab"),
+    ],
+)
+def test_snakemake_says_that_nothing_asks_for_a_file(tmp_path: Path, target: str, says: str) -> None:
+    project = Project.create(tmp_path / "project", TINY)
+
+    ended = project.snakemake("--cores", "1", f"results/{target}")
+    said = ended.stdout + ended.stderr
+
+    assert ended.returncode != 0, said
+    assert f"{says}: not asked for by the configuration" in said
+    assert "KeyError" not in said
+
+
+@pytest.mark.slow
+def test_snakemake_says_that_a_file_is_where_the_results_are_to_be(tmp_path: Path) -> None:
+    project = Project.create(tmp_path / "project", TINY, results="out")
+    (project.root / "out").touch()
+
+    assert_refused(project, "out: a file, where a folder is expected")
 
 
 def assert_refused(project: Project, *messages: str) -> None:

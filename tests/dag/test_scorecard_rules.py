@@ -195,3 +195,10 @@ def test_a_mistake_in_the_multiverse_is_said_to_who_asks_for_it(claimed: Project
     assert finished.returncode != 0
     assert f"{MULTIVERSE}: claims.study = 'line': did you mean 'lines'? allowed: holding, lines, sweep\n" in output
     assert would_make(claimed) == {}
+
+
+def test_a_reading_that_nobody_asks_for_is_said_to_be_none(claimed: Project) -> None:
+    finished = claimed.snakemake("--dry-run", "results/multiverse/readings/0123456789ab.csv")
+    output = finished.stdout + finished.stderr
+    assert finished.returncode != 0
+    assert "reading 0123456789ab: not asked for by the configuration" in output

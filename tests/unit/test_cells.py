@@ -168,6 +168,13 @@ def test_a_good_claim_has_a_test_at_each_place(planned):
     assert [member.spec.redundancy for member in found[2].runs] == [4, 6]
 
 
+def test_a_key_may_be_said_twice_of_one_place(planned):
+    """A component that is named alone is any of that name: options may be said beside it."""
+    there = {"redundancy": 6, "attack": {"name": "sign_flip", "coefficient": -5}}
+    (found,) = planned({**GOOD, "where": {"attack": "sign_flip"}, "curve": {"curve": "CRA-DL", "where": there}})
+    assert (found.name, found.runs[0].spec.redundancy) == ("small/one/sign_flip -5", 6)
+
+
 MISTAKES = {
     "an unknown curve": ({"against": "RBA"}, "claims[0].against = 'RBA': not a curve of this study; did you mean"),
     "an unknown key": (
@@ -185,6 +192,18 @@ MISTAKES = {
     "an unknown value of a place": (
         {"where": {"attack": "gaussian"}},
         "claims[0].where.attack = 'gaussian': not a value of the grid; allowed: sign_flip -5, ipm",
+    ),
+    "a side that is elsewhere": (
+        {"where": {"redundancy": 4}},
+        "claims[0].curve.where.redundancy = 6: it is tested where redundancy is 4 as well; say it once",
+    ),
+    "a side that does not go along": (
+        {"against": {"curve": "CRA-DL", "where": {"redundancy": 4, "attack": "ipm"}}},
+        "claims[0].against.where.attack = 'ipm': it is tested where attack is {'name': 'sign_flip', ",
+    ),
+    "a part in which it is not tested": (
+        {**FALLS, "where": {"redundancy": 4}, "against": None},
+        "claims[0].where.redundancy = 4: it is tested where redundancy is 6 as well; say it once",
     ),
     "an ambiguous side": (
         {"curve": "CRA-DL"},

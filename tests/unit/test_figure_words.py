@@ -352,7 +352,7 @@ def test_no_text_of_a_study_holds_what_xml_cannot(path):
 def test_nor_do_readings_and_alternatives():
     choice = {"key": "step_size", "value": "v", "mark": "stated", "reason": "r"}
     reading = {"reading": "r", "title": "t", "choices": [choice]}
-    other = {"name": "n", "set": {"step_size": "v"}, "reason": "r"}
+    other = {"name": "n", "set": {"aggregation": "median"}, "reason": "r"}
     alternatives = {"choices": [{"choice": "c", "title": "t", "primary": "p", "others": [other]}]}
     for sign, (model, values, path) in itertools.product(
         FORBIDDEN,
@@ -363,7 +363,7 @@ def test_nor_do_readings_and_alternatives():
             (Alternatives, alternatives, ("choices", 0, "title")),
             (Alternatives, alternatives, ("choices", 0, "primary")),
             (Alternatives, alternatives, ("choices", 0, "others", 0, "name")),
-            (Alternatives, alternatives, ("choices", 0, "others", 0, "set", "step_size")),
+            (Alternatives, alternatives, ("choices", 0, "others", 0, "set", "aggregation")),
         ],
     ):
         model.model_validate(values)

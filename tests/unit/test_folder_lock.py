@@ -245,6 +245,9 @@ def test_a_file_system_without_locks_is_told_of(path: Path, monkeypatch: pytest.
 def test_a_file_that_cannot_be_opened_is_not_another_snakemakes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="cannot be opened: No such file or directory"):
         FolderLock(path / "byzcode.lock")
+    os.mkfifo(path.with_name("pipe"))
+    with pytest.raises(UserError, match=r"cannot be opened: .*not seekable"):
+        FolderLock(path.with_name("pipe"))
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

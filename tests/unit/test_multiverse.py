@@ -398,22 +398,92 @@ def test_a_changed_margin_of_a_claim_changes_the_readings(tiny):
 MISTAKES = {
     "a study": ({"study": "tny"}, "claims.study = 'tny': did you mean 'tiny'? allowed: tiny"),
     "a claim": ({"claims": ["fals"]}, "claims.claims = 'fals': did you mean 'falls'? allowed: below-ma, falls"),
-    "a place": ({"claims": ["below-ma"], "where": {"aggregation": "phocas"}}, "claims.where = {'aggregation': "),
+    "a place": (
+        {"claims": ["below-ma"], "where": {"aggregation": "phocas"}},
+        "claims.where.aggregation = 'phocas': not a ",
+    ),
+    "a key of no grid": ({"where": {"agregation": "median"}}, "claims.where.agregation = 'median': not a grid key of "),
+    "a place that a claim does not have": (
+        {"claims": ["falls"], "where": {"aggregation": "trimmed_mean"}},
+        "claims.where = {'aggregation': 'trimmed_mean'}: no claim of tiny is there",
+    ),
     "records": (
         {"reduced": {"iterations": 20, "record.step": 10}},
         "tiny/below-ma/median: reduced, curve 'CRA-DL': record.step = 10: records 1 of the last 4 iterations of 20",
     ),
-    "a field": ({"reduced": {"seds": 3}}, "tiny/below-ma/median: seds = 3: unknown key; did you mean 'seeds'?"),
+    "a field": ({"reduced": {"seds": 3}}, "tiny: reduced.seds = 3: unknown key; did you mean 'seeds'?"),
+    "a component": (
+        {"reduced": {"attack.sign_flipp.coefficient": -3}},
+        "tiny: reduced.attack.sign_flipp.coefficient = -3: unknown name; did you mean 'sign_flip'?",
+    ),
+    "a method": ({"instead": {"draco": "cra_dl"}}, "tiny: instead = 'draco': unknown method; allowed: ma, "),
+    "two values": (
+        {"reduced": {"byzantine": {"alpha": 0.1}, "byzantine.alpha": 0.2}},
+        "tiny: reduced.byzantine.alpha = 0.2: the reading says byzantine.alpha = 0.1 as well; say it once",
+    ),
 }
 
 
 @pytest.mark.parametrize(("changed", "says"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_in_what_is_asked_gives_one_line(changed, says, tiny):
-    multiverse = tiny(settings={**SETTINGS, "claims": [{**SETTINGS["claims"][0], **changed}]})
+    def tests():
+        multiverse = tiny(settings={**SETTINGS, "claims": [{**SETTINGS["claims"][0], **changed}]})
+        return multiverse.tests(of_kind(multiverse, "primary")[0])
+
     with pytest.raises(UserError) as caught:
-        multiverse.tests(of_kind(multiverse, "primary")[0])
+        tests()
     assert "\n" not in str(caught.value)
     assert says in str(caught.value)
+
+
+def test_a_test_is_asked_for_once(tiny):
+    part = {"study": "tiny", "where": {"aggregation": "median"}}
+    multiverse = tiny(settings={**SETTINGS, "claims": [part, {"study": "tiny", "claims": ["below-ma"]}]})
+    with pytest.raises(UserError, match=r"^multiverse\.yaml: claims = 'tiny/below-ma/median': asked for twice"):
+        multiverse.tests(of_kind(multiverse, "primary")[0])
+
+
+def of_step(**changed):
+    """The choices, with one of them changed: a reading of such a name would be another one than its name says."""
+    wrong = copy.deepcopy(OPEN)
+    wrong["choices"][1] |= changed
+    return wrong
+
+
+def setting(**values):
+    return of_step(others=[{"name": "other", "set": values, "reason": "r"}])
+
+
+UNSET = {
+    "nothing": (setting(), "choices[1].others[0].set = {}: allowed: 1 or more entries"),
+    "a component": (setting(**{"attack.gausian.scale": 3}), "other: set.attack.gausian.scale = 3: unknown name; did"),
+    "a name": (setting(**{"attack.gaussian.name": "alie"}), "other: set.attack.gaussian.name = 'alie': unknown key"),
+    "an option": (setting(**{"attack.gaussian.scal": 3}), "other: set.attack.gaussian.scal = 3: unknown key; did you"),
+    "a value": (setting(**{"attack.gaussian.scale": "x"}), "other: set.attack.gaussian.scale = 'x': allowed: numbers"),
+    "a method": (setting(**{"method.rba.redundancy": 3}), "other: set.method.rba.redundancy = 3: unknown method"),
+    "a method's field": (setting(**{"method.lad.sedes": 3}), "other: set.method.lad.sedes = 3: unknown key"),
+    "a key of another choice": (
+        setting(**{"attack.sign_flip.coefficient": -3}),
+        "choice step: set = 'attack.sign_flip.coefficient': choice coefficient sets it as well",
+    ),
+    "the name of another choice": (of_step(choice="coefficient"), "choices.choice = 'coefficient': each name once"),
+    "the name of the primary": (of_step(primary="0.2"), "others.name = '0.2': each name once in choice step"),
+}
+
+
+@pytest.mark.parametrize(("alternatives", "says"), UNSET.values(), ids=UNSET)
+def test_an_alternative_sets_what_it_says(alternatives, says, tiny):
+    with pytest.raises(UserError) as caught:
+        tiny(alternatives=alternatives)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"alternatives.yaml: {says}")
+
+
+def test_choices_of_different_studies_may_set_one_key(tiny):
+    apart = copy.deepcopy(OPEN)
+    apart["choices"][0]["studies"], apart["choices"][1]["studies"] = ["tiny"], ["other"]
+    apart["choices"][1]["others"][0]["set"] = {"attack.sign_flip.coefficient": -3}
+    assert tiny(alternatives=apart).alternatives.choices
 
 
 def test_a_mistake_in_the_alternatives_gives_one_line(tiny, tmp_path):

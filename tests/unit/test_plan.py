@@ -276,6 +276,16 @@ def test_a_new_point_is_the_only_new_run(project):
             "{reading: r, title: t, choices: [{key: colour, value: 1, mark: unknown, reason: x}]}",
             ["reading.yaml", "colour"],
         ),
+        (
+            "reading.yaml",
+            "{reading: r, title: t, choices: [{key: attack.sign_flip.name, value: alie, mark: unknown, reason: x}]}",
+            ["reading.yaml: choices.key = 'attack.sign_flip.name': unknown key; allowed: coefficient, of"],
+        ),
+        (
+            "reading.yaml",
+            "{reading: r, title: t, choices: [{key: attack.none.scale, value: 2, mark: unknown, reason: x}]}",
+            ["reading.yaml: choices.key = 'attack.none.scale': it has no options"],
+        ),
     ],
 )
 def test_a_mistake_in_a_file_is_told_in_one_line(name, text, words, project):

@@ -225,6 +225,13 @@ def store(make_spec, tmp_path):
     return stored
 
 
+@pytest.mark.parametrize("coefficients", [(-1.2345678, -1.2345679), (-1234567.0, -1234568.0)])
+def test_a_summary_tells_options_apart_that_are_alike_in_six_digits(coefficients, store):
+    stored = [store(attack={"name": "sign_flip", "coefficient": each}) for each in coefficients]
+    table = summarise([path for _, path, _ in stored], [spec.run_id for spec, _, _ in stored])
+    assert table["attack_options"].tolist() == [f"coefficient={each!r} of=own" for each in coefficients]
+
+
 def test_a_summary_has_one_row_a_run_with_its_identity_and_levels(store):
     (one, first, measured), (two, second, _) = store(), store(aggregation="phocas")
     table = summarise([first, second], [one.run_id, two.run_id])

@@ -37,8 +37,7 @@ from byzcode.recommend import (
     table,
 )
 from byzcode.specs.run import RunSpec
-from byzcode.theory import bounds, constants
-from byzcode.theory.constants import DELTA
+from byzcode.theory.constants import DELTA, bounds, constants
 
 LAD = {"devices": 100, "alpha": 0.2, "heterogeneity": 10.0, "gradients": 2000}
 
@@ -502,6 +501,14 @@ def test_the_command(tmp_path):
     assert json.loads(curves[0])["redundancy"] == 20
     refused = CliRunner().invoke(app, ["recommend", *options[:-1], "50"])
     assert isinstance(refused.exception, UserError)
+
+
+@pytest.mark.parametrize("name", ["missing", "a-file"])
+def test_the_command_refuses_results_that_are_no_folder(tmp_path, name):
+    (tmp_path / "a-file").touch()
+    options = ["--devices", "100", "--alpha", "0.2", "--heterogeneity", "10", "--budget-gradients", "2000"]
+    refused = CliRunner().invoke(app, ["recommend", *options, "--results", str(tmp_path / name)])
+    assert str(refused.exception) == f"{tmp_path / name}: no such folder"
 
 
 def test_a_need_counts_liars_as_a_run_does():

@@ -18,7 +18,7 @@ from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
 from byzcode.studies.describe import describe
-from byzcode.theory import bounds
+from byzcode.theory.constants import bounds
 from byzcode.training.batch import Part, assemble
 from byzcode.training.loop import loop, train, train_together
 from byzcode.training.records import join
@@ -118,6 +118,13 @@ def test_a_run_is_described_and_is_read_again(key, name, options):
     said = describe(spec)
     assert said.replace("\n", "").isprintable()
     assert key in ("method", "decoder", "pre_aggregation") or name.replace("_", " ") in said
+
+
+def test_a_description_has_all_digits_of_a_run():
+    made = MAKERS["method"]("rba_dl", {}).model_dump(mode="json")
+    spec = RunSpec.parse({**made, "step_size": 0.12345678, "byzantine": {"alpha": 0.20000001}}, "test")
+    assert "steps of size 0.12345678 / L" in describe(spec)
+    assert "alpha = 0.20000001," in describe(spec)
 
 
 @entries()

@@ -20,7 +20,7 @@ from byzcode.errors import UserError
 from byzcode.execution import workplace
 from byzcode.execution.lock import FolderLock
 from byzcode.execution.run_locks import RESULTS_LOCK
-from byzcode.execution.workplace import JOBS, Workplace
+from byzcode.execution.workplace import JOBS, Workplace, check_folders
 
 #: A Snakemake that starts a job by its own shell, and is then killed.
 KILLED = """
@@ -235,3 +235,26 @@ def test_litter_goes_unless_someone_may_still_write_it() -> None:
     place.release()
     assert {name for name in names if (Path("results") / name).exists()} == {name for name in names if names[name][1]}
     assert (Path("results") / RESULTS_LOCK).exists()
+
+
+@pytest.mark.parametrize("place", ["out", "out/here", "out/here/trajectories", "out/here/logs"])
+@pytest.mark.parametrize("kind", ["a file", "a link to no folder"])
+def test_what_is_no_folder_is_refused_where_one_is_to_be(tmp_path: Path, place: str, kind: str) -> None:
+    path = tmp_path / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "a file":
+        path.touch()
+    else:
+        path.symlink_to("nowhere")
+
+    with pytest.raises(UserError, match=rf"{place}: {kind}, where a folder is expected"):
+        check_folders(tmp_path / "out/here")
+
+
+def test_a_link_to_a_folder_of_results_is_one(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/trajectories").symlink_to(tmp_path / "scratch")
+
+    check_folders(tmp_path / "results")
+    check_folders(tmp_path / "not-there-yet")

@@ -14,7 +14,15 @@ if INSTALLED:
     from byzcode.provenance.code import STAGES, stage_digest
     from byzcode.provenance.content import in_ascii, short_hash
     from byzcode.storage.atomic import text as writing
-    from byzcode.execution.workplace import Workplace, try_folder
+    from byzcode.execution.workplace import Workplace, check_folders, try_folder
+
+
+def check_results():
+    # Snakemake itself ends in a trace where a file is in its way.
+    try:
+        check_folders(Path(RESULTS))
+    except UserError as error:
+        raise WorkflowError(in_locale(str(error))) from None
 
 
 def plan():
@@ -65,6 +73,8 @@ FOLDERS = [
     "multiverse",
 ]
 RESULTS = place()
+if INSTALLED:
+    check_results()
 DEVICE = PLAN.config.device
 TRAINED = [name for name, planned in PLAN.studies.items() if planned.trained]
 CLAIMED = list(PLAN.claimed)
@@ -111,16 +121,29 @@ def with_checksums(tables):
     return [f"{table}.{suffix}" for table in tables for suffix in ("csv", "sha256")]
 
 
+def named(kind, name, found):
+    # A file may be asked for by a name that nothing configured has.
+    if name not in found:
+        raise WorkflowError(
+            f"{kind} {name}: not asked for by the configuration; `byzcode plan` lists the runs that are"
+        )
+    return found[name]
+
+
 def allocation_spec(wildcards):
-    return PLAN.allocations[wildcards.allocation].canonical()
+    return named("allocation", wildcards.allocation, PLAN.allocations).canonical()
+
+
+def run_of(wildcards):
+    return named("run", wildcards.run, PLAN.runs)
 
 
 def run_spec(wildcards):
-    return PLAN.runs[wildcards.run].canonical()
+    return run_of(wildcards).canonical()
 
 
 def allocation_of(wildcards):
-    allocation = PLAN.runs[wildcards.run].allocation_spec.allocation_id
+    allocation = run_of(wildcards).allocation_spec.allocation_id
     return f"{ROOT}/allocations/{allocation}.nc"
 
 
@@ -226,7 +249,7 @@ def multiverse_request(wildcards):
 
 
 def reading_request(wildcards):
-    return multiverse()[wildcards.reading]
+    return named("reading", wildcards.reading, multiverse())
 
 
 def planned_figure(wildcards):

@@ -18,6 +18,7 @@ from byzcode.errors import UserError
 from byzcode.specs.run import parse
 from byzcode.storage import trajectories
 from byzcode.studies.claim import Claim, Open, When
+from byzcode.studies.fields import in_digits
 from byzcode.studies.requests import Claims
 from byzcode.training.status import RAN_AWAY, Status
 
@@ -28,7 +29,7 @@ _CLAIM: TypeAdapter[Claim] = TypeAdapter(Claim)
 
 #: What is compared, in a sentence a kind of test.
 STATISTIC: dict[str, str] = {
-    "lower": "Geometric mean over seeds of the paired ratio; signed rank tests of below and above {factor:g}.",
+    "lower": "Geometric mean over seeds of the paired ratio; signed rank tests of below and above {factor}.",
     "equivalent": "Geometric mean over seeds of the paired ratio; two one-sided signed rank tests against {low:.3g} "
     "and {high:.3g}.",
     "falls": "Paired ratio at each of the steps {values}; a signed rank test of each, all must fall.",
@@ -141,6 +142,8 @@ def _words_of(claim: Claim, outcome: Outcome) -> dict[str, Any]:
     low, high = outcome.band
     values = ", ".join(map(str, getattr(claim, "values", ())))
     fields = {**claim.model_dump(), "low": low, "high": high, "values": values}
+    if "factor" in fields:
+        fields["factor"] = in_digits(fields["factor"])
     words = {name: str(value).replace("_", " ") if isinstance(value, str) else value for name, value in fields.items()}
     sides = {"compared": getattr(claim, "curve", None), "against": getattr(claim, "against", None)}
     return {

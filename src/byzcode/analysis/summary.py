@@ -16,6 +16,7 @@ from byzcode.provenance.code import comparable
 from byzcode.specs import last_part
 from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
+from byzcode.studies.fields import in_digits
 from byzcode.studies.names import Quantity
 from byzcode.training.status import NEVER, Status, counts
 
@@ -122,5 +123,5 @@ def _columns(name: str, values: Any, *, none: bool = False) -> dict[str, float]:
 
 def _words(options: dict[str, Any]) -> str:
     """Options as "name=value", without those that are left out."""
-    shown = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in options.items()}
+    shown = {name: in_digits(value) if isinstance(value, float) else str(value) for name, value in options.items()}
     return " ".join(f"{name}={shown[name]}" for name, value in options.items() if value is not None)

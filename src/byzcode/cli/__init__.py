@@ -205,11 +205,13 @@ def recommend(
     from rich.console import Console
 
     from byzcode import recommend as advice
+    from byzcode.studies.files import folder
 
     asked = advice.need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
+    searched = _results() if results is None else folder(results)
     found, refused = advice.recommend(asked)
     console = Console(width=None if sys.stdout.isatty() else 160)
-    rows = advice.measurements(_results() if results is None else results, asked)
+    rows = advice.measurements(searched, asked)
     told = [(one, advice.measured(asked, one, rows)) for one in found]
     console.print(advice.table(asked, told))
     print(f"Best by the bounds: {found[0].title}. {found[0].reason}")

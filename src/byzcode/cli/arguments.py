@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byzcode.errors import UserError, complain
+from byzcode.errors import complain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,9 +89,10 @@ def read_request(model: type[BaseModel], where: str, request: str, results: Path
     """
     from byzcode.specs.plain_json import read_json
     from byzcode.specs.run import parse
+    from byzcode.studies.files import folder
 
     found = read_json(*_read_json("--request", request))
     parse(model, found, where)
-    if results is not None and not results.is_dir():
-        raise UserError(f"{results}: no such folder")
+    if results is not None:
+        folder(results)
     return found

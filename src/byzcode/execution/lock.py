@@ -23,6 +23,7 @@ from typing import TextIO
 from byzcode.errors import UserError
 from byzcode.execution import processes
 from byzcode.execution.run_locks import HELD, NO_LOCKS
+from byzcode.storage.regular import reason
 
 #: Seconds between two signs of life of a holder; they are the time of the file.
 SIGN = 30.0
@@ -123,7 +124,7 @@ def _locked(path: Path, place: str) -> tuple[TextIO, str]:
         # Not emptied when it is opened: what stands in it is another's until the lock is ours.
         file = path.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
-        raise UserError(f"{path}: cannot be opened: {error.strerror}; allowed: a folder that can be written") from None
+        raise UserError(f"{path}: cannot be opened: {reason(error)}; allowed: a folder that can be written") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

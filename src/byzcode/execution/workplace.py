@@ -26,6 +26,7 @@ from byzcode.execution import processes
 from byzcode.execution.lock import FolderLock
 from byzcode.execution.processes import Process
 from byzcode.execution.run_locks import HELD, NO_LOCKS, RESULTS_LOCK
+from byzcode.storage.regular import reason
 
 #: In a folder of results: what all jobs that make them have open.
 JOBS = ".byzcode.jobs"
@@ -91,7 +92,7 @@ class _Jobs:
         try:
             return self._path.open("a+", encoding="utf-8")
         except OSError as error:
-            raise UserError(f"{self._path}: cannot be opened: {error.strerror}") from None
+            raise UserError(f"{self._path}: cannot be opened: {reason(error)}") from None
 
 
 class Workplace:
@@ -147,6 +148,14 @@ class Workplace:
         _inherited_by_jobs([])
         while self._locks:
             self._locks.popitem()[1].release()
+
+
+def check_folders(results: Path) -> None:
+    """Raise UserError where a file, or a link to no folder, stands where a folder of the results is to be."""
+    for path in (*reversed(results.parents), *(results / name for name in (*FOLDERS, "logs"))):
+        if os.path.lexists(path) and not path.is_dir():
+            kind = "a link to no folder" if path.is_symlink() else "a file"
+            raise UserError(f"{path}: {kind}, where a folder is expected")
 
 
 def try_folder(results: Path) -> None:

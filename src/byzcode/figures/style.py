@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from byzcode.specs.methods import METHODS
+from byzcode.studies.fields import in_digits
 from byzcode.studies.letters import BUNDLED
 from byzcode.studies.study import LineStyle
 from byzcode.training.status import Status
@@ -258,8 +259,7 @@ def value_words(key: str, value: Any) -> str:
     if value is None:
         return "without"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        whole = f"{value:g}" if float(f"{value:g}") == value else repr(value)
-        return whole.replace("-", "\N{MINUS SIGN}")
+        return in_digits(value).replace("-", "\N{MINUS SIGN}")
     if key == "method" and value in METHODS:
         return METHODS[value].title
     name, options, rest = str(value).partition(" (")  # a component of a grid: "name (option value)"

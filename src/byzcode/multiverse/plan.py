@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -61,12 +61,15 @@ class Multiverse:
 
     def tests(self, universe: Universe) -> list[Test]:
         """What is tested under a reading. Raises UserError."""
-        return [
-            self._test(cell, asked, universe, changed)
-            for asked in self.settings.claims
-            for changed in (changes(universe.taken, self.alternatives.choices, asked.study),)
-            for cell in self._cells(asked)
-        ]
+        found: dict[str, Test] = {}
+        for asked in self.settings.claims:
+            changed = changes(universe.taken, self.alternatives.choices, asked.study)
+            for cell in self._cells(asked):
+                if cell.name in found:
+                    where = self.plan.config.multiverse
+                    raise complain(where, "claims", cell.name, "asked for twice; each test once")
+                found[cell.name] = self._test(cell, asked, universe, changed)
+        return list(found.values())
 
     def request(self, name: str) -> str:
         """What the job of a reading is told; its digest changes with any run or claim that is tested under it."""
@@ -81,11 +84,12 @@ class Multiverse:
 
     def _cells(self, asked: Asked) -> list[Cell]:
         """The tests that are made under every reading. Raises UserError."""
-        where = self.plan.config.multiverse
+        where = brought_along(self.plan.config.multiverse)
         if asked.study not in self.plan.studies:
             raise complain(where, "claims.study", asked.study, one_of(self.plan.studies, asked.study))
         cells = [cell for cell in self.plan.studies[asked.study].cells if not isinstance(cell.claim, Open)]
         names = list(dict.fromkeys(cell.claim.claim for cell in cells))
+        _check_where(asked, self.plan.studies[asked.study].members, where)
         for name in asked.claims or ():
             if name not in names:
                 raise complain(where, "claims.claims", name, one_of(names, name))
@@ -147,9 +151,24 @@ def _without_words(request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _check_where(asked: Asked, members: Sequence[Member], where: object) -> None:
+    """Refuse a part of a grid that the study does not have. Raises UserError."""
+    grid: dict[str, dict[str, Any]] = {}
+    for member in members:
+        for key, value in member.point.items():
+            grid.setdefault(key, {})[canonical(value)] = value
+    for key, value in asked.where.items():
+        named, wanted = f"claims.where.{key}", tolerated(key, value)
+        if key not in grid:
+            raise complain(where, named, value, f"not a grid key of {asked.study}; {one_of(grid, key)}")
+        if not any(agrees(key, found, wanted) for found in grid[key].values()):
+            raise complain(where, named, value, f"not a value of the grid; {one_of(grid[key].values())}")
+
+
 def _stands_at(cell: Cell, key: str, value: Any) -> bool:
     """Whether a test stands at a value of the grid; one that does not vary with the key does."""
-    return key not in cell.place or agrees(key, cell.place[key], tolerated(key, value))
+    fixed = {**getattr(cell.claim, "where", {}), **cell.place}
+    return key not in fixed or agrees(key, fixed[key], tolerated(key, value))
 
 
 def _varied(cell: Cell, free: Mapping[str, Any]) -> set[str]:

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import itertools
+from collections.abc import Sequence
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from byzcode.errors import KeyedError
+from byzcode.specs.run import method_named
 from byzcode.specs.strict import Strict
+from byzcode.studies.choices import check_set
 from byzcode.studies.names import Filename, Key, Line, Name, Text, Value
 
 Word = Annotated[Line, Field(max_length=40)]
+
+
+def _check_names(key: str, names: Sequence[str], allowed: str) -> None:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise KeyedError(key, name, allowed)
 
 
 class Alternative(Strict):
     """Another value of a choice."""
 
     name: Word = Field(description="What it is, in a word or two; once in a choice.")
-    set: dict[Key, Value] = Field(
+    set: Annotated[dict[Key, Value], Field(min_length=1)] = Field(
         description="Keys as in a reading, and their values; method.name.method puts another method in its place."
     )
     reason: Text = Field(min_length=1, description="Why one might read it so.")
+
+    @model_validator(mode="after")
+    def _settable(self) -> Self:
+        check_set(f"{self.name}: set", self.set)
+        return self
 
 
 class OpenChoice(Strict):
@@ -31,11 +47,32 @@ class OpenChoice(Strict):
     studies: list[Name] | None = Field(default=None, description="Studies that it concerns; all if left out.")
     others: Annotated[list[Alternative], Field(min_length=1)] = Field(description="What one may choose instead.")
 
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        names = [self.primary, *(other.name for other in self.others)]
+        _check_names("others.name", names, f"each name once in choice {self.choice}, its primary included")
+        return self
+
+    def concerns_with(self, other: OpenChoice) -> bool:
+        """Whether both concern a study."""
+        return self.studies is None or other.studies is None or not set(self.studies).isdisjoint(other.studies)
+
 
 class Alternatives(Strict):
     """config/readings/alternatives.yaml: for everything that is left open, what else one may read."""
 
     choices: Annotated[list[OpenChoice], Field(min_length=1)] = Field(description="What is open.")
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        """A reading takes one value of every choice: no two choices go by one name, or set one key of a study."""
+        _check_names("choices.choice", [choice.choice for choice in self.choices], "each name once")
+        for one, other in itertools.combinations(self.choices, 2):
+            keys, others = ({key for each in choice.others for key in each.set} for choice in (one, other))
+            if keys & others and one.concerns_with(other):
+                allowed = f"choice {one.choice} sets it as well; each key in one choice of a study"
+                raise KeyedError(f"choice {other.choice}: set", min(keys & others), allowed)
+        return self
 
 
 class Asked(Strict):
@@ -48,6 +85,16 @@ class Asked(Strict):
     claims: list[Name] | None = Field(default=None, description="Which of its claims; all that are tested if left out.")
     reduced: dict[Key, Value] = Field(default={}, description="Fields of a run at the reduced size.")
     instead: dict[str, str] = Field(default={}, description="At the reduced size, methods in place of methods.")
+
+    @model_validator(mode="after")
+    def _settable(self) -> Self:
+        check_set(f"{self.study}: reduced", self.reduced)
+        for name in (*self.instead, *self.instead.values()):
+            try:
+                method_named(name)
+            except KeyedError as error:
+                raise KeyedError(f"{self.study}: instead", name, error.allowed) from None
+        return self
 
 
 class MultiverseConfig(Strict):

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from byzcode.errors import KeyedError, one_of
+from byzcode.errors import KeyedError, one_of, shown
 from byzcode.provenance.content import canonical
 from byzcode.specs.last_part import lacking
 from byzcode.studies.claim import COSTS, Claim, Falls, Grows, Law, Open, Predicted, Side, Tested
 from byzcode.studies.expand import Member
-from byzcode.studies.fields import agrees, tolerated
+from byzcode.studies.fields import agrees, in_digits, tolerated
 from byzcode.studies.study import Study
 
 Values = Mapping[str, Any]
@@ -80,12 +80,11 @@ def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -
     for values in itertools.product(*(_places(study, claim, key, where) for key in claim.each)):
         place = dict(zip(claim.each, values, strict=True))
         words = tuple(_words(key, value, study.grid[key]) for key, value in place.items())
+        for step in steps:
+            _check_once(claim.where, {**place, **step}, f"{where}.where")
+        asked = [{**claim.where, **place, **step} for step in steps]
         runs = {
-            name: tuple(
-                _member(study, members, side, {**claim.where, **place, **step}, f"{where}.{name}") for step in steps
-            )
-            if side
-            else ()
+            name: tuple(_member(study, members, side, each, f"{where}.{name}") for each in asked) if side else ()
             for name, side in sides.items()
         }
         found = Cell(study.study, claim, place, words, runs["curve"], runs["against"])
@@ -144,6 +143,14 @@ def check_levels(cell: Cell, where: str) -> None:
         raise KeyedError(f"{where}.at", claim.at, f"{allowed}. Plateaus (at: plateau) compare whatever their lengths")
 
 
+def _check_once(given: Values, asked: Values, where: str) -> None:
+    """Refuse another value of a key than that at which a claim is tested, and of which its place tells."""
+    for key in sorted(given.keys() & asked.keys()):
+        if not (agrees(key, given[key], asked[key]) or agrees(key, asked[key], given[key])):
+            allowed = f"it is tested where {key} is {shown(asked[key])} as well; say it once"
+            raise KeyedError(f"{where}.{key}", given[key], allowed)
+
+
 def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, where: str) -> Member:
     """The one run of a side at a place. A key that a curve does not run through is the same run everywhere."""
     own = [member for member in members if member.curve.label == side.curve]
@@ -157,6 +164,7 @@ def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, 
     for key in sorted(side.where):
         if key not in own[0].point:
             raise KeyedError(f"{where}.where", key, f"{side.curve!r} does not run through it; " + one_of(own[0].point))
+    _check_once(side.where, asked, f"{where}.where")
     wanted = {key: value for key, value in {**asked, **side.where}.items() if key in own[0].point}
     found = {
         member.spec.run_id: member
@@ -200,6 +208,4 @@ def _word(value: Any, named: bool = False) -> str:
         first = [_word(value["name"])] if "name" in value else []
         options = sorted(value.keys() - {"name"})
         return " ".join([*first, *(f"{key} {_word(value[key])}" if named else _word(value[key]) for key in options)])
-    if isinstance(value, float) and float(f"{value:g}") == value:
-        return f"{value:g}"
-    return str(value)
+    return in_digits(value) if isinstance(value, float) else str(value)

@@ -11,7 +11,7 @@ from byzcode.errors import KeyedError, complain, one_of
 from byzcode.specs.run import COMPONENTS, RunSpec, method_named
 from byzcode.studies.fields import settled
 from byzcode.studies.layers import MODELS, PARTED, Layer, Values
-from byzcode.studies.study import Choice, Reading
+from byzcode.studies.study import Reading
 
 
 class Choices:
@@ -65,13 +65,32 @@ def check(reading: Reading, path: str) -> None:
         except KeyedError as error:
             raise complain(path, "choices.key", choice.key, error.allowed) from None
         try:
-            settled(*_alone(choice))
+            settled(*_alone(choice.key, choice.value))
         except KeyedError as error:
             raise complain(path, choice.key, choice.value, error.allowed) from None
     try:
         Choices.of(reading)
     except KeyedError as error:
         raise complain(path, error.key, error.value, error.allowed) from None
+
+
+def check_set(place: str, values: Mapping[str, Any]) -> None:
+    """Refuse keys that name nothing, values that their keys do not take, and what contradicts. Raises KeyedError.
+
+    Keys are those of choices, or those of a run: of an option alone, such as ``problem.dimension``, too. ``place`` is
+    where they stand.
+    """
+    for key, value in sorted(values.items()):
+        try:
+            if _split(key)[0]:
+                _check_key(key)
+            settled(*_alone(key, value))
+        except KeyedError as error:
+            raise KeyedError(f"{place}.{key}", value, error.allowed) from None
+    try:
+        Choices(values)
+    except KeyedError as error:
+        raise KeyedError(f"{place}.{error.key}", error.value, error.allowed) from None
 
 
 def _split(key: str) -> tuple[tuple[str, ...], str]:
@@ -81,12 +100,12 @@ def _split(key: str) -> tuple[tuple[str, ...], str]:
     return ((head, name), option) if option and head in ("method", *COMPONENTS) else ((), key)
 
 
-def _alone(choice: Choice) -> tuple[str, Any]:
-    """A key of a run, and the value that a choice gives it."""
-    concerned, key = _split(choice.key)
+def _alone(of_choice: str, value: Any) -> tuple[str, Any]:
+    """A key of a run, and what a value of the key of a choice gives it."""
+    concerned, key = _split(of_choice)
     if not concerned or concerned[0] == "method":
-        return key, choice.value
-    return concerned[0], {"name": concerned[1], key: choice.value}
+        return key, value
+    return concerned[0], {"name": concerned[1], key: value}
 
 
 def _check_key(key: str) -> None:
@@ -102,7 +121,9 @@ def _check_key(key: str) -> None:
         models = {name: model for (of, name), model in MODELS.items() if of == head}
         if name not in models:
             raise KeyedError(key, name, "unknown name; " + one_of(models, name))
-        _field_of(models[name], option)
+        options = [each for each in models[name].model_fields if each != "name"]
+        if option not in options:
+            raise KeyedError(key, option, "unknown key; " + one_of(options, option) if options else "it has no options")
     elif rest and head in PARTED:
         _field_of(field.annotation, rest)
     elif rest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from byzcode.specs.components import Component
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
+from byzcode.studies.fields import in_digits
 
 _SERVER = {
     "rule": "aggregates all messages by {rule}",
@@ -27,7 +28,9 @@ def describe(spec: RunSpec) -> str:
         server += f"; but it is undefined: {spec.undefined}. Only iteration 0 is recorded"
     if spec.f:
         who = "drawn anew at each iteration" if spec.byzantine.identities == "redrawn" else "the same throughout"
-        attack = f"{spec.f} of the devices lie (alpha = {spec.byzantine.alpha:g}, {who}), by {_words(spec.attack)}."
+        attack = (
+            f"{spec.f} of the devices lie (alpha = {in_digits(spec.byzantine.alpha)}, {who}), by {_words(spec.attack)}."
+        )
         if spec.compression.name != "identity":
             attack += f" Lies are {'compressed too' if spec.byzantine.compressed else 'sent whole'}."
     else:
@@ -42,7 +45,7 @@ def describe(spec: RunSpec) -> str:
             f"compression {_words(spec.compression)}.",
             attack,
             f"The server {server}.",
-            f"{spec.iterations} steps of size {spec.step_size:g} / L from {spec.start}, in {spec.dtype}; "
+            f"{spec.iterations} steps of size {in_digits(spec.step_size)} / L from {spec.start}, in {spec.dtype}; "
             f"recorded: {every(spec.record.step)}.",
             f"Seeds: {', '.join(map(str, spec.seeds))}.",
         ]

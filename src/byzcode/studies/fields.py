@@ -108,6 +108,11 @@ def _as_written(value: Any, found: Any) -> Any:
     return without_point(found)
 
 
+def in_digits(value: float) -> str:
+    """A number in as few digits as tell it from every other: 0.2, -5, 1e-05, 0.1234567."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
 def without_point(value: Any) -> Any:
     """A value of which a whole number has no point: 4.0 is 4."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value

@@ -49,6 +49,13 @@ def read_text(path: str | Path, most: int = MOST_BYTES) -> str:
     raise UserError(f"{short(path, 200)}: cannot be read: {why}")
 
 
+def folder(path: Path) -> Path:
+    """A folder that a user names, if it is there. Raises UserError."""
+    if not path.is_dir():
+        raise UserError(f"{short(path, 200)}: no such folder")
+    return path
+
+
 def inside(path: str, where: object, key: str) -> str:
     """A path of a configuration as it stands, if neither its words nor a link lead out of the working directory.
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from byzcode.errors import UserError, printable
+from byzcode.errors import UserError as UserError
+from byzcode.errors import printable
 from byzcode.execution.progress import progress
+from byzcode.studies.files import folder
 from byzcode.studies.plan import Plan
 from byzcode.verify import report
 from byzcode.verify.archived import of_manifest
@@ -42,9 +44,7 @@ class Verification:
 
         Raises UserError where there are no results, or no reference where one is named.
         """
-        if not results.is_dir():
-            raise UserError(f"{results}: no such folder")
-        items = expected(plan, results, progress)
+        items = expected(plan, folder(results), progress)
         kept = results / "reference" if reference is None else reference
         compared, alone = compare(results, kept) if reference is not None or kept.is_dir() else ([], [])
         found = look(items, progress)
