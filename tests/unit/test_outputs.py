@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 import shutil
@@ -12,12 +13,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from commands import Call, arguments, byzcode, complaint, unchanged
+from commands import ONE, REQUESTS, RUN, TWO, Call, arguments, byzcode, complaint, request, unchanged
 
 from byzcode.errors import UserError
+from byzcode.execution import batches
+from byzcode.multiverse import universe
 from byzcode.multiverse.summarise import made_in
+from byzcode.provenance.content import canonical
 from byzcode.scorecard import page
 from byzcode.specs.run import AllocationSpec
 from byzcode.storage import allocations, netcdf, trajectories
@@ -116,7 +121,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     for module, name in (
         *((loop, "train"), (allocations, "draw"), (allocations, "read"), (allocations, "open"), (trajectories, "open")),
-        *((page, "read"),),
+        *((page, "read"), (universe, "verdicts"), (batches, "train_one")),
     ):
         monkeypatch.setattr(module, name, computed)
     monkeypatch.setattr("byzcode.verify.archive.expected", computed)
@@ -206,6 +211,81 @@ def complaint_or_failure(byzcode: Call, out: Path) -> str:
 def test_a_table_is_not_its_own_list(command: str, project: Path, byzcode: Call) -> None:
     with unchanged(project):
         assert "any suffix but .sha256" in complaint(byzcode(*arguments(command, project / "table.sha256")))
+
+
+# --- what is read ----------------------------------------------------------------------------------------------------
+
+FIGURE_OF_SUMMARY = {"kind": "sweep", "x": "redundancy", "caption": "Lines."}
+FIGURE_OF_ALLOCATION = {"kind": "allocation", "caption": "Lines."}
+CURVE_OF_ALLOCATION = {**REQUESTS["figure"]["curves"][0], "runs": [{"run": ONE, "allocation": TWO, "point": {}}]}
+
+#: By command what of its request is changed, the file that it reads, and the --out that would replace it.
+READ: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "a trajectory": ("summarise", {}, f"trajectories/{ONE}.nc", f"trajectories/{ONE}.nc"),
+    "another trajectory": ("summarise", {}, f"trajectories/{TWO}.nc", f"trajectories/../trajectories/{TWO}.nc"),
+    "the runs of claims": ("claims", {}, f"trajectories/{TWO}.nc", f"trajectories/{TWO}.nc"),
+    "claims": ("scorecard", {}, "claims/lines.sha256", "claims/lines"),
+    "a summary": ("figure", {"plot": FIGURE_OF_SUMMARY}, "summaries/lines.sha256", "summaries/lines"),
+    "a run of a figure": ("figure", {}, f"trajectories/{ONE}.nc", "linked"),
+    "an allocation": (
+        "figure",
+        {"plot": FIGURE_OF_ALLOCATION, "curves": [CURVE_OF_ALLOCATION]},
+        f"allocations/{TWO}.nc",
+        "linked",
+    ),
+}
+
+
+@pytest.mark.parametrize(("command", "changed", "read", "out"), READ.values(), ids=READ)
+def test_what_a_stage_reads_is_never_replaced(
+    command: str, changed: dict[str, Any], read: str, out: str, project: Path, byzcode: Call
+) -> None:
+    results = project / "results"
+    (results / read).parent.mkdir()
+    (results / read).write_text("kept")
+    if out == "linked":  # another name of the same file
+        (results / "linked.csv").hardlink_to(results / read)
+    asked = canonical({**request(command), **changed})
+    with unchanged(project):
+        said = complaint(byzcode(command, "--request", asked, "--results", "results", "--out", f"results/{out}"))
+    assert said.endswith(f"cannot be written: it is read, as results/{read}; allowed: a file that is not read")
+    assert (results / read).read_text() == "kept"
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "archive"])
+def test_the_file_of_a_request_or_a_spec_is_never_replaced(command: str, project: Path, byzcode: Call) -> None:
+    _, option, text, *rest = arguments(command, "asked.csv")
+    Path("asked.csv").write_text(text)
+    out = "asked" if command in STEMS else "asked.csv"
+    with unchanged(project):
+        said = complaint(byzcode(command, option, "asked.csv", *rest[:-1], out))
+    assert said == "asked.csv: cannot be written: it is read, as asked.csv; allowed: a file that is not read"
+
+
+@pytest.mark.parametrize("option", ["--allocation", "--together"])
+def test_what_a_training_reads_is_never_replaced(option: str, project: Path, byzcode: Call) -> None:
+    Path("read").write_text("kept")
+    Path("link").symlink_to("read")
+    with unchanged(project):
+        said = complaint(byzcode(*arguments("train", "read"), option, "link"))
+    assert said.startswith("read: cannot be written: it is read, as link")
+
+
+def test_an_allocation_of_a_batch_is_never_replaced(project: Path, byzcode: Call) -> None:
+    Path("held.nc").write_text("kept")
+    listed = {"spec": RUN, "allocation": "held.nc", "out": "one.nc"}
+    Path("list.json").write_text(json.dumps({"folder": "batches", "runs": {ONE: listed}}))
+    with unchanged(project):
+        said = complaint(byzcode(*arguments("train", "held.nc"), "--together", "list.json"))
+    assert said.startswith("held.nc: cannot be written: it is read, as held.nc")
+
+
+def test_a_file_of_the_configuration_is_never_replaced(project: Path, byzcode: Call) -> None:
+    study = Path("config/studies/one.yaml").rename("config/studies/one.tar.gz")
+    Path("config/config.yaml").write_text(f"studies: [{study}]\n")
+    with unchanged(project):
+        said = complaint(byzcode("archive", "--out", str(study)))
+    assert said.startswith(f"{study}: cannot be written: it is read, as {study}")
 
 
 def test_the_process_ends_with_one_line(tmp_path: Path) -> None:

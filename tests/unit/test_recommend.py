@@ -37,7 +37,8 @@ from byzcode.recommend import (
     table,
 )
 from byzcode.specs.run import RunSpec
-from byzcode.theory.constants import DELTA, bounds, constants
+from byzcode.theory import bounds, constants
+from byzcode.theory.constants import DELTA
 
 LAD = {"devices": 100, "alpha": 0.2, "heterogeneity": 10.0, "gradients": 2000}
 
@@ -214,10 +215,11 @@ def test_more_subsets_than_devices():
         ({"devices": 10**6, "subsets": 40}, "--devices = 1000000: allowed: 1 to 6324"),
         ({"dimension": 0}, "--dimension = 0: allowed: 1 to 100000000, with 100 subsets"),
         ({"dimension": 10**8 + 1}, "--dimension = 100000001: allowed: 1 to 100000000, with 100 subsets"),
-        ({"heterogeneity": -1.0}, "--heterogeneity = -1.0: allowed: 0 to 1e+150"),
-        ({"heterogeneity": math.inf}, "--heterogeneity = inf: allowed: 0 to 1e+150"),
-        ({"heterogeneity": 1e200}, "--heterogeneity = 1e+200: allowed: 0 to 1e+150"),
-        ({"heterogeneity": math.nan}, "--heterogeneity = nan: allowed: 0 to 1e+150"),
+        ({"heterogeneity": -1.0}, "--heterogeneity = -1.0: allowed: 0, and 1e-150 to 1e+150"),
+        ({"heterogeneity": 1e-200}, "--heterogeneity = 1e-200: allowed: 0, and 1e-150 to 1e+150"),
+        ({"heterogeneity": math.inf}, "--heterogeneity = inf: allowed: 0, and 1e-150 to 1e+150"),
+        ({"heterogeneity": 1e200}, "--heterogeneity = 1e+200: allowed: 0, and 1e-150 to 1e+150"),
+        ({"heterogeneity": math.nan}, "--heterogeneity = nan: allowed: 0, and 1e-150 to 1e+150"),
         ({"subsets": 99}, "--subsets = 99: allowed: 100 to 400000, one for each device at least"),
         ({"subsets": LARGEST}, f"allowed: 100 to {LARGEST // 100}, one"),
         ({"gradients": 99}, "--budget-gradients = 99: allowed: 100 or more, one gradient for each device"),
@@ -235,7 +237,7 @@ def test_a_wrong_request_says_why(changes, said):
 NUMBERS = st.sampled_from([-(10**30), -1, 0, 1, 2, 3, 7, 20, 31, 32, 640, 10**4, 10**10, 10**400])
 REALS = st.one_of(
     st.sampled_from(
-        [0.0, -0.0, 0.1, 0.25, 0.45, 0.4999999999, 0.5, 1.0, -1.0, 1e-320, 1e150, 1e300, math.inf, math.nan]
+        [0.0, -0.0, 0.1, 0.25, 0.45, 0.4999999999, 0.5, 1.0, -1.0, 1e-320, 1e-200, 1e150, 1e300, math.inf, math.nan]
     ),
     st.floats(),
 )
@@ -268,7 +270,7 @@ def test_who_follows_what_is_allowed_gets_an_answer(asked, data):
                 key, low, high = "bits", re.search(r"\(--budget-bits (\d+) would do\)", said)[1], None
             else:
                 key = re.match(r"byzcode recommend: --(?:budget-)?([a-z]+) = ", said)[1]
-                ranges = re.findall(r"(\d[\d.e+]*) to (\d[\d.e+]*)", said)
+                ranges = re.findall(r"(\d[\d.e+-]*) to (\d[\d.e+-]*)", said)
                 low, high = ranges[-1] if ranges else (re.search(r"allowed: (\d+) or more", said)[1], None)
             assert key not in followed, (key, said)
             followed.add(key)
@@ -501,6 +503,17 @@ def test_the_command(tmp_path):
     assert json.loads(curves[0])["redundancy"] == 20
     refused = CliRunner().invoke(app, ["recommend", *options[:-1], "50"])
     assert isinstance(refused.exception, UserError)
+    for nowhere in (tmp_path / "none", tmp_path / "summaries/one.csv"):
+        refused = CliRunner().invoke(app, ["recommend", *options, "--results", str(nowhere)])
+        assert str(refused.exception) == f"{nowhere}: no such folder"
+
+
+@pytest.mark.parametrize("heterogeneity", [1e-150, 1e-9, 1e150])
+def test_the_order_does_not_depend_on_the_heterogeneity(heterogeneity):
+    """Floors scale with its square; where that is no number, all would be 0 and the cheapest would be the best."""
+    wanted, found = (recommend(need(**LAD | {"heterogeneity": each}))[0] for each in (1.0, heterogeneity))
+    assert [one.curve for one in found] == [one.curve for one in wanted]
+    assert all(one.floor > 0 for one in found)
 
 
 @pytest.mark.parametrize("name", ["missing", "a-file"])

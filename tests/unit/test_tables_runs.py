@@ -18,7 +18,7 @@ from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
 from byzcode.studies.describe import describe
-from byzcode.theory.constants import bounds
+from byzcode.theory import bounds
 from byzcode.training.batch import Part, assemble
 from byzcode.training.loop import loop, train, train_together
 from byzcode.training.records import join

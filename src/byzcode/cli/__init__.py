@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from byzcode.cli.arguments import Out, OutArchive, Stem, read_request, read_spec, try_table, write_list, write_table
+from byzcode.cli.arguments import (
+    Out,
+    OutArchive,
+    Stem,
+    files_of,
+    read_request,
+    read_spec,
+    try_files,
+    try_table,
+    write_list,
+    write_table,
+)
 from byzcode.errors import UserError, complain, one_of
 from byzcode.specs.run import AllocationSpec, RunSpec
 
@@ -43,10 +54,12 @@ Configs = Annotated[
 def allocate(spec: SpecText, out: Out) -> None:
     """Draw the allocations of an allocation spec, for all its seeds, and store them."""
     from byzcode.storage import allocations
+    from byzcode.storage.apart import apart
     from byzcode.storage.atomic import writable
 
     parsed = read_spec(AllocationSpec, spec)
     writable(out)
+    apart([out], files_of(spec))
     allocations.write(parsed, out)
 
 
@@ -73,10 +86,12 @@ def train(
 ) -> None:
     """Train all seeds of a run and store the trajectory. The same spec gives the same bits."""
     from byzcode.execution import batches
+    from byzcode.storage.apart import apart
     from byzcode.storage.atomic import writable
 
     parsed = read_spec(RunSpec, spec)
     writable(out)
+    apart([out], files_of(spec, allocation, together))
     if together is None:
         batches.alone(parsed, allocation, out, device=device, threads=threads)
     else:
@@ -94,7 +109,7 @@ def summarise(
     from byzcode.studies.requests import Summary
 
     asked = read_request(Summary, "summary request", request, results)
-    try_table(out)
+    try_table(out, "summarise", request, asked, results)
     runs = asked["runs"]
     rows = table([_trajectory(results, run) for run in runs], runs)
     write_table(rows, out, "summarise", asked, results)
@@ -111,7 +126,7 @@ def claims(
     from byzcode.studies.requests import Claims
 
     asked = read_request(Claims, "claims request", request, results)
-    try_table(out)
+    try_table(out, "claims", request, asked, results)
     rows = of_study(asked, lambda run: _trajectory(results, run))
     write_table(rows, out, "claims", asked, results)
 
@@ -124,12 +139,12 @@ def scorecard(
 ) -> None:
     """The verdicts on all claims, as a page (html) and as a table (csv)."""
     from byzcode.scorecard.page import write
-    from byzcode.storage.atomic import with_suffixes, writable
+    from byzcode.storage.atomic import with_suffixes
     from byzcode.studies.requests import Scorecard
 
     asked = read_request(Scorecard, "scorecard request", request, results)
     made, listed = with_suffixes(out, "csv", "html"), with_suffixes(out, "sha256")
-    writable(*made, *listed)
+    try_files([*made, *listed], "scorecard", request, asked, results)
     write(asked, results, out)
     write_list(listed[0], "scorecard", asked, results, made)
 
@@ -140,13 +155,18 @@ def reading(
     out: Out,
 ) -> None:
     """Train what the claims need under one reading of the papers, and store their verdicts."""
-    from byzcode.multiverse.plan import of_request
+    from byzcode.multiverse.plan import files_named, of_request
     from byzcode.multiverse.universe import verdicts
+    from byzcode.storage.apart import apart
+    from byzcode.storage.checksums import beside
+    from byzcode.studies.files import read_from
     from byzcode.studies.requests import Reading
 
     asked = read_request(Reading, "reading request", request)
-    try_table(out)
-    rows = verdicts(*of_request(asked))
+    try_table(out, "reading", request, asked, out.parent)
+    found, universe = of_request(asked)
+    apart([out, beside(out)], map(read_from, files_named(found.plan)))
+    rows = verdicts(found, universe)
     write_table(rows, out, "reading", asked, out.parent)
 
 
@@ -158,12 +178,11 @@ def multiverse(
     """What all readings say together: tables and a picture of which claims hold, and which choices decide them."""
     from byzcode.multiverse.summarise import made_in
     from byzcode.multiverse.summarise import summarise as all_of
-    from byzcode.storage.atomic import writable
     from byzcode.studies.requests import Multiverse
 
     asked, folder = read_request(Multiverse, "multiverse request", request, results), results / "multiverse"
     listed = folder / "multiverse.sha256"
-    writable(*made_in(folder), listed)
+    try_files([*made_in(folder), listed], "multiverse", request, asked, results)
     made = all_of([folder / "readings" / f"{name}.csv" for name in asked["readings"]], folder, asked.get("requests"))
     write_list(listed, "multiverse", asked, results, made)
 
@@ -177,11 +196,11 @@ def figure(
     """Draw one figure, as pdf, svg and png, and store the plotted data as csv."""
     from byzcode.figures import draw
     from byzcode.figures.request import Request
-    from byzcode.storage.atomic import with_suffixes, writable
+    from byzcode.storage.atomic import with_suffixes
 
     asked = read_request(Request, "figure request", request, results)
     made, listed = with_suffixes(out, "csv", "pdf", "png", "svg"), with_suffixes(out, "sha256")
-    writable(*made, *listed)
+    try_files([*made, *listed], "figure", request, asked, results)
     draw(asked, results, out)
     write_list(listed[0], "figure", asked, results, made)
 

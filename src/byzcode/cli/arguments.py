@@ -40,9 +40,18 @@ def read_spec(model: Any, text: str) -> Any:
     return model.from_json(*_read_json("--spec", text))
 
 
+def files_of(*given: str | Path | None) -> list[Path]:
+    """The files among what a command is given: paths, and texts that are no JSON themselves."""
+    return [Path(one) for one in given if isinstance(one, Path) or (one and not _is_json(one))]
+
+
+def _is_json(text: str) -> bool:
+    return not text.strip() or text.lstrip()[0] in "{["
+
+
 def _read_json(option: str, text: str) -> tuple[str, str]:
     """A JSON text, given as such or as the file that holds it; and where it stands."""
-    if not text.strip() or text.lstrip()[0] in "{[":
+    if _is_json(text):
         return text, option
     from byzcode.studies.files import read_text
 
@@ -63,16 +72,25 @@ def write_table(rows: pd.DataFrame, out: Path, stage: str, asked: Mapping[str, A
     checksums.write(checksums.beside(out), stage, asked, [out], inputs.read_by(stage, asked, results))
 
 
-def try_table(out: Path) -> None:
-    """Raise UserError where a table, or the list of its checksum, cannot be written."""
+def try_table(out: Path, stage: str, request: str, asked: Mapping[str, Any], results: Path) -> None:
+    """Raise UserError where a table, or the list of its checksum, cannot be written, or is read."""
     from byzcode.storage import checksums
-    from byzcode.storage.atomic import writable
 
-    writable(out)
+    try_files([out], stage, request, asked, results)
     listed = checksums.beside(out)
     if listed == out:
         raise complain(_HERE, "--out", str(out), f"allowed: any suffix but {listed.suffix}, that of its checksum")
-    writable(listed)
+    try_files([listed], stage, request, asked, results)
+
+
+def try_files(made: Sequence[Path], stage: str, request: str, asked: Mapping[str, Any], results: Path) -> None:
+    """Raise UserError where a file that a stage makes cannot be written, or is one of those that it reads."""
+    from byzcode.storage import inputs
+    from byzcode.storage.apart import apart
+    from byzcode.storage.atomic import writable
+
+    writable(*made)
+    apart(made, [*files_of(request), *inputs.read_by(stage, asked, results)])
 
 
 def write_list(listed: Path, stage: str, asked: Mapping[str, Any], results: Path, made: Sequence[Path]) -> None:

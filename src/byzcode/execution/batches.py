@@ -39,6 +39,7 @@ from byzcode.specs.plain_json import read_json
 from byzcode.specs.run import RunSpec, parse
 from byzcode.specs.strict import Strict
 from byzcode.storage import allocations, trajectories
+from byzcode.storage.apart import apart
 from byzcode.storage.atomic import text, whole, writable
 from byzcode.studies.files import read_text
 from byzcode.studies.names import Filename
@@ -88,6 +89,7 @@ def write_list(path: Path, folder: str, runs: Mapping[str, Mapping[str, Any]]) -
 def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, device: str) -> None:
     """Store the trajectory of a run at ``out``: fetched if it waits, else trained beside others of the list."""
     folder, listed = _read(together)
+    apart([out], (Path(each.allocation) for each in listed.values()))
     own = Run(spec, _held(spec, allocation))
     writable(_waiting(folder, own))  # if it is there, it serves or is replaced; so are those of the others
     waited = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from byzcode.studies.cells import Cell, check_levels
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, tolerated
-from byzcode.studies.files import brought_along, inside
+from byzcode.studies.files import brought_along, inside, read_from
 from byzcode.studies.plan import Plan, load, load_plan
 from byzcode.studies.requests import Reading
 
@@ -120,6 +120,15 @@ class Multiverse:
             raise complain(where, error.key, error.value, error.allowed) from None
         specs = {member.spec.run_id: member.spec for member in (*read_so.runs, *read_so.against)}
         return Test(asked.study, read_so.request(), specs)
+
+
+def files_named(plan: Plan) -> Iterator[str]:
+    """The files that the values of a configuration name."""
+    yield from (plan.config.reading, plan.config.style)
+    yield from (planned.path for planned in plan.studies.values())
+    if read_from(plan.config.multiverse).exists():
+        yield plan.config.multiverse
+        yield Multiverse.load(plan).settings.alternatives
 
 
 def together(requests: Mapping[str, str]) -> str:

@@ -32,8 +32,8 @@ LARGEST = 4 * 10**7
 MOST_DEVICES = math.isqrt(LARGEST)
 #: A run has no more parameters.
 MOST_DIMENSION = 10**9
-#: The largest heterogeneity: its square, and what bounds multiply it by, are still numbers.
-MOST = 1e150
+#: The largest heterogeneity, and the least above 0: its square, and what bounds multiply it by, are still numbers.
+MOST, LEAST = 1e150, 1e-150
 #: A run whose redundancy is this factor away is no measurement of what is recommended.
 FARTHEST = 2.0
 #: Quantisers that are tried, by their levels.
@@ -154,8 +154,8 @@ def _complaint(asked: Need) -> tuple[str, object, str] | None:
     if asked.f > minority:
         reason = f"f = {asked.f} of {devices} devices lie, rounded half up: no minority"
         return "--alpha", asked.alpha, f"{reason}; allowed: 0 to {most}"
-    if not (0 <= asked.heterogeneity <= MOST):
-        return "--heterogeneity", asked.heterogeneity, f"allowed: 0 to {MOST:g}"
+    if not (asked.heterogeneity == 0 or LEAST <= asked.heterogeneity <= MOST):
+        return "--heterogeneity", asked.heterogeneity, f"allowed: 0, and {LEAST:g} to {MOST:g}"
     if not devices <= subsets <= LARGEST // devices:
         return "--subsets", subsets, f"allowed: {devices} to {LARGEST // devices}, one for each device at least"
     largest = min(MOST_DIMENSION, MOST_NUMBERS // subsets)

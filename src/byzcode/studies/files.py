@@ -38,6 +38,11 @@ def brought_along(path: str) -> str:
     return str(own) if path in DEFAULTS.values() and not Path(path).exists() and own.is_file() else path
 
 
+def read_from(path: str) -> Path:
+    """Where a file lies that a configuration names."""
+    return Path(on_disk(brought_along(path)))
+
+
 def read_text(path: str | Path, most: int = MOST_BYTES) -> str:
     """The text of a file. Raises UserError: missing, no regular file, larger than ``most`` bytes, not UTF-8."""
     try:

@@ -17,11 +17,12 @@ import yaml
 
 from byzcode.errors import UserError, complain
 from byzcode.execution.progress import progress
-from byzcode.multiverse.plan import Multiverse
+from byzcode.multiverse.plan import files_named
+from byzcode.storage.apart import apart
 from byzcode.storage.atomic import whole, writable
 from byzcode.storage.seal import content_of
 from byzcode.studies.configuration import Configuration
-from byzcode.studies.files import brought_along, inside, on_disk
+from byzcode.studies.files import inside, read_from
 from byzcode.studies.plan import Plan
 from byzcode.verify.archived import FOLDER, IN_FORCE, MANIFEST, Environment, Listed, Manifest, as_listed
 from byzcode.verify.expected import expected
@@ -43,6 +44,8 @@ def write(plan: Plan, configuration: Configuration, out: Path) -> None:
     for file in configuration.files:
         inside(file, "byzcode archive", "--config")
     writable(out)
+    files_in_force = sorted(_files(plan, configuration))
+    apart([out], map(read_from, files_in_force))
     items = expected(plan, results, progress)
     found = look(items, progress)
     if faults := [line for one in found for line in one.faults]:
@@ -57,7 +60,7 @@ def write(plan: Plan, configuration: Configuration, out: Path) -> None:
                 _add(tar, path, content, path.stat().st_mtime)
             files = {str(Path(name).relative_to(results)): one for name, one in packed.items()}
             manifest = _manifest(found, configuration, about / IN_FORCE, files).model_dump_json(indent=1) + "\n"
-            added = {about / "configuration" / path: _content(path) for path in sorted(_files(plan, configuration))}
+            added = {about / "configuration" / path: _content(path) for path in files_in_force}
             added |= {about / IN_FORCE: _in_force(plan), about / MANIFEST: manifest.encode()}
             for path, content in added.items():
                 packed[str(path)] = as_listed(content)
@@ -129,20 +132,12 @@ def _in_force(plan: Plan) -> bytes:
 
 
 def _content(path: str) -> bytes:
-    return content_of(Path(on_disk(brought_along(path))))
+    return content_of(read_from(path))
 
 
 def _files(plan: Plan, configuration: Configuration) -> set[str]:
     """The files that a configuration is made of."""
-    return {*configuration.files, *_named_in(plan)}
-
-
-def _named_in(plan: Plan) -> Iterator[str]:
-    yield from (plan.config.reading, plan.config.style)
-    yield from (planned.path for planned in plan.studies.values())
-    if Path(on_disk(brought_along(plan.config.multiverse))).exists():
-        yield plan.config.multiverse
-        yield Multiverse.load(plan).settings.alternatives
+    return {*configuration.files, *files_named(plan)}
 
 
 #: Where a file that git does not know counts as a change: it may have made the results.
