@@ -167,7 +167,7 @@ def reading(
     found, universe = of_request(asked)
     apart([out, beside(out)], map(read_from, files_named(found.plan)))
     rows = verdicts(found, universe)
-    write_table(rows, out, "reading", asked, out.parent)
+    write_table(rows, out, "reading", asked, out.parent, found.entries(universe))
 
 
 @app.command()

@@ -62,14 +62,24 @@ def _read_json(option: str, text: str) -> tuple[str, str]:
 _MOST_BYTES = 2**28
 
 
-def write_table(rows: pd.DataFrame, out: Path, stage: str, asked: Mapping[str, Any], results: Path) -> None:
-    """A table, made of files in a folder of results, and the list of its checksum."""
+def write_table(
+    rows: pd.DataFrame,
+    out: Path,
+    stage: str,
+    asked: Mapping[str, Any],
+    results: Path,
+    entries: Sequence[str] = (),
+) -> None:
+    """A table, made of files in a folder of results, and the list of its checksum.
+
+    ``entries`` are those of the components that it was trained with.
+    """
     from byzcode.storage import checksums, inputs
     from byzcode.storage.atomic import text as writing
 
     with writing(out) as file:
         rows.to_csv(file, index=False)
-    checksums.write(checksums.beside(out), stage, asked, [out], inputs.read_by(stage, asked, results))
+    checksums.write(checksums.beside(out), stage, asked, [out], inputs.read_by(stage, asked, results), entries)
 
 
 def try_table(out: Path, stage: str, request: str, asked: Mapping[str, Any], results: Path) -> None:

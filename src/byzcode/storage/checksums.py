@@ -70,15 +70,21 @@ def beside(path: Path) -> Path:
 
 
 def write(
-    out: Path, stage: str, request: Mapping[str, Any], files: Sequence[Path], inputs: Sequence[Path] = ()
+    out: Path,
+    stage: str,
+    request: Mapping[str, Any],
+    files: Sequence[Path],
+    inputs: Sequence[Path] = (),
+    entries: Sequence[str] = (),
 ) -> None:
     """List what a job of a stage has made of ``inputs`` in the folder of ``out``, all of it.
 
-    Raises UserError, also where the code of the stage was edited since this process loaded it.
+    ``entries`` are those of components that its code names. Raises UserError, also where that code was edited since
+    this process loaded it.
     """
-    if edited := STAGES[stage].edited():
+    if edited := STAGES[stage].edited(entries):
         raise UserError(f"{out}: not stored: {edited[0]} was edited while it was made: make it again")
-    lines = [str(Statement(stage, STAGES[stage].digest(), short_hash(canonical(request)), hash_of(inputs)))]
+    lines = [str(Statement(stage, STAGES[stage].digest(entries), short_hash(canonical(request)), hash_of(inputs)))]
     lines += [f"{hashlib.sha256(content_of(path)).hexdigest()}  {path.name}" for path in files]
     with whole(out) as listing:
         listing.write_text("\n".join(lines), encoding="utf-8")

@@ -18,7 +18,12 @@ def read_by(stage: str, request: Mapping[str, Any], results: Path) -> list[Path]
 
 def hash_of(paths: Sequence[Path]) -> str:
     """A short hash of some sealed files, by their last lines. Raises UserError where one is missing or not sealed."""
-    return short_hash("\n".join(map(seal.checksum_in, paths)))
+    return hash_of_sums(map(seal.checksum_in, paths))
+
+
+def hash_of_sums(sums: Iterable[str]) -> str:
+    """The same, of their checksums."""
+    return short_hash("\n".join(sums))
 
 
 #: A stage, and the name of what it makes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from byzcode.multiverse.plan import Multiverse, together
@@ -32,6 +32,7 @@ class Item:
     files: tuple[str, ...] = ()  # what the list lists
     inputs: tuple[Path, ...] = ()  # what the job reads
     spec: RunSpec | AllocationSpec | None = None  # of a NetCDF file
+    entries: tuple[str, ...] = ()  # those of the components that it was made with
 
     @property
     def kind(self) -> str:
@@ -46,18 +47,12 @@ class Item:
     @property
     def parts(self) -> dict[str, str]:
         """The code that makes it here and now, by source."""
-        return STAGES[self.stage].parts(self._named)
+        return STAGES[self.stage].parts(self.entries)
 
     @property
     def code(self) -> str:
         """The identity of that code."""
-        return STAGES[self.stage].digest(self._named)
-
-    @property
-    def _named(self) -> list[str]:
-        if isinstance(self.spec, RunSpec):
-            return parts.of_run(self.spec)
-        return parts.of_allocation(self.spec) if self.spec is not None else []
+        return STAGES[self.stage].digest(self.entries)
 
 
 def expected(plan: Plan, results: Path, progress: Progress, *, multiverse: bool | None = None) -> list[Item]:
@@ -84,7 +79,8 @@ def _netcdf(plan: Plan, results: Path) -> Iterator[Item]:
 
 def _stored(stage: str, name: str, spec: RunSpec | AllocationSpec, results: Path, *inputs: Path) -> Item:
     path = STAGES[stage].path(results, name)
-    return Item(stage, name, path, long_hash(spec.canonical()), inputs=inputs, spec=spec)
+    entries = parts.of_run(spec) if isinstance(spec, RunSpec) else parts.of_allocation(spec)
+    return Item(stage, name, path, long_hash(spec.canonical()), (), inputs, spec, tuple(entries))
 
 
 def _tables(plan: Plan, results: Path) -> Iterator[Item]:
@@ -106,7 +102,10 @@ def _multiverse(plan: Plan, results: Path, progress: Progress) -> list[Item]:
         for name in found.universes:
             requests[name] = found.request(name)
             advance(1)
-    items = [_listed("reading", name, request, results) for name, request in requests.items()]
+    items = [
+        replace(_listed("reading", name, request, results), entries=tuple(found.entries(found.universes[name])))
+        for name, request in requests.items()
+    ]
     return [*items, _listed("multiverse", "multiverse", together(requests), results)]
 
 
