@@ -14,12 +14,13 @@ The packages, the lowest first; each imports from those above it in this list al
 ``storage``                stored files: trajectories and allocations, sealed, with checksums
 ``theory``                 robustness constants, bounds, overlaps
 ``studies``                studies, claims and readings, and the plan of a configuration
-``execution``              how jobs run: locks, SLURM, CUDA, batches, forecasts
+``execution``              how jobs run: the start and end of a Snakemake run, locks, SLURM, CUDA, batches, forecasts
 ``analysis``               plateaus, paired tests, evidence
 ``recommend``              which method, redundancy, rule and compressor to use
 ``figures``, ``scorecard``, ``multiverse``
                            pictures and pages
 ``verify``                 checks and archives of results
+``workflow``               what the Snakemake rules ask: what each job reads and is told
 ``cli``                    the command line
 """
 

@@ -12,11 +12,16 @@ pytestmark = pytest.mark.slow
 REQUESTS = ".snakemake/byzcode.requests"
 
 
+def shorter(text: str) -> str:
+    """Let every request count as too long."""
+    return text.replace("LONGEST = 60_000", "LONGEST = 0")
+
+
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project in which every request counts as too long, with all its results."""
     project = Project.create(tmp_path_factory.mktemp("short") / "project", TINY)
-    project.rewrite("workflow/rules/common.smk", lambda text: text.replace("LONGEST = 60_000", "LONGEST = 0"))
+    project.rewrite("src/byzcode/execution/request_files.py", shorter)
     jobs = project.make()
     assert jobs.train == 3
     return project
@@ -34,7 +39,7 @@ def test_what_is_made_is_the_same(short: Project, first_run: tuple[Project, Jobs
 
 def test_what_was_made_by_commands_is_not_made_again(first_run: tuple[Project, Jobs], tmp_path: Path) -> None:
     project = first_run[0].copy(tmp_path / "project")
-    project.rewrite("workflow/rules/common.smk", lambda text: text.replace("LONGEST = 60_000", "LONGEST = 0"))
+    project.rewrite("src/byzcode/execution/request_files.py", shorter)
 
     assert project.would_make() == Jobs()
     assert not (project.root / REQUESTS).exists()  # a dry run writes none

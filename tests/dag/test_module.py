@@ -42,7 +42,7 @@ class Outer:
     def create(cls, root: Path, config: str = "config", more: str = "", name: str = "", **settings: Any) -> Outer:
         """One study of its own, and a Snakefile. Requests of the inner workflow travel in files."""
         inner = Project.create(root / "inner", {})
-        inner.rewrite("workflow/rules/common.smk", lambda text: text.replace("LONGEST = 60_000", "LONGEST = 0"))
+        inner.rewrite("src/byzcode/execution/request_files.py", lambda text: text.replace("60_000", "0"))
         outer = cls(inner, Project(root / "outer"))
         outer.project.write("config/config.yaml", {"studies": ["lines.yaml"], **settings})
         outer.project.write("lines.yaml", TINY["lines"])

@@ -62,6 +62,15 @@ def test_no_import_runs_upwards() -> None:
     check_program(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
 
 
+def test_the_rules_share_names_and_no_code() -> None:
+    """What the workflow does stands in the package, where ruff and mypy see it."""
+    lines = (ROOT / "workflow" / "rules" / "common.smk").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 60
+    files = [ROOT / "workflow" / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    defined = {path.name for path in files if "\ndef " in path.read_text(encoding="utf-8")}
+    assert defined == set()
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_stored_schema_is_that_of_its_model(name: str) -> None:
     stored = SCHEMA_FILES / f"{name}.schema.json"

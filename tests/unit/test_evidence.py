@@ -116,7 +116,7 @@ def test_a_whole_scorecard_of_nothing_seldom_finds_anything():
         names = {f"{place}{side}": pairs[place][side] for place in range(30) for side in (0, 1)}
         requests = [Asked(LOWER, f"s/{place}", "", (f"{place}0",), (f"{place}1",)) for place in range(30)]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("byzcode.analysis.comparisons.interval", lambda values: (1.0, 1.0, 1.0))  # slow, and no test
+            patch.setattr("byzcode.analysis.ratios.interval", lambda values: (1.0, 1.0, 1.0))  # slow, and no test
             wrong.append((verdicts(evidence.evidence(requests, names.__getitem__))["verdict"] != "undecided").any())
     assert np.mean(wrong) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
 

@@ -14,9 +14,11 @@ from vouched import vouched
 
 from byzcode.errors import UserError
 from byzcode.figures.style import theme
+from byzcode.multiverse.deciding import choices, tree
 from byzcode.multiverse.picture import _COLORS, _SHADES, _step, picture
+from byzcode.multiverse.stored import VERDICTS, read
 from byzcode.multiverse.summarise import summarise
-from byzcode.multiverse.summary import VERDICTS, choices, claims, read, sizes, stated, tree
+from byzcode.multiverse.summary import claims, sizes, stated
 
 #: The primary's value first. "none" and "NA" are names, "-5" is one, too.
 VALUES = {

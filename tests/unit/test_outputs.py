@@ -125,7 +125,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         monkeypatch.setattr(module, name, computed)
     monkeypatch.setattr("byzcode.verify.archive.expected", computed)
-    monkeypatch.setattr("byzcode.multiverse.summary._one", computed)
+    monkeypatch.setattr("byzcode.multiverse.stored._reading", computed)
     monkeypatch.setattr("byzcode.multiverse.plan.load_plan", computed)
     return folder
 

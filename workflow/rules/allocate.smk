@@ -14,8 +14,7 @@ rule allocate:
         mem_mb=1000,
         runtime=10,
     params:
-        spec=allocation_spec,
-        code=code_of("allocate"),
+        spec=jobs.allocation_spec,
     message:
         "allocate {wildcards.allocation}"
     shell:

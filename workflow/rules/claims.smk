@@ -3,7 +3,7 @@
 
 rule claims:
     input:
-        trajectories_of_claims,
+        jobs.trajectories_of_claims,
     output:
         table=f"{ROOT}/claims/{{study}}.csv",
         checksums=f"{ROOT}/claims/{{study}}.sha256",
@@ -17,11 +17,10 @@ rule claims:
         mem_mb=1000,
         runtime=10,
     params:
-        request=claims_request,
-        asked=asked(claims_request),
-        code=code_of("claims"),
-        results=results_folder,
+        request=jobs.claims_request,
+        argument=jobs.argument(jobs.claims_request),
+        results=jobs.results_folder,
     message:
         "claims {wildcards.study}"
     shell:
-        "byzcode claims --request {params.asked:q} --results {params.results} --out {output.table:q} > {log:q} 2>&1"
+        "byzcode claims --request {params.argument:q} --results {params.results} --out {output.table:q} > {log:q} 2>&1"

@@ -3,15 +3,15 @@
 
 rule figure:
     input:
-        data_of_figure,
+        jobs.data_of_figure,
     output:
         pdf=f"{ROOT}/figures/{{figure}}.pdf",
         svg=report(
             f"{ROOT}/figures/{{figure}}.svg",
             caption="../report/figure.rst",
-            category=paper_of_figure,
-            subcategory=study_of_figure,
-            labels=labels_of_figure,
+            category=jobs.paper_of_figure,
+            subcategory=jobs.study_of_figure,
+            labels=jobs.labels_of_figure,
         ),
         png=f"{ROOT}/figures/{{figure}}.png",
         csv=f"{ROOT}/figures/{{figure}}.csv",
@@ -26,13 +26,12 @@ rule figure:
         mem_mb=1000,
         runtime=10,
     params:
-        request=figure_request,
-        asked=asked(figure_request),
-        stem=stem,
-        code=code_of("figure"),
-        caption=caption_of_figure,
-        results=results_folder,
+        request=jobs.figure_request,
+        argument=jobs.argument(jobs.figure_request),
+        stem=jobs.figure_stem,
+        caption=jobs.caption_of_figure,
+        results=jobs.results_folder,
     message:
         "figure {wildcards.figure}"
     shell:
-        "byzcode figure --request {params.asked:q} --results {params.results} --out {params.stem:q} > {log:q} 2>&1"
+        "byzcode figure --request {params.argument:q} --results {params.results} --out {params.stem:q} > {log:q} 2>&1"

@@ -1,11 +1,16 @@
 # In place of byzcode where it is not installed, for `snakemake --lint`: rules without a plan.
 
-from types import SimpleNamespace
 
-STAGES = ()
-PLAN = SimpleNamespace(
-    config=SimpleNamespace(results="results", device="cpu", code_tracking="strict"),
-    studies={},
-    claimed={},
-    figures={},
-)
+class NoJobs:
+    root = "results"
+    device = "cpu"
+    trained = ()
+
+    class plan:
+        studies = claimed = figures = ()
+
+    def __getattr__(self, name):
+        return lambda *_: []
+
+
+jobs = NoJobs()

@@ -11,21 +11,20 @@ rule reading:
         "../envs/byzcode.yaml"
     threads: 1
     resources:
-        mem_mb=memory,
-        runtime=minutes,
+        mem_mb=jobs.memory,
+        runtime=jobs.minutes,
     params:
-        request=reading_request,
-        asked=asked(reading_request),
-        code=code_of("reading"),
+        request=jobs.reading_request,
+        argument=jobs.argument(jobs.reading_request),
     message:
         "reading {wildcards.reading}"
     shell:
-        "byzcode reading --request {params.asked:q} --out {output.table:q} > {log:q} 2>&1"
+        "byzcode reading --request {params.argument:q} --out {output.table:q} > {log:q} 2>&1"
 
 
 rule multiverse:
     input:
-        readings_of_multiverse,
+        jobs.readings_of_multiverse,
     output:
         expand(f"{ROOT}/multiverse/{{table}}.csv", table=MULTIVERSE),
         expand(f"{ROOT}/multiverse/multiverse.{{suffix}}", suffix=["pdf", "png", "csv"]),
@@ -45,11 +44,10 @@ rule multiverse:
         mem_mb=1000,
         runtime=30,
     params:
-        request=multiverse_request,
-        asked=asked(multiverse_request),
-        code=code_of("multiverse"),
-        results=results_folder,
+        request=jobs.multiverse_request,
+        argument=jobs.argument(jobs.multiverse_request),
+        results=jobs.results_folder,
     message:
         "multiverse"
     shell:
-        "byzcode multiverse --request {params.asked:q} --results {params.results} > {log:q} 2>&1"
+        "byzcode multiverse --request {params.argument:q} --results {params.results} > {log:q} 2>&1"

@@ -22,12 +22,11 @@ rule scorecard:
         mem_mb=1000,
         runtime=10,
     params:
-        request=scorecard_request,
-        asked=asked(scorecard_request),
-        code=code_of("scorecard"),
-        results=results_folder,
-        stem=scorecard_stem,
+        request=jobs.scorecard_request,
+        argument=jobs.argument(jobs.scorecard_request),
+        results=jobs.results_folder,
+        stem=jobs.scorecard_stem,
     message:
         "scorecard"
     shell:
-        "byzcode scorecard --request {params.asked:q} --results {params.results} --out {params.stem:q} > {log:q} 2>&1"
+        "byzcode scorecard --request {params.argument:q} --results {params.results} --out {params.stem:q} > {log:q} 2>&1"

@@ -3,7 +3,7 @@
 
 rule summarise:
     input:
-        trajectories_of_study,
+        jobs.trajectories_of_study,
     output:
         table=f"{ROOT}/summaries/{{study}}.csv",
         checksums=f"{ROOT}/summaries/{{study}}.sha256",
@@ -17,11 +17,10 @@ rule summarise:
         mem_mb=1000,
         runtime=10,
     params:
-        request=summary_request,
-        asked=asked(summary_request),
-        code=code_of("summarise"),
-        results=results_folder,
+        request=jobs.summary_request,
+        argument=jobs.argument(jobs.summary_request),
+        results=jobs.results_folder,
     message:
         "summarise {wildcards.study}"
     shell:
-        "byzcode summarise --request {params.asked:q} --results {params.results} --out {output.table:q} > {log:q} 2>&1"
+        "byzcode summarise --request {params.argument:q} --results {params.results} --out {output.table:q} > {log:q} 2>&1"

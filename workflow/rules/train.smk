@@ -3,7 +3,7 @@
 
 rule train:
     input:
-        allocation=allocation_of,
+        allocation=jobs.allocation_of_run,
     output:
         f"{ROOT}/trajectories/{{run}}.nc",
     log:
@@ -12,13 +12,12 @@ rule train:
         "../envs/byzcode.yaml"
     threads: 1
     resources:
-        mem_mb=memory,
-        runtime=minutes,
-        gpu=1 if DEVICE == "cuda" else 0,
+        mem_mb=jobs.memory,
+        runtime=jobs.minutes,
+        gpu=1 if jobs.device == "cuda" else 0,
     params:
-        spec=run_spec,
-        code=code_of("train"),
-        device=device,
+        spec=jobs.run_spec,
+        device=jobs.run_device,
     message:
         "train {wildcards.run}"
     shell:

@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from byzcode.analysis.levels import Array, Levels, Mask, Run
-from byzcode.analysis.paired import below, interval
+from byzcode.analysis.levels import Array, Levels, Run
+from byzcode.analysis.paired import interval
+from byzcode.analysis.ratios import (
+    NOWHERE,
+    Outcome,
+    Pairs,
+    as_times,
+    effect_of,
+    equality,
+    everywhere,
+    known_in,
+    log_level,
+    of_logs,
+    p_above,
+    p_below,
+    pairs_of,
+)
 from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Predicted
 from byzcode.theory.constants import coded_variance
 
-#: Where fewer than this part of the seeds are settled on both sides, an effect is said as a bound.
-ENOUGH = 0.5
-
-#: The seeds that are known speak for all, as long as this p-value is left were all others against them.
-WORST = 0.05
-
-NOWHERE = "none at a plateau"
-
 #: Levels may be 0, infinite or none, and ratios of them too large for a number: what follows is infinite or none, too.
 _of_any_levels = np.errstate(divide="ignore", invalid="ignore", over="ignore")
-
-
-class Outcome(NamedTuple):
-    """What a test found.
-
-    ``neutral`` is the effect that separates supported from refuted, ``band`` the margin within which a claim of
-    equality holds; one of the two is NaN. ``p_support`` and ``p_refute`` are one-sided, before any correction.
-    """
-
-    effect: float
-    low: float
-    high: float
-    unit: str
-    p_support: float
-    p_refute: float
-    pairs: int
-    neutral: float = np.nan
-    band: tuple[float, float] = (np.nan, np.nan)
-    note: str = ""
 
 
 @_of_any_levels
@@ -52,13 +39,13 @@ def lower(claim: Lower, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     A level that still falls bounds its plateau from above, one that still rises from below: such a seed counts for
     the side on which the bound is on the safe side, and for no other.
     """
-    found = _pairs(*(each[0].levels(claim.quantity, claim.at) for each in (runs, against)))
+    ratios = pairs_of(*(each[0].levels(claim.quantity, claim.at) for each in (runs, against)))
     limit = float(np.log(claim.factor))
     return Outcome(
-        **_effect(found),
+        **effect_of(ratios),
         unit=f"ratio of {_what(claim)}",
-        p_support=_below(found.logs, found.at_most, limit),
-        p_refute=_above(found.logs, found.at_least, limit),
+        p_support=p_below(ratios.logs, ratios.at_most, limit),
+        p_refute=p_above(ratios.logs, ratios.at_least, limit),
         neutral=claim.factor,
     )
 
@@ -66,22 +53,22 @@ def lower(claim: Lower, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
 @_of_any_levels
 def equivalent(claim: Equivalent, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Is the ratio of levels between 1 / margin and margin?"""
-    one, other = (each[0].levels(claim.quantity, claim.at) for each in (runs, against))
-    return _equal(_pairs(one, other), claim.margin, f"ratio of {_what(claim)}")
+    ratios = pairs_of(*(each[0].levels(claim.quantity, claim.at) for each in (runs, against)))
+    return equality(ratios, claim.margin, f"ratio of {_what(claim)}")
 
 
 @_of_any_levels
 def falls(claim: Falls, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Does the level fall at every step? Supported where each step does, refuted where any rises."""
     levels = [run.levels(claim.quantity, claim.at) for run in runs]
-    steps = [_pairs(after, before) for before, after in itertools.pairwise(levels)]
-    effect = _effect(_pairs(levels[-1], levels[0]))
-    ratios = "steps: " + ", ".join(_times(step.logs[_known(step)]) for step in steps)
+    steps = [pairs_of(after, before) for before, after in itertools.pairwise(levels)]
+    effect = effect_of(pairs_of(levels[-1], levels[0]))
+    ratios = "steps: " + ", ".join(as_times(step.logs[known_in(step)]) for step in steps)
     return Outcome(
         **effect | {"note": "; ".join(filter(None, [ratios, effect["note"]]))},
         unit=f"ratio of {_what(claim)}, last over first",
-        p_support=max(_below(step.logs, step.at_most) for step in steps),
-        p_refute=min(1.0, len(steps) * min(_above(step.logs, step.at_least) for step in steps)),
+        p_support=max(p_below(step.logs, step.at_most) for step in steps),
+        p_refute=min(1.0, len(steps) * min(p_above(step.logs, step.at_least) for step in steps)),
         neutral=1.0,
     )
 
@@ -93,28 +80,28 @@ def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     A level that still moves bounds the advantage at its place, and with it the slope, on one side: as in :func:`lower`.
     A seed that diverged at a place that counts says nothing of how much an advantage grows.
     """
-    one = [run.levels(claim.quantity, claim.at) for run in runs]
-    other = [run.levels(claim.quantity, claim.at) for run in against]
+    first = [run.levels(claim.quantity, claim.at) for run in runs]
+    second = [run.levels(claim.quantity, claim.at) for run in against]
     ratio = claim.advantage == "ratio"
-    of = _log if ratio else _level
-    advantage = np.stack([of(b) - of(a) for a, b in zip(one, other, strict=True)], axis=1)
+    of = log_level if ratio else _level
+    advantage = np.stack([of(b) - of(a) for a, b in zip(first, second, strict=True)], axis=1)
     where = np.asarray(claim.values, dtype=float)
     change = _slope(advantage, where) * np.ptp(where)
     whole = np.isfinite(change)  # else a place is not known at all, be it the middle one
-    places = [_pairs(b, a, both_end=True) for a, b in zip(one, other, strict=True)]
+    places = [pairs_of(b, a, both_end=True) for a, b in zip(first, second, strict=True)]
     ends = [(place, up) for place, up in zip(places, where - where.mean(), strict=True) if not np.isclose(up, 0)]
-    settled = whole & _all(place.settled for place, _ in ends)
-    p_support = _above(change, whole & _all(place.at_least if up > 0 else place.at_most for place, up in ends))
-    p_refute = _below(change, whole & _all(place.at_most if up > 0 else place.at_least for place, up in ends))
+    settled = whole & everywhere(place.settled for place, _ in ends)
+    p_support = p_above(change, whole & everywhere(place.at_least if up > 0 else place.at_most for place, up in ends))
+    p_refute = p_below(change, whole & everywhere(place.at_most if up > 0 else place.at_least for place, up in ends))
     shown = [column[place.settled] for column, place in zip(advantage.T, places, strict=True)]
     if ratio:
-        return _of_logs(
+        return of_logs(
             change[settled],
             unit="growth of the advantage as a ratio, first to last",
             p_support=p_support,
             p_refute=p_refute,
             neutral=1.0,
-            note="advantage: " + ", ".join(map(_times, shown)),
+            note="advantage: " + ", ".join(map(as_times, shown)),
         )
     return Outcome(
         *interval(change[settled]),
@@ -135,15 +122,16 @@ def law(claim: Law, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """
     levels = [run.levels(claim.quantity, claim.at) for run in runs]
     factor = [_PREDICTED[claim.predicted](run, claim) for run in runs]
-    known = _all((*(level.settled & ~level.diverged for level in levels), *(np.isfinite(each) for each in factor)))
-    exponent = _slope(np.stack([2 * _log(level) for level in levels], axis=1), np.stack(factor, axis=1))
+    known = everywhere(level.settled & ~level.diverged for level in levels)
+    known &= everywhere(np.isfinite(each) for each in factor)
+    exponent = _slope(np.stack([2 * log_level(level) for level in levels], axis=1), np.stack(factor, axis=1))
     known &= np.isfinite(exponent)  # else the factor is the same at all places
     band = (1 - claim.margin, 1 + claim.margin)
     return Outcome(
         *interval(exponent[known]),
         unit="exponent",
-        p_support=max(_above(exponent, known, band[0]), _below(exponent, known, band[1])),
-        p_refute=min(1.0, 2 * min(_below(exponent, known, band[0]), _above(exponent, known, band[1]))),
+        p_support=max(p_above(exponent, known, band[0]), p_below(exponent, known, band[1])),
+        p_refute=min(1.0, 2 * min(p_below(exponent, known, band[0]), p_above(exponent, known, band[1]))),
         pairs=int(known.sum()),
         band=band,
         note="" if known.any() else f"{NOWHERE} at all places, or the factor is the same at all of them",
@@ -163,15 +151,14 @@ def predicted(claim: Predicted, runs: Sequence[Run], against: Sequence[Run]) -> 
         honest = run.spec.devices - run.spec.f
         if honest == 1:
             nothing = np.zeros(len(measured), dtype=bool)
-            none = _Pairs(np.full(len(measured), np.nan), nothing, nothing, nothing, ~nothing, ~nothing)
-            return _equal(none, claim.margin, unit)._replace(note="one honest device: no two messages to compare")
+            none = Pairs(np.full(len(measured), np.nan), nothing, nothing, nothing, ~nothing, ~nothing)
+            return equality(none, claim.margin, unit)._replace(note="one honest device: no two messages to compare")
         measured = measured + np.log(honest / (honest - 1))
     else:
         measured = np.logaddexp(measured, _log_square(run, "coding_bias", claim))
     logs = measured - _log_square(run, "heterogeneity", claim) - _closed_form(run, claim)
     known = np.isfinite(logs)
-    found = _Pairs(logs, known, known, known, ~known, ~known)
-    return _equal(found, claim.margin, unit)
+    return equality(Pairs(logs, known, known, known, ~known, ~known), claim.margin, unit)
 
 
 #: The function of each kind of test.
@@ -186,8 +173,8 @@ TESTS: dict[str, Callable[[Any, Sequence[Run], Sequence[Run]], Outcome]] = {
 
 
 def _log_square(run: Run, quantity: str, claim: Any) -> Array:
-    found = run.levels(quantity, claim.at)
-    logs: Array = np.where(found.settled & ~found.diverged, 2 * _log(found), np.nan)
+    levels = run.levels(quantity, claim.at)
+    logs: Array = np.where(levels.settled & ~levels.diverged, 2 * log_level(levels), np.nan)
     return logs
 
 
@@ -208,110 +195,11 @@ def _level(levels: Levels) -> Array:
     return levels.level
 
 
-def _log(levels: Levels) -> Array:
-    logs: Array = np.log(np.maximum(levels.level, np.finfo(float).tiny))
-    return logs
-
-
-class _Pairs(NamedTuple):
-    """Logarithms of ratios, one a seed, and which of them are known: as they are, or as a bound of where they go."""
-
-    logs: Array
-    settled: Mask
-    at_most: Mask
-    at_least: Mask
-    one_diverged: Mask
-    other_diverged: Mask
-
-
-def _pairs(one: Levels, other: Levels, *, both_end: bool = False) -> _Pairs:
-    """The ratios of two levels. Where both diverged (or either, if both must end), nothing is known."""
-    ends = ~(one.diverged | other.diverged) if both_end else ~(one.diverged & other.diverged)
-    return _Pairs(
-        _log(one) - _log(other),
-        settled=ends & one.settled & other.settled,
-        at_most=ends & (one.settled | one.falling) & (other.settled | other.rising),
-        at_least=ends & (one.settled | one.rising) & (other.settled | other.falling),
-        one_diverged=one.diverged,
-        other_diverged=other.diverged,
-    )
-
-
-def _below(values: Array, known: Mask, limit: float = 0.0) -> float:
-    """The p-value of "not below" over the known seeds, if it would hold were all others above; or else that of then.
-
-    For which seeds are not known may hang together with what they would say.
-    """
-    worst = below(np.where(known, values, np.inf), limit)
-    p = below(values[known], limit)
-    return p if worst < WORST else max(p, worst)
-
-
-def _above(values: Array, known: Mask, limit: float = 0.0) -> float:
-    return _below(-values, known, -limit)
-
-
-def _all(masks: Iterable[Mask]) -> Mask:
-    found: Mask = reduce(np.logical_and, masks)
-    return found
-
-
 def _slope(values: Array, where: Array) -> Array:
     """The least-squares slope of each row of (R, n) over ``where``, (n,) or (R, n)."""
     away = where - where.mean(axis=-1, keepdims=True)
     slope: Array = (values * away).sum(axis=-1) / (away**2).sum(axis=-1)
     return slope
-
-
-def _equal(found: _Pairs, margin: float, unit: str) -> Outcome:
-    """Two one-sided tests (Schuirmann 1987) for, and either side (Bonferroni) against."""
-    logs, edge = found.logs, float(np.log(margin))
-    return Outcome(
-        **_effect(found),
-        unit=unit,
-        p_support=max(_above(logs, found.settled, -edge), _below(logs, found.settled, edge)),
-        p_refute=min(1.0, 2 * min(_below(logs, found.at_most, -edge), _above(logs, found.at_least, edge))),
-        band=(1 / margin, margin),
-    )
-
-
-def _known(found: _Pairs) -> Mask:
-    """The seeds that have plateaus on both sides."""
-    return found.settled & ~found.one_diverged & ~found.other_diverged
-
-
-def _effect(found: _Pairs) -> dict[str, Any]:
-    """The geometric mean of the ratios and its interval, over the seeds that have plateaus on both sides.
-
-    Where these are few, no mean is taken: the effect is the greatest, or the least, of what bounds the ratios. A loss
-    at which a seed was given up is such a bound.
-    """
-    known = _known(found)
-    if known.sum() >= ENOUGH * len(known):
-        mean, low, high = (float(np.exp(value)) for value in interval(found.logs[known]))
-        return {"effect": mean, "low": low, "high": high, "pairs": int(known.sum()), "note": ""}
-    above, under = found.at_most & ~found.one_diverged, found.at_least & ~found.other_diverged
-    if not (above | under).any():
-        return {"effect": np.nan, "low": np.nan, "high": np.nan, "pairs": 0, "note": NOWHERE}
-    most = bool(above.sum() >= under.sum())
-    logs = found.logs[above if most else under]
-    edge = float(np.exp(logs.max() if most else logs.min()))
-    return {
-        "effect": edge,
-        "low": 0.0 if most else edge,
-        "high": edge if most else np.inf,
-        "pairs": len(logs),
-        "note": f"a bound: in each of {len(logs)} seeds the ratio is at {'most' if most else 'least'} this",
-    }
-
-
-def _of_logs(logs: Array, *, unit: str, p_support: float, p_refute: float, **more: Any) -> Outcome:
-    effect, low, high = (float(np.exp(value)) for value in interval(logs))
-    return Outcome(effect, low, high, unit=unit, p_support=p_support, p_refute=p_refute, pairs=len(logs), **more)
-
-
-def _times(logs: Array) -> str:
-    return f"{np.exp(logs.mean()):.3g}" if len(logs) else NOWHERE
 
 
 def _what(claim: Lower | Equivalent | Falls) -> str:

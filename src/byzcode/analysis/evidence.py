@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from byzcode.analysis.comparisons import TESTS, Outcome
+from byzcode.analysis.comparisons import TESTS
 from byzcode.analysis.levels import Levels, Run, of_dataset
 from byzcode.analysis.paired import holm
+from byzcode.analysis.ratios import Outcome
 from byzcode.errors import UserError
 from byzcode.specs.run import parse
 from byzcode.storage import trajectories

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import ClassVar, TextIO
 
 import psutil
 
@@ -46,6 +46,7 @@ _LITTER, _UNFETCHED = 3600.0, 86400.0
 _PART = re.compile(r"\.(?P<host>.+)\.(?P<process>[0-9]+)\.part\..+")
 
 Say = Callable[[str], None]
+Inherited = Callable[[Sequence[int]], None]
 
 _sleep = time.sleep
 
@@ -104,9 +105,12 @@ class Workplace:
     _locks: ClassVar[dict[Path, FolderLock]] = {}
     _jobs: ClassVar[dict[Path, _Jobs]] = {}
 
-    def __init__(self, project: Path, results: Path, say: Say) -> None:
-        """Hold both. Raises UserError where another Snakemake has one of them, or nothing can be written there."""
-        self._results, self._say = results, say
+    def __init__(self, project: Path, results: Path, say: Say, inherited: Inherited) -> None:
+        """Hold both. Raises UserError where another Snakemake has one of them, or nothing can be written there.
+
+        ``inherited`` settles which open files the jobs inherit that are started from then on.
+        """
+        self._results, self._say, self._inherited = results, say, inherited
         try:
             self._hold(project, "in this folder")
             try_folder(results)
@@ -138,14 +142,14 @@ class Workplace:
                     found = _Jobs(path)
                     found.wait(self._say)
                     self._jobs[path.resolve()] = found
-        _inherited_by_jobs([found.fileno() for found in self._jobs.values()])
+        self._inherited([found.fileno() for found in self._jobs.values()])
         _sweep(self._results)
 
     def release(self) -> None:
         """Let another Snakemake work here."""
         while self._jobs:
             self._jobs.popitem()[1].close()
-        _inherited_by_jobs([])
+        self._inherited([])
         while self._locks:
             self._locks.popitem()[1].release()
 
@@ -195,14 +199,6 @@ def _name(words: Sequence[str]) -> str:
     command, options = words[place + 1 : place + 2], words[place + 2 :]
     made = [Path(value).stem for option, value in pairwise(options) if option == "--out"]
     return " ".join([*command, *made])
-
-
-def _inherited_by_jobs(descriptors: Sequence[int]) -> None:
-    """Settle which open files each shell command inherits that Snakemake starts from now on."""
-    from snakemake.shell import shell
-
-    settings: dict[str, Any] = shell._process_args
-    settings["pass_fds"] = tuple(descriptors)
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from byzcode.errors import UserError
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.style import INK, SMALL, SOFT, literal, number
 from byzcode.figures.words import seeds_of
-from byzcode.multiverse.summary import FALSE_DISCOVERIES, VERDICTS, alternatives, each_once
+from byzcode.multiverse.deciding import FALSE_DISCOVERIES
+from byzcode.multiverse.stored import VERDICTS, alternatives, each_once
 
 #: Verdicts: Okabe and Ito's blue and orange, which differ in grey, too; and their markers.
 _COLORS = {"supported": "#0072B2", "undecided": "#E2E2E2", "refuted": "#E69F00"}
@@ -39,7 +40,7 @@ _ABBREVIATIONS = {"cra", "cwtm", "dl", "draco", "gc", "lad", "ma", "nnm", "qsgd"
 
 
 def picture(table: pd.DataFrame, claims: pd.DataFrame, choices: pd.DataFrame) -> Drawing:
-    """Draw what :mod:`byzcode.multiverse.summary` found in a table of readings: a row a claim, a column a choice.
+    """Draw what :mod:`byzcode.multiverse.deciding` says of a table of readings: a row a claim, a column a choice.
 
     Raises UserError where no reading is random.
     """

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from byzcode.figures.style import theme
+from byzcode.multiverse.deciding import choices, tree
 from byzcode.multiverse.picture import picture
-from byzcode.multiverse.summary import choices, claims, read, sizes, stated, tree
+from byzcode.multiverse.stored import read
+from byzcode.multiverse.summary import claims, sizes, stated
 from byzcode.storage.atomic import text
 
 TABLES = ("claims", "choices", "tree", "sizes", "stated")
@@ -23,9 +25,10 @@ def summarise(paths: Sequence[Path], out: Path, requests: Mapping[str, str] | No
     """Write the tables claims, choices, tree, sizes and stated (.csv) and the picture multiverse.* into ``out``.
 
     ``paths``: the files of the readings, ``requests`` what they were to be made for, as in
-    :func:`byzcode.multiverse.summary.read`; the functions of :mod:`byzcode.multiverse.summary` say what stands in the
-    tables. The same readings give the same bytes. Returns the paths of what it wrote. Raises UserError where a file is
-    not a reading, where files do not belong together, where no reading is random, or where something cannot be written.
+    :func:`byzcode.multiverse.stored.read`; the functions of :mod:`byzcode.multiverse.summary` and
+    :mod:`byzcode.multiverse.deciding` say what stands in the tables. The same readings give the same bytes. Returns the
+    paths of what it wrote. Raises UserError where a file is not a reading, where files do not belong together, where no
+    reading is random, or where something cannot be written.
     """
     table = read(paths, requests)
     by_claim, by_choice = claims(table), choices(table)

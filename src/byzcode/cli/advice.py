@@ -1,0 +1,59 @@
+"""The command that says what to use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from byzcode.cli.arguments import console
+
+
+def recommend(
+    devices: Annotated[int, typer.Option(help="How many devices there are, N.")],
+    alpha: Annotated[float, typer.Option(help="Byzantine fraction.")],
+    heterogeneity: Annotated[
+        float, typer.Option(help="Root mean squared distance of the subsets' gradients from the true one.")
+    ],
+    budget_gradients: Annotated[int, typer.Option(help="Gradients in an iteration, of all devices together.")],
+    budget_bits: Annotated[int | None, typer.Option(help="Bits sent in an iteration, by all devices together.")] = None,
+    subsets: Annotated[int | None, typer.Option(help="How many subsets there are, M; N if left out.")] = None,
+    dimension: Annotated[int, typer.Option(help="How many parameters there are, D.")] = 100,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of results to look for measurements in; the configured one if left out.")
+    ] = None,
+) -> None:
+    """Say which method, redundancy, rule and compressor the bounds favour within a budget, and what was measured."""
+    from byzcode import recommend as advice
+    from byzcode.studies.files import folder
+
+    need = advice.need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
+    searched = _results() if results is None else folder(results)
+    configurations, refused = advice.recommend(need)
+    rows = advice.measurements(searched, need)
+    measured = [(configuration, advice.measured(need, configuration, rows)) for configuration in configurations]
+    console(160).print(advice.table(need, measured))
+    best = configurations[0]
+    print(f"Best by the bounds: {best.title}. {best.reason}")
+    print(f"As a curve of a study: {json.dumps(best.curve)}")
+    favourite = advice.favourite(measured)
+    if favourite is not None:
+        print(f"Best by what was measured: {favourite[1]}")
+        if favourite[0] is not best:
+            print(f"As a curve of a study: {json.dumps(favourite[0].curve)}")
+    for reason in refused:
+        print(f"Not listed: {reason}")
+
+
+def _results() -> Path:
+    """The folder of results of the configuration; that of every configuration by default where there is none here."""
+    from byzcode.specs.run import parse
+    from byzcode.studies.configuration import BASE, Configuration
+    from byzcode.studies.study import WorkflowConfig
+
+    if not Path(BASE).exists():
+        return Path("results")
+    configuration = Configuration.read()
+    return Path(parse(WorkflowConfig, configuration.values, configuration.where).results)

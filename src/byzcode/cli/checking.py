@@ -1,0 +1,67 @@
+"""Commands that check results, pack them, and write the schemas of the files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from byzcode.cli.arguments import Configs, OutArchive, console, load
+from byzcode.errors import UserError
+
+
+def verify(
+    results: Annotated[
+        Path | None, typer.Argument(help="Folder of the results; that of the configuration if left out.")
+    ] = None,
+    config: Configs = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Tables to compare with; the folder reference of the results, if it is there.")
+    ] = None,
+    allow_stale: Annotated[
+        bool, typer.Option("--allow-stale", help="Results of other code, or of another request, are no fault.")
+    ] = False,
+) -> None:
+    """Say whether the results are those that the configuration asks for, whole, of this code, and as the reference.
+
+    Ends with 0 if all is well; with 1 if anything is missing, damaged, of another run, stale or outside a tolerance.
+    """
+    from byzcode.verify import Verification
+    from byzcode.verify.report import counted
+
+    configured, _ = load(config)
+    folder = Path(configured.config.results) if results is None else results
+    verification = Verification.of(configured, folder, reference)
+    terminal = console(160)
+    for table in verification.tables():
+        terminal.print(table)
+    for line in verification.lines(allow_stale=allow_stale):
+        print(line)
+    if faults := verification.faults(allow_stale=allow_stale):
+        raise UserError(f"{folder}: {counted(faults)}")
+    print(f"{folder}: all is well")
+
+
+def archive(
+    out: OutArchive = Path("byzcode-results.tar.gz"),
+    config: Configs = None,
+) -> None:
+    """Pack the results with a manifest, the configuration and the versions, to be drawn anew without training."""
+    from byzcode.verify.archive import write
+
+    write(*load(config), out)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+def schema(project: Annotated[Path, typer.Option(help="Folder of the project.")] = Path()) -> None:
+    """Write workflow/schemas/ and the reference in config/README.md out of the models that check the files."""
+    from byzcode.storage.atomic import text as writing
+    from byzcode.storage.atomic import writable
+    from byzcode.studies.schema import generated
+
+    files = generated(project)
+    writable(*files)
+    for path, text in files.items():
+        with writing(path) as file:
+            file.write(text)

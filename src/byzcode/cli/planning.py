@@ -1,0 +1,123 @@
+"""Commands that say what a configuration asks for, and what is there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byzcode.cli.arguments import Configs, console, load
+from byzcode.errors import complain, one_of
+
+if TYPE_CHECKING:
+    from byzcode.specs.run import RunSpec
+    from byzcode.studies.expand import Member
+    from byzcode.studies.plan import Plan
+
+
+def plan(
+    config: Configs = None,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Say how much work the missing runs are, as jobs.")] = False,
+    at_once: Annotated[int, typer.Option(min=1, help="Jobs that run at a time, for --slurm.")] = 50,
+) -> None:
+    """List the runs of each study: id, label, and whether the result is present and current; or what is to be done."""
+    from byzcode.verify.states import notes, state
+
+    configured, _ = load(config)
+    for warning in configured.unreadable():
+        print(f"byzcode: warning: {warning}", file=sys.stderr)
+    results = Path(configured.config.results)
+    found = {run: state(results, spec) for run, spec in configured.runs.items()}
+    states = {run: each.word for run, each in found.items()}
+    if slurm:
+        from byzcode.execution.forecast import told
+
+        terminal = console(120)
+        for part in told(configured, [run for run, word in states.items() if word != "current"], at_once):
+            terminal.print(part)
+        return
+    for planned in configured.studies.values():
+        print(f"{planned.study.study}: {planned.study.title} ({planned.path})")
+        print("\n".join(dict.fromkeys(_line(member, states) for member in planned.members)))
+    counted = list(states.values())
+    print(f"{len(counted)} runs: " + ", ".join(f"{counted.count(word)} {word}" for word in dict.fromkeys(counted)))
+    for note in notes(found):
+        print(note)
+    for run in (run for run, word in states.items() if word == "unreadable"):
+        _stored_spec(results, configured.runs[run])  # raises what is wrong with it
+
+
+def _line(member: Member, states: Mapping[str, str]) -> str:
+    """A run as the plan lists it."""
+    from byzcode.studies.expand import lookup
+
+    curve, spec, point = member
+    values = {key: lookup(spec, key) for key in point}
+    where = ", ".join(f"{key} {value}" for key, value in values.items() if value is not None)
+    state = states.get(spec.run_id, f"allocation {spec.allocation_spec.allocation_id} only")
+    why = f"; undefined: {spec.undefined}" if spec.undefined else ""
+    why += f"; beyond its radius: {spec.undecodable}" if spec.undecodable else ""
+    return f"  {spec.run_id}  {state:<18} {curve.label:<26} {where}{why}"
+
+
+def explain(
+    run_id: Annotated[str, typer.Argument(help="The id of a run or of an allocation, or its first digits.")],
+    config: Configs = None,
+) -> None:
+    """Say in words what a stored file is, or will be."""
+    from byzcode.storage.layout import trajectory
+    from byzcode.studies.describe import describe
+    from byzcode.verify.states import notes, state
+
+    configured, configuration = load(config)
+    results = Path(configured.config.results)
+    stored = {path.stem: path for path in sorted(results.glob("trajectories/[!.]*.nc"))}
+    known = sorted({*configured.runs, *configured.allocations, *stored})
+    matches = [name for name in known if run_id and name.startswith(run_id)]
+    if len(matches) != 1:
+        allowed = one_of(matches, run_id) if matches else f"no such run in {configuration} or {results}/trajectories"
+        raise complain("byzcode explain", "RUN_ID", run_id, allowed)
+    name = matches[0]
+    if name in configured.allocations:
+        print(_explain_allocation(configured, name))
+        return
+    spec = configured.runs[name] if name in configured.runs else _stored_spec(results, name)
+    found = state(results, spec)
+    print(f"{trajectory(results, name)}: {found.word}")
+    print(describe(spec))
+    print(f"Studies: {', '.join(_studies_of(configured, name)) or 'none of the configured ones'}.")
+    for note in notes({name: found}):
+        print(note)
+    if found.word == "unreadable":
+        _stored_spec(results, spec)  # raises what is wrong with it
+
+
+def _stored_spec(results: Path, run: RunSpec | str) -> RunSpec:
+    """The spec of a stored run. Raises UserError where it is damaged, or another run."""
+    from byzcode.storage import trajectories
+    from byzcode.storage.layout import trajectory
+
+    name = run if isinstance(run, str) else run.run_id
+    return trajectories.read_spec(trajectory(results, name), run)[0]
+
+
+def _explain_allocation(configured: Plan, name: str) -> str:
+    from byzcode.storage import allocations
+    from byzcode.storage.layout import allocation
+
+    spec = configured.allocations[name]
+    path = allocation(Path(configured.config.results), name)
+    if path.exists():
+        allocations.about(path, name)  # raises what is wrong with it
+    return (
+        f"{path}: {'present' if path.exists() else 'missing'}\n"
+        f"Allocation ({spec.allocation.name}) of {spec.subsets} subsets to {spec.devices} devices, "
+        f"{spec.redundancy} each, for seeds {', '.join(map(str, spec.seeds))}."
+    )
+
+
+def _studies_of(configured: Plan, run: str) -> list[str]:
+    return [name for name, planned in configured.studies.items() if run in planned.run_ids()]

@@ -1,0 +1,56 @@
+"""Commands that draw allocations and train runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from byzcode.cli.arguments import Out, SpecText, files_of, read_spec
+from byzcode.specs.run import AllocationSpec, RunSpec
+
+
+def allocate(spec: SpecText, out: Out) -> None:
+    """Draw the allocations of an allocation spec, for all its seeds, and store them."""
+    from byzcode.storage import allocations
+    from byzcode.storage.apart import apart
+    from byzcode.storage.atomic import writable
+
+    parsed = read_spec(AllocationSpec, spec)
+    writable(out)
+    apart([out], files_of(spec))
+    allocations.write(parsed, out)
+
+
+def allocations(
+    devices: Annotated[int, typer.Option(min=1, max=10**9, help="How many devices there are, N.")],
+    subsets: Annotated[int, typer.Option(min=1, max=10**9, help="How many subsets there are, M.")],
+    redundancy: Annotated[int, typer.Option(min=1, max=10**9, help="How many subsets each device holds, r.")],
+) -> None:
+    """Say which allocations serve a size, and for the others why not and what they serve nearest to it."""
+    from byzcode.allocation.serving import described
+
+    print(described(devices, subsets, redundancy))
+
+
+def train(
+    spec: SpecText,
+    out: Out,
+    allocation: Annotated[Path | None, typer.Option(help="Allocation file; drawn anew if left out.")] = None,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=1, help="Seeds trained at once, on the CPU.")] = 1,
+    together: Annotated[Path | None, typer.Option(help="File that lists runs to train as one batch with it.")] = None,
+) -> None:
+    """Train all seeds of a run and store the trajectory. The same spec gives the same bits."""
+    from byzcode.execution import batches
+    from byzcode.storage.apart import apart
+    from byzcode.storage.atomic import writable
+
+    parsed = read_spec(RunSpec, spec)
+    writable(out)
+    apart([out], files_of(spec, allocation, together))
+    if together is None:
+        batches.alone(parsed, allocation, out, device=device, threads=threads)
+    else:
+        batches.train(parsed, allocation, out, together=together, device=device)

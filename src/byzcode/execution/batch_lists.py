@@ -1,0 +1,55 @@
+"""Which runs are trained as one batch on a GPU: the lists that :mod:`byzcode.execution.batches` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from byzcode.errors import UserError
+from byzcode.provenance.content import short_hash
+from byzcode.studies.plan import Plan
+
+
+@dataclass(frozen=True)
+class BatchLists:
+    """The lists of a plan's runs, in a folder of results."""
+
+    plan: Plan
+    results: Path
+
+    @cached_property
+    def of_run(self) -> dict[str, Path]:
+        """The list of each run: the runs of a study that have one shape are a batch."""
+        from byzcode.training.batch import shape_of
+
+        paths: dict[str, Path] = {}
+        for name, planned in self.plan.studies.items():
+            for member in planned.members if planned.trained else []:
+                batch = short_hash(f"{name} {shape_of(member.spec)}")
+                paths.setdefault(member.spec.run_id, self._folder / f"{batch}.json")
+        return paths
+
+    def write(self, runs: Iterable[str]) -> None:
+        """Write the lists of the runs that are about to be trained. Raises UserError where there is no GPU for them."""
+        from byzcode.execution.batches import write_list
+        from byzcode.execution.cuda import count
+
+        runs = list(runs)
+        if runs and count() == 0:
+            raise UserError("device = 'cuda': no CUDA device is here; allowed: cpu, on a machine without one")
+        lists: dict[Path, dict[str, dict[str, object]]] = {}
+        for run in runs:
+            spec = self.plan.runs[run]
+            lists.setdefault(self.of_run[run], {})[run] = {
+                "spec": spec.model_dump(mode="json"),
+                "allocation": f"{self.results}/allocations/{spec.allocation_spec.allocation_id}.nc",
+                "out": f"{self.results}/trajectories/{run}.nc",
+            }
+        for path, listed in lists.items():
+            write_list(path, str(self._folder), listed)
+
+    @property
+    def _folder(self) -> Path:
+        return self.results / "batches"

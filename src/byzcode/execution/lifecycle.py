@@ -1,0 +1,100 @@
+"""What a Snakemake run of this workflow does before its first job and after its last."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from byzcode.execution import slurm
+from byzcode.execution.batch_lists import BatchLists
+from byzcode.execution.request_files import RequestFiles
+from byzcode.execution.snakemake import Snakemake, inform, inherited_by_jobs, one_line
+from byzcode.execution.workplace import Workplace, try_folder
+
+LOCK = Path(".snakemake/byzcode.lock")
+
+
+@dataclass
+class Lifecycle:
+    """The start and the end of a Snakemake run.
+
+    ``whole_of`` gives those of some files that are whole, of this code and of what is asked for now; ``batches`` is
+    None where runs are not trained together.
+    """
+
+    snakemake: Snakemake
+    results: Path
+    requests: RequestFiles
+    batches: Callable[[], BatchLists | None]
+    whole_of: Callable[[set[Path]], set[Path]]
+    _workplace: Workplace | None = None
+
+    def register(self) -> None:
+        """Add this to the handlers of an outer workflow: Snakemake leaves out those of a module."""
+        if self.snakemake.is_module:
+            self.snakemake.register(
+                onstart=lambda log: self.started(),
+                onsuccess=lambda log: self.succeeded(),
+                onerror=lambda log: self.failed(),
+            )
+
+    def started(self) -> None:
+        """Prepare all that the jobs need. Raises WorkflowError, by Snakemake, where they cannot run."""
+        with one_line():
+            workplace = self._workplace = Workplace(LOCK, self.results, inform, inherited_by_jobs)
+            if not self.snakemake.touches:
+                self._settle(workplace)
+            self._drop_requests()
+            self._list_batches()
+        self.snakemake.lift_rate_limit()
+
+    def succeeded(self) -> None:
+        """Let another Snakemake work here."""
+        if self._workplace:
+            self._workplace.release()
+
+    def failed(self) -> None:
+        """Let another Snakemake work here; say so if the disk is full, since the log of a job is then empty."""
+        self.succeeded()
+        with one_line():
+            try_folder(self.results)
+
+    def _settle(self, workplace: Workplace) -> None:
+        """Wait for the jobs of a Snakemake that was killed, and keep what they have finished."""
+        ended = self._join_cluster()
+        workplace.wait_for_jobs()
+        if self.snakemake.keep_finished(self.results, self.whole_of) or ended:
+            workplace.release()
+            self.snakemake.start_again()
+
+    def _join_cluster(self) -> bool:
+        """Prepare SLURM's plugin, and return whether jobs of an earlier Snakemake were in the queue."""
+        settings = self.snakemake.cluster
+        if settings is None:
+            return False
+        slurm.arrays_fit(settings.array_rules, settings.submitted(self.snakemake.needed_jobs()), settings.most_jobs)
+        polling = slurm.polling(
+            slurm.configuration(),
+            settings.status_command,
+            settings.first_look,
+            sacct=shutil.which("sacct") is not None,
+        )
+        settings.status_command = polling.command
+        inform(polling.said)
+        slurm.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
+        return slurm.settle(Path.cwd(), inform)
+
+    def _drop_requests(self) -> None:
+        """Remove the files of requests that no job of this run needs."""
+        self.requests.keep_only({str(job.params.get("argument")) for job in self.snakemake.needed_jobs()})
+
+    def _list_batches(self) -> None:
+        """List the runs that are about to be trained, batch by batch, for their jobs to read."""
+        batches = self.batches()
+        if batches is not None:
+            # By their wildcards: a workflow that has this one as a module may call its rules by other names.
+            runs = (job.wildcards_dict.get("run") for job in self.snakemake.needed_jobs())
+            batches.write(run for run in runs if run in batches.of_run)

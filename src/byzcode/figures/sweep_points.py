@@ -1,0 +1,130 @@
+"""The points of a sweep: the rows of a study's summary, by curve and by the value of a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from byzcode.errors import UserError, complain
+from byzcode.figures.request import Curve, Facets, Request, Run, distinct, in_order, only_run
+from byzcode.specs.last_part import NO_LEVEL
+from byzcode.storage import checksums
+from byzcode.studies.study import LineStyle, SweepPlot
+from byzcode.training.status import ENDINGS, Status, most_frequent
+
+COST = "gradients_computed_to_plateau"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A run of a curve at a value of x; ``x`` is None for a curve that does not vary with it."""
+
+    curve: Curve
+    x: Any
+    run: Run
+    row: pd.Series[Any]
+
+    @property
+    def style(self) -> LineStyle:
+        """How it is drawn."""
+        return self.run.style
+
+    def median(self, quantity: str) -> float:
+        """The median over seeds; infinite where half of them never got there."""
+        return float(self.row[f"{quantity}_median"])
+
+    def quartiles(self, quantity: str) -> tuple[float, float]:
+        """The quartiles over seeds."""
+        return float(self.row[f"{quantity}_q25"]), float(self.row[f"{quantity}_q75"])
+
+    @property
+    def settled(self) -> bool:
+        """Whether every seed has reached its plateau."""
+        return bool(self.row["at_plateau"] >= self.row["seeds"])
+
+    @property
+    def ended(self) -> dict[Status, int]:
+        """How many seeds ended early, by how."""
+        return {ending: int(self.row[ending.word]) for ending in ENDINGS}
+
+    @property
+    def ending(self) -> Status:
+        """What ended most seeds, where half of them or more ended early; else FINISHED."""
+        early = 2 * sum(self.ended.values()) >= self.row["seeds"]
+        return most_frequent(self.ended) if early else Status.FINISHED
+
+    def is_measured(self, quantity: str) -> bool:
+        """Whether it has the quantity: NaN is a level of none, infinity one that half of the seeds never got to."""
+        return not np.isnan(self.median(quantity))
+
+    @property
+    def moves(self) -> bool:
+        """Whether it has a level, and seeds that are not at it yet."""
+        return not self.settled and self.ending is Status.FINISHED
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The two axes of a column, and what is drawn into both."""
+
+    axes: dict[str, Axes]
+    levels: dict[str, Any]  # of columns, by that field of the plot
+    points: list[Point]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The summary of a study, by run."""
+
+    path: Path
+    rows: pd.DataFrame
+
+    @classmethod
+    def read(cls, path: Path, quantities: Sequence[str], request: str | None) -> Summary:
+        """A stored summary, made for the request of that hash. Raises UserError."""
+        needed = ["run_id", "seeds", *(ending.word for ending in ENDINGS), "at_plateau"]
+        needed += [f"{quantity}_{part}" for quantity in quantities for part in ("median", "q25", "q75")]
+        try:
+            content = checksums.checked(path, "summarise", request)
+            rows = pd.read_csv(content, dtype={"run_id": str})  # a run_id such as 1234567890e1 is no number
+        except ValueError as error:
+            raise UserError(f"{path}: not a summary: {error}") from None
+        for column in needed:
+            if column not in rows:
+                raise complain(path, "column", column, "is not in it; make the summary anew")
+        return cls(path, rows.drop_duplicates("run_id").set_index("run_id"))
+
+    def row(self, run: str) -> pd.Series[Any]:
+        """The row of a run. Raises UserError where it is missing, or has no level."""
+        if run not in self.rows.index:
+            raise complain(self.path, "run_id", run, "is not in it; make the summary anew")
+        row: pd.Series[Any] = self.rows.loc[[run]].iloc[0]
+        if isinstance(reason := row.get(NO_LEVEL), str):
+            raise complain(self.path, "run_id", run, f"has no level: {reason}")
+        return row
+
+
+def points_of(request: Request, columns: Facets, level: Any, summary: Summary) -> list[Point]:
+    """The points of one column of a sweep."""
+    plot, points = request.plot, []
+    assert isinstance(plot, SweepPlot)
+    varying = [curve.label for curve in request.curves if curve.varies_with(plot.x)]
+    for curve in request.curves:
+        runs = [run for run in curve.runs if columns.holds(curve, run, level)]
+        flat = curve.label not in varying and (bool(varying) or all(run.point[plot.x] is None for run in runs))
+        for x in [None] if flat else in_order(distinct(run.point[plot.x] for run in runs)):
+            run = only_run(curve, [run for run in runs if flat or run.point[plot.x] == x], request.study)
+            if run:
+                points.append(Point(curve, x, run, summary.row(run.run)))
+    return points
+
+
+def quantities_of(plot: SweepPlot) -> tuple[str, ...]:
+    """What is drawn, from top to bottom."""
+    return (plot.y, COST) if plot.cost else (plot.y,)

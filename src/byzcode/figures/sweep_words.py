@@ -1,0 +1,79 @@
+"""What stands beside a sweep: the legend, and notes on what is drawn and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.lines import Line2D
+
+from byzcode.figures.request import Request
+from byzcode.figures.style import INK, line_style, literal, mark_legend, marker_style
+from byzcode.figures.sweep_points import COST, Panel, Point
+from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
+from byzcode.studies.study import SweepPlot
+from byzcode.training.status import RAN_AWAY, Status
+
+
+def legend(request: Request, panels: Sequence[Panel]) -> list[Artist]:
+    """The artists of the legend: the looks of the curves, and the marks that are in the panels."""
+    handles: list[Artist] = []
+    points = [point for panel in panels for point in panel.points]
+    for curve in request.curves:
+        for look in curve.looks:
+            own = [
+                point.ending
+                for point in points
+                if point.curve.label == curve.label and point.run.method in look.methods
+            ]
+            label = look.label if Status.FINISHED in own else with_ending(look.label, own)
+            drawn = line_style(look.style) | marker_style(look.style)
+            handles.append(Line2D([], [], **drawn, label=literal(label)))
+    handles += mark_legend(point.ending for point in points)
+    if any(point.moves for point in points):
+        hollow = marker_style(request.curves[0].looks[0].style, INK, hollow=True) | {"marker": "o"}
+        handles.append(Line2D([], [], **hollow, linestyle="none", label="not yet at its plateau"))
+    return handles
+
+
+def notes(panels: Sequence[Panel], plot: SweepPlot, limits: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The notes below the panels."""
+    points = [point for panel in panels for point in panel.points]
+    seeds = [int(point.row["seeds"]) for point in points]
+    lines = [
+        f"Markers: median over {seeds_of(seeds)}, a little apart where curves meet; bars and bands: interquartile "
+        "range.",
+        *lone_seed("bar", seeds),
+    ]
+    if any(point.ending in RAN_AWAY for point in points):
+        lines.append("A mark on the upper edge: infinite, as half of the seeds or more ended so.")
+    if any(point.moves for point in points):
+        lines.append(
+            "Hollow: some seeds had not reached a plateau when training ended; on the upper edge, half of them or more."
+        )
+    everything = [(point.curve.label, point.x) for point in points]
+    for start, chosen in _told(points, plot, limits).items():
+        lines += sentence(start, named([(point.curve.label, point.x) for point in chosen], everything, plot.x))
+    return lines
+
+
+def _told(
+    points: Sequence[Point], plot: SweepPlot, limits: Mapping[str, tuple[float, float]]
+) -> dict[str, list[Point]]:
+    """What of the points is not drawn, or not as they are."""
+    bottom, top = limits[plot.y]
+    ran = [point for point in points if point.ending is Status.FINISHED]
+    median = {id(point): point.median(plot.y) for point in points}
+    return {
+        "Undefined, as the rule bears fewer liars": [point for point in points if point.ending is Status.UNDEFINED],
+        "Fewer than half of the seeds ended early": [point for point in ran if any(point.ended.values())],
+        "Below its panel": [point for point in points if 0 < median[id(point)] < bottom],
+        "Above its panel": [point for point in ran if top < median[id(point)] < np.inf],
+        "0 or below, where a logarithmic axis has no place for it": [p for p in points if median[id(p)] <= 0],
+        "Infinite, though half of the seeds or more had not ended": [p for p in ran if np.isinf(median[id(p)])],
+        "Not measured, so not drawn": [point for point in ran if not point.is_measured(plot.y)],
+        "Where a cost is missing, the plateau is no lower than the start": [
+            point for point in points if plot.cost and point.median(COST) == 0
+        ],
+    }

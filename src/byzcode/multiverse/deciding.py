@@ -1,0 +1,117 @@
+"""Which choices decide a claim, over the random readings: one by one, and one given another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from byzcode.multiverse.stored import CHOICE, CLAIM, VERDICTS, alternatives, each_once, worst_cells
+from byzcode.randomness import Stream
+
+#: Tables of the same margins that are drawn for a p-value, which is then at least 1e-4.
+_RESAMPLES = 9999
+#: Share of false discoveries among the choices that are said to decide a claim.
+FALSE_DISCOVERIES = 0.05
+#: When a tree splits, and how deep it is at most.
+_SPLIT, _DEPTH = 0.05, 2
+
+
+def choices(table: pd.DataFrame) -> pd.DataFrame:
+    """How much each choice decides each claim over the random readings; one row a claim, choice and value of it.
+
+    ``v``: Cramer's V between the choice and the verdict, 0 to 1, corrected for its bias (Bergsma 2013); it sees what a
+    choice does on its own, averaged over all others. ``p``: its permutation p-value; ``q``: that, adjusted over the
+    whole table after Benjamini and Hochberg; ``decides``: whether q is at most 0.05. A verdict that never varies is
+    decided by nothing: v, p and q are then empty. ``rank``: of the choice, by ``mean_v``, its mean v over all claims
+    (empty counts as 0). ``value``, ``readings``: an alternative and how many random readings take it; ``supported``,
+    ``undecided``, ``refuted``: shares of these. Values are in the order of :func:`alternatives`.
+    """
+    values = alternatives(table)
+    table = each_once(table)
+    tests, levels = [], []
+    for (study, claim), about in table[table["kind"] == "random"].groupby(CLAIM, sort=False):
+        whole = worst_cells(about)
+        for choice, named in values.items():
+            place, taken = {"study": study, "claim": claim, "choice": choice}, whole[CHOICE + choice]
+            v, p = _association(taken, whole["verdict"], f"multiverse/{study}/{claim}/{choice}")
+            tests.append({**place, "v": v, "p": p})
+            for value in named:
+                verdicts = whole.loc[taken == value, "verdict"]
+                shares = {verdict: verdicts.eq(verdict).mean() for verdict in VERDICTS}
+                levels.append({**place, "value": value, "readings": len(verdicts), **shares})
+    columns = [*CLAIM, "choice", "rank", "mean_v", "v", "p", "q", "decides", "value", "readings", *VERDICTS]
+    if not tests:
+        return pd.DataFrame(columns=columns)
+    tested = pd.DataFrame(tests)
+    some = tested["p"].notna()
+    tested.loc[some, "q"] = stats.false_discovery_control(tested.loc[some, "p"]) if some.any() else np.nan
+    tested["decides"] = tested["q"] <= FALSE_DISCOVERIES
+    tested["mean_v"] = tested["v"].fillna(0.0).groupby(tested["choice"]).transform("mean")
+    means = tested.drop_duplicates("choice").set_index("choice")["mean_v"]
+    tested["rank"] = tested["choice"].map(means.rank(ascending=False, method="first").astype(int))
+    return tested.merge(pd.DataFrame(levels), on=[*CLAIM, "choice"])[columns]
+
+
+def tree(table: pd.DataFrame) -> pd.DataFrame:
+    """For each claim a tree of choices over the random readings; one row a leaf, so one for a claim that none decides.
+
+    ``where``: the choices that lead to the leaf; ``readings``: how many random readings are there; ``supported``,
+    ``undecided``, ``refuted``: shares of these. Unlike :func:`choices` this sees what a choice does given another.
+    A node is split by the choice of largest V among those with p at most 0.05 over the number of choices, at most two
+    deep (after CHAID: Kass 1980, with permutation p-values and without merging values).
+    """
+    values = alternatives(table)
+    table = each_once(table)
+    rows = [
+        {"study": study, "claim": claim, **leaf}
+        for (study, claim), about in table[table["kind"] == "random"].groupby(CLAIM, sort=False)
+        for leaf in _leaves(worst_cells(about), values, f"multiverse/{study}/{claim}", ())
+    ]
+    return pd.DataFrame(rows, columns=[*CLAIM, "where", "readings", *VERDICTS])
+
+
+def _association(choice: pd.Series[Any], verdict: pd.Series[Any], purpose: str) -> tuple[float, float]:
+    """Cramer's V, corrected for bias, and its permutation p-value; NaN where either never varies.
+
+    Source: Bergsma, A bias-correction for Cramer's V and Tschuprow's T (2013). Choice and verdict that are independent
+    have mean 0 before the cut at 0. The p-value is that of chi squared over tables of the same margins: counts are too
+    small for its law.
+    """
+    counts: NDArray[np.int64] = stats.contingency.crosstab(choice, verdict).count
+    if min(counts.shape) < 2:
+        return np.nan, np.nan
+    method = stats.MonteCarloMethod(n_resamples=_RESAMPLES, rng=Stream(0, purpose).at(0))
+    result = stats.chi2_contingency(counts, correction=False, method=method)
+    degrees, size = np.array(counts.shape) - 1, counts.sum()
+    squared = max(0.0, result.statistic / size - degrees.prod() / (size - 1))
+    least = float((degrees - degrees**2 / (size - 1)).min())
+    # Of hardly more readings than values nothing is left after the correction.
+    return float(min(1.0, np.sqrt(squared / least))) if least > 0 else 0.0, float(result.pvalue)
+
+
+def _leaves(
+    whole: pd.DataFrame, values: dict[str, list[str]], purpose: str, path: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """The leaves of the tree below a node, which holds the readings in ``whole``."""
+    verdict = whole["verdict"]
+    strength = {}
+    if len(path) < _DEPTH:
+        for choice in values:
+            v, p = _association(whole[CHOICE + choice], verdict, "/".join([purpose, *path, choice]))
+            if p <= _SPLIT / len(values):
+                strength[choice] = v
+    if not strength:
+        shares = {name: verdict.eq(name).mean() for name in VERDICTS}
+        return [{"where": ", ".join(path), "readings": len(whole), **shares}]
+    choice = max(strength, key=lambda name: strength[name])
+    parts = [(value, whole[whole[CHOICE + choice] == value]) for value in values[choice]]
+    return [
+        leaf
+        for value, part in parts
+        if len(part)
+        for leaf in _leaves(part, values, purpose, (*path, f"{choice} = {value}"))
+    ]

@@ -1,0 +1,77 @@
+"""What happens when Snakemake reads the rules: the plan is made, and with it what each job reads and is told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from byzcode.errors import in_locale
+from byzcode.execution import command
+from byzcode.execution.decisions import Decided
+from byzcode.execution.lifecycle import Lifecycle
+from byzcode.execution.snakemake import Snakemake, inform, one_line, warn
+from byzcode.execution.workplace import check_folders
+from byzcode.storage import layout
+from byzcode.studies.configuration import BASE
+from byzcode.studies.plain_yaml import read_yaml
+from byzcode.studies.plan import Plan, load_plan
+from byzcode.workflow.jobs import Jobs
+
+
+def refuse_code(workflow: Any) -> None:
+    """Check, before Snakemake reads the configuration, that it is plain YAML.
+
+    Snakemake would run what a file calls code (``__use_yte__``), and would build objects and dates. A module may be
+    given its configuration; then the file belongs to another workflow.
+    """
+    if not workflow.modifier.skip_configfile and Path(BASE).exists():
+        with one_line():
+            read_yaml(BASE)
+
+
+def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Lifecycle]:
+    """What the rules ask, and what happens at the start and the end, for a configuration that Snakemake has read.
+
+    ``name`` is that of the module in which another workflow uses this one.
+    """
+    command.put_in_path()
+    snakemake = Snakemake(workflow, name)
+    with one_line():
+        configuration = snakemake.configuration(values)
+        plan = load_plan(configuration.values, configuration.where)
+        results = snakemake.results(plan.config.results, layout.folders())
+        check_folders(results)  # else Snakemake ends in a traceback where a file is in its way
+    if not snakemake.is_job:
+        for line in plan.unreadable():
+            warn(in_locale(line))
+    jobs = Jobs(plan, snakemake, results)
+    multiverse = any("multiverse" in word for word in [*sys.argv, *snakemake.targets])
+    if multiverse:
+        _ = jobs.readings  # now: a mistake in its file then gives one line, without a trace of where Snakemake met it
+    lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _whole_of(plan, results))
+    lifecycle.register()
+    if not snakemake.is_job and not snakemake.touches:
+        snakemake.decide(lambda: _decided(plan, results, multiverse=multiverse))
+    return jobs, lifecycle
+
+
+def _decided(plan: Plan, results: Path, *, multiverse: bool) -> Decided:
+    """Which files of a plan are current, and which are to be made again, by what they say."""
+    from byzcode.verify.stale import MISSING, standing
+
+    found = standing(plan, results, multiverse=multiverse)
+    for line in found.lines():
+        inform(line)
+    missing = frozenset(path for path, reason in found.stale.items() if reason == MISSING)
+    return Decided(found.current, frozenset(found.stale) - missing, missing)
+
+
+def _whole_of(plan: Plan, results: Path) -> Any:
+    def whole_of(files: set[Path]) -> set[Path]:
+        from byzcode.verify.current import current  # seconds of imports, needed after a kill only
+
+        return current(plan, results, files)
+
+    return whole_of

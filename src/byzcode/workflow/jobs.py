@@ -1,0 +1,214 @@
+"""What the job of each rule reads, and what it is told. The rules name these methods as functions.
+
+Snakemake passes ``wildcards``. A method that also takes ``output`` gives a param that is not tracked: a change of it
+makes nothing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from byzcode.errors import UserError
+from byzcode.execution.batch_lists import BatchLists
+from byzcode.execution.request_files import RequestFiles
+from byzcode.execution.snakemake import Snakemake, one_line
+from byzcode.multiverse.plan import Multiverse, together
+from byzcode.scorecard import report
+from byzcode.specs.run import RunSpec
+from byzcode.studies.plan import Plan, PlannedStudy
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Jobs:
+    """The jobs of a plan."""
+
+    plan: Plan
+    snakemake: Snakemake
+    results: Path
+
+    @property
+    def root(self) -> str:
+        """The folder of results as the rules name it: a module may move it (``results``)."""
+        return self.plan.config.results
+
+    @property
+    def device(self) -> str:
+        """The kind of device that trains."""
+        return self.plan.config.device
+
+    @property
+    def trained(self) -> list[str]:
+        """The studies with trainings."""
+        return [name for name, planned in self.plan.studies.items() if planned.trained]
+
+    @cached_property
+    def requests(self) -> RequestFiles:
+        """The files of requests that are too long for a command."""
+        return RequestFiles(self.results, lambda: self.snakemake.runs_jobs)
+
+    @cached_property
+    def _all_batches(self) -> BatchLists:
+        return BatchLists(self.plan, self.results)
+
+    def batches(self) -> BatchLists | None:
+        """Runs that a GPU trains together. Not on a cluster, where a job would hold a GPU only to wait for another."""
+        return self._all_batches if self.device == "cuda" and not self.snakemake.submits else None
+
+    # --- for all rules -----------------------------------------------------------------------------------------------
+
+    def argument(self, request: Callable[[Any], str]) -> Callable[[Any, Any], str]:
+        """What the command of a rule takes for its request. Not tracked: the request itself is."""
+        return lambda wildcards, output: self.requests.argument(request(wildcards))
+
+    def memory(self, wildcards: Any, attempt: int) -> int:
+        """In MB. Each further attempt, where a profile allows some, gets more."""
+        return 1000 * attempt
+
+    def minutes(self, wildcards: Any, attempt: int) -> int:
+        """The time limit of a job."""
+        return 60 * attempt
+
+    def results_folder(self, wildcards: Any, output: Any) -> str:
+        """Where results lie, for the commands."""
+        return str(self.results)
+
+    # --- allocations and trainings -----------------------------------------------------------------------------------
+
+    def allocation_spec(self, wildcards: Any) -> str:
+        """What an allocation is."""
+        return _asked_for("allocation", wildcards.allocation, self.plan.allocations).canonical()
+
+    def run_spec(self, wildcards: Any) -> str:
+        """What a run is."""
+        return self._run(wildcards).canonical()
+
+    def allocation_of_run(self, wildcards: Any) -> str:
+        """The allocation that a run reads."""
+        return self._allocation(self._run(wildcards).allocation_spec.allocation_id)
+
+    def run_device(self, wildcards: Any, output: Any) -> str:
+        """The device of a run, and the list of its batch. Not tracked: another device retrains nothing."""
+        batches = self.batches()
+        return f"{self.device} --together {batches.of_run[wildcards.run]}" if batches else self.device
+
+    # --- tables ------------------------------------------------------------------------------------------------------
+
+    def trajectories_of_study(self, wildcards: Any) -> list[str]:
+        """What the summary of a study reads."""
+        return self._trajectories(self.plan.studies[wildcards.study].run_ids())
+
+    def summary_request(self, wildcards: Any) -> str:
+        """What the summary of a study is told."""
+        return self.plan.studies[wildcards.study].summary_json()
+
+    def trajectories_of_claims(self, wildcards: Any) -> list[str]:
+        """What the table of a study's claims reads."""
+        requests = [cell.request() for cell in self.plan.studies[wildcards.study].cells]
+        return self._trajectories(sorted({run for request in requests for run in request["runs"] + request["against"]}))
+
+    def claims_request(self, wildcards: Any) -> str:
+        """What the table of a study's claims is told."""
+        return self.plan.studies[wildcards.study].claims_json()
+
+    def scorecard_request(self, wildcards: Any) -> str:
+        """What the scorecard is told."""
+        return self.plan.scorecard_json()
+
+    def scorecard_stem(self, wildcards: Any, output: Any) -> str:
+        """The path of the scorecard without a suffix."""
+        return str(Path(output.html).with_suffix(""))
+
+    # --- figures -----------------------------------------------------------------------------------------------------
+
+    def data_of_figure(self, wildcards: Any) -> list[str]:
+        """What a figure reads."""
+        planned, plot = self._figure(wildcards)
+        kind = planned.study.plots[plot].kind
+        if kind == "allocation":
+            return list(map(self._allocation, planned.allocation_ids(plot)))
+        if kind == "sweep":
+            return with_checksums([f"{self.root}/summaries/{planned.study.study}"])
+        return self._trajectories(planned.run_ids(plot))
+
+    def figure_request(self, wildcards: Any) -> str:
+        """What a figure is told."""
+        planned, plot = self._figure(wildcards)
+        return planned.figure_json(plot)
+
+    def figure_stem(self, wildcards: Any, output: Any) -> str:
+        """The path of a figure without a suffix."""
+        return str(Path(output.pdf).with_suffix(""))
+
+    def paper_of_figure(self, wildcards: Any) -> str:
+        """Where a figure stands in the report: its paper."""
+        return report.category(self._figure(wildcards)[0].study)
+
+    def study_of_figure(self, wildcards: Any) -> str:
+        """Where a figure stands in the report, below its paper: its study."""
+        return report.subcategory(self._figure(wildcards)[0].study)
+
+    def labels_of_figure(self, wildcards: Any) -> dict[str, str]:
+        """What the report's list says of a figure."""
+        planned, plot = self._figure(wildcards)
+        return report.labels(planned.study, plot)
+
+    def caption_of_figure(self, wildcards: Any, output: Any) -> str:
+        """The caption of a figure in the report. Not tracked: nothing else reads it."""
+        planned, plot = self._figure(wildcards)
+        return report.caption(planned.study, plot)
+
+    # --- the multiverse ----------------------------------------------------------------------------------------------
+
+    def readings_of_multiverse(self, wildcards: Any) -> list[str]:
+        """What the tables of the multiverse read."""
+        return with_checksums([f"{self.root}/multiverse/readings/{name}" for name in self.readings])
+
+    def multiverse_request(self, wildcards: Any) -> str:
+        """What the tables of the multiverse are told."""
+        return together(self.readings)
+
+    def reading_request(self, wildcards: Any) -> str:
+        """What the table of a reading is told."""
+        return _asked_for("reading", wildcards.reading, self.readings)
+
+    @cached_property
+    def readings(self) -> dict[str, str]:
+        """The requests of all readings: seconds of work, so only for targets of the multiverse."""
+        with one_line():
+            multiverse = Multiverse.load(self.plan)
+            return {name: multiverse.request(name) for name in multiverse.universes}
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _run(self, wildcards: Any) -> RunSpec:
+        return _asked_for("run", wildcards.run, self.plan.runs)
+
+    def _figure(self, wildcards: Any) -> tuple[PlannedStudy, str]:
+        return self.plan.figures[wildcards.figure]
+
+    def _allocation(self, name: str) -> str:
+        return f"{self.root}/allocations/{name}.nc"
+
+    def _trajectories(self, runs: Iterable[str]) -> list[str]:
+        return [f"{self.root}/trajectories/{run}.nc" for run in runs]
+
+
+def _asked_for(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """An entry of a mapping. Raises WorkflowError, by Snakemake, for a name that nothing configured has."""
+    if name not in known:
+        with one_line():
+            raise UserError(
+                f"{kind} {name}: not asked for by the configuration; `byzcode plan` lists the runs that are"
+            )
+    return known[name]
+
+
+def with_checksums(tables: Iterable[str]) -> list[str]:
+    """Tables, each with its list of checksums."""
+    return [f"{table}.{suffix}" for table in tables for suffix in ("csv", "sha256")]
