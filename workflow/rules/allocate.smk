@@ -3,7 +3,7 @@
 
 rule allocate:
     output:
-        f"{ROOT}/allocations/{{allocation}}.nc",
+        jobs.file("allocate", "{allocation}", "nc"),
     log:
         f"{ROOT}/logs/allocate/{{allocation}}.log",
     localrule: True

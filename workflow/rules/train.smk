@@ -5,7 +5,7 @@ rule train:
     input:
         allocation=jobs.allocation_of_run,
     output:
-        f"{ROOT}/trajectories/{{run}}.nc",
+        jobs.file("train", "{run}", "nc"),
     log:
         f"{ROOT}/logs/train/{{run}}.log",
     conda:

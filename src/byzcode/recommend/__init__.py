@@ -21,6 +21,7 @@ from byzcode.errors import UserError, complain
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import MOST_NUMBERS, RunSpec
 from byzcode.storage import checksums
+from byzcode.storage.layout import STAGES
 from byzcode.theory import overlaps
 from byzcode.theory.bounds import Expected, compressed, disjoint_lists, redrawn_tasks, rule_constant, sampled_lists
 from byzcode.theory.constants import DELTA, KAPPA
@@ -459,7 +460,7 @@ def measurements(results: Path, asked: Need) -> pd.DataFrame:
     Raises UserError where one is damaged.
     """
     tables = []
-    for path in sorted((results / "summaries").glob("*.csv")):
+    for path in sorted((results / STAGES["summarise"].folder).glob("*.csv")):
         content = checksums.checked(path, "summarise")
         try:
             table = pd.read_csv(content)

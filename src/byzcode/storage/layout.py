@@ -41,22 +41,26 @@ class Stage:
         """The file that says what made a result: the NetCDF file, or the list."""
         return results / self.folder / f"{name}.{LIST if self.listed else NETCDF}"
 
+    def table(self, results: Path, name: str) -> Path:
+        """The table of a result."""
+        return results / self.folder / f"{name}.csv"
+
     def files(self, name: str) -> tuple[str, ...]:
         """The names of the files that a list lists; none for a NetCDF file."""
         own = [f"{table}.csv" for table in self.tables] + [f"{name}.{suffix}" for suffix in self.suffixes]
         return tuple(own) if self.listed else ()
 
-    def parts(self, named: Iterable[str] = ()) -> dict[str, str]:
-        """By source, a hash of the code that makes a result, with the entries that it names."""
-        return loaded().parts((*self.modules, *named))
+    def parts(self, entries: Iterable[str] = ()) -> dict[str, str]:
+        """By source, a hash of the code that makes a result, with the entries of the components that it names."""
+        return loaded().parts((*self.modules, *entries))
 
-    def digest(self, named: Iterable[str] = ()) -> str:
+    def digest(self, entries: Iterable[str] = ()) -> str:
         """The identity of that code."""
-        return digest(self.parts(named))
+        return digest(self.parts(entries))
 
-    def edited(self, named: Iterable[str] = ()) -> list[str]:
+    def edited(self, entries: Iterable[str] = ()) -> list[str]:
         """The sources of that code that are no longer as this process has loaded them."""
-        return edited((*self.modules, *named))
+        return edited((*self.modules, *entries))
 
 
 def _stages(*stages: Stage) -> dict[str, Stage]:
