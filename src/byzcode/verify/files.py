@@ -39,6 +39,7 @@ class Found:
     state: State
     faults: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    processor: str = ""  # of a trajectory: what its bits owe to the processor
 
 
 def look(items: Sequence[Item], progress: Progress) -> list[Found]:
@@ -97,7 +98,15 @@ def _look_at_netcdf(item: Item, held: Callable[[Path], str]) -> Found:
         with suppress(UserError):  # what is wrong with an input is said of the input
             if held(path) != str(attributes.get("allocation_digest")):
                 stale += (f"{item.path}: stale: trained with other lists than those in {path}",)
-    return Found(item, "stale" if stale else "current", stale, versions)
+    return Found(item, "stale" if stale else "current", stale, versions, _processor(attributes))
+
+
+def _processor(attributes: Mapping[str, Any]) -> str:
+    """The capability of the processor that trained a run, and what the environment asked of it."""
+    names = ("cpu_capability", "mkl_cbwr", "aten_cpu_capability")
+    said = {name: printable(short(attributes[name], 40)) for name in names if name in attributes}
+    chosen = [f"{name.upper()}={said[name]}" for name in names[1:] if said.get(name, "not set") != "not set"]
+    return " ".join([*([said["cpu_capability"]] if "cpu_capability" in said else []), *chosen])
 
 
 def _look_at_list(item: Item) -> Found:
