@@ -14,9 +14,9 @@ from dag.small_results import byzcode, figure, inside, make, multiverse, scoreca
 
 from byzcode.storage import allocations, checksums, netcdf, seal, trajectories
 from byzcode.studies.plan import load_plan_file
-from byzcode.verify import Verification
 from byzcode.verify.archived import FOLDER, MANIFEST
 from byzcode.verify.report import folded
+from byzcode.verify.verification import Verification
 
 CONFIG = "config/config.yaml"
 RESULTS = Path("results")

@@ -21,8 +21,12 @@ class Decided(NamedTuple):
     missing: frozenset[str]
 
 
-#: What of Snakemake's records is compared, as methods of its persistence.
-_RECORDS = ("params_changed", "input_changed", "code_changed", "software_stack_changed")
+#: What Snakemake asks of its records, as methods of its persistence, and what current jobs are told.
+_RECORDS: dict[str, Any] = {
+    "has_metadata": True,
+    "has_outdated_metadata": False,
+    **dict.fromkeys(("params_changed", "input_changed", "code_changed", "software_stack_changed"), ()),
+}
 
 
 def decide(workflow: Any, job_class: Any, decided: Callable[[], Decided]) -> None:
@@ -39,8 +43,8 @@ def decide(workflow: Any, job_class: Any, decided: Callable[[], Decided]) -> Non
         dag.forcefiles.update(found.stale | found.missing)
         dag.byzcode_current = current_of(dag) | found.current
         dag.byzcode_missing = missing_of(dag) | found.missing
-        for name in _RECORDS:
-            _pass_over(workflow.persistence, name)
+        for name, answer in _RECORDS.items():
+            _pass_over(workflow.persistence, name, answer)
 
     workflow._prepare_dag = prepared
     _pass_over_times(job_class)
@@ -60,10 +64,10 @@ def _is_current(job: Any) -> bool:
     return bool(job.output) and current_of(job.dag).issuperset(job.output)
 
 
-def _pass_over(persistence: Any, name: str) -> None:
-    """Let a comparison with Snakemake's records find nothing for current jobs."""
-    compare = getattr(persistence, name)
-    setattr(persistence, name, lambda job, *more, **options: () if _is_current(job) else compare(job, *more, **options))
+def _pass_over(persistence: Any, name: str, answer: Any) -> None:
+    """Let a question to Snakemake's records have this answer for current jobs."""
+    ask = getattr(persistence, name)
+    setattr(persistence, name, lambda job, *more, **options: answer if _is_current(job) else ask(job, *more, **options))
 
 
 def _pass_over_times(job_class: Any) -> None:
