@@ -181,8 +181,8 @@ CORE, FLIP, SHIFT = "byzcode.training.loop", "byzcode.attacks.flip:ENTRY", "byzc
     [
         ("attacks/flip.py", "return helper(", "return -helper(", {"flip"}),
         ("attacks/flip.py", "return -x", "return x", {"flip", "shift"}),
-        ("attacks/flip.py", "return f", "return 2 * f", set()),
-        ("attacks/flip.py", "title='Flip'", "title='Sign flip'", set()),
+        ("attacks/flip.py", "return f", "return 2 * f", {"figure"}),
+        ("attacks/flip.py", "title='Flip'", "title='Sign flip'", {"figure"}),
         ("attacks/shift.py", "helper(x)", "-helper(x)", {"shift"}),
         ("attacks/attack.py", "...", "x = 1", {"core", "flip", "shift"}),
         ("attacks/attack.py", "UNUSED = 1", "UNUSED = 2", set()),
@@ -201,9 +201,9 @@ CORE, FLIP, SHIFT = "byzcode.training.loop", "byzcode.attacks.flip:ENTRY", "byzc
 def test_an_edit_concerns_what_uses_it(file, old, new, concerned):
     assert old in TINY[file]
     before, after = Code(TINY), Code({**TINY, file: TINY[file].replace(old, new)})
-    roots = {"core": [CORE], "flip": [CORE, FLIP], "shift": [CORE, SHIFT]}
+    roots = {"core": [CORE], "flip": [CORE, FLIP], "shift": [CORE, SHIFT], "figure": [f"{FLIP}*"]}
     differ = {name for name, own in roots.items() if before.parts(own) != after.parts(own)}
-    assert differ == concerned
+    assert differ == concerned | ({"figure"} if "flip" in concerned else set())  # a figure of flip follows it
     for name in differ:
         assert identity.changed(before.parts(roots[name]), after.parts(roots[name])) == [file]
 

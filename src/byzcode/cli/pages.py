@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from byzcode.cli.arguments import Results, Stem
 from byzcode.cli.jobs import RequestText, job
+from byzcode.errors import complain
 
 
 def figure(request: RequestText, results: Results, out: Stem) -> None:
@@ -14,7 +15,13 @@ def figure(request: RequestText, results: Results, out: Stem) -> None:
     from byzcode.storage.layout import LIST, STAGES
 
     *files, listed = with_suffixes(out, *STAGES["figure"].suffixes, LIST)
-    with job("figure", Request, request, results, files, listed) as content:
+    entries: list[str] = []
+    with job("figure", Request, request, results, files, listed, entries) as content:
+        entries += content.get("entries", ())
+        try:
+            STAGES["figure"].parts(entries)
+        except ModuleNotFoundError as error:
+            raise complain("figure request", "entries", error, "entries of components of byzcode") from None
         draw(content, results, out)
 
 

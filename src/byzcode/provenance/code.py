@@ -29,7 +29,10 @@ NEUTRAL = frozenset(
 _NEUTRAL_PACKAGE = f"{PACKAGE}.provenance"
 
 #: The packages of the components.
-COMPONENTS = ("aggregation", "allocation", "attacks", "coding", "compression", "data", "pre_aggregation", "problems")
+COMPONENTS = (
+    *("aggregation", "allocation", "attacks", "coding", "compression", "data"),
+    *("pre_aggregation", "problems", "schedules"),
+)
 
 #: Where only the definitions that are used count, beside the ``__init__`` of every package.
 BY_DEFINITION = tuple(f"{PACKAGE}.{name}." for name in (*COMPONENTS, "kernels", "specs.methods"))

@@ -16,8 +16,16 @@ from typing import Any
 #: The name of a component's entry in its module, as in :mod:`byzcode.lazy`.
 ENTRY = "ENTRY"
 
-#: Keywords of the entry of a component or a method that say how it is called, drawn and bounded: they change no number.
-WORDS = frozenset({"title", "source", "lacks", "kappa", "delta", "overlaps", "biased", "unbiased", "drawn", "look"})
+#: Keywords of the entry of a component or a method by which no run is trained: they name it, bound it or advise it.
+WORDS = frozenset(
+    {
+        *("title", "source", "lacks", "kappa", "sharp_kappa", "jumps", "pairwise", "laws", "spectral"),
+        *("knows", "delta", "unbiased", "choices", "idle", "redundancies"),
+    }
+)
+
+#: Behind the name of an entry: with these words.
+IN_WORDS = "*"
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _WITH_DOCSTRING = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -82,7 +90,7 @@ def _settle(found: Module, statement: ast.stmt) -> list[Piece]:
     """Add a statement to what was found in a module, and return its parts."""
     names, value = list(_defined(statement)), getattr(statement, "value", None)
     if isinstance(value, ast.Call) and names == [ENTRY]:
-        _drop_words(value)
+        return [_add_entry(found, ENTRY, value)]
     if isinstance(value, ast.Call) and _called(value) == "Table":
         found.tables.update(names)
     if not (isinstance(value, ast.Dict) and names):
@@ -95,21 +103,24 @@ def _settle(found: Module, statement: ast.stmt) -> list[Piece]:
     found.tables.update(names)
     pieces = []
     for key, entry in zip(value.keys, value.values, strict=True):
-        if isinstance(entry, ast.Call):
-            _drop_words(entry)
-        pieces.append(_piece(entry, f"{names}[{ast.unparse(key) if key else '**'}]"))
-        if isinstance(key, ast.Constant):
-            found.definitions[f"{names[0]}[{key.value!s}]"] = pieces[-1:]
+        name = f"{names[0]}[{key.value!s}]" if isinstance(key, ast.Constant) else f"{names[0]}[{ast.unparse(entry)}]"
+        pieces.append(_add_entry(found, name, entry))
     return pieces
+
+
+def _add_entry(found: Module, name: str, entry: ast.expr) -> Piece:
+    """Add an entry to what was found in a module, with its words and without, and return it with them."""
+    whole = _piece(entry, name)
+    found.definitions[name + IN_WORDS] = [whole]
+    if isinstance(entry, ast.Call):
+        entry.keywords = [keyword for keyword in entry.keywords if keyword.arg not in WORDS]
+    found.definitions[name] = [_piece(entry, name)]
+    return whole
 
 
 def _called(call: ast.Call) -> str | None:
     function = call.func.value if isinstance(call.func, ast.Subscript) else call.func
     return function.id if isinstance(function, ast.Name) else None
-
-
-def _drop_words(entry: ast.Call) -> None:
-    entry.keywords = [keyword for keyword in entry.keywords if keyword.arg not in WORDS]
 
 
 def _defined(statement: ast.AST) -> Iterator[str]:

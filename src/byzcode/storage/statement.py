@@ -14,7 +14,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from byzcode.errors import UserError
 from byzcode.storage import seal
+from byzcode.storage.layout import LIST
 from byzcode.storage.regular import opened
 
 _LINE = re.compile(r"# byzcode ([a-z]+) ([0-9a-f]{12}) ([0-9a-f]{12}(?:[0-9a-f]{52})?) ([0-9a-f]{12})")
@@ -48,11 +50,11 @@ class Statement:
         """What a list, or a sealed NetCDF file, says; None where it is missing or says nothing of the kind."""
         try:
             with opened(path) as file:
-                if path.suffix == ".sha256":
-                    line = file.readline(_LONGEST)
+                if path.suffix == f".{LIST}":  # it is short: read as a whole, with its seal
+                    line = seal.sealed(path).partition(b"\n")[0]
                 else:
                     file.seek(max(0, file.seek(0, os.SEEK_END) - seal.LENGTH - _LONGEST))
                     line = seal.before(file.read())
-        except (OSError, ValueError):
+        except (OSError, ValueError, UserError):
             return None
         return cls.parse(line.decode("ascii", "replace").rstrip("\n"))

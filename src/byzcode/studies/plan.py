@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from byzcode.errors import KeyedError, complain, one_of
 from byzcode.provenance.content import canonical, short_hash
+from byzcode.specs import parts
 from byzcode.specs.ids import by_id
 from byzcode.specs.last_part import What, lacking
 from byzcode.specs.run import AllocationSpec, RunSpec, parse
@@ -92,6 +93,7 @@ class PlannedStudy:
                 "paper": self.study.paper and self.study.paper.model_dump(),
                 "plot": plot.model_dump(),
                 "curves": curves,
+                "entries": parts.drawn(member.spec for member in self.shown(plot)),
             }
         )
 

@@ -111,5 +111,6 @@ def _multiverse(plan: Plan, results: Path, progress: Progress) -> list[Item]:
 
 def _listed(stage: str, name: str, request: str, results: Path) -> Item:
     about = STAGES[stage]
-    read = tuple(read_by(stage, json.loads(request), results))
-    return Item(stage, name, about.path(results, name), short_hash(request), about.files(name), read)
+    content = json.loads(request)
+    read, entries = tuple(read_by(stage, content, results)), tuple(content.get("entries", ()))
+    return Item(stage, name, about.path(results, name), short_hash(request), about.files(name), read, entries=entries)
