@@ -21,7 +21,7 @@ def figure(request: RequestText, results: Results, out: Stem) -> None:
         try:
             STAGES["figure"].parts(entries)
         except ModuleNotFoundError as error:
-            raise complain("figure request", "entries", error, "entries of components of byzcode") from None
+            raise complain("figure request", "entries", str(error), "entries of components of byzcode") from None
         draw(content, results, out)
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from byzcode.provenance import compiled, sources
 from byzcode.provenance.content import canonical, short_hash
-from byzcode.provenance.syntax import Module, Piece, Use, module
+from byzcode.provenance.syntax import IN_WORDS, Module, Piece, Use, module
 
 PACKAGE = "byzcode"
 
@@ -102,7 +102,10 @@ class Code:
             file = self._file(name)
             if file is None:
                 raise ModuleNotFoundError(name)
-            if definition and definition not in self._module(file).definitions:
+            known = self._module(file).definitions
+            if definition not in known:  # no entry of a table, it has no words of its own
+                definition = definition.removesuffix(IN_WORDS)
+            if definition and definition not in known:
                 raise ModuleNotFoundError(root)
             waiting, found = [Node(file, definition or None), *self._parents(file)], set[Node]()
             while waiting:
