@@ -179,20 +179,20 @@ CORE, FLIP, SHIFT = "byzcode.training.loop", "byzcode.attacks.flip:ENTRY", "byzc
 @pytest.mark.parametrize(
     ("file", "old", "new", "concerned"),
     [
-        ("attacks/flip.py", "return helper(", "return -helper(", {"flip"}),
-        ("attacks/flip.py", "return -x", "return x", {"flip", "shift"}),
+        ("attacks/flip.py", "return helper(", "return -helper(", {"flip", "figure"}),
+        ("attacks/flip.py", "return -x", "return x", {"flip", "shift", "figure"}),
         ("attacks/flip.py", "return f", "return 2 * f", {"figure"}),
         ("attacks/flip.py", "title='Flip'", "title='Sign flip'", {"figure"}),
         ("attacks/shift.py", "helper(x)", "-helper(x)", {"shift"}),
-        ("attacks/attack.py", "...", "x = 1", {"core", "flip", "shift"}),
+        ("attacks/attack.py", "...", "x = 1", {"core", "flip", "shift", "figure"}),
         ("attacks/attack.py", "UNUSED = 1", "UNUSED = 2", set()),
         ("attacks/__init__.py", "('flip',)", "('flip', 'shift')", set()),
         ("kernels/order.py", "return x", "return 1 * x", {"core", "flip", "shift"}),
-        ("kernels/order.py", "WIDEST = 3", "WIDEST = 4", {"flip"}),
+        ("kernels/order.py", "WIDEST = 3", "WIDEST = 4", {"flip", "figure"}),
         ("kernels/order.py", "2 * x", "3 * x", set()),
-        ("kernels/native.py", "...", "return name", {"flip"}),
-        ("kernels/statistic.cpp", "int s", "long s", {"flip"}),
-        ("kernels/vector.h", "int v", "long v", {"flip"}),
+        ("kernels/native.py", "...", "return name", {"flip", "figure"}),
+        ("kernels/statistic.cpp", "int s", "long s", {"flip", "figure"}),
+        ("kernels/vector.h", "int v", "long v", {"flip", "figure"}),
         ("kernels/distances.cpp", "int d", "long d", set()),
         ("figures/__init__.py", "loop", "loop as x", set()),
         ("training/loop.py", "import total", "import total\nNEW = 1", {"core", "flip", "shift"}),
@@ -203,7 +203,7 @@ def test_an_edit_concerns_what_uses_it(file, old, new, concerned):
     before, after = Code(TINY), Code({**TINY, file: TINY[file].replace(old, new)})
     roots = {"core": [CORE], "flip": [CORE, FLIP], "shift": [CORE, SHIFT], "figure": [f"{FLIP}*"]}
     differ = {name for name, own in roots.items() if before.parts(own) != after.parts(own)}
-    assert differ == concerned | ({"figure"} if "flip" in concerned else set())  # a figure of flip follows it
+    assert differ == concerned
     for name in differ:
         assert identity.changed(before.parts(roots[name]), after.parts(roots[name])) == [file]
 
