@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one clear message, no traceback."""
+"""Errors that the user can fix: one clear message, no traceback."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from pydantic import BaseModel, ValidationError
 
 
 class UserError(Exception):
-    """A mistake in what was asked. The message says where, what was found and what is allowed, in one line."""
+    """A mistake in the input. The one-line message says where it is, what was given and what is allowed."""
 
     def __init__(self, message: str) -> None:
-        # A file name or a word of a library may hold anything; a terminal shall see neither a line nor a control of it.
+        # File names and messages of libraries may contain newlines and control characters: escape them.
         super().__init__(printable(message))
 
 
 def printable(text: str) -> str:
-    """A text in which line ends and controls stand as Python writes them."""
+    """The text with newlines and control characters escaped as in Python."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def in_locale(text: str) -> str:
-    """A text in the letters that the locale has, for a log in its encoding; others stand as Python writes them."""
+    """The text for a log in the locale's encoding, with all other characters escaped as in Python."""
     encoding = locale.getencoding()
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 class KeyedError(Exception):
-    """A value that contradicts another one: the key, what was found, what is allowed. Who knows the file adds it."""
+    """A value that is not allowed: key, value and what is allowed. A caller that knows the file adds it."""
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
         super().__init__(f"{key} = {shown(value)}: {allowed}")
@@ -39,32 +39,32 @@ class KeyedError(Exception):
 
 
 def complain(where: object, key: str, value: object, allowed: str) -> UserError:
-    """The one form of every message about bad input: file, key, value, what is allowed."""
+    """The error for bad input. Every such message has this form: file, key, value, what is allowed."""
     plain = key.strip() == key and key.isprintable()
-    named = short(key if plain and key else repr(key), 200)  # a key may be a blank
+    named = short(key if plain and key else repr(key), 200)  # quoted if it is empty or has surrounding blanks
     return UserError(f"{short(where, 200)}: {named} = {shown(value)}: {allowed}")
 
 
 def shown(value: object) -> str:
-    """A value as Python writes it, cut where it is long."""
+    """The ``repr`` of a value, shortened."""
     try:
         return short(repr(value), 80)
-    except (RecursionError, ValueError):  # nested too deeply; a whole number of more digits than Python writes
+    except (RecursionError, ValueError):  # nested too deeply, or an integer with more digits than Python prints
         return f"a {type(value).__name__}"
 
 
 def short(text: object, most: int) -> str:
-    """Text, cut where it is longer than ``most``."""
+    """The text, cut to at most ``most`` characters."""
     words = str(text)
     return words if len(words) <= most else words[: most - 3] + "..."
 
 
-#: So many names are listed; the table of rules, the longest of ours, is shorter.
+#: The largest number of names that a message lists; our longest table, that of the rules, is shorter.
 _MOST_LISTED = 50
 
 
 def one_of(names: Iterable[object], got: object = None) -> str:
-    """What is allowed, as a list; the nearest name to what was given comes first."""
+    """Lists the allowed names, after the closest match to the given name if there is one."""
     listed = [str(name) for name in names]
     near = difflib.get_close_matches(short(got, 100), listed, n=1)
     more = f" and {len(listed) - _MOST_LISTED} more" if len(listed) > _MOST_LISTED else ""
@@ -74,7 +74,7 @@ def one_of(names: Iterable[object], got: object = None) -> str:
 def from_validation(error: ValidationError, where: object, model: type[BaseModel]) -> UserError:
     """The first complaint of a pydantic error, in our form, with the number of the others.
 
-    ``where`` is what the message begins with, or a function that gives it for a key of the top level.
+    The message begins with ``where``, which may also be a function of the top-level key.
     """
     key, value, allowed = explained(error, model)
     place = where(re.split(r"[.[]", key)[0]) if callable(where) else where
@@ -84,8 +84,8 @@ def from_validation(error: ValidationError, where: object, model: type[BaseModel
 
 
 def explained(error: ValidationError, model: type[BaseModel]) -> tuple[str, object, str]:
-    """The key, the value and what is allowed of the first complaint of a pydantic error."""
-    # An unknown key first: where a key is misspelt, the complaint that the right one is missing only misleads.
+    """Key, value and what is allowed, from the first complaint of a pydantic error."""
+    # Report unknown keys first: if a key is misspelt, "the right key is missing" would only mislead.
     found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     first = found[0]
     key = _dotted(first["loc"], _kinds(model, first["loc"])) if first["loc"] else error.title
@@ -99,13 +99,13 @@ def explained(error: ValidationError, model: type[BaseModel]) -> tuple[str, obje
 def _dotted(location: Sequence[str | int], kinds: Sequence[object]) -> str:
     """``('curves', 2, 'attack', 'sign_flip', 'coefficient')`` as ``curves[2].attack.coefficient``.
 
-    pydantic puts the tag of a union (here ``sign_flip``) into the location; it is no key of the file, so it goes.
+    pydantic puts the tag of a union (here ``sign_flip``) into the location. It is not a key of the file, so drop it.
     """
     parts: list[str] = []
     for step, item in enumerate(location):
         if isinstance(item, int) and parts:
             parts[-1] += f"[{item}]"
-        elif item != "[key]" and not _is_tag(location, step, kinds):  # so pydantic marks a complaint about a key itself
+        elif item != "[key]" and not _is_tag(location, step, kinds):  # pydantic adds "[key]" if the key itself is wrong
             parts.append(str(item))
     return ".".join(parts)
 
@@ -114,13 +114,13 @@ _TAGGED = {"problem", "allocation", "encoding", "compression", "attack", "pre_ag
 
 
 def _is_tag(location: Sequence[str | int], step: int, kinds: Sequence[object]) -> bool:
-    if step == 2 and location[2] in kinds:  # plots, name of the plot, kind, key
+    if step == 2 and location[2] in kinds:  # the location is plots, name of the plot, kind, key
         return True
     return step > 0 and location[step - 1] in _TAGGED and step + 1 < len(location)
 
 
 def _kinds(model: type[BaseModel], location: Sequence[str | int]) -> list[object]:
-    """The tags of the union that a field holds: of plots, or of claims."""
+    """The tags of a field's union: the kinds of plots or the tests of claims."""
     field = model.model_fields.get(str(location[0])) if location else None
     found = map(_tag_of, _models_in(field.annotation)) if field else ()
     return [kind for kind in found if kind is not None]
@@ -156,7 +156,7 @@ _WHOLE, _NUMBER, _LIST, _MAPPING = (
     "expected a mapping of keys to values",
 )
 
-#: What is allowed where pydantic complains, by the type of its complaint.
+#: What is allowed, by pydantic's type of error.
 _WORDS = {
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
@@ -191,7 +191,7 @@ def _limit(limit: Any) -> str:
 
 
 def _hint(error: Mapping[str, Any]) -> str:
-    """How a value of another kind gets where a number or text is wanted."""
+    """A hint on why YAML read a value of another type than the expected number or text."""
     text = error["type"] == "string_type"
     if not text and _WORDS[error["type"]] not in (_WHOLE, _NUMBER):
         return ""
@@ -206,7 +206,7 @@ def _hint(error: Mapping[str, Any]) -> str:
 
 
 def _model_at(model: Any, location: Sequence[str | int]) -> type[BaseModel] | None:
-    """The pydantic model at a location of a validation error, to name the keys that it knows."""
+    """The pydantic model at the location of a validation error; its fields are the allowed keys."""
     candidates: list[Any] = [model]
     for item in location:
         following: list[Any] = []
@@ -224,13 +224,13 @@ def _model_at(model: Any, location: Sequence[str | int]) -> type[BaseModel] | No
 
 
 def component_models(model: type[BaseModel], key: str) -> list[type[BaseModel]]:
-    """The models of a component field, one a name."""
+    """The models of a component field, one per name."""
     field = model.model_fields.get(key)
     return [choice for about in (field.metadata if field else ()) for choice in getattr(about, "models", ())]
 
 
 def _tag_of(model: type[BaseModel]) -> object:
-    """By what a union knows a model: the name of a component, the kind of a plot, the test of a claim."""
+    """The tag of a model in its union: the name of a component, the kind of a plot or the test of a claim."""
     for key in ("kind", "test"):
         if key in model.model_fields:
             return next(iter(get_args(model.model_fields[key].annotation)), None)

@@ -10,16 +10,34 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["Table", "torch"]
+__all__ = ["Entry", "Table", "torch"]
 
 T = TypeVar("T")
 
 #: The name under which the module of a component keeps its entry.
 ENTRY = "ENTRY"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What most entries have: the function that does the work, its title in figures, and labels of its options.
+
+    A label is what the title of a panel says, and what an axis says.
+    """
+
+    function: Callable[..., Any]
+    title: str = field(default="", kw_only=True)
+    labels: Mapping[str, tuple[str, str]] = field(default_factory=dict, kw_only=True)
+
+    @property
+    def words(self) -> str:
+        """The title, or the name in words."""
+        return self.title or self.function.__name__.replace("_", " ")
 
 
 class Table(Mapping[str, T]):

@@ -1,9 +1,9 @@
 """Counter-based random streams.
 
-Every random number is a function of (seed, purpose, iteration) and of nothing else: not of the method, the rule, the
-redundancy, the order of evaluation or what else runs. Two methods compared at one seed therefore meet the same data
-and the same liars. The generator is Philox 4x64 (Salmon et al. 2011): the key is made from seed and purpose, and the
-iteration is the highest word of the counter, which leaves 2^192 draws to each iteration.
+Every random number depends only on (seed, purpose, iteration): not on the method, the rule, the redundancy, the order
+of evaluation or other runs. Two methods with the same seed therefore see the same data and the same Byzantine devices.
+The generator is Philox 4x64 (Salmon et al. 2011). Its key is derived from seed and purpose. The iteration is the
+highest word of its counter, which leaves 2^192 draws per iteration.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from byzcode.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Iterations whose orders are drawn at once: about ten times cheaper than one by one.
+#: Number of iterations whose orders are drawn together, which is about ten times faster than one by one.
 BLOCK = 64
 
 
@@ -37,14 +37,14 @@ class Stream:
     def at(self, iteration: int) -> np.random.Generator:
         """The generator at the start of an iteration's draws (valid until the next call of ``at``)."""
         self._state["state"]["counter"][:] = (0, 0, 0, iteration)
-        self._bits.state = self._state  # an empty buffer too: the state was kept before any draw
+        self._bits.state = self._state  # this also empties the buffer: the state was saved before the first draw
         return self._generator
 
 
 class Draws:
-    """What an attack or a compressor may draw in one iteration: tensors with a leading axis of R seeds.
+    """Random tensors for an attack or a compressor in one iteration, with a leading axis of R seeds.
 
-    ``like`` fixes dtype and device of what comes back. Nothing is spent on a stream before the first draw.
+    The tensors have the dtype and the device of ``like``. The streams are positioned at the first draw, not before.
     """
 
     def __init__(self, streams: Sequence[Stream], iteration: int, like: Tensor) -> None:
@@ -70,15 +70,15 @@ class Draws:
 
 
 def _uploaded(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """A copy on a GPU that nobody waits for: from memory that stays in its place, kept until the copy is made."""
+    """Copy a tensor to a GPU asynchronously, from pinned memory; torch keeps that memory until the copy is done."""
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class Orders:
-    """Uniformly random orders of ``size`` things, per seed and iteration: redrawn at each iteration, or persistent.
+    """Uniformly random orders of ``size`` items per seed, redrawn at each iteration or the same throughout.
 
-    The first f devices of an order are the liars: the sets of one seed are then nested in f and depend on nothing else.
-    At most ``BLOCK`` iterations are kept, on ``device``.
+    The first f devices of an order are Byzantine, so the Byzantine sets of a seed are nested in f and depend on nothing
+    else. At most ``BLOCK`` iterations are stored, on ``device``.
     """
 
     def __init__(
@@ -103,12 +103,12 @@ class Orders:
         return self._orders[offset]
 
     def parts(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """The first ones of that order, (R, first), and the others, (R, size - first)."""
+        """The first entries of that order, (R, first), and the remaining ones, (R, size - first)."""
         offset = self._offset(iteration)
         return self._parts[offset]
 
     def _offset(self, iteration: int) -> int:
-        """Where an iteration stands in its block, which is drawn if it is not there."""
+        """The position of an iteration in its block; draws the block if it is not the current one."""
         block, offset = divmod(iteration if self._redrawn else 0, BLOCK)
         if block != self._block:
             drawn = torch.from_numpy(np.stack([self._drawn(stream, block) for stream in self._streams], axis=1))
@@ -120,9 +120,9 @@ class Orders:
         return offset
 
     def _drawn(self, stream: Stream, block: int) -> NDArray[np.int64]:
-        """The orders (BLOCK, size) of one seed: places sorted by random priorities, of equals the first."""
+        """The orders of one seed, (BLOCK, size): items sorted by random priorities, ties by index."""
         priority = stream.at(block).bit_generator.random_raw((BLOCK, self._size))
-        # The place in the lowest bits: to sort such numbers is four times quicker than to sort places by priorities.
+        # Store the index in the lowest bits: sorting these numbers is four times faster than an argsort.
         bits = np.uint64(max(self._size - 1, 1).bit_length())
         packed = (priority >> bits << bits) | np.arange(self._size, dtype=np.uint64)
         packed.sort(axis=-1)

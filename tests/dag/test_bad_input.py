@@ -129,7 +129,9 @@ MISTAKES = {
     ),
     "no reading file": Mistake(CONFIG, ("reading",), "config/x.yaml", "config/x.yaml", "cannot be read: No such file"),
     "no style file": Mistake(CONFIG, ("style",), "config/x.yaml", "config/x.yaml", "cannot be read: No such file"),
-    "a study twice": Mistake(SWEEP, ("study",), "lines", SWEEP, f"study = 'lines': already the name of {LINES}; each"),
+    "a study twice": Mistake(
+        SWEEP, ("study",), "lines", SWEEP, f"study = 'lines': already the name of the study in {LINES}; each"
+    ),
     "a label twice": in_study(("curves", 1, "label"), "RBA-DL", "curves.label = 'RBA-DL': each label once in a study"),
     "two figures of one name": Mistake(
         SWEEP,
@@ -186,18 +188,18 @@ MISTAKES = {
     ),
     "spread beyond numbers": in_base("problem.sigma_h", 1e300, "allowed: at most 1000000000"),
     # what is no word
-    "a newline in a label": in_study(
-        ("curves", 0, "label"), "a\nb", "curves[0].label = 'a\\nb': allowed: one line, and"
+    "a newline in a label": in_study(("curves", 0, "label"), "a\nb", "curves[0].label = 'a\\nb': allowed: one line"),
+    "a blank label": in_study(
+        ("curves", 0, "label"), "  ", "curves[0].label = '  ': allowed: one line that is not blank"
     ),
-    "a blank label": in_study(("curves", 0, "label"), "  ", "curves[0].label = '  ': allowed: one line, and not blank"),
     "a long label": in_study(("curves", 0, "label"), "x" * 500, "allowed: at most 60 characters"),
     "a turning mark in a title": in_study(
-        ("title",), "a\u202eb", "title = 'a\\u202eb': holds the control character U+202E"
+        ("title",), "a\u202eb", "title = 'a\\u202eb': contains the control character U+202E"
     ),
     "an escape in a caption": in_study(
         ("plots", "loss", "caption"),
         "a\x1b[2Jb",
-        "plots.loss.caption = 'a\\x1b[2Jb': holds the control character U+001B",
+        "plots.loss.caption = 'a\\x1b[2Jb': contains the control character U+001B",
     ),
     "NaN in a grid": in_study(("grid",), {"aggregation": [float("nan")]}, "grid.aggregation[0] = nan: allowed: finite"),
     "a path for a study": in_study(("study",), "../lines", "study = '../lines': allowed: small letters and digits"),
@@ -314,22 +316,25 @@ BROKEN = {
     "a name of Python": ("study: !!python/name:os.system\n", "a value of kind 'python/name:os.system'; allowed: plain"),
     "code": (
         "__use_yte__: true\n?__import__('os').system('touch canary'): 1\n",
-        "__use_yte__ = True: unknown key; not",
+        "__use_yte__ = True: unknown key; files must",
     ),
     "a date": (
         "study: 2020-13-45\n",
         "line 1: not valid YAML: a value of kind 'timestamp'; allowed: plain values, with",
     ),
-    "a tag that does not fit": ("study: !!int six\n", "line 1: not valid YAML: 'six' is no int: invalid literal"),
+    "a tag that does not fit": (
+        "study: !!int six\n",
+        "line 1: not valid YAML: 'six' is not a valid int: invalid literal",
+    ),
     "digits": (f"study: {'9' * 6000}\n", "line 1: not valid YAML: '9999999999"),
     "hexadecimal digits": (f"study: 0x{'f' * 6000}\n", "line 1: not valid YAML: a whole number of more than 64 bits"),
     "a billion laughs": (
         laughs(),
-        "not valid YAML: more than 100000 values, with each alias counted as what it stands",
+        "not valid YAML: more than 100000 values, with aliases expanded",
     ),
     "a billion merges": (
         merges(),
-        "not valid YAML: more than 100000 values, with each alias counted as what it stands",
+        "not valid YAML: more than 100000 values, with aliases expanded",
     ),
     "an alias in itself": ("study: &a [*a]\n", "line 1: not valid YAML: more than 100000 values"),
     "nested": (f"study: {'[' * 21}{']' * 21}\n", "line 1: not valid YAML: nested more than 20 deep"),

@@ -48,96 +48,32 @@ class Addition:
         return (ADDED / self.file).read_text(encoding="utf-8")
 
 
-def _in(room: str, table: str, name: str, entry: str = "{0}") -> Line:
-    """The line of a function that has the name of its module."""
-    needs = f"from byzcode.{room}.{name} import {name}"
-    return Line(f"src/byzcode/{room}/__init__.py", table, f'"{name}": {entry.format(name)},', needs)
+def _in(package: str, table: str, name: str) -> Line:
+    """The line that lists a component."""
+    return Line(f"src/byzcode/{package}/__init__.py", table, f'"{name}",')
 
 
-def _theory(table: str, name: str, formula: str = "") -> Line:
-    return Line("src/byzcode/theory/constants.py", table, f'"{name}": {formula},' if formula else f'"{name}"')
+def _problem(name: str) -> Line:
+    needs = f"from byzcode.problems.{name} import {name}"
+    return Line("src/byzcode/problems/__init__.py", "PROBLEMS", f'"{name}": {name},', needs)
 
 
-def _schemed(room: str, table: str, name: str, entry: str) -> Line:
-    """The line of a module of which several functions are in the table."""
-    return Line(f"src/byzcode/{room}/__init__.py", table, f'"{name}": {entry},', f"from byzcode.{room} import {name}")
+def _listed(kind: str, package: str, table: str, name: str) -> Addition:
+    return Addition(kind, name, f"{package}/{name}.py", [_in(package, table, name)])
 
 
 ADDITIONS = (
-    Addition("attack", "shifted_mean", "attacks/shifted_mean.py", [_in("attacks", "ATTACKS", "shifted_mean")]),
-    Addition(
-        "rule",
-        "midrange",
-        "aggregation/midrange.py",
-        [
-            _in("aggregation", "RULES", "midrange", "Rule({0}, minority)"),
-            _theory("KAPPA", "midrange", "lambda devices, f: devices - f - 1"),
-        ],
-    ),
-    Addition(
-        "rule",
-        "shrunken_mean",
-        "aggregation/shrunken_mean.py",
-        [
-            _in(
-                "aggregation",
-                "RULES",
-                "shrunken_mean",
-                'Rule({0}, everyone, lacks=frozenset({{"translation", "agreement"}}))',
-            )
-        ],
-    ),
-    Addition(
-        "pre-aggregator",
-        "winsorising",
-        "pre_aggregation/winsorising.py",
-        [_in("pre_aggregation", "PRE_AGGREGATORS", "winsorising", "PreAggregator({0})")],
-    ),
-    Addition(
-        "compressor",
-        "ternary",
-        "compression/ternary.py",
-        [
-            _in("compression", "COMPRESSORS", "ternary"),
-            _theory("DELTA", "ternary", "lambda dimension: (math.sqrt(dimension) - 1) / 2"),
-            _theory("UNBIASED", "ternary"),
-        ],
-    ),
-    Addition(
-        "compressor",
-        "leading",
-        "compression/leading.py",
-        [_in("compression", "COMPRESSORS", "leading"), _theory("DELTA", "leading", "lambda dimension, share: 1.0")],
-    ),
-    Addition("encoder", "first_holder", "coding/first_holder.py", [_in("coding", "ENCODERS", "first_holder")]),
-    Addition(
-        "decoder",
-        "group_median",
-        "coding/group_median.py",
-        [
-            _schemed(
-                "coding",
-                "DECODERS",
-                "group_median",
-                "Decoder(group_median.prepare, group_median.bears, repetition.refuses)",
-            )
-        ],
-    ),
-    Addition(
-        "allocation",
-        "sliding",
-        "allocation/sliding.py",
-        [_schemed("allocation", "ALLOCATIONS", "sliding", "Scheme(sliding.sliding, sliding.refuses)")],
-    ),
-    Addition(
-        "problem", "mean_estimation", "problems/mean_estimation.py", [_in("problems", "PROBLEMS", "mean_estimation")]
-    ),
-    Addition(
-        "problem",
-        "logistic_regression",
-        "problems/logistic_regression.py",
-        [_in("problems", "PROBLEMS", "logistic_regression")],
-    ),
+    _listed("attack", "attacks", "ATTACKS", "shifted_mean"),
+    _listed("rule", "aggregation", "RULES", "midrange"),
+    _listed("rule", "aggregation", "RULES", "shrunken_mean"),
+    _listed("pre-aggregator", "pre_aggregation", "PRE_AGGREGATORS", "winsorising"),
+    _listed("compressor", "compression", "COMPRESSORS", "ternary"),
+    _listed("compressor", "compression", "COMPRESSORS", "leading"),
+    _listed("encoder", "coding/encoders", "ENCODERS", "first_holder"),
+    _listed("decoder", "coding/decoders", "DECODERS", "group_median"),
+    _listed("allocation", "allocation", "ALLOCATIONS", "sliding"),
+    Addition("problem", "mean_estimation", "problems/mean_estimation.py", [_problem("mean_estimation")]),
+    Addition("problem", "logistic_regression", "problems/logistic_regression.py", [_problem("logistic_regression")]),
     Addition(
         "method",
         "draco_median",
@@ -169,9 +105,11 @@ def with_line(text: str, line: Line) -> str:
     """A text with a line at the end of its table, and with the import in front."""
     if not line.table:
         return text + line.entry
+    listed = rf"^{line.table} = Table\(\n    __name__,\n    \w+,\n    \(\n.*?(?=^    \),\n\))"
+    keyed = rf"^{line.table}\b[^\n]* = \{{\n.*?(?=^\}})"
     table, found = re.subn(
-        rf"^({line.table}\b[^\n]* = )(\{{\n.*?^)\}}|^({line.table} = frozenset\(\{{[^}}]*)",
-        lambda match: f"{match[1]}{match[2]}    {line.entry}\n}}" if match[1] else f"{match[3]}, {line.entry}",
+        f"{listed}|{keyed}",
+        lambda match: f"{match[0]}        {line.entry}\n",
         text,
         count=1,
         flags=re.MULTILINE | re.DOTALL,

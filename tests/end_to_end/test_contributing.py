@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterable
@@ -44,6 +45,28 @@ def test_what_is_added_as_contributing_says_is_tested_without_an_edit_of_a_test(
     for addition in ADDITIONS:
         files = {test.partition("::")[0] for test in found["PASSED"] if addition.name in test.partition("[")[2]}
         assert len(files) >= 2, f"{addition.kind} {addition.name} is hardly tested: {files}"
+
+
+def test_what_is_added_is_in_the_schemas_and_in_the_reference(project: Path) -> None:
+    reference = (project / "config/README.md").read_text(encoding="utf-8")
+    schema = (project / "workflow/schemas/run.schema.json").read_text(encoding="utf-8")
+    for addition in ADDITIONS:
+        # A decoder is named by its method alone, and the schema takes any word for a method.
+        assert (f"`{addition.name}`" in reference) == (addition.kind != "decoder"), addition.name
+        assert (f'"{addition.name}"' in schema) == (addition.kind not in ("decoder", "method")), addition.name
+
+
+def test_what_is_added_has_its_title_in_the_legends_of_figures(project: Path, tmp_path: Path) -> None:
+    ended = run(project, "end_to_end.legends", str(tmp_path))
+    assert ended.returncode == 0, ended.stderr
+
+    legends = json.loads(ended.stdout)
+    kinds = {"attack", "rule", "pre-aggregator", "compressor", "encoder", "allocation", "problem"}
+    for addition in ADDITIONS:
+        if addition.kind in kinds:
+            title = re.search(r'ENTRY = .*title="(.*?)"', addition.text)
+            words = title[1] if title else addition.name.replace("_", " ")
+            assert any(text.startswith(words) for text in legends[addition.kind]), (addition.name, legends)
 
 
 def test_an_example_of_each_kind_is_added() -> None:
@@ -90,18 +113,18 @@ WRONG = {
     ),
     "leading": (
         "compression/leading.py",
-        "sent[..., kept:] = 0",
-        "sent[..., kept:] *= -2",
+        "share) :] = 0",
+        "share) :] *= -2",
         "test_compression.py::test_the_error_is_within_delta",
     ),
     "first_holder": (
-        "coding/first_holder.py",
+        "coding/encoders/first_holder.py",
         "return np.where(held == EMPTY, 0.0, weights)",
         "return np.where(held == EMPTY, 1.0, weights)",
         "test_tables_coding.py::test_weights_are_finite_numbers_and_zero_in_empty_slots",
     ),
     "group_median": (
-        "coding/group_median.py",
+        "coding/decoders/group_median.py",
         "[:, (len(index) - 1) // 2]",
         ".mean(dim=-2)",
         "test_tables_coding.py::test_within_its_radius_a_decoder_gives_the_gradient",
@@ -125,7 +148,7 @@ WRONG = {
         "test_tables_problems.py::test_the_gradient_is_that_of_the_loss",
     ),
     "draco_median": (
-        "methods.py",
+        "specs/methods.py",
         'source="medians of groups",\n        coded=True,\n        server="decoder"',
         'source="medians of groups",\n        coded=True,\n        server="medians"',
         "test_tables_runs.py::test_a_run_is_described_and_is_read_again",

@@ -33,10 +33,6 @@ def spec_of(**changes):
     return AllocationSpec.parse(values, "test")
 
 
-#: The allocations of which each device holds exactly r subsets. From the side of the subsets some hold more.
-EXACT = {"random", "disjoint", "cyclic", "repetition", "orthogonal_array", "block_design", "difference_set"}
-
-
 SERVED = [(name, *size) for name in ALLOCATIONS for size in sizes_of(name)]
 CASES = [(name, options, *size) for name, options in cases(ALLOCATIONS).values() for size in sizes_of(name)]
 
@@ -59,13 +55,33 @@ def test_every_allocation_serves_one_of_the_sizes():
     assert {name for name, *_ in SERVED} == set(ALLOCATIONS)
 
 
-@pytest.mark.parametrize(("name", "devices", "subsets", "redundancy"), SERVED)
-def test_every_device_holds_exactly_r(name, devices, subsets, redundancy):
-    if name not in EXACT:  # an added allocation may give some devices fewer
-        pytest.skip(f"whether each device holds r subsets by {name} is not known: it is not in EXACT of {__file__}")
-    held = lists_of(name, devices, subsets, redundancy)
-    assert held.shape == (devices, redundancy)
-    assert (held != EMPTY).all()
+@pytest.mark.parametrize(("name", "options", "devices", "subsets", "redundancy"), CASES)
+def test_every_device_holds_exactly_r_where_the_entry_says_so(name, options, devices, subsets, redundancy):
+    held = lists_of(name, devices, subsets, redundancy, **options)
+    spec = spec_of(allocation={"name": name, **options}, devices=devices, subsets=subsets, redundancy=redundancy)
+    if ALLOCATIONS[name].exact(**spec.allocation.options):
+        assert held.shape == (devices, redundancy)
+        assert (held != EMPTY).all()
+
+
+@pytest.mark.parametrize(("name", "options", "devices", "subsets", "redundancy"), CASES)
+def test_laws_and_spectra_are_those_of_what_is_drawn(name, options, devices, subsets, redundancy):
+    """A law gives every count that occurs a probability; a pairwise balanced allocation has one overlap."""
+    scheme = ALLOCATIONS[name]
+    held = lists_of(name, devices, subsets, redundancy, **options)
+    spec = spec_of(allocation={"name": name, **options}, devices=devices, subsets=subsets, redundancy=redundancy)
+    shared, copies = set(overlaps(held, subsets).tolist()), set(replications(held, subsets).tolist())
+    if scheme.pairwise:
+        assert len(shared) <= 1
+    if scheme.laws is not None:
+        known = scheme.laws(devices, subsets, redundancy, **spec.allocation.options)
+        assert all(known.overlap(count) > 0 for count in shared)
+        assert all(known.replication(count) > 0 for count in copies)
+    if scheme.spectral is not None:
+        weights = incidence(held, subsets) / redundancy
+        centred = weights - weights.mean(axis=1, keepdims=True)
+        largest = subsets * np.linalg.norm(centred, 2) ** 2
+        assert scheme.spectral(devices, subsets, redundancy) == pytest.approx(largest, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ALLOCATIONS)

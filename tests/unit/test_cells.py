@@ -183,11 +183,11 @@ MISTAKES = {
     ),
     "a key of another curve": (
         {"against": {"curve": "RBA-DL", "where": {"redundancy": 4}}},
-        "claims[0].against.where = 'redundancy': 'RBA-DL' does not run through it; allowed: attack",
+        "claims[0].against.where = 'redundancy': 'RBA-DL' does not vary it; allowed: attack",
     ),
     "an unknown value": (
         {"curve": {"curve": "CRA-DL", "where": {"redundancy": 5}}},
-        "claims[0].curve = 'CRA-DL': must be one run, but 0 match; its grid has no ",
+        "claims[0].curve = 'CRA-DL': must be a single run, but 0 match; its grid has no ",
     ),
     "an unknown value of a place": (
         {"where": {"attack": "gaussian"}},
@@ -195,19 +195,19 @@ MISTAKES = {
     ),
     "a side that is elsewhere": (
         {"where": {"redundancy": 4}},
-        "claims[0].curve.where.redundancy = 6: it is tested where redundancy is 4 as well; say it once",
+        "claims[0].curve.where.redundancy = 6: contradicts redundancy = 4, where the claim is tested; give one value",
     ),
     "a side that does not go along": (
         {"against": {"curve": "CRA-DL", "where": {"redundancy": 4, "attack": "ipm"}}},
-        "claims[0].against.where.attack = 'ipm': it is tested where attack is {'name': 'sign_flip', ",
+        "claims[0].against.where.attack = 'ipm': contradicts attack = {'name': 'sign_flip', ",
     ),
     "a part in which it is not tested": (
         {**FALLS, "where": {"redundancy": 4}, "against": None},
-        "claims[0].where.redundancy = 4: it is tested where redundancy is 6 as well; say it once",
+        "claims[0].where.redundancy = 4: contradicts redundancy = 6, where the claim is tested; give one value",
     ),
     "an ambiguous side": (
         {"curve": "CRA-DL"},
-        "claims[0].curve = 'CRA-DL': must be one run, but 3 match; say more of redundancy",
+        "claims[0].curve = 'CRA-DL': must be a single run, but 3 match; give values of redundancy",
     ),
     "no grid key": (
         {"each": ["aggregation"]},
@@ -226,11 +226,11 @@ MISTAKES = {
     ),
     "a run and itself": (
         {"against": {"curve": "CRA-DL", "where": {"redundancy": 6}}},
-        "claims[0].against = 'CRA-DL': the same run as that of the curve",
+        "claims[0].against = 'CRA-DL': the same run as the curve's",
     ),
     "along what does not vary": (
         {"test": "falls", "curve": "RBA-DL", "along": "redundancy", "values": [4, 6], "against": None},
-        "claims[0].along = 'redundancy': some runs of 'RBA-DL' are the same along it",
+        "claims[0].along = 'redundancy': some runs of 'RBA-DL' do not differ along it",
     ),
     "a factor of nothing": (
         {
@@ -280,7 +280,7 @@ def test_a_study_that_trains_nothing_has_no_test(planned):
 def test_an_option_alone_does_not_tell_components_apart(planned):
     grid = {"attack": [{"name": "sign_flip", "coefficient": -5}, {"name": "sign_flip", "coefficient": -2}]}
     wrong = {**GOOD, "each": [], "where": {"attack": "sign_flip"}}
-    with pytest.raises(UserError, match="must be one run, but 2 match; say the options as well"):
+    with pytest.raises(UserError, match="must be a single run, but 2 match; give the options as well"):
         planned(wrong, grid=grid)
 
 
@@ -320,8 +320,8 @@ def test_ends_after_unequally_many_iterations_give_one_line(claim, planned):
     with pytest.raises(UserError) as caught:
         planned({**claim, "at": "end"}, curves=curves, base=base)
     assert str(caught.value) == (
-        "small.yaml: claims[0].at = 'end': equally many iterations; 'CRA-DL' has 100 of them, 'RBA-DL' 50. "
-        "Plateaus (at: plateau) compare whatever their lengths"
+        "small.yaml: claims[0].at = 'end': all runs must have equally many iterations; 'CRA-DL' has 100, "
+        "'RBA-DL' has 50. Use at: plateau to compare runs of different lengths"
     )
     assert planned(claim, curves=curves, base=base)  # at the plateau
     assert planned({**claim, "at": "start"}, curves=curves, base=base)
@@ -338,7 +338,9 @@ def test_ends_along_the_number_of_iterations_give_one_line(planned):
         {**WORDS, "test": "falls", **along},
         {**WORDS, "test": "grows", **along, "against": "RBA-DL", "advantage": "ratio"},
     ):
-        with pytest.raises(UserError, match=r"claims\[0\]\.at = 'end': equally many iterations; 'CRA-DL' has 50"):
+        with pytest.raises(
+            UserError, match=r"claims\[0\]\.at = 'end': all runs must have equally many iterations; 'CRA-DL' has 50"
+        ):
             planned({**claim, "at": "end"}, curves=curves, grid=grid, plots=plots, base=base)
         assert planned(claim, curves=curves, grid=grid, plots=plots, base=base)
 

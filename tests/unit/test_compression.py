@@ -15,7 +15,6 @@ from byzcode.compression import COMPRESSORS
 from byzcode.kernels.select import smallest
 from byzcode.randomness import Draws, Stream
 from byzcode.specs.components import Choice, Component
-from byzcode.theory.constants import DELTA, UNBIASED
 
 SEEDS = (5, 6, 7)
 DEVICES, DIMENSION, NUMBER_BITS = 6, 20, 32
@@ -35,7 +34,7 @@ CASES = {
         {"name": "qsgd", "levels": 30},
     ]
 }
-BIASED = set(COMPRESSORS) - UNBIASED
+BIASED = [name for name, compressor in COMPRESSORS.items() if not compressor.unbiased]
 #: E ||C(x) - x||^2 is delta ||x||^2 for every x.
 EXACT = {"identity", "random_k", "bernoulli"}
 
@@ -86,13 +85,26 @@ class Given:
 # --- what any compressor must do ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", COMPRESSORS)
-def test_every_compressor_has_its_delta(name):
-    assert name in DELTA, f"add delta of {name} to DELTA in byzcode/theory.py, as CONTRIBUTING.md says"
+@every
+def test_what_is_lossless_is_what_leaves_messages_as_they_are(case):
+    messages = messages_of()
+    assert COMPRESSORS[case.name].lossless == torch.equal(compress(case, messages).messages, messages)
 
 
-def test_the_theory_knows_no_other_compressor():
-    assert set(DELTA) | UNBIASED <= set(COMPRESSORS)
+@every
+def test_the_bits_of_every_message_are_those_of_the_entry(case):
+    bits = COMPRESSORS[case.name].bits
+    for dimension in (1, 2, DIMENSION):
+        sent = compress(case, messages_of(dimension=dimension)).bits
+        assert isinstance(sent, int) == (bits is not None)
+        assert bits is None or sent == bits(dimension, NUMBER_BITS, **case.options)
+
+
+@pytest.mark.parametrize("name", [name for name, compressor in COMPRESSORS.items() if compressor.bits is not None])
+def test_the_options_to_choose_from_are_valid(name):
+    for most in (NUMBER_BITS, 10 * NUMBER_BITS, math.inf):
+        for options in COMPRESSORS[name].choices(DIMENSION, NUMBER_BITS, most):
+            assert CHOICE.validate_python({"name": name, **options})
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -139,11 +151,11 @@ def test_each_iteration_and_each_run_draws_anew(case):
     assert not torch.equal(now[1], now[2])
 
 
-@pytest.mark.parametrize("case", [case for case in RANDOM.values() if case.name in UNBIASED], ids=str)
+@pytest.mark.parametrize("case", [case for case in RANDOM.values() if COMPRESSORS[case.name].unbiased], ids=str)
 def test_devices_draw_apart_unless_they_share_a_mask(case):
     got = compress(case, messages_of(devices=1).expand(-1, DEVICES, -1)).messages
     same = {torch.equal(got[run, 0], got[run, device]) for run in range(len(SEEDS)) for device in range(1, DEVICES)}
-    assert same == {case.options.get("mask") == "shared"}
+    assert same == {COMPRESSORS[case.name].shared(**case.options)}
 
 
 @every
@@ -250,7 +262,7 @@ ERRORS = {
 def test_the_error_is_within_delta(case, x):
     square = (x**2).sum()
     errors = ((samples(case, x) - x) ** 2).sum(axis=-1) / square
-    assert_mean(errors, DELTA[case.name](DIMENSION, **case.options), at_most=case.name not in EXACT)
+    assert_mean(errors, COMPRESSORS[case.name].delta(DIMENSION, **case.options), at_most=case.name not in EXACT)
     if case.name in ERRORS:
         assert_mean(errors, ERRORS[case.name](x, **case.options) / square)
 
@@ -265,9 +277,9 @@ def test_unbiased(case, x):
     assert_mean(samples(case, x), x)
 
 
-@pytest.mark.parametrize("name", sorted(BIASED))
+@pytest.mark.parametrize("name", BIASED)
 def test_the_biased_ones_are_biased(name):
-    """Otherwise the name belongs to UNBIASED in byzcode/theory.py."""
+    """Otherwise its entry says ``unbiased=True``."""
     x = VECTORS["gaussian"]
     found = samples(of(name), x, count=2000)
     off, error = np.abs(found.mean(axis=0) - x), found.std(axis=0) / math.sqrt(len(found))
@@ -284,9 +296,11 @@ def test_the_deterministic_ones_draw_nothing(name):
 def test_delta_is_reached_where_the_docstrings_say_so():
     constant = VECTORS["constant"]
     square = (constant**2).sum()
-    assert ERRORS["natural"](constant) / square == pytest.approx(DELTA["natural"](DIMENSION))
-    assert ERRORS["top_k"](constant, 0.5) / square == pytest.approx(DELTA["top_k"](DIMENSION, 0.5))
-    assert ERRORS["scaled_sign"](VECTORS["one-hot"]) / 1.7**2 == pytest.approx(DELTA["scaled_sign"](DIMENSION))
+    assert ERRORS["natural"](constant) / square == pytest.approx(COMPRESSORS["natural"].delta(DIMENSION))
+    assert ERRORS["top_k"](constant, 0.5) / square == pytest.approx(COMPRESSORS["top_k"].delta(DIMENSION, 0.5))
+    assert ERRORS["scaled_sign"](VECTORS["one-hot"]) / 1.7**2 == pytest.approx(
+        COMPRESSORS["scaled_sign"].delta(DIMENSION)
+    )
 
 
 # --- F9: what compression does to the dispersion of honest messages and to their mean ----------------------------
@@ -311,7 +325,7 @@ def dispersion(messages):
 def test_independent_masks_add_to_the_dispersion(case):
     sent, got = honest_rounds(case)
     honest, dimension = sent.shape
-    delta, square = DELTA[case.name](dimension, **case.options), (sent**2).sum(axis=-1).mean()
+    delta, square = COMPRESSORS[case.name].delta(dimension, **case.options), (sent**2).sum(axis=-1).mean()
     assert delta == 3
     assert_mean(got.mean(axis=-2), sent.mean(axis=0))
     assert_mean(dispersion(got), dispersion(sent) + delta * (1 - 1 / honest) * square)

@@ -117,7 +117,7 @@ def test_a_test_of_two_messages_of_one_honest_device_is_refused_before_anything_
         {"study": "a", "title": "t", "base": base, "curves": [curve], "plots": plots, "claims": [asked]}
     )
     members = expand(study, Reading(reading="none", title="none", choices=[]), "a.yaml")
-    with pytest.raises(KeyedError, match=r"claims\[0\]\.distance = 'each_other': two honest devices at least"):
+    with pytest.raises(KeyedError, match=r"claims\[0\]\.distance = 'each_other': needs at least two honest devices"):
         cells(study, members)
 
 

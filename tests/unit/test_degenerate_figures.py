@@ -248,7 +248,7 @@ def test_a_run_that_stands_in_every_panel_of_its_curve_is_refused_before_it_is_t
     """A Gaussian lie has no coefficient, so its run would be drawn in each panel, beside that of the panel."""
     curve = {"label": "A", "grid": {"attack": ["gaussian", "sign_flip"]}}
     plots = {"p": {"kind": "trajectories", "columns": "attack.coefficient", "caption": "c"}}
-    with pytest.raises(UserError, match=r"made.yaml: plots\.p = 'attack': runs of curve 'A' differ in it"):
+    with pytest.raises(UserError, match=r"made.yaml: plots\.p = 'attack': runs of curve 'A' differ in this key"):
         _check_places(planned({"curves": [curve], "plots": plots}), "p")
 
 

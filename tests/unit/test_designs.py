@@ -12,18 +12,20 @@ import pytest
 from typer.testing import CliRunner
 
 from byzcode.allocation import ALLOCATIONS, block_design, difference_set, field, sizes
-from byzcode.allocation.serving import EXACT, serving
+from byzcode.allocation.serving import serving
 from byzcode.allocation.statistics import incidence, overlaps, replications
 from byzcode.cli import app
-from byzcode.figures.laws import laws
 from byzcode.randomness import Stream
-from byzcode.specs.run import AllocationSpec
 
 LEAD = {
     "orthogonal_array": (100, 1331, 121),
     "block_design": (100, 825, 33),
     "difference_set": (91, 91, 10),
 }
+
+
+#: Every two devices share the same number of subsets.
+EXACT = [name for name, scheme in ALLOCATIONS.items() if scheme.pairwise]
 
 
 def draw(name, devices, subsets, redundancy, seed=0):
@@ -101,10 +103,7 @@ def test_orthogonal_array_at_the_lead_size():
 
 def test_a_subset_of_an_orthogonal_array_is_replicated_binomially():
     """Whatever the subset: also the one at 0, which without drawn values would be on all devices or on none."""
-    spec = AllocationSpec.parse(
-        {"allocation": "orthogonal_array", "devices": 12, "subsets": 125, "redundancy": 50, "seeds": [0]}, "test"
-    )
-    law = laws(spec).replication
+    law = ALLOCATIONS["orthogonal_array"].laws(12, 125, 50).replication
     assert law(5) == pytest.approx(comb(12, 5) * 0.4**5 * 0.6**7)
     draws = np.array([replications(draw("orthogonal_array", 12, 125, 50, seed), 125) for seed in range(1500)])
     for sample in (draws[:, 0], draws[:, 1], draws[:, 77]):
@@ -335,8 +334,7 @@ def test_f3_distances(name, size):
 )
 def test_the_laws_of_exact_designs_are_certain(name, size):
     subsets = size[1]
-    values = dict(zip(("devices", "subsets", "redundancy"), size, strict=True))
-    known = laws(AllocationSpec.parse({"allocation": name, "seeds": [0], **values}, "test"))
+    known = ALLOCATIONS[name].laws(*size)
     held = draw(name, *size)
     (shared,) = set(overlaps(held, subsets).tolist())
     assert [known.overlap(count) for count in (shared - 1, shared, shared + 1)] == [0, 1, 0]

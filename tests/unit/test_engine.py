@@ -494,7 +494,7 @@ def test_liars_may_send_anything(lie, make_spec, monkeypatch):
     def extreme(messages, threat, draws):
         return threat.replace(messages, torch.full((1, 1, 1), lie, dtype=messages.dtype))
 
-    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(extreme))
+    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(extreme, frozenset()))
     broken = run(make_spec(**MA, attack="none"))
     assert broken.status.tolist() == [Status.POISONED] * 2
     assert broken.status_at.tolist() == [1, 1]
@@ -527,7 +527,7 @@ def test_one_seed_may_diverge_beside_others(make_spec, monkeypatch):
 
     spec = make_spec(**MA, attack="none", seeds=[3, 0])
     alone = run(make_spec(**MA, attack="none", seeds=[0]))
-    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(extreme))
+    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(extreme, frozenset()))
     measured = train_together([spec], [allocations.draw(spec.allocation_spec)], device="cpu")[0]
     assert measured.status_at.tolist() == [1, NEVER]
     assert all_nan(measured, 0, 1)
@@ -557,7 +557,7 @@ def test_liars_are_redrawn_or_persist(identities, make_spec, monkeypatch):
         met.append(tuple(sorted(threat.liars[0].tolist())))
         return messages
 
-    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(spy))
+    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(spy, frozenset()))
     run(make_spec(attack="none", byzantine={"alpha": 0.2, "identities": identities}, seeds=[5]))
     assert len(met) == 51
     assert all(len(liars) == 4 for liars in met)

@@ -387,6 +387,8 @@ def test_a_refusal_is_one_line():
     _check_places(study, "p")
     from byzcode.specs.run import parse
 
-    with pytest.raises(UserError, match=r"a.yaml: title = 'a\\ufffeb': holds U\+FFFE, which is no character") as error:
+    with pytest.raises(
+        UserError, match=r"a.yaml: title = 'a\\ufffeb': contains U\+FFFE, which is not a character"
+    ) as error:
         parse(Study, with_value(STUDY, ("title",), "a\ufffeb"), "a.yaml")
     assert str(error.value).isprintable()

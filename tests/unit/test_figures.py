@@ -15,10 +15,10 @@ from matplotlib.text import Text
 from pydantic import ValidationError
 from vouched import vouched
 
+from byzcode.allocation import ALLOCATIONS
 from byzcode.analysis.summary import summarise
 from byzcode.errors import UserError
 from byzcode.figures import FIGURES, draw
-from byzcode.figures.laws import laws
 from byzcode.figures.request import Facets, Request
 from byzcode.figures.scale import Extent, apart, window
 from byzcode.figures.style import theme
@@ -475,7 +475,7 @@ def test_laws_are_laws_and_have_the_right_means(scheme, redundancy):
     name = {"name": "disjoint"} if scheme == "disjoint" else {"name": "random", "side": scheme}
     devices, subsets = 10, 20
     spec = AllocationSpec(allocation=name, devices=devices, subsets=subsets, redundancy=redundancy, seeds=range(200))
-    known = laws(spec)
+    known = ALLOCATIONS[spec.allocation.name].laws(devices, subsets, redundancy, **spec.allocation.options)
     held = allocation.draw(spec)
     overlaps = [len(np.intersect1d(a[0][a[0] >= 0], a[1][a[1] >= 0])) for a in held]
     copies = np.stack([np.bincount(lists[lists >= 0], minlength=subsets) for lists in held])

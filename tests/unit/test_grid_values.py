@@ -96,12 +96,12 @@ def test_a_value_that_stands_twice_in_a_grid_is_refused(key, values, planned):
     with pytest.raises(UserError) as caught:
         planned(f"{{{key}: {values}}}", {"x": key}, curves=curves)
     message = str(caught.value)
-    assert re.match(rf"small\.yaml: (curve 'CRA-DL': )?grid\.{key} = \[.*: the same (value|run twice); each ", message)
+    assert re.match(rf"small\.yaml: (curve 'CRA-DL': )?grid\.{key} = \[.*: the same (value|run) twice; each ", message)
 
 
 def test_a_value_that_stands_twice_is_refused_in_the_grid_of_a_curve_and_where_a_method_fixes_it(planned):
     curves = [{**SMALL["curves"][0], "grid": {"step_size": [0.5, 0.5]}}]
-    with pytest.raises(UserError, match=r"curve 'CRA-DL': grid\.step_size = \[0\.5, 0\.5\]: the same value; each once"):
+    with pytest.raises(UserError, match=r"curve 'CRA-DL': grid\.step_size = \[0\.5, 0\.5\]: the same value twice"):
         planned("{}", curves=curves)
     with pytest.raises(UserError, match=r"^small\.yaml: grid\.byzantine\.alpha = \[0\.1, 0\.1\]: the same value"):
         planned("{byzantine.alpha: [0.1, 1e-1]}", curves=SMALL["curves"][1:])
@@ -175,7 +175,7 @@ def test_the_names_of_tests_are_apart_however_close_their_places(key, values, pl
 
 
 def test_a_claim_goes_over_a_key_once(planned):
-    says = r"claims\[0\]\.each = 'step_size': each key once, and not the one along which it is tested"
+    says = r"claims\[0\]\.each = 'step_size': each key once, and not the key along which the claim is tested"
     with pytest.raises(UserError, match=says):
         planned("{step_size: [1, 2]}", claims=[{**LOWER, "each": ["step_size", "step_size"]}])
     with pytest.raises(UserError, match=says):

@@ -217,17 +217,17 @@ def test_a_grid_of_a_curve_may_be_over_its_method():
         (
             {"attack": {"name": "sign_flip", "coefficient": -5}, "attack.coefficient": -3},
             {},
-            "attack.coefficient = -3: base says attack.coefficient = -5 as well; say it once",
+            "attack.coefficient = -3: base also gives attack.coefficient = -5; give one value",
         ),
         (
             {},
             {"byzantine": {"alpha": 0.2}, "byzantine.alpha": 0.3},
-            "byzantine.alpha = 0.3: the curve says byzantine.alpha = 0.2 as well; say it once",
+            "byzantine.alpha = 0.3: the curve also gives byzantine.alpha = 0.2; give one value",
         ),
         (
             {"attack": "sign_flip", "attack.name": "alie"},
             {},
-            "attack.name = 'alie': base says attack.name = 'sign_flip' as well; say it once",
+            "attack.name = 'alie': base also gives attack.name = 'sign_flip'; give one value",
         ),
         (
             {"attack.coefficient": -3},
@@ -259,7 +259,7 @@ def test_a_grid_of_a_curve_may_be_over_its_method():
         (
             {"attack": {"coefficient": {"deeper": 3}}, "attack.coefficient": -3},
             {},
-            "attack.coefficient = -3: base says attack.coefficient.deeper = 3 as well; say it once",
+            "attack.coefficient = -3: base also gives attack.coefficient.deeper = 3; give one value",
         ),
     ],
     ids=str,
@@ -287,11 +287,11 @@ def test_an_option_of_the_base_does_not_fit_a_grid_of_several_components():
         ([("iterations", 3), ("iterations", 4)], "iterations = 4: each key once in a reading"),
         (
             [("byzantine", {"alpha": 0.1}), ("byzantine.alpha", 0.2)],
-            "byzantine.alpha = 0.2: the reading says byzantine.al",
+            "byzantine.alpha = 0.2: the reading also gives byz",
         ),
         (
             [("attack", {"name": "gaussian", "scale": 3}), ("attack.gaussian.scale", 2)],
-            "attack.gaussian.scale = 2: attack says 3 as well; say it once",
+            "attack.gaussian.scale = 2: attack gives 3; give one value",
         ),
     ],
     ids=str,
@@ -342,7 +342,7 @@ def test_an_option_comes_after_a_component_that_a_method_gets(turned):
 
 
 def test_a_change_that_contradicts_itself_is_refused():
-    with pytest.raises(UserError, match=r"^test: byzantine\.alpha = 0\.2: the reading says byzantine\.alpha = 0\.1 as"):
+    with pytest.raises(UserError, match=r"^test: byzantine\.alpha = 0\.2: the reading also gives byzantine\.alpha"):
         read({"byzantine": {"alpha": 0.1}, "byzantine.alpha": 0.2})
 
 

@@ -419,7 +419,7 @@ MISTAKES = {
     "a method": ({"instead": {"draco": "cra_dl"}}, "tiny: instead = 'draco': unknown method; allowed: ma, "),
     "two values": (
         {"reduced": {"byzantine": {"alpha": 0.1}, "byzantine.alpha": 0.2}},
-        "tiny: reduced.byzantine.alpha = 0.2: the reading says byzantine.alpha = 0.1 as well; say it once",
+        "tiny: reduced.byzantine.alpha = 0.2: the reading also gives byzantine.alpha = 0.1; give one value",
     ),
 }
 

@@ -266,7 +266,7 @@ def test_a_new_point_is_the_only_new_run(project):
         (
             "one.yaml",
             STUDY.format(name="two", title="T", label="A", own=13),
-            ["two.yaml", "already the name of one.yaml"],
+            ["two.yaml", "already the name of the study in one.yaml"],
         ),
         ("one.yaml", STUDY.format(name="One Two", title="T", label="A", own=13), ["one.yaml", "study"]),
         ("style.yaml", "ma: {color: '#D55E00'}", ["cra_dl", "style.yaml"]),

@@ -173,7 +173,7 @@ def test_a_seed_meets_the_same_liars_in_every_run(changes, make_spec, monkeypatc
         met.append((threat.liars.tolist(), draws.uniform(3).double()))
         return messages
 
-    monkeypatch.setattr("byzcode.attacks.sign_flip.ENTRY", Attack(spy))
+    monkeypatch.setattr("byzcode.attacks.sign_flip.ENTRY", Attack(spy, frozenset()))
     spec = make_spec(**{"seeds": [3], "iterations": 5, "record": {"step": 5}, **changes})
     loop.train_together([spec], [draw(spec.allocation_spec)], device="cpu")
     place = spec.seeds.index(3)

@@ -20,6 +20,7 @@ from byzcode.cli import app
 from byzcode.coding import DECODERS
 from byzcode.compression import COMPRESSORS
 from byzcode.errors import UserError
+from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.randomness import Draws, Stream
 from byzcode.recommend import (
     _METHODS,
@@ -37,8 +38,7 @@ from byzcode.recommend import (
     table,
 )
 from byzcode.specs.run import RunSpec
-from byzcode.theory import bounds, constants
-from byzcode.theory.constants import DELTA
+from byzcode.theory import bounds
 
 LAD = {"devices": 100, "alpha": 0.2, "heterogeneity": 10.0, "gradients": 2000}
 
@@ -70,7 +70,7 @@ def test_every_method_is_there_with_its_own_bound():
         "rba_dl": bounds.redrawn_tasks(100, 100, 1, 20),
     }.items():
         assert found[method, "none"].floor == pytest.approx(float(expected.floor(kappa)) * 100)
-        behind = float(expected.floor(constants.kappa_after_nnm(kappa, 100, 20))) * 100
+        behind = float(expected.floor(PRE_AGGREGATORS["nnm"].kappa(kappa, 100, 20))) * 100
         assert found[method, "nnm"].floor == pytest.approx(behind)
     assert found["rba_dl", "none"].worst == pytest.approx((kappa + 1) * 100 / 80 * 100)
     assert found["rba_dl", "none"].gradients == 100
@@ -117,7 +117,7 @@ def test_messages_are_as_long_as_they_are_said_to_be(dimension, most):
     for one in found:
         sent = COMPRESSORS[one.name](torch.ones(1, 3, dimension, dtype=torch.float64), draws, NUMBER, **one.options)
         assert sent.bits == one.bits <= most
-        assert one.name in constants.UNBIASED
+        assert COMPRESSORS[one.name].unbiased
     assert found or dimension > 1
     assert (found[0].name == "identity") == (most >= NUMBER * dimension)
     if most == 100 and dimension == 100:
@@ -130,7 +130,7 @@ def test_the_compressor_with_the_least_floor_is_taken():
     assert best.method == "com_lad"
     delta, floors = None, []
     for short in shortenings(100, 1500):
-        delta = DELTA[short.name](100, **short.options)
+        delta = COMPRESSORS[short.name].delta(100, **short.options)
         lists = bounds.redrawn_tasks(100, 100, 20, 5)
         whole = bounds.compressed(lists, delta, 95, shared=short.options.get("mask") == "shared")
         floors.append(float(whole.floor(5 / 90)) * 100)
@@ -325,7 +325,7 @@ def test_few_sizes_of_codes_are_tried_and_no_matrix_is_made(devices, subsets, al
             return decoder.refuses(*size)
 
         monkeypatch.setattr(f"{DECODERS.module(name)}.ENTRY", dataclasses.replace(decoder, refuses=refuses))
-    monkeypatch.setattr("byzcode.theory.overlaps.sampled", lambda *size: 1.0)  # the one that draws who holds what
+    monkeypatch.setattr("byzcode.theory.overlaps.sampled", lambda *_: 1.0)  # the one that draws who holds what
     monkeypatch.setattr("byzcode.theory.bounds.weights_of", None)
     monkeypatch.setattr(np.linalg, "eigvalsh", None)
     alpha = min(alpha, (devices - 1) // 2 / devices)

@@ -153,16 +153,16 @@ def test_results_that_are_not_there_are_told(command: str, here: Path, byzcode: 
     [
         ("summarise", ("runs", 0), "../../secret", "runs[0] = '../../secret': string should match pattern"),
         ("summarise", ("runs", 0), f"{ONE}\n", "runs[0]"),
-        ("summarise", ("runs",), [ONE, ONE], f"'{ONE}' stands twice"),
+        ("summarise", ("runs",), [ONE, ONE], f"'{ONE}' occurs twice"),
         ("summarise", ("runs",), [], "runs = []"),
         ("summarise", ("study",), "../a", "study = '../a'"),
-        ("claims", ("cells",), 2 * REQUESTS["claims"]["cells"], "'lines/lower' stands twice"),
-        ("claims", ("cells", 0, "against"), [], "cells.against = (): allowed: 1 of them"),
-        ("claims", ("cells", 0, "against"), [ONE], "the same run as that of the curve"),
+        ("claims", ("cells",), 2 * REQUESTS["claims"]["cells"], "'lines/lower' occurs twice"),
+        ("claims", ("cells", 0, "against"), [], "cells.against = (): number of runs that a test"),
+        ("claims", ("cells", 0, "against"), [ONE], "the same run as the curve's"),
         ("claims", ("cells", 0, "runs"), ["../x"], "cells[0].runs[0]"),
         ("claims", ("cells", 0, "claim", "test"), "higher", "claim.test = 'higher'"),
         ("scorecard", ("studies",), ["../claims/a"], "studies[0]"),
-        ("scorecard", ("studies",), ["lines", "lines"], "'lines' stands twice"),
+        ("scorecard", ("studies",), ["lines", "lines"], "'lines' occurs twice"),
         ("scorecard", ("claims",), {"others": ONE}, "claims = 'lines'"),
         ("multiverse", ("readings",), ["../readings"], "readings[0]"),
         ("multiverse", ("requests",), {ONE: ONE}, "requests = "),
@@ -188,8 +188,8 @@ def test_a_test_along_a_key_has_a_run_for_each_of_its_values(here: Path, byzcode
     claim |= {"test": "falls", "along": "redundancy", "values": [4, 6, 8]}
     asked = request("claims")
     for runs, values, says in (
-        ([ONE], [4, 6, 8], "allowed: 3 of them"),
-        ([ONE, ONE], [4, 6], "another run at each"),
+        ([ONE], [4, 6, 8], "needs: 3"),
+        ([ONE, ONE], [4, 6], "a different run at each"),
         ([ONE, 12 * "c"], [4, 4], "each value once"),
     ):
         asked["cells"] = [{"claim": claim | {"values": values}, "cell": "a", "place": "", "runs": runs, "against": []}]

@@ -18,7 +18,7 @@ from byzcode.aggregation import RULES
 from byzcode.kernels.distances import centred, in_units, multiplied_out, norms, squared_distances
 from byzcode.kernels.product import product
 from byzcode.pre_aggregation import PRE_AGGREGATORS
-from byzcode.theory.constants import KAPPA, SHARP_KAPPA, kappa_after_nnm, least_kappa
+from byzcode.theory.constants import rule_constant
 
 DEVICES = (1, 2, 3, 4, 5, 8, 11, 20)
 EXTREMES = (math.inf, -math.inf, math.nan, 1e300, -1e300)
@@ -693,18 +693,31 @@ def worst_error(case, n, f, *, mixed=False):
 
 
 SIZES = [(5, 1), (5, 2), (9, 3), (11, 5), (20, 4), (20, 8)]
+KAPPA = {name: rule.kappa for name, rule in RULES.items() if rule.least_kappa(5, 1) is not None}
+SHARP_KAPPA = {name: rule.sharp_kappa for name, rule in RULES.items() if rule.sharp_kappa is not None}
 BOUND = {case: CASES[case][0] for case in CASES if CASES[case][0] in KAPPA}
 
 
+def mixed_constant(constant, n, f):
+    return PRE_AGGREGATORS["nnm"].kappa(constant(n, f), n, f)
+
+
+def test_a_smaller_constant_stands_beside_a_published_one():
+    assert set(SHARP_KAPPA) <= set(KAPPA)
+
+
+def test_the_mean_has_a_constant_where_nobody_lies():
+    assert RULES["mean"].least_kappa(10, 0) == 0
+    assert RULES["mean"].least_kappa(10, 1) is None
+
+
+@pytest.mark.parametrize("before", PRE_AGGREGATORS)
 @pytest.mark.parametrize("rule", RULES)
-def test_every_rule_has_a_constant_or_is_known_to_have_none(rule):
-    """An added rule may do without, and is then left out of the tests of the constants."""
-    if rule not in KAPPA and rule not in {"mean", "multi_krum", "bulyan", "centered_clipping", "norm_trimming"}:
-        pytest.skip(f"{rule} has no robustness constant in KAPPA of byzcode/theory.py")
-
-
-def test_every_constant_is_that_of_a_rule():
-    assert set(SHARP_KAPPA) <= set(KAPPA) <= set(RULES)
+def test_a_rule_behind_a_pre_aggregator_has_a_constant_if_both_have(rule, before):
+    known = rule_constant(rule, before, 20, 4)
+    assert (known is not None) == (rule in KAPPA and PRE_AGGREGATORS[before].kappa is not None)
+    if PRE_AGGREGATORS[before].idle:
+        assert known == RULES[rule].least_kappa(20, 4)
 
 
 @pytest.mark.parametrize("case", BOUND)
@@ -721,7 +734,7 @@ def test_the_error_behind_mixing_stays_below_its_constant(case):
     for n, f in [(5, 1), (9, 3), (20, 8)]:
         if f <= most_liars(case, n):
             found = worst_error(case, n, f, mixed=True)
-            assert found <= kappa_after_nnm(KAPPA[BOUND[case]](n, f), n, f) * (1 + 1e-9), (n, f)
+            assert found <= mixed_constant(KAPPA[BOUND[case]], n, f) * (1 + 1e-9), (n, f)
 
 
 def test_the_constant_of_the_trimmed_mean_is_reached_from_below():
@@ -736,7 +749,7 @@ def test_the_error_reaches_the_smaller_constants_and_stays_below(rule):
     for n, f in [*SIZES, (4, 1), (6, 1), (6, 2), (8, 3), (10, 4)]:
         found, sharp = worst_error(rule, n, f), SHARP_KAPPA[rule](n, f)
         assert found <= sharp * (1 + 1e-9), (n, f)
-        assert sharp == least_kappa(rule, n, f) < KAPPA[rule](n, f)
+        assert sharp == RULES[rule].least_kappa(n, f) < KAPPA[rule](n, f)
         assert found >= (0.4 if rule == "meamed" else 1 - 1e-6) * sharp, (n, f)
 
 
@@ -747,13 +760,13 @@ def test_the_constants_at_a_fifth_of_liars():
     derived = {"phocas": 1 + stated["trimmed_mean"], "meamed": 1 + stated["median"]}
     expected = stated | derived
     assert {rule: KAPPA[rule](100, 20) for rule in expected} == pytest.approx(expected)
-    assert least_kappa("median", 100, 20) == pytest.approx(98 / 62)
+    assert RULES["median"].least_kappa(100, 20) == pytest.approx(98 / 62)
 
 
 @pytest.mark.parametrize("rule", SHARP_KAPPA)
 def test_the_error_behind_mixing_stays_below_the_smaller_constants(rule):
     for n, f in [(5, 1), (9, 3), (20, 8)]:
-        assert worst_error(rule, n, f, mixed=True) <= kappa_after_nnm(SHARP_KAPPA[rule](n, f), n, f) * (1 + 1e-9)
+        assert worst_error(rule, n, f, mixed=True) <= mixed_constant(SHARP_KAPPA[rule], n, f) * (1 + 1e-9)
 
 
 # --- properties of every rule ----------------------------------------------------------------------------------------

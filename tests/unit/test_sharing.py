@@ -319,7 +319,7 @@ HOLD = (
 @contextmanager
 def another_process(place, spec, file="batches/.lock"):
     """One that holds the lock of a run, and is then killed."""
-    command = [sys.executable, "-c", HOLD, str(place.root / allocations), spec.run_id]
+    command = [sys.executable, "-c", HOLD, str(place.root / file), spec.run_id]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "True\n"
         yield process

@@ -123,7 +123,7 @@ def test_seeds_of_a_run_may_end_in_every_way(make_spec, monkeypatch):
         growing = threat.of_honest(messages).mean(dim=-2, keepdim=True)
         return threat.replace(messages, torch.where(lies == -9, -9 * growing, lies))
 
-    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(mixed))
+    monkeypatch.setattr("byzcode.attacks.none.ENTRY", Attack(mixed, frozenset()))
     for dtype, huge in (("float64", 1e308), ("float32", 3e38)):
         ends[1], order = huge, [3, 0, 1, 2]
         spec = make_spec(**MA, attack="none", seeds=order, iterations=400, dtype=dtype)

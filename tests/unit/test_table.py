@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from unit.tables import TABLES
 
+import byzcode
 from byzcode.lazy import Table
 
 PACKAGE = {
@@ -85,3 +87,23 @@ def test_reading_one_entry_imports_no_other() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "['median']"
+
+
+SOURCES = Path(byzcode.__file__).parent
+#: Where components are named: in their own packages, in methods, which are made of them, and as defaults of a run.
+HOMES = ("aggregation", "allocation", "attacks", "coding", "compression", "pre_aggregation", "specs")
+#: Names that are also words for something else.
+WORDS = {"constant", "identity", "infinite", "mean", "median", "nan", "none", "random", "replication", "uniform"}
+
+
+MODULES = [path.relative_to(SOURCES).as_posix() for path in sorted(SOURCES.rglob("*.py"))]
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.split("/")[0] not in HOMES])
+def test_no_other_module_names_a_component(module: str) -> None:
+    """What a module must know of a component stands in its entry, so that one that is added is known, too."""
+    text = (SOURCES / module).read_text(encoding="utf-8")
+    kinds = {kind: table for kind, table in TABLES.items() if kind not in ("method", "problem")}
+    names = {name for table in kinds.values() for name in table} - WORDS
+    constants = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+    assert not names.intersection(value for value in constants if isinstance(value, str))

@@ -1,4 +1,4 @@
-# Who holds what: one file an allocation, with all its seeds.
+# Draw which device stores which subsets: one file per allocation, with all its seeds.
 
 
 rule allocate:

@@ -1,4 +1,4 @@
-# Before all else: whether byzcode is installed, and whether the configuration is plain YAML.
+# Check first that byzcode is installed and that the configuration is plain YAML.
 
 from snakemake.exceptions import WorkflowError
 
@@ -8,7 +8,7 @@ try:
     INSTALLED = True
     refuse_code(workflow)
 except ImportError as error:
-    # `snakemake --lint` alone looks at the rules without it.
+    # `snakemake --lint` only reads the rules and does not need byzcode.
     if workflow.check_envvars:
         raise WorkflowError(
             f"byzcode is not installed where Snakemake runs ({error}); in its folder, `make setup` or "

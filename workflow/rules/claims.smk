@@ -1,4 +1,4 @@
-# What a study says for and against the claims of its paper: one table a study.
+# Test the claims of a study: one table per study.
 
 
 rule claims:

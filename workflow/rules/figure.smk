@@ -1,4 +1,4 @@
-# One figure, in three formats, with the plotted data beside it.
+# Draw a figure in three formats and store the plotted data beside it.
 
 
 rule figure:

@@ -1,4 +1,4 @@
-# In place of byzcode where it is not installed, for `snakemake --lint`: rules without a plan.
+# An empty plan for `snakemake --lint` where byzcode is not installed.
 
 
 class NoJobs:

@@ -1,4 +1,4 @@
-# The claims under other readings of the papers: one job a reading, then tables and a picture of all.
+# Test the claims under other readings of the papers: one job per reading, then tables and a figure of all.
 
 
 rule reading:

@@ -1,4 +1,4 @@
-# All claims with their verdicts, on one page.
+# Put all claims with their verdicts on one page.
 
 
 rule scorecard:

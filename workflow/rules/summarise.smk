@@ -1,4 +1,4 @@
-# One table a study: plateau, rate and cost of each run.
+# Summarise a study: one table with plateau, rate and cost of each run.
 
 
 rule summarise:

@@ -1,4 +1,4 @@
-# One run, with all its seeds.
+# Train a run, with all its seeds.
 
 
 rule train:

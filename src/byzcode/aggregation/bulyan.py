@@ -84,4 +84,4 @@ def _chosen_on_gpu(distances: Tensor, f: int) -> Tensor:
     return taken.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)[..., : devices - 2 * f]
 
 
-ENTRY = Rule(bulyan, quarter)
+ENTRY = Rule(bulyan, quarter, title="Bulyan")

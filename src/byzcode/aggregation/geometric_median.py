@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from byzcode.aggregation.rule import Rule, minority
+from byzcode.aggregation.rule import Rule, minority, unevenness
 from byzcode.kernels.distances import largest, surely
 from byzcode.kernels.order import median, sort_devices
 from byzcode.lazy import torch
@@ -228,4 +228,9 @@ def _to_scale(away: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return points.masked_fill_(lost, 0.0), lost.squeeze(-1), unit.squeeze(-2)
 
 
-ENTRY = Rule(geometric_median, minority)
+def kappa(devices: int, f: int) -> float:
+    """4 (1 + f / (N - 2 f))^2 (Allouah et al. 2023)."""
+    return 4 * (1 + unevenness(devices, f)) ** 2
+
+
+ENTRY = Rule(geometric_median, minority, kappa=kappa)

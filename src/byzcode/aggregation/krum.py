@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from byzcode.aggregation.rule import Rule, near_minority
+from byzcode.aggregation.rule import Rule, near_minority, unevenness
 from byzcode.kernels.distances import centred, squared_distances
 from byzcode.kernels.order import sort_devices, take_devices, total
 from byzcode.kernels.select import least
@@ -38,4 +38,9 @@ def scores(distances: Tensor, f: int, neighbours: Neighbours) -> Tensor:
     return total(sort_devices(distances)[..., : max(others, 0) + 1, :])  # symmetric, and itself counts 0
 
 
-ENTRY = Rule(krum, near_minority)
+def kappa(devices: int, f: int) -> float:
+    """6 (1 + f / (N - 2 f)) (Allouah et al. 2023)."""
+    return 6 * (1 + unevenness(devices, f))
+
+
+ENTRY = Rule(krum, near_minority, kappa=kappa, title="Krum")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.aggregation.rule import Rule, minority
+from byzcode.aggregation import median
+from byzcode.aggregation.rule import Rule, minority, near
 from byzcode.kernels import order
 
 if TYPE_CHECKING:
@@ -21,4 +22,4 @@ def meamed(messages: Tensor, f: int) -> Tensor:
     return order.mean_near_median(messages, f)
 
 
-ENTRY = Rule(meamed, minority)
+ENTRY = Rule(meamed, minority, kappa=near(median.kappa), sharp_kappa=near(median.sharp_kappa), title="MeaMed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from byzcode.aggregation.rule import Rule, everyone
@@ -25,4 +26,9 @@ def mean(messages: Tensor, f: int) -> Tensor:
     return total(messages) / messages.shape[-2]
 
 
-ENTRY = Rule(mean, everyone, lacks=frozenset({"agreement"}))
+def kappa(devices: int, f: int) -> float:
+    """None of use: 0 where nobody lies, else infinite."""
+    return math.inf if f else 0.0
+
+
+ENTRY = Rule(mean, everyone, lacks=frozenset({"agreement"}), kappa=kappa)

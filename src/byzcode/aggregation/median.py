@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.aggregation.rule import Rule, minority
+from byzcode.aggregation.rule import Rule, minority, unevenness
 from byzcode.kernels import order
 
 if TYPE_CHECKING:
@@ -20,4 +20,23 @@ def median(messages: Tensor, f: int) -> Tensor:
     return order.median(messages)
 
 
-ENTRY = Rule(median, minority)
+def kappa(devices: int, f: int) -> float:
+    """4 (1 + f / (N - 2 f))^2 (Allouah et al. 2023)."""
+    return 4 * (1 + unevenness(devices, f)) ** 2
+
+
+def sharp_kappa(devices: int, f: int) -> float:
+    """The least constant, with H = N - f and the k greatest of the H honest values of a coordinate.
+
+    The mean of k of H values is off theirs by at most sqrt((H - k) / k) standard deviations (Cauchy and Schwarz). The
+    median of an odd number is at most the least of the k = (N + 1) / 2 - f greatest honest values, and that at most
+    their mean. For even N it is the mid-point of the N/2-th and the next, so at most that of the two least of the
+    k = N/2 - f + 1 >= 2 greatest, and that at most their mean. Both are reached where these k agree, the others do, and
+    all lies lie above. Sums over coordinates give vectors.
+    """
+    if devices % 2:
+        return (devices - 1) / (devices + 1 - 2 * f)
+    return (devices - 2) / (devices + 2 - 2 * f)
+
+
+ENTRY = Rule(median, minority, kappa=kappa, sharp_kappa=sharp_kappa, jumps=True)

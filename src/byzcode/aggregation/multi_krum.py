@@ -30,4 +30,11 @@ def multi_krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2", ke
     return mean_of_least(messages, scores(squared_distances(centred(messages)[0]), f, neighbours), number)
 
 
-ENTRY = Rule(multi_krum, near_minority)
+def refuses(messages: int, f: int, *, neighbours: str, kept: int | None) -> tuple[str, str] | None:
+    """No lie may be averaged in."""
+    if kept is None or kept <= messages - f:
+        return None
+    return "kept", f"allowed: 1 to {messages - f} (all but f of the messages)"
+
+
+ENTRY = Rule(multi_krum, near_minority, refuses=refuses, title="Multi-Krum")

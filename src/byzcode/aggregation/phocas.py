@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from byzcode.aggregation.rule import Rule, minority
+from byzcode.aggregation import trimmed_mean
+from byzcode.aggregation.rule import Rule, minority, near, unevenness
 from byzcode.kernels import order
 from byzcode.kernels.distances import norms
 
@@ -35,4 +36,5 @@ def phocas(messages: Tensor, f: int, *, variant: Variant = "coordinate") -> Tens
     return order.mean_of_least(messages, norms(away), messages.shape[-2] - f)
 
 
-ENTRY = Rule(phocas, minority)
+#: Behind the sharp constant of the trimmed mean, 4 f / (N - 2 f).
+ENTRY = Rule(phocas, minority, kappa=near(trimmed_mean.kappa), sharp_kappa=near(unevenness), jumps=True, title="Phocas")

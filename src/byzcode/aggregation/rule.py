@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from byzcode.lazy import Entry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,17 +40,51 @@ def everyone(devices: int) -> int:
 Property = Literal["translation", "scale", "agreement"]
 
 
+def never(messages: int, f: int, **options: Any) -> None:
+    """Any number of messages will do, whatever the options."""
+
+
+#: A robustness constant as a function of N and f.
+Constant = Callable[[int, int], float]
+
+
+def unevenness(devices: int, f: int) -> float:
+    """A = f / (N - 2 f), the least constant that any rule can have (Allouah et al. 2023, 2302.01772)."""
+    return f / (devices - 2 * f)
+
+
+def near(constant: Constant) -> Constant:
+    """The constant of the mean of the N - f values nearest to a centre: 4 f / (N - f) (1 + that of the centre)."""
+    return lambda devices, f: 4 * f / (devices - f) * (1 + constant(devices, f))
+
+
 @dataclass(frozen=True)
-class Rule:
+class Rule(Entry):
     """An aggregation rule: ``rule(messages, f, **options)`` maps (..., N, D) to (..., D).
 
-    ``most_liars(N)`` is the greatest f that the rule accepts among N devices. Raises ValueError beyond it. Tests hold
-    the rule to every :data:`Property` that is not in ``lacks``.
+    - ``most_liars(N)`` is the greatest f that the rule accepts among N devices. Raises ValueError beyond it.
+    - ``lacks``: tests hold the rule to every :data:`Property` that is not in it.
+    - ``kappa(N, f)``, for f < N / 2, is the published robustness constant of a rule that has one: for every set H of
+      N - f honest devices, ||rule - mean_H||^2 <= kappa (1/|H|) sum_H ||m_i - mean_H||^2.
+    - ``sharp_kappa(N, f)`` is a smaller constant, derived in this package.
+    - ``refuses(N, f, **options)`` gives an option that does not fit N messages of which f are lies, and what is
+      allowed; else None.
+    - ``jumps``: the result may jump from one honest message to another, so rounding may lead a training elsewhere.
     """
 
     function: Callable[..., Tensor]
     most_liars: Callable[[int], int]
     lacks: frozenset[Property] = frozenset()
+    kappa: Constant | None = None
+    sharp_kappa: Constant | None = None
+    refuses: Callable[..., tuple[str, str] | None] = never
+    jumps: bool = False
+
+    def least_kappa(self, devices: int, f: int) -> float | None:
+        """The smallest constant that is known here, or None where there is none."""
+        known = [constant(devices, f) for constant in (self.kappa, self.sharp_kappa) if constant is not None]
+        least = min(known, default=math.inf)
+        return least if least < math.inf else None
 
     def __call__(self, messages: Tensor, f: int, **options: Any) -> Tensor:
         """Aggregate; see the class."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.aggregation.rule import Rule, minority
+from byzcode.aggregation.rule import Rule, minority, unevenness
 from byzcode.kernels import order
 
 if TYPE_CHECKING:
@@ -21,4 +21,21 @@ def trimmed_mean(messages: Tensor, f: int) -> Tensor:
     return order.trimmed_mean(messages, f)
 
 
-ENTRY = Rule(trimmed_mean, minority)
+def kappa(devices: int, f: int) -> float:
+    """6 a (1 + a), a = f / (N - 2 f) (Allouah et al. 2023)."""
+    a = unevenness(devices, f)
+    return 6 * a * (1 + a)
+
+
+def sharp_kappa(devices: int, f: int) -> float:
+    """F / (N - 2 f), below which no rule can be.
+
+    Of N values sorted, the (f + j)-th lies between the j-th and the (f + j)-th of the H = N - f honest ones; so the
+    result lies between the means of the N - 2 f least and of the N - 2 f greatest honest values. The mean of k of H
+    values is off theirs by at most sqrt((H - k) / k) standard deviations (Cauchy and Schwarz). Sums over coordinates
+    give vectors.
+    """
+    return unevenness(devices, f)
+
+
+ENTRY = Rule(trimmed_mean, minority, kappa=kappa, sharp_kappa=sharp_kappa)

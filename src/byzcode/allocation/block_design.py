@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from byzcode.allocation.difference_set import cyclic_sets, impossible
 from byzcode.allocation.field import affine_lines, directions, field, projective_lines, values
+from byzcode.allocation.laws import of_design
 from byzcode.allocation.scheme import Scheme
 from byzcode.allocation.sizes import MOST, fraction, nearest, prime_powers, primes
 
@@ -295,4 +296,4 @@ def _served() -> NDArray[np.int64]:
     return np.concatenate([found, np.column_stack([found[:, 0], found[:, 1], found[:, 1] - found[:, 2]])])
 
 
-ENTRY = Scheme(block_design, refuses)
+ENTRY = Scheme(block_design, refuses, pairwise=True, laws=of_design)

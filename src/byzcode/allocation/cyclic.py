@@ -33,4 +33,14 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
     return None
 
 
-ENTRY = Scheme(cyclic, refuses)
+def spectral(devices: int, subsets: int, redundancy: int) -> float:
+    """With windows of d = N r / M tasks, W W' is circulant, with eigenvalues |sum_j<d exp(2 pi i j k / N)|^2."""
+    tasks = redundancy * devices // subsets
+    if tasks == devices:  # all hold the same
+        return 0.0
+    angle = np.pi * np.arange(1, devices) / devices
+    largest = np.square(np.sin(tasks * angle) / np.sin(angle)).max(initial=0.0)
+    return float(devices / tasks**2 * largest)
+
+
+ENTRY = Scheme(cyclic, refuses, spectral=spectral)

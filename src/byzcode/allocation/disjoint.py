@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from byzcode.allocation.laws import Laws, certain
 from byzcode.allocation.scheme import Scheme
 
 
@@ -23,4 +24,15 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
     return None if 1 <= redundancy <= most else f"allowed: 1 to {most} (subsets over devices), without overlap"
 
 
-ENTRY = Scheme(disjoint, refuses)
+def laws(devices: int, subsets: int, redundancy: int) -> Laws:
+    """Nothing is shared; a subset is on one device or on none."""
+    covered = devices * redundancy / subsets
+    return Laws(certain(0), lambda count: {0: 1 - covered, 1: covered}.get(count, 0.0))
+
+
+def spectral(devices: int, subsets: int, redundancy: int) -> float:
+    """W W' = 1/r, and from it goes 1/M for the mean."""
+    return subsets / redundancy - (devices if devices == 1 else 0)
+
+
+ENTRY = Scheme(disjoint, refuses, drawn=True, laws=laws, spectral=spectral)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.allocation.field import directions, values
+from byzcode.allocation.laws import Laws, binomial, certain
 from byzcode.allocation.scheme import Scheme
 from byzcode.allocation.sizes import MOST, fraction, nearest, prime_powers
 
@@ -90,4 +91,9 @@ def _served() -> NDArray[np.int64]:
     )
 
 
-ENTRY = Scheme(orthogonal_array, refuses)
+def laws(devices: int, subsets: int, redundancy: int) -> Laws:
+    """Overlaps of exactly r^2 / M, and binomial replications."""
+    return Laws(certain(redundancy**2 // subsets), binomial(devices, redundancy / subsets))
+
+
+ENTRY = Scheme(orthogonal_array, refuses, pairwise=True, laws=laws)

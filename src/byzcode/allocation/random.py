@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from byzcode.allocation.laws import Laws, binomial, certain, hypergeometric
 from byzcode.allocation.scheme import Scheme, from_matrix
 
 #: So many random numbers are drawn at a time, or those of one row.
@@ -34,7 +35,7 @@ def random(
     """
     if side == "device":
         return _drawn(devices, subsets, redundancy, generator)
-    copies = max(1, round(devices * redundancy / subsets))
+    copies = _copies(devices, subsets, redundancy)
     holds = np.zeros((devices, subsets), dtype=bool)
     holds[_drawn(subsets, devices, copies, generator), np.arange(subsets)[:, None]] = True
     return from_matrix(holds)
@@ -70,4 +71,18 @@ def exact(side: Side) -> bool:
     return side == "device"
 
 
-ENTRY = Scheme(random, refuses, exact)
+def laws(devices: int, subsets: int, redundancy: int, *, side: Side) -> Laws:
+    """Hypergeometric overlaps of lists that devices draw, binomial ones where subsets draw their devices."""
+    if side == "device":
+        return Laws(hypergeometric(subsets, redundancy), binomial(devices, redundancy / subsets))
+    copies = _copies(devices, subsets, redundancy)
+    both = copies * (copies - 1) / max(1, devices * (devices - 1))
+    return Laws(binomial(subsets, both), certain(copies))
+
+
+def _copies(devices: int, subsets: int, redundancy: int) -> int:
+    """How many devices each subset draws."""
+    return max(1, round(devices * redundancy / subsets))
+
+
+ENTRY = Scheme(random, refuses, exact, drawn=True, laws=laws)

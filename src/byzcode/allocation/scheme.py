@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from byzcode.allocation.laws import Laws
+from byzcode.lazy import Entry
+
 #: Marks an empty slot in a list of held subsets.
 EMPTY = -1
 
@@ -18,17 +21,27 @@ def _always(**options: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Scheme:
+class Scheme(Entry):
     """``scheme(devices, subsets, redundancy, generator, **options)`` gives the subsets of each device, (N, S).
 
     Rows are sorted subset numbers, filled with :data:`EMPTY` where a device holds fewer than S.
-    ``refuses(devices, subsets, redundancy)`` says why a size cannot be served, or None; ``exact(**options)`` whether
-    each device holds ``redundancy`` subsets, no more and no fewer.
+
+    - ``refuses(devices, subsets, redundancy)`` says why a size cannot be served, or None.
+    - ``exact(**options)``: whether each device holds ``redundancy`` subsets, no more and no fewer.
+    - ``pairwise``: every two devices share the same number of subsets.
+    - ``drawn``: subsets are drawn at random, so that all are alike before the draw.
+    - ``laws(devices, subsets, redundancy, **options)``: of overlaps and replications, where they are known.
+    - ``spectral(devices, subsets, redundancy)``: M ||W - 1 1' / M||_2^2 of the weights W = 1/r, where there is a closed
+      form: the squared largest singular value of what is centred, times M.
     """
 
     function: Callable[..., NDArray[np.int32]]
     refuses: Callable[[int, int, int], str | None]
     exact: Callable[..., bool] = _always
+    pairwise: bool = False
+    drawn: bool = False
+    laws: Callable[..., Laws] | None = None
+    spectral: Callable[[int, int, int], float] | None = None
 
     def __call__(
         self, devices: int, subsets: int, redundancy: int, generator: np.random.Generator, **options: Any

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from byzcode.allocation import ALLOCATIONS
 
-#: The allocations with the same overlap for every two devices.
-EXACT = ("orthogonal_array", "block_design", "difference_set")
-
 
 def serving(devices: int, subsets: int, redundancy: int) -> dict[str, str | None]:
     """Why each allocation cannot serve a size, or None where it can."""
@@ -16,7 +13,7 @@ def serving(devices: int, subsets: int, redundancy: int) -> dict[str, str | None
 def described(devices: int, subsets: int, redundancy: int) -> str:
     """The same in words: a line for each allocation, and one for all exact designs."""
     reasons = serving(devices, subsets, redundancy)
-    exact = [name for name in EXACT if reasons[name] is None]
+    exact = [name for name, scheme in ALLOCATIONS.items() if scheme.pairwise and reasons[name] is None]
     width = max(map(len, reasons))
     return "\n".join(
         [

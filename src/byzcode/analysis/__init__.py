@@ -1,1 +1,1 @@
-"""What the trajectories say: plateaus, rates, costs."""
+"""Analysis of trajectories: plateaus, rates, costs, and tests of claims."""

@@ -23,12 +23,12 @@ from byzcode.studies.fields import in_digits
 from byzcode.studies.requests import Claims
 from byzcode.training.status import RAN_AWAY, Status
 
-#: The chance that any verdict "supported" or "refuted" of a scorecard is an accident of the seeds.
+#: The family-wise error rate: the largest probability of any false verdict "supported" or "refuted" in a scorecard.
 LEVEL = 0.05
 
 _CLAIM: TypeAdapter[Claim] = TypeAdapter(Claim)
 
-#: What is compared, in a sentence a kind of test.
+#: A sentence for each kind of test that says what is compared.
 STATISTIC: dict[str, str] = {
     "lower": "Geometric mean over seeds of the paired ratio; signed rank tests of below and above {factor}.",
     "equivalent": "Geometric mean over seeds of the paired ratio; two one-sided signed rank tests against {low:.3g} "
@@ -44,7 +44,7 @@ STATISTIC: dict[str, str] = {
 
 
 class Asked(NamedTuple):
-    """One test of a claim, by the ids of its runs: see :meth:`byzcode.studies.cells.Cell.request`."""
+    """One test of a claim, with the ids of its runs; see :meth:`byzcode.studies.cells.Cell.request`."""
 
     claim: Claim
     cell: str
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
 
     @classmethod
     def parse(cls, request: Mapping[str, Any]) -> Asked:
-        """Of a request of the workflow."""
+        """The test in a request of the workflow."""
         return cls(
             _CLAIM.validate_python(request["claim"]),
             request["cell"],
@@ -65,12 +65,12 @@ class Asked(NamedTuple):
 
 
 def evidence(asked: Sequence[Asked], run_of: Callable[[str], Run]) -> pd.DataFrame:
-    """One row a test. ``run_of`` gives the run of an id."""
+    """A table with one row per test. ``run_of`` returns the run of an id."""
     return pd.DataFrame([_row(one, run_of) for one in asked])
 
 
 def of_study(request: Mapping[str, Any], path_of: Callable[[str], Path]) -> pd.DataFrame:
-    """The evidence for the claims of a study, out of its stored runs. Raises UserError as trajectories.open does."""
+    """The evidence for the claims of a study from its stored runs. Raises UserError as trajectories.open does."""
     wanted = parse(Claims, request, "claims request")
 
     @cache
@@ -90,7 +90,7 @@ def scorecard(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with adjusted p-values (over both sides of all tests) and a verdict each."""
+    """The rows with a verdict each, and with p-values adjusted over both sides of all tests."""
     tested = rows["test"] != "open"
     found = rows.copy()
     adjusted = holm([*found.loc[tested, "p_support"], *found.loc[tested, "p_refute"]])
@@ -102,7 +102,7 @@ def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # of levels that are 0, infinite or none
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # levels may be 0, infinite or NaN
 def _row(asked: Asked, run_of: Callable[[str], Run]) -> dict[str, Any]:
     claim = asked.claim
     row: dict[str, Any] = {
@@ -139,7 +139,7 @@ def _row(asked: Asked, run_of: Callable[[str], Run]) -> dict[str, Any]:
 
 
 def _words_of(claim: Claim, outcome: Outcome) -> dict[str, Any]:
-    """What is compared, in words."""
+    """The columns that describe the test in words."""
     low, high = outcome.band
     values = ", ".join(map(str, getattr(claim, "values", ())))
     fields = {**claim.model_dump(), "low": low, "high": high, "values": values}
@@ -156,7 +156,7 @@ def _words_of(claim: Claim, outcome: Outcome) -> dict[str, Any]:
 
 
 def _found(outcome: Outcome) -> dict[str, Any]:
-    """What was found; of an open claim, without runs."""
+    """The columns of the outcome; those that describe runs are empty, as for an open claim."""
     return {
         "effect": outcome.effect,
         "low": outcome.low,
@@ -185,7 +185,7 @@ def _side(side: Any) -> str:
 
 
 def _told(claim: Any, runs: Sequence[Run], against: Sequence[Run], words: Callable[[Any, Run], str]) -> str:
-    """The words on each run about which there is something to say."""
+    """The remarks on runs, joined; runs without a remark are left out."""
     found = {}
     for side, group in ((claim.curve, runs), (getattr(claim, "against", None), against)):
         for number, run in enumerate(group):
@@ -196,14 +196,14 @@ def _told(claim: Any, runs: Sequence[Run], against: Sequence[Run], words: Callab
 
 
 def _unsettled(claim: Any, run: Run) -> str:
-    """How many seeds are not at a plateau; what still moves is said of the end, too."""
+    """How many seeds are not at a plateau. A test at the end also reports seeds that still move."""
     at: When = "plateau" if claim.at == "end" else claim.at
     moving = ~_levels(claim, run, at).settled & (run.status != Status.UNDEFINED)
     return f"{moving.sum()} of {len(moving)} seeds not at a plateau" if moving.any() else ""
 
 
 def _ended(claim: Any, run: Run) -> str:
-    """How many seeds diverged, overflowed or were poisoned, where that counts; or why the run is no fair contender."""
+    """How many seeds diverged, overflowed or were poisoned, if that counts; or why it is undefined or undecodable."""
     if run.spec.undefined is not None:
         return f"undefined: {run.spec.undefined}"
     if run.spec.undecodable is not None:

@@ -1,4 +1,4 @@
-"""The level of each seed of a run: at its plateau, over the last fifth, or at the start."""
+"""The level of each seed of a run: at its plateau, over the last fifth of its iterations, or at the start."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ Mask = NDArray[np.bool_]
 
 
 class Levels(NamedTuple):
-    """Per seed, (R,): the level, and what is known of where it goes.
+    """The level of each seed, (R,), and whether the seed has settled.
 
-    ``settled``: it is a plateau. ``falling`` or ``rising``: it is none, so the level is a bound of the plateau from
-    above or from below. A seed that ``diverged``, overflowed and poisoned ones among them, counts as settled at
-    ``diverged_at`` times where it began: a finite number that stands for none, good for order alone. A plateau that is
-    only rounding is as high as rounding may be: of two such none is lower. What the run does not measure is neither
-    settled nor a bound; of an undefined run that is everything, at the start too.
+    ``settled``: the seed is at a plateau. ``falling`` or ``rising``: it is not, so its level is an upper or a lower
+    bound of the plateau. ``diverged``: the seed diverged, overflowed or was poisoned; it counts as settled at
+    ``diverged_at`` times its first value, a finite number that is meaningful only for ordering. A plateau of rounding
+    errors gets the largest level that rounding errors can have, so that of two such plateaus neither is lower. A
+    quantity that a run does not measure is neither settled nor a bound. An undefined run measures nothing, not even at
+    the start.
     """
 
     level: Array
@@ -41,7 +42,7 @@ class Levels(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """What claims ask of a run: recorded quantities and cumulative costs, (R, n), and the status of seeds, (R,)."""
+    """A run as claims need it: recorded quantities and cumulative costs, (R, n), and the status of seeds, (R,)."""
 
     spec: RunSpec
     values: Mapping[str, Array]
@@ -66,8 +67,8 @@ class Run:
         return Levels(level, settled, moving & (found.drift < 0), moving & (found.drift >= 0), known & diverged)
 
     def _cost(self, total: Array) -> Array:
-        """An iteration's part of a cumulative cost, (R,); NaN of a seed that ended before it could be seen."""
-        last = np.isfinite(total).sum(axis=1) - 1  # nothing is counted after the end
+        """The cost per iteration, (R,), from a cumulative cost; NaN for a seed that ended before the first record."""
+        last = np.isfinite(total).sum(axis=1) - 1  # costs are not recorded after a seed has ended
         recorded = np.maximum(self._recorded, 1)
         found: Array = np.where(last > 0, total[np.arange(len(total)), last] / recorded[last], np.nan)
         return found

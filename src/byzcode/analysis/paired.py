@@ -1,4 +1,4 @@
-"""Statistics paired over seeds: at one seed two runs meet the same data and the same liars."""
+"""Statistics paired over seeds: with the same seed, two runs see the same data and the same Byzantine devices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-#: Of each interval; its resamples are drawn from a fixed seed, so that a table comes out again.
+#: Settings of the bootstrap intervals. The seed is fixed, so that tables are reproducible.
 CONFIDENCE, RESAMPLES, SEED = 0.95, 9999, 0
 
 
@@ -26,9 +26,9 @@ class Interval(NamedTuple):
 
 
 def interval(values: Array) -> Interval:
-    """The mean of one number a seed, (R,), with its 95 % interval (bias-corrected and accelerated bootstrap).
+    """The mean of one number per seed, (R,), with its 95 % interval (bias-corrected and accelerated bootstrap).
 
-    NaN where there is no seed; the mean alone where there is one, or where all are equal.
+    Without seeds all values are NaN. With a single seed or equal numbers, the interval is the mean.
     """
     if len(values) == 0:
         return Interval(np.nan, np.nan, np.nan)
@@ -40,7 +40,7 @@ def interval(values: Array) -> Interval:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         found = stats.bootstrap(
-            (np.sort(values),),  # the same in whatever order the seeds come
+            (np.sort(values),),  # sorted, so that the result does not depend on the order of seeds
             np.mean,
             confidence_level=CONFIDENCE,
             n_resamples=RESAMPLES,
@@ -56,17 +56,17 @@ def interval(values: Array) -> Interval:
 
 
 def below(values: Array, limit: float = 0.0) -> float:
-    """The p-value of "not below ``limit``" for one number a seed: Wilcoxon's signed rank test, one-sided, exact.
+    """The p-value of "not below ``limit``" for one number per seed: Wilcoxon's signed rank test, one-sided, exact.
 
-    It asks for the order of the numbers only, so the loss at which a seed that ran away is given up may stand for where
-    it goes. Numbers that are the limit say nothing and are left out; of equal ones the ranks are averaged, and
-    the distribution is that of the averaged ranks (that of scipy's exact test is not, and rejects too often then).
+    The test uses only the order of the numbers, so the loss at which training stops a diverged seed can represent that
+    seed. Numbers equal to the limit are dropped. Ranks of ties are averaged, and the distribution is that of the
+    averaged ranks. (scipy's exact test uses the distribution without ties and then rejects too often.)
     """
     from scipy import stats
 
     away = (values - limit)[values != limit]
-    doubled = np.rint(2 * stats.rankdata(np.abs(away))).astype(int)  # whole numbers, averaged or not
-    chances = np.ones(1)  # that the ranks of the numbers above add up to 0, 1, 2, ..., were each side as likely
+    doubled = np.rint(2 * stats.rankdata(np.abs(away))).astype(int)  # integers, even if ranks are averaged
+    chances = np.ones(1)  # null distribution of the (doubled) sum of the ranks above the limit
     for rank in doubled:
         chances = (np.pad(chances, (0, rank)) + np.pad(chances, (rank, 0))) / 2
     return min(1.0, float(chances[: doubled[away > 0].sum() + 1].sum()))
@@ -78,7 +78,7 @@ def above(values: Array, limit: float = 0.0) -> float:
 
 
 def holm(p_values: Sequence[float]) -> Array:
-    """Adjusted p-values (Holm 1979): at most ``level`` of all true hypotheses is rejected by chance."""
+    """Adjusted p-values (Holm 1979), which control the probability of rejecting any true hypothesis."""
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)

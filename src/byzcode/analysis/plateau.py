@@ -1,4 +1,4 @@
-"""The plateau of a trajectory: where it ends, whether it has got there, and when."""
+"""The plateau of a trajectory: its level, and whether and when the trajectory reached it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from byzcode.specs import last_part
 
 #: The plateau is reached if the fitted drift is less than this factor ...
 STEADY = 1.25
-#: ... or less than so many standard deviations of the values around it (a plateau under attack is noisy) ...
+#: ... or less than this many standard deviations of the values around it (a plateau under attack is noisy) ...
 SCATTER = 3.0
-#: ... or if the values lie below this part of the first one, where only rounding is left.
+#: ... or if the values are below this fraction of the first one, where they are only rounding errors.
 ROUNDING = 1e-20
 
 
 class Plateau(NamedTuple):
-    """Per seed, (R,): the level, whether the trajectory is at it, the recorded place where it first was, and its drift.
+    """Per seed, (R,): the level, whether it is reached, the index of the first record at it, and the drift.
 
-    ``level`` is NaN and ``since`` -1 for a seed that ended early; ``since`` is -1 too where the plateau is not reached.
-    ``drift`` is the change of the fitted logarithm from the first to the last record of the last two fifths; NaN where
-    these are too few for a trend. Where too few iterations are recorded for a level, nothing is known of any seed.
+    ``level`` is NaN for a seed that ended early; ``since`` is -1 for such a seed and if the plateau is not reached.
+    ``drift`` is the change of the fitted logarithm from the first to the last record of the last two fifths; NaN if
+    these records are too few for a trend. If too few iterations are recorded for a level, all seeds are NaN, False
+    and -1.
     """
 
     level: NDArray[np.float64]
@@ -34,9 +35,9 @@ class Plateau(NamedTuple):
 def plateau(values: NDArray[np.float64], iterations: NDArray[Any]) -> Plateau:
     """The plateau of trajectories (R, n), recorded at ``iterations`` (n,), the last of which ends the training.
 
-    The level is the median over the last fifth of the iterations, of which each recorded one stands for those since the
-    one before: half of these iterations are below it, wherever the records lie. A trajectory has been at its plateau
-    since the first recorded value that is at most ``STEADY`` times the level.
+    The level is the weighted median over the last fifth of the iterations: each record represents all iterations since
+    the previous record, so the level does not depend on the spacing of records. A trajectory is at its plateau from the
+    first record on that is at most ``STEADY`` times the level.
     """
     if not last_part.enough(iterations):
         nothing = np.full(len(values), np.nan)
@@ -54,7 +55,7 @@ def plateau(values: NDArray[np.float64], iterations: NDArray[Any]) -> Plateau:
 
 
 def _trend(iterations: NDArray[Any], window: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The change along the least-squares line of each row, (R,), and the scatter around the line, (R,)."""
+    """The change along the least-squares line of each row, (R,), and the standard deviation around it, (R,)."""
     if len(iterations) < last_part.FEWEST:
         nothing = np.full(len(window), np.nan)
         return nothing, nothing

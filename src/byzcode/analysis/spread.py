@@ -1,4 +1,4 @@
-"""The spread over seeds that every figure and every summary shows: median and interquartile range."""
+"""The spread over seeds in figures and summaries: median and interquartile range."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Spread(NamedTuple):
 
 
 def spread(values: NDArray[np.float64]) -> Spread:
-    """Median and quartiles over the first axis, linearly interpolated; a seed that ran away (NaN) counts as infinite.
+    """Median and quartiles over the first axis, linearly interpolated; a seed that ended early (NaN) is infinite.
 
-    So half of the seeds may run away before the median does, and none is left out silently.
+    The median is therefore finite until half of the seeds have ended, and no seed is dropped silently.
     """
     ordered = np.sort(np.where(np.isnan(values), np.inf, values), axis=0)
 

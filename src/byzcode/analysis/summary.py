@@ -1,4 +1,4 @@
-"""The summary of a study: one row a run, with plateau, rate and cost over its seeds."""
+"""The summary of a study: one row per run, with plateau, rate and cost over its seeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from byzcode.training.status import NEVER, Status, counts
 if TYPE_CHECKING:
     import xarray
 
-#: The columns that say which run a row is, and the keys of a RunSpec behind them.
+#: The columns that identify the run of a row, and their keys of a RunSpec.
 IDENTITY = {
     "method": "method",
     "devices": "devices",
@@ -45,12 +45,12 @@ IDENTITY = {
     "iterations": "iterations",
 }
 
-#: Components whose options are a column.
+#: Components with a column for their options.
 OPTIONS = ("allocation", "compression", "attack", "pre_aggregation", "aggregation")
 
 
 def summarise(paths: Sequence[Path], runs: Sequence[str]) -> pd.DataFrame:
-    """One row a run. Raises UserError where a file is not readable or the files come from different engines."""
+    """One row per run. Raises UserError if a file is not readable or if files come from different engines."""
     sources: dict[str, tuple[str, Path]] = {}
     rows = []
     for path, run in zip(paths, runs, strict=True):
@@ -61,7 +61,7 @@ def summarise(paths: Sequence[Path], runs: Sequence[str]) -> pd.DataFrame:
 
 
 def _check_same_engine(parts: Mapping[str, str], path: Path, sources: dict[str, tuple[str, Path]]) -> None:
-    """Raise UserError where a file was made by another version of a source than one of the files before it."""
+    """Raise UserError if a file was made by another version of a source than one of the files before it."""
     for name, meaning in parts.items():
         other, first = sources.setdefault(name, (meaning, path)) if comparable(name) else (meaning, path)
         if other != meaning:
@@ -71,7 +71,7 @@ def _check_same_engine(parts: Mapping[str, str], path: Path, sources: dict[str, 
             )
 
 
-@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # of levels that are 0, infinite or none
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # levels may be 0, infinite or NaN
 def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
     from byzcode.studies.expand import lookup
 
@@ -80,21 +80,21 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
     row |= {f"{key}_options": _words(getattr(spec, key).options) for key in OPTIONS}
     iterations, excess = dataset["iteration"].to_numpy(), dataset["excess_loss"].to_numpy()
     lacking = last_part.lacking(spec.record, spec.iterations)
-    unknown = spec.undefined is not None or lacking is not None  # its levels are none, and not infinite
+    unknown = spec.undefined is not None or lacking is not None  # levels are then NaN, not infinite
     level = plateau(excess, iterations)
     status, since = dataset["status"].to_numpy(), dataset["status_at"].to_numpy()
     row |= {
         "f": spec.f,
         "seeds": len(spec.seeds),
         **{ending.word: count for ending, count in counts(status).items()},
-        "ended_at": min(since[status != Status.FINISHED].tolist(), default=NEVER),  # the first of them
+        "ended_at": min(since[status != Status.FINISHED].tolist(), default=NEVER),  # of the first seed that ended
         "at_plateau": int(level.reached.sum()),
     }
     for name in ("decoding_failures", "decoding_errors"):
         row[name] = int(np.fmax.reduce(dataset[name].to_numpy().ravel(), initial=0.0))
     for quantity in get_args(Quantity):
         values = dataset[quantity].to_numpy()
-        none = bool(np.isnan(values[:, 0]).all())  # of a method that has no such thing; a divergence comes later
+        none = bool(np.isnan(values[:, 0]).all())  # the method has no such quantity; a divergence would come later
         row |= _columns(quantity, plateau(values, iterations).level, none=none or unknown)
     relative = level.level / excess[:, 0]
     row |= _columns("relative_excess_loss", relative, none=unknown or not excess[:, 0].any())
@@ -108,7 +108,7 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
 
 
 def _rate(excess: Any, iteration: Any, since: Any) -> Any:
-    """Mean factor by which the excess loss shrinks in one iteration, up to the plateau; NaN where there is none."""
+    """Mean factor by which the excess loss shrinks per iteration until the plateau; NaN without a plateau."""
     seeds = np.arange(len(excess))
     with np.errstate(divide="ignore", invalid="ignore"):
         fallen = np.log(np.maximum(excess[seeds, since], np.finfo(float).tiny) / excess[:, 0])
@@ -116,12 +116,12 @@ def _rate(excess: Any, iteration: Any, since: Any) -> Any:
 
 
 def _columns(name: str, values: Any, *, none: bool = False) -> dict[str, float]:
-    """Median and quartiles over seeds; a seed that ran away, or never got there, counts as infinite."""
+    """Median and quartiles over seeds; a seed that ended early or never reached the plateau counts as infinite."""
     over = [np.nan] * 3 if none else spread(values)
     return dict(zip((f"{name}_median", f"{name}_q25", f"{name}_q75"), map(float, over), strict=True))
 
 
 def _words(options: dict[str, Any]) -> str:
-    """Options as "name=value", without those that are left out."""
+    """Options as "name=value", without those that are None."""
     shown = {name: in_digits(value) if isinstance(value, float) else str(value) for name, value in options.items()}
     return " ".join(f"{name}={shown[name]}" for name, value in options.items() if value is not None)

@@ -51,4 +51,4 @@ def paper_factor(devices: int, f: int) -> float:
     return NormalDist().inv_cdf(min(max(share, 1e-9), 1 - 1e-9))
 
 
-ENTRY = Attack(alie)
+ENTRY = Attack(alie, frozenset({"honest"}), title="ALIE")

@@ -25,4 +25,4 @@ def alie_search(messages: Tensor, threat: Threat, draws: Draws, *, evaluations: 
     return most_harmful(messages, threat, mean, -std, evaluations)
 
 
-ENTRY = Attack(alie_search)
+ENTRY = Attack(alie_search, frozenset({"honest", "rule"}), title="ALIE, line search")

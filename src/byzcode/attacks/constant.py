@@ -27,4 +27,4 @@ def constant(messages: Tensor, threat: Threat, draws: Draws, *, value: Value = -
     return threat.replace(messages, lies.to(messages.dtype))  # what is beyond float32 is infinite in it
 
 
-ENTRY = Attack(constant)
+ENTRY = Attack(constant, frozenset())

@@ -26,4 +26,4 @@ def gaussian(messages: Tensor, threat: Threat, draws: Draws, *, scale: Scale = 2
     return threat.replace(messages, scale * draws.normal(threat.f, messages.shape[-1]))
 
 
-ENTRY = Attack(gaussian)
+ENTRY = Attack(gaussian, frozenset(), title="Gaussian", labels={"scale": ("scale", "standard deviation of the lies")})

@@ -22,4 +22,4 @@ def infinite(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
     return threat.replace(messages, torch.full_like(threat.of_liars(messages), torch.inf))
 
 
-ENTRY = Attack(infinite)
+ENTRY = Attack(infinite, frozenset())

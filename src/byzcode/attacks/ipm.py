@@ -26,4 +26,4 @@ def ipm(messages: Tensor, threat: Threat, draws: Draws, *, factor: Factor = 2.0)
     return threat.replace(messages, -factor * threat.of_honest(messages).mean(dim=-2, keepdim=True))
 
 
-ENTRY = Attack(ipm)
+ENTRY = Attack(ipm, frozenset({"honest"}), title="IPM")

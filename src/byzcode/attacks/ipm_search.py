@@ -25,4 +25,4 @@ def ipm_search(messages: Tensor, threat: Threat, draws: Draws, *, evaluations: E
     return most_harmful(messages, threat, torch.zeros_like(mean), -mean, evaluations)
 
 
-ENTRY = Attack(ipm_search)
+ENTRY = Attack(ipm_search, frozenset({"honest", "rule"}), title="IPM, line search")

@@ -21,4 +21,4 @@ def label_flip(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
     return threat.replace(messages, threat.of_liars(threat.relabelled()))
 
 
-ENTRY = Attack(label_flip)
+ENTRY = Attack(label_flip, frozenset({"labels"}))

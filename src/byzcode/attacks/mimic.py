@@ -37,8 +37,8 @@ def mimic(messages: Tensor, threat: Threat, draws: Draws, *, victim: Victim = No
     if victim is None:
         place = _farthest(threat.of_honest(messages)).unsqueeze(-1)
         return threat.replace(messages, take_devices(messages, threat.honest.gather(-1, place)))
-    if victim >= messages.shape[-2]:
-        raise UserError(f"attack.victim = {victim}: allowed: 0 to {messages.shape[-2] - 1} (the devices)")
+    if (refused := refuses(messages.shape[-2], victim=victim)) is not None:
+        raise UserError(f"attack.victim = {victim}: {refused[1]}")
     return threat.replace(messages, messages[:, victim : victim + 1])
 
 
@@ -57,4 +57,11 @@ def _farthest(honest: Tensor) -> Tensor:
     return power.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)
 
 
-ENTRY = Attack(mimic)
+def refuses(devices: int, *, victim: int | None) -> tuple[str, str] | None:
+    """The victim must be a device."""
+    if victim is None or victim < devices:
+        return None
+    return "victim", f"allowed: 0 to {devices - 1} (the devices)"
+
+
+ENTRY = Attack(mimic, frozenset({"honest"}), refuses)

@@ -22,4 +22,4 @@ def nan(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
     return threat.replace(messages, torch.full_like(threat.of_liars(messages), torch.nan))
 
 
-ENTRY = Attack(nan)
+ENTRY = Attack(nan, frozenset())

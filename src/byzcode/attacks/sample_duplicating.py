@@ -38,4 +38,4 @@ def sample_duplicating(messages: Tensor, threat: Threat, draws: Draws, *, copied
     return threat.replace(messages, take_devices(messages, victim))
 
 
-ENTRY = Attack(sample_duplicating)
+ENTRY = Attack(sample_duplicating, frozenset({"honest"}))

@@ -34,4 +34,8 @@ def sign_flip(
     return threat.replace(messages, coefficient * threat.of_liars(messages))
 
 
-ENTRY = Attack(sign_flip)
+ENTRY = Attack(
+    sign_flip,
+    frozenset({"own", "honest"}),
+    labels={"coefficient": ("coefficient", "coefficient of the sign flip")},
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -27,14 +27,21 @@ class Decode(Protocol):
         """Decode one iteration of R runs."""
 
 
+def any_of_them(devices: int, subsets: int) -> Sequence[int]:
+    """All redundancies there are."""
+    return range(1, subsets + 1)
+
+
 @dataclass(frozen=True)
 class Decoder:
     """``prepare(devices, subsets, redundancy)`` gives the decoder of a size.
 
-    ``bears(devices, subsets, redundancy)`` is s, the number of arbitrary liars against which it is exact;
-    ``refuses(devices, subsets, redundancy)`` says why a size cannot be served, or None.
+    - ``bears(devices, subsets, redundancy)`` is s, the number of arbitrary liars against which it is exact.
+    - ``refuses(devices, subsets, redundancy)`` says why a size cannot be served, or None.
+    - ``redundancies(devices, subsets)`` lists, in ascending order, all that may be served: it may also refuse some.
     """
 
     prepare: Callable[[int, int, int], Decode]
     bears: Callable[[int, int, int], int]
     refuses: Callable[[int, int, int], str | None]
+    redundancies: Callable[[int, int], Sequence[int]] = any_of_them

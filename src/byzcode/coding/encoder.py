@@ -9,15 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from byzcode.lazy import Entry
+
 #: Real weights, or complex ones.
 Weights = NDArray[np.float64] | NDArray[np.complex128]
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """``encoder(held, subsets, **options)`` gives the weight of each held subset, (N, S), 0 in empty slots."""
+class Encoder(Entry):
+    """``encoder(held, subsets, **options)`` gives the weight of each held subset, (N, S), 0 in empty slots.
+
+    A device sends ``numbers`` numbers for each parameter: 2 where weights are complex. What it sends can be read by
+    this ``decoder`` alone, where there is a name.
+    """
 
     function: Callable[..., Weights]
+    decoder: str = ""
+    numbers: int = 1
 
     def __call__(self, held: NDArray[np.int32], subsets: int, **options: Any) -> Weights:
         """Weigh; see the class."""

@@ -26,4 +26,9 @@ def bernoulli(messages: Tensor, draws: Draws, number_bits: int, *, share: Share 
     return Compressed(torch.where(keep, messages / share, 0.0), bits)
 
 
-ENTRY = Compressor(bernoulli)
+def delta(dimension: int, share: float) -> float:
+    """Exact."""
+    return 1 / share - 1
+
+
+ENTRY = Compressor(bernoulli, delta, unbiased=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from byzcode.lazy import Entry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,14 +24,36 @@ class Compressed(NamedTuple):
     bits: int | Tensor
 
 
+def independent(**options: Any) -> bool:
+    """Devices never share their random numbers."""
+    return False
+
+
+def defaults(dimension: int, number_bits: int, most: float) -> Iterable[Mapping[str, Any]]:
+    """The defaults of all options, and nothing else."""
+    return ({},)
+
+
 @dataclass(frozen=True)
-class Compressor:
+class Compressor(Entry):
     """``compressor(messages, draws, number_bits, **options)``; a number that is not compressed takes ``number_bits``.
 
-    Messages are (R, N, D), and each device has its own random numbers.
+    Messages are (R, N, D), and each device has its own random numbers, unless ``shared(**options)``.
+
+    - ``delta(D, **options)``: E ||C(x) - x||^2 <= delta ||x||^2 for every x.
+    - ``unbiased``: E C(x) = x.
+    - ``lossless``: C(x) = x.
+    - ``bits(D, number_bits, **options)``: the length of every message; None where it differs from message to message.
+    - ``choices(D, number_bits, most)``: options to choose from for messages of at most ``most`` bits.
     """
 
     function: Callable[..., Compressed]
+    delta: Callable[..., float]
+    unbiased: bool = False
+    lossless: bool = False
+    bits: Callable[..., int] | None = None
+    shared: Callable[..., bool] = independent
+    choices: Callable[[int, int, float], Iterable[Mapping[str, Any]]] = defaults
 
     def __call__(self, messages: Tensor, draws: Draws, number_bits: int, **options: Any) -> Compressed:
         """Compress; see the class."""

@@ -23,7 +23,17 @@ def natural(messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
     # 1 + u, exactly, as is the division by it; the clamp lets zeros (mantissa 0) and infinities stay what they are.
     significand = (2 * torch.frexp(messages).mantissa.abs()).clamp(1, 2)
     up = draws.uniform(*messages.shape[-2:]) < significand - 1
-    return Compressed(messages / significand * (1.0 + up), 9 * messages.shape[-1])
+    return Compressed(messages / significand * (1.0 + up), bits(messages.shape[-1], number_bits))
 
 
-ENTRY = Compressor(natural)
+def delta(dimension: int) -> float:
+    """(x - low) (high - x) is at most x^2 / 8 between powers of two, high = 2 low."""
+    return 1 / 8
+
+
+def bits(dimension: int, number_bits: int) -> int:
+    """A sign and an exponent of each entry."""
+    return 9 * dimension
+
+
+ENTRY = Compressor(natural, delta, unbiased=True, bits=bits)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -34,7 +36,22 @@ def qsgd(messages: Tensor, draws: Draws, number_bits: int, *, levels: Levels = 4
     up = draws.uniform(devices, dimension) < (level - whole).abs()
     steps = whole + up * level.sign()
     # The unit comes last: the norm alone may overflow where the result does not.
-    return Compressed(steps * (norm / levels) * unit, number_bits + dimension * (1 + levels.bit_length()))
+    return Compressed(steps * (norm / levels) * unit, bits(dimension, number_bits, levels=levels))
 
 
-ENTRY = Compressor(qsgd)
+def delta(dimension: int, levels: int) -> float:
+    """Lemma 3.1 of the paper."""
+    return min(dimension / levels**2, math.sqrt(dimension) / levels)
+
+
+def bits(dimension: int, number_bits: int, *, levels: int) -> int:
+    """The norm, and a sign and a level of each entry."""
+    return number_bits + dimension * (1 + levels.bit_length())
+
+
+def choices(dimension: int, number_bits: int, most: float) -> Iterator[dict[str, Any]]:
+    """Powers of two as levels."""
+    return ({"levels": 2**power} for power in range(13))
+
+
+ENTRY = Compressor(qsgd, delta, unbiased=True, bits=bits, choices=choices, title="QSGD")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -34,10 +35,36 @@ def random_k(
     """
     *_, devices, dimension = messages.shape
     k = kept_of(dimension, share)
-    own = mask == "independent"
-    keep = smallest(draws.uniform(devices if own else 1, dimension), k)
-    bits = k * (number_bits + (place_bits(dimension) if own else 0))
-    return Compressed(torch.where(keep, messages * (dimension / k), 0.0), bits)
+    keep = smallest(draws.uniform(devices if mask == "independent" else 1, dimension), k)
+    kept = torch.where(keep, messages * (dimension / k), 0.0)
+    return Compressed(kept, bits(dimension, number_bits, share=share, mask=mask))
 
 
-ENTRY = Compressor(random_k)
+def delta(dimension: int, share: float, mask: str = "independent") -> float:
+    """Exact."""
+    return dimension / kept_of(dimension, share) - 1
+
+
+def bits(dimension: int, number_bits: int, *, share: float, mask: str) -> int:
+    """A number for each entry that is kept, and its place where the server does not know the mask."""
+    return kept_of(dimension, share) * _entry_bits(dimension, number_bits, mask)
+
+
+def shared(*, share: float, mask: str) -> bool:
+    """Whether all devices keep the same entries."""
+    return mask == "shared"
+
+
+def choices(dimension: int, number_bits: int, most: float) -> Iterator[dict[str, Any]]:
+    """With each mask, as many entries as fit."""
+    for mask in ("independent", "shared"):
+        kept = min(int(min(most, number_bits * dimension) // _entry_bits(dimension, number_bits, mask)), dimension - 1)
+        if kept >= 1:
+            yield {"share": kept / dimension, "mask": mask}
+
+
+def _entry_bits(dimension: int, number_bits: int, mask: str) -> int:
+    return number_bits + (place_bits(dimension) if mask == "independent" else 0)
+
+
+ENTRY = Compressor(random_k, delta, unbiased=True, bits=bits, shared=shared, choices=choices, title="random-k")

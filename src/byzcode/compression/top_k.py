@@ -23,10 +23,19 @@ def top_k(messages: Tensor, draws: Draws, number_bits: int, *, share: Share = 0.
     delta = 1 - k / D, with equality where all magnitudes are equal. A NaN counts as infinite.
     """
     dimension = messages.shape[-1]
-    k = kept_of(dimension, share)
     magnitude = messages.abs().nan_to_num(nan=math.inf, posinf=math.inf)
-    keep = smallest(-magnitude, k)
-    return Compressed(torch.where(keep, messages, 0.0), k * (number_bits + place_bits(dimension)))
+    keep = smallest(-magnitude, kept_of(dimension, share))
+    return Compressed(torch.where(keep, messages, 0.0), bits(dimension, number_bits, share=share))
 
 
-ENTRY = Compressor(top_k)
+def delta(dimension: int, share: float) -> float:
+    """At most the smallest D - k entries are lost."""
+    return 1 - kept_of(dimension, share) / dimension
+
+
+def bits(dimension: int, number_bits: int, *, share: float) -> int:
+    """A number and its place for each entry that is kept."""
+    return kept_of(dimension, share) * (number_bits + place_bits(dimension))
+
+
+ENTRY = Compressor(top_k, delta, bits=bits, title="top-k")

@@ -1,6 +1,6 @@
-"""Pictures: one module a kind of plot, in one table.
+"""Figures: one module per kind of plot, in one table.
 
-``FIGURES[kind](request, results)`` draws what a :class:`~byzcode.figures.request.Request` asks for from the files under
+``FIGURES[kind](request, results)`` draws the figure of a :class:`~byzcode.figures.request.Request` from the files under
 ``results``, and returns the page with the data that it shows. A new kind is one new file and one line here.
 """
 
@@ -34,7 +34,7 @@ __all__ = ["FIGURES", "draw"]
 def draw(request: Mapping[str, Any], results: Path, out: Path) -> None:
     """Draw a figure (the JSON of ``figure_json``, parsed) as ``out``.pdf, .svg and .png, and its data as ``out``.csv.
 
-    The same results give the same bytes. Raises UserError where a file is missing, foreign or cannot be written.
+    The same results give the same bytes. Raises UserError if a file is missing, foreign or cannot be written.
     """
     asked = parse(Request, request, "figure request")
     with theme():

@@ -1,4 +1,4 @@
-"""Histograms of overlaps and replications, beside what they should be."""
+"""Histograms of overlaps and replications, beside their expected distributions and targets."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
+from byzcode.allocation import ALLOCATIONS
+from byzcode.allocation.laws import Law
 from byzcode.analysis.spread import spread
-from byzcode.figures.laws import Law, laws
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Request, distinct
 from byzcode.figures.style import INK, SOFT, TICK, level_words, number, value_words
@@ -29,19 +30,19 @@ from byzcode.storage.layout import STAGES
 _BAR = "#9CC3DC"
 _LAW: dict[str, Any] = {"color": INK, "linewidth": 0.8, "marker": "o", "markersize": 1.5}
 _TARGET: dict[str, Any] = {"color": "#D55E00", "linewidth": 1.3, "linestyle": (0, (4, 1.5))}
-#: Counts that are so much rarer than the most frequent one are not drawn.
+#: Counts below this fraction of the most frequent count are not drawn.
 _RARE = 1e-3
 _OVERLAP = ("subsets shared\nby two devices", "share of pairs")
 _REPLICATION = ("devices that\nhold a subset", "share of subsets")
-#: A panel spans so many counts, at least.
+#: The smallest number of counts that a panel spans.
 _LEAST = 5.0
-#: So many allocations have a line each; more stand two abreast.
+#: Up to this many allocations get a row each; more are drawn two per row.
 _LINES = 3
 
 
 @dataclass(frozen=True)
 class Counts:
-    """One histogram: how often a count occurs, for each seed, and what was asked for."""
+    """A histogram: the share of each count per seed, the target and the expected distribution."""
 
     quantity: str
     shares: NDArray[np.float64]  # (R, number of counts), each row sums to 1
@@ -51,7 +52,7 @@ class Counts:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is anything to count."""
+        """Whether there are counts; a single device has no pairs."""
         return bool(np.isfinite(self.shares).all())
 
     @property
@@ -62,7 +63,7 @@ class Counts:
 
     @property
     def expected(self) -> NDArray[np.float64]:
-        """The law at each count; NaN where there is none."""
+        """The expected share of each count; NaN without a law."""
         counts = range(self.shares.shape[1])
         return np.array([self.law(count) if self.law else np.nan for count in counts])
 
@@ -113,7 +114,8 @@ def _read(path: Path, name: str, labels: list[str]) -> Stored:
     dataset = allocations.open(path, name)
     spec = AllocationSpec.from_json(dataset.attrs["spec"], path)
     devices, subsets, redundancy = spec.devices, spec.subsets, spec.redundancy
-    known = laws(spec)
+    form = ALLOCATIONS[spec.allocation.name].laws
+    known = form(devices, subsets, redundancy, **spec.allocation.options) if form else None
     pairs = dataset["overlap_count"].to_numpy().astype(float)
     copies = dataset["replication"].to_numpy()
     counts = np.array([np.bincount(row, minlength=copies.max() + 1) for row in copies])
@@ -155,13 +157,13 @@ def _draw(axes: Axes, counts: Counts, height: float) -> None:
     over = spread(counts.shares)
     axes.bar(places, mean, width=0.8, color=_BAR, zorder=2)
     axes.vlines(places[mean > 0], over.low[mean > 0], over.high[mean > 0], color=SOFT, linewidth=0.8, zorder=3)
-    joined = np.isfinite(expected).sum() > 2  # else there is nothing to join
+    joined = np.isfinite(expected).sum() > 2  # do not join fewer points
     axes.plot(places, expected, **_LAW | ({} if joined else {"linestyle": "none"}), zorder=4)
     axes.vlines(counts.target, 0, 1.1 * high, **_TARGET, zorder=5)
-    # The text has the top of the panel for itself: three lines of it.
+    # Reserve the top of the panel for three lines of text.
     axes.set_ylim(0, 1.1 * high / (1 - 3.6 * TICK / (0.7 * 72 * height)))
     axes.text(0.98, 0.98, counts.note, transform=axes.transAxes, ha="right", va="top", size=TICK, linespacing=1.15)
-    wider = max(0.0, _LEAST - (last - first))  # a count that is certain is not to fill its panel
+    wider = max(0.0, _LEAST - (last - first))  # a single count should not fill its panel
     begin = max(0.0, first - wider / 2)
     axes.set_xlim(begin - 0.7, max(last, begin + _LEAST) + 0.7)
     axes.xaxis.set_major_locator(MultipleLocator(max(1, round((last - first) / 5))))
@@ -170,7 +172,7 @@ def _draw(axes: Axes, counts: Counts, height: float) -> None:
 
 
 def _titles(specs: Sequence[AllocationSpec]) -> list[str]:
-    """What tells the allocations apart: always the redundancy, of the rest what differs."""
+    """Titles that distinguish the allocations: the redundancy, and whatever else differs."""
 
     def parts(spec: AllocationSpec) -> dict[str, str]:
         options = {key: f"{key} {value}" for key, value in spec.allocation.options.items()}

@@ -1,4 +1,4 @@
-"""The squared gradient norm where training ends, beside its bounds, and how many times it they are."""
+"""The squared gradient norm at the end of training beside its bounds, and the ratios of the bounds to it."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ from byzcode.theory.bounds import bounds as bounds_of
 from byzcode.theory.bounds import floor, floor_bound
 from byzcode.training.status import ENDINGS, Status, counts, most_frequent
 
-#: Curves stand apart by so much of the axis.
+#: The horizontal distance between curves, as a fraction of the axis.
 _NUDGE = 0.012
 _DASH: dict[str, Any] = {"marker": "_", "markersize": 7, "linestyle": "none", "zorder": 2}
-#: Ratios that span more are cut off as other quantities are.
+#: If ratios span more than this factor, the axis is limited as for other quantities.
 _WIDE = 1e100
 
 
 class Above(NamedTuple):
-    """A bound over the seeds, and how many times the measured floor it is."""
+    """A bound over the seeds, and its ratio to the measured floor."""
 
     bound: Spread
     ratio: Spread
@@ -59,7 +59,7 @@ class Above(NamedTuple):
 
 @dataclass(frozen=True)
 class Point:
-    """A run at a value of x: its floor, and the bounds that apply to it."""
+    """A run at a value of x, with its measured floor and the bounds that apply to it."""
 
     curve: Curve
     x: Any
@@ -70,7 +70,7 @@ class Point:
 
     @property
     def style(self) -> LineStyle:
-        """How it is drawn."""
+        """The style of the run."""
         return self.run.style
 
     @property
@@ -80,17 +80,17 @@ class Point:
 
     @property
     def ending(self) -> Status:
-        """What ended most seeds, where half of them or more ended early; else FINISHED."""
+        """The most frequent early end if half of the seeds or more ended early; else FINISHED."""
         return Status.FINISHED if np.isfinite(self.measured.median) else most_frequent(counts(self.status))
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The two axes of a column, and what is drawn into them."""
+    """The two axes of a column, and the points drawn into them."""
 
     upper: Axes
     lower: Axes
-    levels: dict[str, Any]  # of columns, by that field of the plot
+    levels: dict[str, Any]  # the level of the column, by field of the plot
     points: list[Point]
 
 
@@ -106,7 +106,7 @@ def bounds(request: Request, results: Path) -> Drawing:
             here = [run for run in curve.runs if columns.holds(curve, run, level)]
             for x in in_order(distinct(run.point[plot.x] for run in here)):
                 run = only_run(curve, [run for run in here if run.point[plot.x] == x], request.study)
-                assert run is not None  # x is one of theirs
+                assert run is not None  # x comes from these runs
                 found.append(_read(curve, x, run, trajectory(results, run.run), plot.bounds))
         return found
 
@@ -155,17 +155,17 @@ def _read(curve: Curve, x: Any, run: Run, path: Path, wanted: Sequence[BoundName
     dataset = trajectories.open(path, run.run)
     spec = RunSpec.from_json(dataset.attrs["spec"], path)
     above: dict[BoundName, Above] = {}
-    with np.errstate(all="ignore"):  # a bound of huge values is infinite, a ratio to 0 undefined
+    with np.errstate(all="ignore"):  # a bound of huge values is infinite, and a ratio to 0 is undefined
         measured, known = floor(spec, dataset), bounds_of(spec, dataset)
         for name in wanted:
             bound = floor_bound(spec, dataset, known[name].error) if name in known else np.full(len(measured), np.nan)
-            if not np.isnan(bound[~np.isnan(measured)]).any():  # else it says nothing of the end of a training
+            if not np.isnan(bound[~np.isnan(measured)]).any():  # else it is not known at the end of the training
                 above[name] = Above(spread(bound), spread(bound / measured))
     return Point(curve, x, run, dataset["status"].to_numpy(), spread(measured), above)
 
 
 def _limits(points: Sequence[Point]) -> tuple[float, float]:
-    """The limits of the upper axes, by the runs that have a bound: one that has none may be anywhere."""
+    """The limits of the upper axes, from the runs that have a bound; the others may lie anywhere."""
     bounded = [point for point in points if point.above] or points
     drawn = [(point.measured, point.run.is_floor) for point in bounded]
     drawn += [(one.bound, False) for point in bounded for one in point.above.values()]
@@ -179,7 +179,7 @@ def _draw(
     places: Positions,
     limits: tuple[float, float],
 ) -> float:
-    """Draw the curves of a column; returns how many points the marks on its upper edge rise above it."""
+    """Draw the curves of a column; returns by how many points the marks on its upper edge rise above it."""
     labels, edge = [curve.label for curve in curves], Edge(panel.upper, limits[1])
     for curve in curves:
         own = [point for point in panel.points if point.curve.label == curve.label]
@@ -205,7 +205,7 @@ def _draw(
 
 
 def _say_empty(page: Page, panel: Panel, limits: tuple[float, float]) -> None:
-    """Say it in panels in which nothing is drawn."""
+    """Write a note into panels in which nothing is drawn."""
     low, high = panel.lower.get_ylim()
     spreads = [(point, one) for point in panel.points for one in point.above.values()]
     if not any(
@@ -219,13 +219,13 @@ def _say_empty(page: Page, panel: Panel, limits: tuple[float, float]) -> None:
 def _line(
     axes: Axes, values: Sequence[tuple[float, Point, Spread]], look: dict[str, Any], limits: tuple[float, float]
 ) -> None:
-    """Medians, joined, with a bar over the quartiles of each; what is not finite or below the panel is left out."""
+    """Draw joined medians with bars over their quartiles; leave out medians that are not positive and finite."""
     heights = np.array([float(value.median) for *_, value in values])
     heights[~(np.isfinite(heights) & (heights > 0))] = np.nan
     axes.plot([x for x, *_ in values], heights, **look, zorder=2)
     for place, (x, point, value) in enumerate(values):
         if np.isfinite(heights[place]):
-            if np.isfinite(heights[max(0, place - 1) : place + 2]).sum() == 1:  # no line leads to it
+            if np.isfinite(heights[max(0, place - 1) : place + 2]).sum() == 1:  # no line joins it
                 axes.plot([x], heights[[place]], color=point.style.color, **_DASH)
             low, high = near(np.array([value.low, value.high]), *limits)
             axes.plot([x, x], [low, high], color=point.style.color, linewidth=1.0, alpha=0.8, zorder=2.1)
@@ -258,7 +258,7 @@ def _notes(points: Sequence[Point], key: str, drawn: Sequence[BoundName], limits
 
 
 def _told(points: Sequence[Point], limits: tuple[float, float]) -> dict[str, list[Point]]:
-    """What of the points is not drawn."""
+    """The points that are not drawn, by the start of the sentence that says so."""
     ran = [point for point in points if point.ending is Status.FINISHED]
     found = {
         "Below its panel, and no ratio": [point for point in points if 0 < point.floor < limits[0]],
@@ -283,7 +283,7 @@ def _is_positive(one: Above) -> bool:
 
 
 def _table(panels: Sequence[Panel], plot: BoundsPlot, bottom: float) -> pd.DataFrame:
-    """What is drawn; where only rounding is left of the measured floor, no ratio."""
+    """The drawn data. There is no ratio if the measured floor is only rounding errors."""
 
     def row(point: Point, name: str, value: Spread, ratio: Spread | None) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""The columns of a figure's csv: what a run is, where it stands in the figure, and what is drawn of it."""
+"""The columns of a figure's CSV file: the run, its place in the figure, and the drawn data."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from byzcode.studies.study import Plot
 
 
 def with_levels(plot: Plot, levels: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns ``own`` behind one for each level, by the field of the plot (rows, columns, hue) that names its key.
+    """A column for each level, followed by the columns ``own``. ``levels`` are by field (rows, columns, hue).
 
-    A column has the name of its key, such as ``problem.sigma_h``. Where that name is taken, by a column of the table's
-    own (``seeds`` is a count) or by another field, the field comes first: ``columns.seeds``.
+    A column is named after its key, such as ``problem.sigma_h``. If that name is taken, by a column of ``own``
+    (``seeds`` is a count) or by another field, the field is put before it: ``columns.seeds``.
     """
     keys = {field: str(getattr(plot, field)) for field in levels}
     taken = Counter([*own, *keys.values()])

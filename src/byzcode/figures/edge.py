@@ -1,4 +1,4 @@
-"""The upper edge of a panel, on which stands what has no height: one mark above the other where they meet."""
+"""Marks on the upper edge of a panel, for values without a height; marks at the same place are stacked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 
-#: Marks stand so many points apart.
+#: The distance between stacked marks in points.
 STACK = 7.0
 
 
@@ -19,7 +19,7 @@ class Edge:
         self.axes, self.top, self.stacked = axes, top, Counter[float]()
 
     def mark(self, x: float, look: dict[str, Any], *, of_panel: bool = False) -> None:
-        """Draw a mark at ``x``, in data or in parts of the panel."""
+        """Draw a mark at ``x``, in data coordinates or, with ``of_panel``, as a fraction of the panel."""
         base = self.axes.get_yaxis_transform() if of_panel else self.axes.transData
         lift = ScaledTranslation(0, self.stacked[x] * STACK / 72, self.axes.figure.dpi_scale_trans)
         self.axes.plot([x], [self.top], **look, transform=base + lift, clip_on=False, zorder=5)
@@ -27,5 +27,5 @@ class Edge:
 
     @property
     def height(self) -> float:
-        """How many points the marks rise above the first of them."""
+        """The height of the stacked marks above the first, in points."""
         return STACK * max(0, max(self.stacked.values(), default=0) - 1)

@@ -1,4 +1,4 @@
-"""Text in lines that fit, measured as it is drawn."""
+"""Break text into lines that fit, measured with the renderer."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.cbook import is_math_text
 from matplotlib.font_manager import FontProperties
 
-#: A word: signs that are no space, dollars that are no formula, and formulas, whatever they hold.
+#: A word: characters other than spaces, single dollar signs, and whole formulas, which may contain spaces.
 _WORD = re.compile(r"(?:\\\$|\$(?:\\\$|[^$])*\$|[^\s$]|\$)+")
-#: What of a word stands for itself.
+#: A character of a word; an escaped dollar sign counts as one.
 _SIGN = re.compile(r"\\\$|.", re.DOTALL)
 _MORE = "\N{HORIZONTAL ELLIPSIS}"
 
 
 class Ruler:
-    """Measures text with the renderer that draws it; lengths are in inches."""
+    """Measures text with the renderer that draws it. Lengths are in inches."""
 
     def __init__(self, renderer: RendererBase, dpi: float) -> None:
         self._renderer, self._dpi = renderer, dpi
 
     def width(self, text: str, size: float, *, weight: str = "normal", math: bool = False) -> float:
-        r"""The width of a line of text. ``math``: what stands between dollars is a formula, and ``\$`` a dollar."""
+        r"""The width of a line of text. With ``math``, text between dollar signs is a formula and ``\$`` a dollar."""
         font = FontProperties(size=size, weight=weight)
         formula = math and is_math_text(text)
         said = text.replace(r"\$", "$") if math and not formula else text
@@ -41,9 +41,9 @@ class Ruler:
         math: bool = False,
         most: int | None = None,
     ) -> str:
-        """Text in lines of at most ``room`` inches: broken at spaces, and inside a word that is longer than a line.
+        """The text in lines of at most ``room`` inches, broken at spaces and inside words longer than a line.
 
-        At most so many lines, the last then with an ellipsis.
+        Text beyond ``most`` lines is replaced by an ellipsis.
         """
 
         def fits(line: str) -> bool:
@@ -70,7 +70,7 @@ class Ruler:
 
 
 def _words(text: str, fits: Callable[[str], bool], *, math: bool) -> Iterator[str]:
-    """What is not broken if it can be helped: words, and a symbol with its value (r = 5)."""
+    """The units that are kept on one line if possible: words, and symbols with their values (r = 5)."""
     words: Sequence[str] = _WORD.findall(text) if math else text.split()
     place = 0
     while place < len(words):
@@ -81,7 +81,7 @@ def _words(text: str, fits: Callable[[str], bool], *, math: bool) -> Iterator[st
 
 
 def _parts(word: str, *, math: bool) -> list[str]:
-    """The signs of a word, each with what combines with it; a formula is one of them."""
+    """The characters of a word, each with its combining characters; a formula stays whole."""
     if math and is_math_text(word):
         return [word]
     parts: list[str] = []
@@ -94,12 +94,12 @@ def _parts(word: str, *, math: bool) -> list[str]:
 
 
 def _joins(sign: str) -> bool:
-    """Whether a sign is part of the one before it."""
+    """Whether a character combines with the one before it."""
     return unicodedata.combining(sign) > 0 or sign in _JOINING
 
 
 def _closes(sign: str) -> bool:
-    """Whether a sign is a full stop or a bracket of a script without spaces, with which no line begins."""
+    """Whether a character is East Asian closing punctuation, which must not begin a line."""
     return sign >= "\u3000" and unicodedata.category(sign) in ("Po", "Pe", "Pf")
 
 

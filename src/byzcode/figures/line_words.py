@@ -1,4 +1,4 @@
-"""What a figure of trajectories says: the entries of its legend, and the sentences behind its caption."""
+"""The words of a figure of trajectories: the entries of its legend, and the sentences after its caption."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_end
 from byzcode.studies.study import TrajectoryPlot
 from byzcode.training.status import Status, told
 
-#: The width of lines of which there are many.
+#: The width of lines where there are many.
 THIN = 1.4
 
 #: The levels of a plot's hue, in order, with their colours.
@@ -32,7 +32,7 @@ Hues = Sequence[tuple[object, ColorType | None]]
 
 
 def legend(request: Request, plot: TrajectoryPlot, hues: Hues, panels: Sequence[Panel]) -> list[Artist]:
-    """The curves as requested; after the last one that varies with the hue, its levels; at the end, marks."""
+    """The entries: the curves as requested; after the last one that varies with the hue, its levels; then marks."""
     handles: list[Artist] = []
     varying = [curve.label for curve in request.curves if curve.varies_with(plot.hue)]
     for curve in request.curves:
@@ -51,13 +51,13 @@ def legend(request: Request, plot: TrajectoryPlot, hues: Hues, panels: Sequence[
 
 
 def by_style(request: Request, plot: TrajectoryPlot) -> bool:
-    """Whether the hue is the method, and methods have styles of their own: these tell them apart already."""
+    """Whether the hue is the method and methods differ in style, which makes hues unnecessary."""
     varying = [curve for curve in request.curves if curve.varies_with(plot.hue)]
     return plot.hue == "method" and all(len(curve.looks) > 1 for curve in varying)
 
 
 def _entry(curve: Curve, look: Look, plot: TrajectoryPlot, panels: Sequence[Panel], varying: Sequence[str]) -> Line2D:
-    """One way in which runs of a curve are drawn."""
+    """The entry of one of the styles of a curve."""
     hued = curve.label in varying and not (plot.hue == "method" and len(curve.looks) > 1)
     color = INK if hued else None
     drawn = line_style(look.style, color) | (marker_style(look.style, color) if varying != [curve.label] else {})
@@ -75,7 +75,7 @@ def _entry(curve: Curve, look: Look, plot: TrajectoryPlot, panels: Sequence[Pane
 
 
 def notes(plot: TrajectoryPlot, panels: Sequence[Panel], views: Sequence[View]) -> list[str]:
-    """What the figure does not show, and how what it shows is meant."""
+    """Sentences that explain what the figure shows and say what it leaves out."""
     lines = [(line, views[panel.row]) for panel in panels for line in panel.lines]
     seeds = [line.stored.seeds for line, _ in lines]
     said = [f"Lines: median over {seeds_of(seeds)}; bands: interquartile range.", *lone_seed("band", seeds)]
@@ -106,7 +106,7 @@ _ORDER = (_BELOW, _ABOVE, _ZERO, _NEGATIVE, _REACHES, _INFINITE, _NOTHING, _STAR
 
 
 def _missing(line: Line, view: View) -> Iterator[str]:
-    """What of a line has no place in its panel."""
+    """The reasons why a line, or part of it, is not visible in its panel."""
     stored, median = line.stored, line.stored.y.median
     finite = median[np.isfinite(median)]
     if not stored.measured:
@@ -146,7 +146,7 @@ def _ended(lines: Sequence[Line]) -> list[str]:
 
 
 def _undefined(lines: Sequence[Line], hue: str | None) -> list[str]:
-    """Which curves are undefined, and why, if the reason is the same for all."""
+    """A sentence on the curves that are undefined, with the reason if it is the same for all."""
     some = [line for line in lines if line.stored.undefined]
     reasons = distinct(line.stored.undefined for line in some)
     start = "Undefined, " + (reasons[0] if len(reasons) == 1 else "as the rule bears fewer liars")

@@ -1,4 +1,4 @@
-"""The lines of a figure of trajectories: what is stored of a run, and what a logarithmic axis can show of it."""
+"""The lines of a figure of trajectories: the stored data of a run, and the part that a logarithmic axis can show."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from byzcode.studies.study import LineStyle, TrajectoryPlot
 from byzcode.theory.bounds import bounds
 from byzcode.training.status import Status, counts, most_frequent
 
-#: A panel ends so far above the start of its curves, at the latest; where a median becomes infinite, so far.
+#: The largest factor by which a panel extends above the start of its curves, and that for medians that become infinite.
 _RISE, _RISE_ENDING = 100.0, 10.0
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a figure needs of a trajectory file."""
+    """The data of a trajectory file that a figure needs."""
 
     x: NDArray[np.float64]
     y: Spread
     measured: bool  # whether any seed has the quantity
-    status: NDArray[np.int8]  # of the seeds, as far as the figure goes
-    since: NDArray[np.int64]  # and the iteration at which they had it
-    ended: NDArray[np.int64]  # how many seeds have ended, at each x
-    undefined: str | None  # why, where nothing was trained
-    bounds: dict[BoundName, NDArray[np.float64]]  # medians of what is laid over it
+    status: NDArray[np.int8]  # of each seed at the last iteration drawn
+    since: NDArray[np.int64]  # the iteration at which each seed got its status
+    ended: NDArray[np.int64]  # the number of seeds that have ended, at each x
+    undefined: str | None  # why nothing was trained, if so
+    bounds: dict[BoundName, NDArray[np.float64]]  # medians of the bounds to draw
 
     @classmethod
     def read(cls, path: Path, run: str, plot: TrajectoryPlot) -> Stored:
@@ -48,7 +48,7 @@ class Stored:
         kept = iteration <= (plot.last or np.inf)
         values = dataset[plot.y].to_numpy()[:, kept]
         x = np.broadcast_to(dataset[plot.x].to_numpy()[..., kept], values.shape).astype(float)
-        # The cost of the seeds that still run: they hardly differ. Where none does, nothing is drawn.
+        # The cost of the seeds that still run, which hardly differ. Without any, nothing is drawn.
         cost = np.fmax.reduce(x, axis=0)
         since = dataset["status_at"].to_numpy()
         status = np.where(since <= iteration[kept][-1], dataset["status"].to_numpy(), Status.FINISHED)
@@ -62,27 +62,27 @@ class Stored:
 
     @property
     def seeds(self) -> int:
-        """How many seeds there are."""
+        """The number of seeds."""
         return len(self.status)
 
     @property
     def ending(self) -> Status:
-        """What ended most seeds, where the median becomes infinite; FINISHED where it does not."""
+        """The most frequent early end if the median becomes infinite; else FINISHED."""
         return Status.FINISHED if np.isfinite(self.y.median[-1]) else most_frequent(counts(self.status))
 
     @property
     def visible(self) -> NDArray[np.bool_]:
-        """Where the median has a place on a logarithmic axis."""
+        """Where a logarithmic axis can show the median."""
         shown: NDArray[np.bool_] = np.isfinite(self.y.median) & (self.y.median > 0)
         return shown
 
     @property
     def is_line(self) -> bool:
-        """Whether there is more to draw than a point."""
+        """Whether more than a single point is visible."""
         return int(self.visible.sum()) > 1
 
     def extent(self, *, floor: bool) -> Extent | None:
-        """What the y axis should make room for."""
+        """The range that the y axis should cover."""
         found = extent(self.y.median, floor=floor)
         if found is None:
             return None
@@ -99,21 +99,21 @@ class Line:
     run: Run
     stored: Stored
     color: ColorType
-    level: Any  # of the plot's hue; None where the curve does not vary with it
+    level: Any  # of the plot's hue; None if the curve does not vary with it
 
     @property
     def style(self) -> LineStyle:
-        """How it is drawn."""
+        """The style of the run."""
         return self.run.style
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What is drawn into one pair of axes."""
+    """The lines drawn into one pair of axes."""
 
     axes: Axes
-    row: int  # the place of its level among those of the rows
-    levels: Mapping[str, Any]  # of rows and columns, by the field of the plot
+    row: int  # the index of its level among those of the rows
+    levels: Mapping[str, Any]  # the levels of its row and column, by field of the plot
     lines: list[Line]
 
 
@@ -139,7 +139,7 @@ class View(NamedTuple):
         return cls(start if start < end else end / 10, end, bottom, max([top, *risen]))
 
     def shows(self, line: Line) -> bool:
-        """Whether any of a line is in the panel."""
+        """Whether any part of a line is in the panel."""
         median, x = line.stored.y.median, line.stored.x
         inside = line.stored.visible & (median >= self.bottom) & (median <= self.top) & (x >= self.start)
         return bool(inside.any())

@@ -1,4 +1,4 @@
-"""The page that every figure shares: title, panels, one legend, caption, each in its own strip of a sheet of paper."""
+"""The layout of every figure: title, panels, legend and caption, each in a strip of its own."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from byzcode.figures.style import LABEL, SMALL, SOFT, TITLE
 from byzcode.storage.atomic import text, whole
 from byzcode.studies import letters
 
-#: Inches.
+#: Sizes in inches.
 _WIDTHS = {1: 4.8, 2: 6.2}
 _WIDTH, _EDGE, _GAP = 7.2, 0.08, 0.1
 
-#: No dates and no versions: the same picture is the same file.
+#: Metadata without dates and versions, so that equal figures are equal files.
 _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"Creator": "byzcode", "Producer": None, "CreationDate": None},
     "svg": {"Creator": "byzcode", "Date": None},
@@ -38,9 +38,9 @@ _METADATA: dict[str, dict[str, Any]] = {
 
 
 class Page:
-    """A figure of fixed width whose height follows from what is on it.
+    """A figure of fixed width, whose height follows from its content.
 
-    Title, legend and caption are measured and get strips of their own, so that nothing covers anything.
+    Title, legend and caption are measured and get strips of their own, so that nothing overlaps.
     """
 
     def __init__(self, request: Request, rows: int, columns: int, *, aspect: float = 0.75, **shared: Any) -> None:
@@ -53,13 +53,13 @@ class Page:
         self.axes: list[list[Axes]] = self.figure.subplots(rows, columns, squeeze=False, **shared).tolist()
 
     def nothing_in(self, axes: Axes) -> None:
-        """Say in a panel that nothing is drawn in it; the caption says why."""
+        """Write into a panel that nothing is drawn in it; the caption says why."""
         nothing_in(axes)
 
     def arrange(self, handles: Sequence[Artist], notes: Sequence[str], places: Positions | None = None) -> None:
         """Put title, legend and caption around the panels. ``notes`` follow the caption of the study.
 
-        ``places`` are those along the x axes, where names may stand side by side.
+        ``places`` are the positions along the x axes, which may have names instead of numbers.
         """
         figure = self.figure
         sns.despine(fig=figure)
@@ -85,7 +85,7 @@ class Page:
             self._stack(extra + fitting.extra)
 
     def _take_fonts(self, texts: Sequence[str]) -> list[str]:
-        """Draw what follows in fonts that have its letters; returns what to say of letters that no font has."""
+        """Select fonts that have the letters of the texts; returns a note on letters that no font has."""
         request = self.request
         paper = [request.paper.source, request.paper.figure] if request.paper else []
         fonts = letters.fonts_for([request.title, request.plot.caption, *paper, *texts])
@@ -93,14 +93,14 @@ class Page:
         return [f"Boxes: {letters.told(fonts.missing)}."] if fonts.missing else []
 
     def _caption(self, notes: Sequence[str]) -> str:
-        """The caption of the study and what the figure adds to it; in a paragraph of its own the source."""
+        """The caption of the study followed by the notes, and in a paragraph of its own the source."""
         paragraphs = [" ".join([self.request.plot.caption, *notes])]
         if paper := self.request.paper:
             paragraphs.append(f"Source: {paper.source}; our name for its figure: {paper.figure}.")
         return "\n".join(self._wrapped(paragraph, SMALL) for paragraph in paragraphs)
 
     def _stack(self, extra: float) -> None:
-        """Stack title, panels, legend and caption; ``extra`` inches of the panels' strip are for long labels."""
+        """Stack title, panels, legend and caption; the panels get ``extra`` inches for long labels."""
         figure, (title, legend, caption) = self.figure, self._strips
         title_height, legend_height, caption_height = (
             part.get_window_extent().height / figure.dpi for part in (title, legend, caption)
@@ -118,34 +118,34 @@ class Page:
         self.settle()
 
     def settle(self) -> None:
-        """Give the panels their sizes, again where something has been added since."""
+        """Set the sizes of the panels; call it again after adding something."""
         engine = ConstrainedLayoutEngine(rect=self._room, w_pad=0.06, h_pad=0.05, wspace=0.02, hspace=0.03)
         engine.execute(self.figure)
         for axes in self.figure.axes:
-            # The solver's last bits depend on where its variables lie in memory; files should not.
+            # The solver's last bits depend on memory addresses; round them, so that files do not.
             axes.set_position(np.round(axes.get_position(original=True).bounds, 4))
             axes.set_in_layout(True)
 
     def _legend_columns(self, handles: Sequence[Artist]) -> int:
-        """As many columns as fit: short rows read across."""
+        """The number of columns of the legend: as many as fit."""
         for columns in range(len(handles), 1, -1):
             trial = self.figure.legend(handles=handles, ncols=columns, **_LEGEND)
             width = trial.get_window_extent().width / self.figure.dpi
             trial.remove()
             rows = -(-len(handles) // columns)
-            # The widest that fits, then as few columns as that number of rows needs: the last row is then full.
+            # Take the widest layout that fits, then the fewest columns with as many rows, which fills the last row.
             if width <= 0.98 * self.width - 2 * _EDGE:
                 return -(-len(handles) // rows)
         return 1
 
     def _fit_entry(self, handle: Artist) -> None:
-        """Break the label of a legend's entry that is longer than the page is wide."""
+        """Break the label of a legend entry that is wider than the page."""
         label, room = str(handle.get_label()), 0.98 * self.width - 2 * _EDGE - _HANDLE
         if self.ruler.width(label, _ENTRY, math=True) > room:
             handle.set_label(self.ruler.wrapped(label, room, _ENTRY, math=True))
 
     def _wrapped(self, text: str, size: float, weight: str = "normal") -> str:
-        """Text in lines that fit the page."""
+        """The text in lines that fit the page."""
         return self.ruler.wrapped(text, self.width - 2 * _EDGE, size, weight=weight)
 
 
@@ -162,7 +162,7 @@ _LEGEND: dict[str, Any] = {
 }
 
 
-#: Size of the entries of a legend, in points; inches of an entry that are not its text.
+#: The size of a legend's entries in points, and the width of an entry without its text in inches.
 _ENTRY, _HANDLE = LABEL - 0.5, (2.8 + 0.6) * (LABEL - 0.5) / 72
 
 
@@ -174,9 +174,9 @@ class Drawing:
     data: pd.DataFrame
 
     def save(self, out: Path) -> list[Path]:
-        """Write ``out`` with the suffixes pdf, svg, png and csv; each file whole or not there. Raises UserError.
+        """Write ``out`` with the suffixes pdf, svg, png and csv, each atomically, and return the paths.
 
-        Returns their paths.
+        Raises UserError if a file cannot be written.
         """
         for kind, metadata in _METADATA.items():
             with whole(out.with_name(f"{out.name}.{kind}")) as path:

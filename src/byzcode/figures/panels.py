@@ -1,4 +1,4 @@
-"""The words around panels, broken into lines where they would cover their neighbours or leave the page."""
+"""Break the words around panels into lines if they would overlap their neighbours or leave the page."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from byzcode.figures.fit import Ruler
 from byzcode.figures.scale import Positions
 from byzcode.figures.style import LABEL, PANEL, SMALL, SOFT, TICK
 
-#: Inches between the words of neighbours, and to the edge of the page.
+#: The distance between words of neighbouring panels, and to the edge of the page, in inches.
 _APART, _EDGE = 0.07, 0.02
-#: The height of a line, in parts of the size of its letters.
+#: The height of a line, relative to the font size.
 _LINE = 1.2
-#: A title and a label of an axis have so many lines at most.
+#: The largest number of lines of a title or an axis label.
 _MOST = 8
-#: How names stand at an axis: the angle, and how long a line of them may be, in inches; the first that fits.
+#: The angles of names at an axis, each with the longest line in inches; the first that fits is used.
 _ANGLES = ((30, 1.35), (90, 1.6), (90, 2.6))
-#: The strip of the panels has room for names that reach so far below their axis.
+#: How far names may reach below their axis without extra room, in inches.
 _REACH = 0.75
 _EMPTY = "nothing to draw"
 
 
 def nothing_in(axes: Axes) -> None:
-    """Say in a panel that nothing is drawn in it; the caption says why."""
+    """Write into a panel that nothing is drawn in it; the caption says why."""
     look: dict[str, Any] = {"ha": "center", "va": "center", "size": SMALL, "color": SOFT, "label": _EMPTY}
     axes.text(0.5, 0.5, f"{_EMPTY}: see below", transform=axes.transAxes, **look).set_in_layout(False)
 
 
 @dataclass
 class Fitting:
-    """What has been done to make words fit: whether anything, how many inches it takes, and what a reader must know."""
+    """The changes that made words fit: whether there were any, the extra inches they need, and notes for the reader."""
 
     changed: bool = False
     extra: float = 0.0
@@ -44,7 +44,7 @@ class Fitting:
 
 
 def fit(rows: Sequence[Sequence[Axes]], width: float, ruler: Ruler) -> Fitting:
-    """Break the words around panels that have their sizes, on a page so many inches wide."""
+    """Break the words around panels of known size, on a page ``width`` inches wide."""
     done = Fitting()
     there = _still_there(rows)
     rooms = {axes: _room(axes, row, width) for row in there for axes in row}
@@ -65,18 +65,18 @@ def fit(rows: Sequence[Sequence[Axes]], width: float, ruler: Ruler) -> Fitting:
 
 
 def _still_there(rows: Sequence[Sequence[Axes]]) -> list[list[Axes]]:
-    """The panels without those that were taken away."""
+    """The panels that have not been removed."""
     return [[axes for axes in row if axes.figure is not None] for row in rows]
 
 
 def hide_names(rows: Sequence[Sequence[Axes]], places: Positions) -> None:
-    """Take the names of an axis away, to see how much room there is for them."""
+    """Remove the names from the x axes, to measure the room for them."""
     for axes in (axes for row in _still_there(rows) for axes in row):
         axes.set_xticks(range(len(places.words)), [""] * len(places.words))
 
 
 def _turn(done: Fitting, row: Sequence[Axes]) -> None:
-    """Turn the numbers of the x axes upright where they would cover each other."""
+    """Rotate the numbers of the x axes by 90 degrees if they would overlap."""
     labels = [_labels_in_view(axes) for axes in row]
     boxes = [[label.get_window_extent() for label in each if label.get_rotation() == 0] for each in labels]
     if not any(one.padded(1).overlaps(other) for each in boxes for one, other in itertools.pairwise(each)):
@@ -88,14 +88,14 @@ def _turn(done: Fitting, row: Sequence[Axes]) -> None:
 
 
 def _labels_in_view(axes: Axes) -> list[Text]:
-    """The labels of the ticks that are within the limits of an x axis."""
+    """The labels of the ticks within the limits of an x axis."""
     low, high = sorted(axes.get_xlim())
     ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=False)
     return [label for place, label in ticks if low <= place <= high and label.get_text()]
 
 
 def _room(axes: Axes, row: Sequence[Axes], width: float) -> float:
-    """How wide words centred at a panel may be."""
+    """The largest width of words that are centred on a panel."""
     middles = [_middle(each) * width for each in row]
     own = _middle(axes) * width
     others = [abs(own - other) for other in middles if other != own]
@@ -103,7 +103,7 @@ def _room(axes: Axes, row: Sequence[Axes], width: float) -> float:
 
 
 def _size_of_titles(rooms: Mapping[Axes, float], ruler: Ruler) -> float:
-    """The size of the titles of panels, in points: smaller where a word of one is else longer than its room."""
+    """The font size of the panels' titles, in points; smaller if a single word would not fit."""
     words = [(word, room) for axes, room in rooms.items() for word in axes.get_title().split()]
     if all(ruler.width(word, PANEL) <= room for word, room in words):
         return PANEL
@@ -118,7 +118,7 @@ def _middle(axes: Axes) -> float:
 
 
 def _break(text: Text, size: float, room: float, ruler: Ruler) -> int:
-    """Break a text whose lines are longer than its room; returns how many lines it has more than before."""
+    """Break a text whose lines are wider than ``room``; returns by how many lines it grows, at least 1 if broken."""
     said = text.get_text()
     if all(ruler.width(line, size, math=True) <= room for line in said.split("\n")):
         return 0
@@ -127,7 +127,7 @@ def _break(text: Text, size: float, room: float, ruler: Ruler) -> int:
 
 
 def name(rows: Sequence[Sequence[Axes]], places: Positions, ruler: Ruler) -> Fitting:
-    """Find an angle at which names side by side do not cover each other; name some of them where there is none."""
+    """Find an angle at which neighbouring names do not overlap; if there is none, show only some of the names."""
     done, panels, words = Fitting(), [axes for row in _still_there(rows) for axes in row], places.words
     left, right = panels[0].get_xlim()
     spacing = min(axes.get_window_extent().width / axes.figure.dpi for axes in panels) / (right - left)

@@ -1,4 +1,4 @@
-"""What a figure is asked to show, and which run stands in which panel."""
+"""The request for a figure, and the panel of each run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _known(method: str) -> str:
 
 
 def _scalar(value: Any) -> Any:
-    """A list (of seeds) in words: a level of a figure is one value."""
+    """A list (of seeds) as text, because a level of a figure must be a single value."""
     if not isinstance(value, list):
         return value
     numbers = len(value) > 1 and all(isinstance(each, int) for each in value)
@@ -33,7 +33,7 @@ def _scalar(value: Any) -> Any:
 
 
 class Run(Strict):
-    """A stored run, and where it stands: the values of the keys that the plot names."""
+    """A stored run, and its place: the values of the keys that the plot names."""
 
     run: Id
     allocation: Id
@@ -43,16 +43,16 @@ class Run(Strict):
 
     @property
     def is_floor(self) -> bool:
-        """Whether it descends the true gradient, far below what any rule reaches."""
+        """Whether it uses the true gradient, and so ends far below what any rule reaches."""
         return METHODS[self.method].server == "true_gradient"
 
     def fixes(self, key: str) -> bool:
-        """Whether its method settles a key."""
+        """Whether its method fixes a key."""
         return key.split(".")[0] in METHODS[self.method].fixed
 
 
 class Look(NamedTuple):
-    """An entry of a legend: what stands there, the style, and the methods of the runs that are drawn so."""
+    """An entry of a legend: its label, its style, and the methods of the runs drawn in that style."""
 
     label: str
     style: LineStyle
@@ -60,7 +60,7 @@ class Look(NamedTuple):
 
 
 class Curve(Strict):
-    """One curve: its label, its runs, and of what method these are and how they are drawn, where they do not say so."""
+    """A curve: its label and its runs, and the method and style of the runs that do not give their own."""
 
     label: Label
     method: Annotated[str, AfterValidator(_known)]
@@ -70,7 +70,7 @@ class Curve(Strict):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, values: Any) -> Any:
-        """Give each run its method and its style."""
+        """Fill in the method and style of each run."""
         if not isinstance(values, Mapping) or not isinstance(values.get("runs"), list | tuple):
             return values
         own = {key: values[key] for key in ("method", "style") if key in values}
@@ -78,7 +78,7 @@ class Curve(Strict):
 
     @property
     def looks(self) -> list[Look]:
-        """Its entries in a legend: one, or one for each method where methods are drawn in different styles."""
+        """Its entries in a legend: a single one, or one per method if methods are drawn in different styles."""
         styles = {run.method: run.style for run in self.runs}
         if len(distinct(styles.values())) == 1:
             return [Look(self.label, self.runs[0].style, frozenset(styles))]
@@ -88,7 +88,7 @@ class Curve(Strict):
         ]
 
     def varies_with(self, key: str | None) -> bool:
-        """Whether other values of a key are other runs; a method that fixes the key has one run at all of them."""
+        """Whether runs differ between values of a key; a method that fixes the key has the same run at all values."""
         if key is None:
             return False
         levels = distinct(run.point[key] for run in self.runs)
@@ -107,8 +107,8 @@ class Request(Strict):
     paper: Paper | None
     plot: Plot
     curves: Annotated[tuple[Curve, ...], Field(min_length=1)]
-    summary: Id | None = None  # where a summary is read, the hash of what it was to be made for
-    entries: tuple[EntryName, ...] = ()  # those of its components, which hold what it shows of them
+    summary: Id | None = None  # the hash of the summary's request, if the figure reads a summary
+    entries: tuple[EntryName, ...] = ()  # those of its components: what it shows of them
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -125,10 +125,10 @@ class Request(Strict):
 
 @dataclass(frozen=True)
 class Facets:
-    """The panels along one key of a RunSpec: one for each level; one alone, without a key.
+    """The panels along a key of a RunSpec: one per level, or a single panel without a key.
 
-    A curve that has one value of the key where others have several, or whose method fixes it, is in ``everywhere``:
-    it is drawn in each panel, for comparison.
+    A curve is in ``everywhere`` if it has a single value of the key where others have several, or if its method fixes
+    the key. It is drawn in each panel for comparison.
     """
 
     key: str | None
@@ -137,7 +137,7 @@ class Facets:
 
     @classmethod
     def of(cls, curves: Sequence[Curve], key: str | None) -> Facets:
-        """The panels that some curves need."""
+        """The panels for some curves."""
         if key is None:
             return cls(None, (None,), frozenset())
         values = {curve.label: distinct(run.point[key] for run in curve.runs) for curve in curves}
@@ -153,18 +153,18 @@ class Facets:
         return cls(key, tuple(shown), everywhere)
 
     def level(self, field: str, level: Any) -> dict[str, Any]:
-        """The level of a panel, by the field of the plot that names its key; nothing without a key."""
+        """The level of a panel, by the field of the plot that names its key; empty without a key."""
         return {} if self.key is None else {field: level}
 
     def holds(self, curve: Curve, run: Run, level: Any) -> bool:
-        """Whether a run belongs into the panel of a level."""
+        """Whether a run belongs in the panel of a level."""
         if self.key is None or level is None or curve.label in self.everywhere:
             return True
         return run.point[self.key] is None or bool(run.point[self.key] == level)
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:
-    """The values, each once, in the order of their first appearance. They need not be hashable."""
+    """The values without duplicates, in the order of their first appearance. They need not be hashable."""
     found: list[Any] = []
     for value in values:
         if value not in found:
@@ -173,13 +173,13 @@ def distinct(values: Iterable[Any]) -> list[Any]:
 
 
 def in_order(levels: Iterable[Any]) -> list[Any]:
-    """Numbers ascending; anything else as it comes."""
+    """Numbers in ascending order; other values in their given order."""
     listed = list(levels)
     return sorted(listed) if all(isinstance(level, int | float) for level in listed) else listed
 
 
 def only_run(curve: Curve, runs: Iterable[Run], where: str) -> Run | None:
-    """The one run of a curve at a place of a figure, or None. Raises UserError where there are several."""
+    """The only run of a curve at a place of a figure, or None. Raises UserError if there are several."""
     found = {run.run: run for run in runs}
     if len(found) > 1:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Axes: limits that one bad or one perfect curve does not spoil, ticks, and labels that keep their distance."""
+"""Axes: limits that are robust against a single extreme curve, ticks, and labels that keep their distance."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from numpy.typing import NDArray
 
 from byzcode.figures.style import number, value_words
 
-#: A curve so many times below the next one leaves the panel: rounding errors are not worth twenty decades of paper.
+#: A curve below the next one by more than this factor leaves the panel, so that rounding errors do not take up twenty
+#: decades. The second factor applies to curves that use the true gradient.
 _GAP, _FLOOR_GAP = 1e8, 1e3
-#: How far the panel then goes on below the lowest curve that stays.
+#: The factor by which the panel then extends below the lowest remaining curve.
 _BELOW = 30.0
 
-#: What a logarithmic axis reaches: beyond it its margins and ticks are no numbers.
+#: The range of logarithmic axes; beyond it, margins and ticks would overflow.
 _LEAST, _MOST = 1e-300, 1e300
-#: Beyond these, ticks that matplotlib looks for may be no numbers; of ours there are so many.
+#: Beyond these limits, matplotlib's own ticks may overflow; ours, at most this many, replace them.
 _FAR, _TICKS = (1e-200, 1e200), 6
 
 _UNITS = ((1e12, "trillions"), (1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
 
 
 class Extent(NamedTuple):
-    """The lowest and the highest median of a curve in a panel; ``floor`` as :attr:`Curve.is_floor`."""
+    """The lowest and the highest median of a curve in a panel; ``floor`` as in :attr:`Run.is_floor`."""
 
     low: float
     high: float
@@ -35,13 +36,13 @@ class Extent(NamedTuple):
 
 
 def extent(median: NDArray[np.float64], *, floor: bool = False) -> Extent | None:
-    """The extent of what a logarithmic axis can show of some medians, or None."""
+    """The extent of the medians that a logarithmic axis can show, or None."""
     shown = np.clip(median[np.isfinite(median) & (median > 0)], _LEAST, _MOST)
     return Extent(float(shown.min()), float(shown.max()), floor) if shown.size else None
 
 
 def near(values: NDArray[np.float64], bottom: float, top: float) -> NDArray[np.float64]:
-    """Values, moved to where they are a little beyond a panel at most."""
+    """The values, clipped to at most a little beyond the panel."""
     close: NDArray[np.float64] = np.clip(values, bottom * 1e-3, min(top * 1e3, 1e3 * _MOST))
     return close
 
@@ -66,7 +67,7 @@ def _window(extents: Iterable[Extent]) -> tuple[float, float]:
 
 
 def plain_ticks(axes: Axes, low: float, high: float) -> None:
-    """Ticks of a logarithmic x axis: plain numbers, with halves and fifths where there is room."""
+    """Set the ticks of a logarithmic x axis: plain numbers, at 1, 2 and 5 times powers of ten if there is room."""
     decades = np.log10(high / low)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1.5 else (1.0,)))
     if high < 1e5:
@@ -77,7 +78,7 @@ def plain_ticks(axes: Axes, low: float, high: float) -> None:
 
 
 def cost_ticks(axes: Axes, low: float, high: float) -> str:
-    """Ticks of a logarithmic axis of large numbers; returns the unit that their labels leave out."""
+    """Set the ticks of a logarithmic x axis of large numbers; returns the unit that their labels omit."""
     axes.xaxis.set_minor_formatter(NullFormatter())
     if high / low > 300:
         return ""
@@ -88,7 +89,7 @@ def cost_ticks(axes: Axes, low: float, high: float) -> str:
 
 
 def log_y(axes: Axes, bottom: float, top: float) -> None:
-    """A logarithmic y axis with these limits, its ticks labelled even where it spans less than a decade."""
+    """Make the y axis logarithmic with these limits, and label its ticks even if it spans less than a decade."""
     axes.set_yscale("log", nonpositive="mask")
     axes.set_ylim(bottom, top)
     if top / bottom < 1e3 and 1e-3 < bottom < top < 1e5:
@@ -100,7 +101,7 @@ def log_y(axes: Axes, bottom: float, top: float) -> None:
 
 
 def _few_decades(axis: Axis, low: float, high: float) -> None:
-    """Ticks of a logarithmic axis that reaches as far as numbers do."""
+    """Set the ticks of a logarithmic axis of extreme range."""
     first, last = int(np.ceil(np.log10(low))), int(np.floor(np.log10(high)))
     axis.set_major_locator(
         FixedLocator([10.0**power for power in range(first, last + 1, 1 + max(0, last - first) // _TICKS)])
@@ -108,15 +109,15 @@ def _few_decades(axis: Axis, low: float, high: float) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-#: Numbers that are closer than this part of an axis, or of a size at which an axis cannot tell them from their
-#: neighbourhood, stand side by side, in order, as names do.
+#: Numbers are placed side by side, like names, if they are closer than this fraction of the axis, or if they exceed the
+#: largest size on a linear axis or the largest range on a logarithmic axis.
 _CLOSE, _LARGE, _STRETCH = 0.01, 1e12, 1e150
-#: Values at least so far apart, in parts of an axis, have a label each.
+#: Values that are at least this fraction of the axis apart each have a label.
 _LABELLED = 0.08
 
 
 class Positions:
-    """Where values of a key stand on an x axis: at their numbers, or side by side where they are names."""
+    """The positions of a key's values on an x axis: at their numbers, or side by side for names."""
 
     def __init__(self, key: str, values: Sequence[Any]) -> None:
         self.key, self.values = key, list(values)
@@ -126,7 +127,7 @@ class Positions:
         self.log = not self.nominal and self.low > 0 and self.high > 10 * self.low
 
     def at(self, value: Any, nudge: float) -> float:
-        """The place of a value, moved by ``nudge`` of the axis."""
+        """The position of a value, shifted by ``nudge``, a fraction of the axis."""
         place = float(self.values.index(value)) if self.nominal else float(value)
         if self.log:
             return float(place * (self.high / self.low) ** nudge)
@@ -134,18 +135,18 @@ class Positions:
 
     @property
     def closest(self) -> float:
-        """The smallest distance of two values, in parts of the axis."""
+        """The smallest distance between two values, as a fraction of the axis."""
         if len(self.values) < 2:
             return 1.0
         return _closest([self.at(value, 0.0) for value in self.values], log=self.log)
 
     @property
     def words(self) -> list[str]:
-        """The names that stand side by side; none where numbers do not."""
+        """The names to put side by side; empty for values at their numbers."""
         return [value_words(self.key, value) for value in self.values] if self.nominal else []
 
     def dress(self, axes: Axes) -> None:
-        """Scale, limits and ticks of the axis."""
+        """Set scale, limits and ticks of the axis."""
         if self.log:
             axes.set_xscale("log")
             plain_ticks(axes, self.low, self.high)
@@ -167,7 +168,7 @@ class Positions:
 
 
 def _is_scale(values: Sequence[Any]) -> bool:
-    """Whether all are numbers that an axis, linear or logarithmic, can tell apart."""
+    """Whether all values are numbers that a linear or logarithmic axis can separate."""
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return False
     if len(values) < 2:
@@ -179,16 +180,16 @@ def _is_scale(values: Sequence[Any]) -> bool:
 
 
 def _closest(places: Sequence[float], *, log: bool) -> float:
-    """The smallest distance of two places, in parts of all."""
+    """The smallest distance between two places, as a fraction of their range."""
     ordered = np.sort(np.asarray(places, dtype=float))
     along = np.log(ordered) if log else ordered
     return float(np.diff(along).min() / (along[-1] - along[0]))
 
 
 def apart(places: Sequence[float], gap: float) -> list[float]:
-    """The nearest places (least squares) within 0 to 1 of which no two are closer than ``gap``, in the same order."""
+    """The nearest places (least squares) between 0 and 1 that are at least ``gap`` apart, in the same order."""
     order = np.argsort(places, kind="stable")
-    blocks: list[list[float]] = []  # each block of labels that touch: its wishes, measured from its own foot
+    blocks: list[list[float]] = []  # blocks of touching labels: desired places, each minus rank times gap
     for rank, place in enumerate(order):
         blocks.append([places[place] - rank * gap])
         while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):

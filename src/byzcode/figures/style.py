@@ -13,7 +13,9 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
+from byzcode.specs.components import in_words
 from byzcode.specs.methods import METHODS
+from byzcode.specs.run import COMPONENTS
 from byzcode.studies.fields import in_digits
 from byzcode.studies.letters import BUNDLED
 from byzcode.studies.study import LineStyle
@@ -141,8 +143,6 @@ _KEYS = {
     "problem.label_noise": ("label noise", "standard deviation of the label noise"),
     "byzantine.compressed": ("lies compressed:", "whether lies are compressed"),
     "byzantine.alpha": (r"$\alpha$", r"Byzantine fraction $\alpha$"),
-    "attack.coefficient": ("coefficient", "coefficient of the sign flip"),
-    "attack.scale": ("scale", "standard deviation of the lies"),
     "step_size": (r"$\eta L$", r"step size $\eta L$"),
 }
 #: Keys whose values say it all.
@@ -159,31 +159,7 @@ _PLAIN = {
     "pre_aggregation",
     "problem",
 }
-_VALUES = {
-    "sign_flip": "sign flip",
-    "True": "yes",
-    "False": "no",
-    "gaussian": "Gaussian",
-    "linear_regression": "linear regression",
-    "redrawn": "liars redrawn",
-    "persistent": "liars persistent",
-    "phocas": "Phocas",
-    "alie": "ALIE",
-    "alie_search": "ALIE, line search",
-    "ipm": "IPM",
-    "ipm_search": "IPM, line search",
-    "nnm": "NNM",
-    "qsgd": "QSGD",
-    "random_k": "random-k",
-    "top_k": "top-k",
-    "krum": "Krum",
-    "multi_krum": "Multi-Krum",
-    "meamed": "MeaMed",
-    "bulyan": "Bulyan",
-    "replication": "replication-corrected",
-}
-#: What "none" is, by the key.
-_NOTHING = {"attack": "no attack", "pre_aggregation": "no pre-aggregation"}
+_VALUES = {"True": "yes", "False": "no", "redrawn": "liars redrawn", "persistent": "liars persistent"}
 
 
 class Quantity(NamedTuple):
@@ -263,7 +239,8 @@ def value_words(key: str, value: Any) -> str:
     if key == "method" and value in METHODS:
         return METHODS[value].title
     name, options, rest = str(value).partition(" (")  # a component of a grid: "name (option value)"
-    words = _NOTHING.get(key, name) if name == "none" else _VALUES.get(name, name.replace("_", " "))
+    entry = COMPONENTS.get(key, {}).get(name)
+    words = in_words(name, entry) if entry else _VALUES.get(name, name.replace("_", " "))
     said = (options + rest).replace("share ", "k/D = ").replace("_", " ").replace(" -", " \N{MINUS SIGN}")
     return literal(words + said)
 
@@ -275,14 +252,24 @@ def level_words(key: str | None, value: Any) -> str:
     words = value_words(key, value)
     if key in _PLAIN:
         return words
-    symbol = _KEYS[key][0] if key in _KEYS else key.split(".")[-1].replace("_", " ")
+    label = _label(key)
+    symbol = label[0] if label else key.split(".")[-1].replace("_", " ")
     is_name = symbol[0] != "$"
     return f"{symbol} {words}" if is_name else f"{symbol} = {words}"
 
 
 def axis_words(key: str) -> str:
     """A key, as the label of an axis says it."""
-    return _KEYS[key][1] if key in _KEYS else key.replace(".", ", ").replace("_", " ")
+    label = _label(key)
+    return label[1] if label else key.replace(".", ", ").replace("_", " ")
+
+
+def _label(key: str) -> tuple[str, str] | None:
+    """What the title of a panel and an axis say for a key, where it has a label: a component's option, or one here."""
+    table, _, option = key.partition(".")
+    entries = COMPONENTS[table].values() if option and table in COMPONENTS else ()
+    labels = [getattr(entry, "labels", {}) for entry in entries]
+    return next((known[option] for known in labels if option in known), _KEYS.get(key))
 
 
 def literal(text: str) -> str:

@@ -34,13 +34,13 @@ from byzcode.storage.layout import trajectory
 from byzcode.studies.study import TrajectoryPlot
 from byzcode.training.status import Status
 
-#: Markers on a line, and panels side by side.
+#: The number of markers on a line, and the largest number of panels side by side.
 _MARKERS, _ABREAST = 5, 4
-#: Points from the middle of a mark to that of the next.
+#: The distance between the centres of neighbouring marks, in points.
 _MARK = 8.0
-#: Inches beside a panel for the labels of its lines,.
+#: The room beside a panel for the labels of its lines, in inches.
 _BESIDE = 1.1
-#: From the end of a line to its label.
+#: The style of the leader from the end of a line to its label.
 _LEADER: dict[str, Any] = {
     "arrowstyle": "-",
     "linewidth": 0.5,
@@ -75,7 +75,7 @@ def trajectories(request: Request, results: Path) -> Drawing:
     cells = [(row, column) for row in rows.levels for column in columns.levels]
     abreast = len(columns.levels)
     wrapped = len(rows.levels) == 1 and abreast > _ABREAST
-    if wrapped:  # a long row of panels goes on in the next line
+    if wrapped:  # a long row of panels continues in the next line
         abreast = -(-len(cells) // -(-len(cells) // _ABREAST))
     page = Page(request, -(-len(cells) // abreast), abreast, sharex=True, sharey=True if wrapped else "row")
     places = [axes for line in page.axes for axes in line]
@@ -95,7 +95,7 @@ def trajectories(request: Request, results: Path) -> Drawing:
             page.nothing_in(panel.axes)
     _label(page, panels, plot, views[0])
     page.arrange(legend(request, plot, hues, panels), notes(plot, panels, views))
-    for panel in panels:  # now that the panels have their sizes
+    for panel in panels:  # only now do the panels have their sizes
         _mark_ends(panel, views[panel.row])
     if plot.x == "iteration" and sum(curve.varies_with(plot.hue) for curve in request.curves) == 1:
         for panel in panels:
@@ -105,7 +105,7 @@ def trajectories(request: Request, results: Path) -> Drawing:
 
 
 def _hues(request: Request, plot: TrajectoryPlot) -> list[tuple[Any, ColorType | None]]:
-    """The levels of the plot's hue, in order, with their colours; None where lines have the colours of their styles."""
+    """The levels of the plot's hue, in order, with their colours; None if styles determine the colours."""
     varying = [curve for curve in request.curves if curve.varies_with(plot.hue)]
     levels = in_order(distinct(run.point[str(plot.hue)] for curve in varying for run in curve.runs))
     colors = [None] * len(levels) if by_style(request, plot) else ramp(len(levels))
@@ -124,7 +124,7 @@ def _draw(panel: Panel, plot: TrajectoryPlot, view: View, *, hued: bool) -> None
         look = line_style(line.style, line.color, phase=place / len(panel.lines))
         if line.level is not None and hued:
             look["linewidth"] = min(look["linewidth"], THIN)
-        # Drawn a little beyond the panel at most: a path that runs to 1e300 is no good in any viewer.
+        # Clip slightly beyond the panel, because viewers cannot handle paths that run to 1e300.
         low, high = (near(edge, view.bottom, view.top) for edge in (y.low, y.high))
         if line.stored.is_line:
             axes.fill_between(x, low, high, where=visible, color=line.color, alpha=0.16, linewidth=0, zorder=1.5)
@@ -136,24 +136,24 @@ def _draw(panel: Panel, plot: TrajectoryPlot, view: View, *, hued: bool) -> None
             markevery=_marked(x, visible, view, place / len(panel.lines)),
             zorder=2 + 0.01 * place,
         )
-        if not _is_marked(line) and (alone := _alone(visible)).any():  # a single point makes no line
+        if not _is_marked(line) and (alone := _alone(visible)).any():  # an isolated point would be invisible
             axes.plot(x[alone], y.median[alone], **marker_style(line.style, line.color), linestyle="none", zorder=2)
         for name, bound in line.stored.bounds.items():
             shown = np.where(np.isfinite(bound) & (bound > 0), bound, np.nan)
-            at_start = np.isfinite(shown).sum() == 1  # in expectation, where it holds nowhere else
+            at_start = np.isfinite(shown).sum() == 1  # a bound in expectation may hold only at the start
             mark: dict[str, Any] = {"marker": "_", "markersize": 7} if at_start else {}
             axes.plot(x, shown, color=line.color, **BOUNDS[name].line, **mark, zorder=1.9)
 
 
 def _alone(visible: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Points without a neighbour that is visible."""
+    """Visible points without a visible neighbour."""
     around = np.pad(visible, 1)
     lonely: NDArray[np.bool_] = visible & ~around[:-2] & ~around[2:]
     return lonely
 
 
 def _marked(x: NDArray[np.float64], visible: NDArray[np.bool_], view: View, offset: float) -> list[int]:
-    """Where markers go: evenly over the axis, and each curve at other places, so that none covers another."""
+    """The indices of markers: evenly over the axis, shifted for each curve so that markers do not overlap."""
     places = np.flatnonzero(visible & (x >= view.start) & (x > 0 if view.start > 0 else True))
     if places.size == 0:
         return []
@@ -163,12 +163,12 @@ def _marked(x: NDArray[np.float64], visible: NDArray[np.bool_], view: View, offs
 
 
 def _is_marked(line: Line) -> bool:
-    """Whether a mark stands at its end."""
+    """Whether a line has a mark at its end."""
     return line.stored.ending is not Status.FINISHED
 
 
 def _crossing(line: Line, view: View) -> tuple[float, float]:
-    """Where a line ends because the median becomes infinite, or where it leaves the panel on its way there."""
+    """The point where a line ends because its median becomes infinite, or where it leaves the panel before that."""
     x, median = line.stored.x, line.stored.y.median
     after = int((~(median <= view.top)).argmax())
     before = max(0, after - 1)
@@ -180,7 +180,7 @@ def _crossing(line: Line, view: View) -> tuple[float, float]:
 
 
 def _mark_ends(panel: Panel, view: View) -> None:
-    """Mark what ended curves. Marks that would cover each other stand side by side."""
+    """Mark the ends of curves that ended early; draw marks that would overlap side by side."""
     axes = panel.axes
     lines = [line for line in panel.lines if _is_marked(line)]
     ends = [_crossing(line, view) for line in lines]
@@ -188,7 +188,7 @@ def _mark_ends(panel: Panel, view: View) -> None:
     panel_size = axes.get_window_extent()
     across, up = (_MARK * axes.figure.dpi / 72 / size for size in (panel_size.width, panel_size.height))
     where = [to_parts.transform((max(x, view.start), y)) for x, y in ends]
-    for level in {round(float(height) / up) for _, height in where}:  # marks that are about as high
+    for level in {round(float(height) / up) for _, height in where}:  # marks at about the same height
         here = [place for place, (_, height) in enumerate(where) if round(float(height) / up) == level]
         for place, x in zip(here, apart([float(where[place][0]) for place in here], across), strict=True):
             look = mark_style(lines[place].stored.ending, lines[place].color)
@@ -197,7 +197,7 @@ def _mark_ends(panel: Panel, view: View) -> None:
 
 def _label(page: Page, panels: Sequence[Panel], plot: TrajectoryPlot, view: View) -> None:
     quantity, cost = QUANTITIES[plot.y], COSTS[plot.x]
-    if len(page.axes[0]) < _ABREAST - 1:  # room for it in one line
+    if len(page.axes[0]) < _ABREAST - 1:  # the label fits on one line
         cost = cost.replace("\n", " ")
     for panel in panels:
         titles = [level_words(getattr(plot, field), level) for field, level in panel.levels.items()]
@@ -205,15 +205,15 @@ def _label(page: Page, panels: Sequence[Panel], plot: TrajectoryPlot, view: View
         panel.axes.set_ylabel(f"{quantity.words} {quantity.symbol}")
         unit = cost_ticks(panel.axes, view.start, view.end) if plot.x != "iteration" else ""
         panel.axes.label_outer()
-    for panel in panels[-len(page.axes[0]) :]:  # the lowest of each column, also where the last line is not full
+    for panel in panels[-len(page.axes[0]) :]:  # the lowest of each column, even if the last row is not full
         panel.axes.tick_params(labelbottom=True)
         panel.axes.set_xlabel(f"{cost} ({unit})" if unit else cost, linespacing=0.95)
 
 
 def _label_ends(page: Page, panel: Panel, hue: str) -> None:
-    """Write the level of each line beside its end, the labels moved apart as far as they need to be.
+    """Write the level of each line beside its end, with labels moved apart as needed.
 
-    Where they are too many they stand in the legend alone.
+    If there are too many, only the legend shows them.
     """
     axes = panel.axes
     bottom, top = np.log(axes.get_ylim())

@@ -1,4 +1,4 @@
-"""How far coded gradients are from the true one, measured, over the closed form."""
+"""The measured variance of coded gradients, and its ratio to the closed form."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from byzcode.studies.study import LineStyle
 from byzcode.theory.constants import coded_variance
 
 _KEY = "redundancy"
-#: Curves stand apart by so much of the axis.
+#: The horizontal distance between curves, as a fraction of the axis.
 _NUDGE = 0.006
-#: A plain span of values, above which the axis is cut off as other logarithmic axes are.
+#: If values span more than this factor, the axis is limited like other logarithmic axes.
 _WIDE = 1e100
 
 
 @dataclass(frozen=True)
 class Point:
-    """A run: the variance of its coded gradients over that of the subsets' gradients, by seed, and the closed form.
+    """A run: the variance of its coded gradients divided by that of the subsets' gradients, and the closed form.
 
-    At the start theta does not depend on the allocation, as the closed form asks; in training it comes to, where the
-    assignment is fixed.
+    The closed form assumes that theta does not depend on the allocation. This holds at the start; during training theta
+    becomes dependent if the assignment is fixed.
     """
 
     curve: Curve
@@ -47,11 +47,11 @@ class Point:
     start: Spread
     training: Spread
     seeds: int
-    measured: bool  # whether messages are gradients, and not codewords for a decoder
+    measured: bool  # False if messages are codewords for a decoder instead of gradients
 
     @property
     def style(self) -> LineStyle:
-        """How it is drawn."""
+        """The style of the run."""
         return self.run.style
 
     @property
@@ -61,11 +61,11 @@ class Point:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether there is a closed form, and a measured value that has a place on a logarithmic axis."""
+        """Whether a logarithmic axis can show both the closed form and the measured value."""
         return self.expected > 0 and bool(0 < self.start.median < np.inf)
 
     def over_expected(self, measured: Spread) -> Spread:
-        """Measured over the closed form."""
+        """A measured spread divided by the closed form."""
         return Spread(*(part / self.expected for part in measured))
 
 
@@ -100,7 +100,7 @@ def _read(curve: Curve, run: Run, path: Path) -> Point:
     dataset = trajectories.open(path, run.run)
     spec = RunSpec.from_json(dataset.attrs["spec"], path)
     parts = [dataset[name].to_numpy() for name in ("honest_dispersion", "coding_bias")]
-    with np.errstate(all="ignore"):  # a ratio of huge values is infinite, one to a heterogeneity of 0 undefined
+    with np.errstate(all="ignore"):  # ratios of huge values are infinite; those to a heterogeneity of 0 are undefined
         ratio = measured_variance(*parts) / dataset["heterogeneity"].to_numpy() ** 2
         start, training = spread(ratio[:, 0]), spread(over_training(ratio, dataset["iteration"].to_numpy()))
     codewords = np.isnan(parts[0][:, 0]).all() and not np.isnan(dataset["heterogeneity"].to_numpy()[:, 0]).all()
@@ -117,13 +117,13 @@ def _limits(shown: Sequence[Point]) -> tuple[float, float]:
 
 
 def over_training(values: NDArray[np.float64], iterations: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean of recorded values (R, n) over the iterations from 1 on, (R,), as far as a seed went.
+    """The mean of recorded values (R, n) over the iterations from 1 to the end of each seed, (R,).
 
-    Each record stands for the iterations since the one before.
+    Each record represents the iterations since the previous record.
     """
     stretches = np.diff(iterations)
     weights = np.where(np.isnan(values[:, 1:]), 0.0, stretches / stretches.min())
-    with np.errstate(invalid="ignore"):  # a seed that ended at once has none
+    with np.errstate(invalid="ignore"):  # a seed that ended at once has no values
         mean: NDArray[np.float64] = np.nansum(values[:, 1:] * weights, axis=1) / weights.sum(axis=1)
     return mean
 
@@ -136,7 +136,7 @@ def measured_variance(dispersion: NDArray[np.float64], bias: NDArray[np.float64]
 def _draw(
     points: Sequence[Point], places: Positions, nudge: float, panels: tuple[Axes, Axes], limits: tuple[float, float]
 ) -> None:
-    """Draw the points of a curve, and the closed form through those of as many subsets."""
+    """Draw the points of a curve, and the closed form for each of its numbers of subsets."""
     above, below = panels
     for style in distinct(point.style for point in points):
         own = [point for point in points if point.style == style]
@@ -158,7 +158,7 @@ def _draw(
 
 
 def _legend(curves: Sequence[Curve], shown: Sequence[Point]) -> list[Artist]:
-    """The curves of which something is drawn."""
+    """Entries for the curves that have points in the figure."""
 
     def entry(curve: Curve, look: Look) -> Iterator[Artist]:
         own = [point for point in shown if point.curve.label == curve.label and point.run.method in look.methods]
@@ -185,7 +185,7 @@ def _notes(points: Sequence[Point], limits: tuple[float, float]) -> list[str]:
 
 
 def _told(points: Sequence[Point], limits: tuple[float, float]) -> dict[str, list[Point]]:
-    """What of the points is not drawn."""
+    """The points that are not drawn, by the start of the sentence that says so."""
     some = [point for point in points if point.measured]
     exact = [point for point in some if point.expected == 0]
     rest = [point for point in some if point.expected > 0]

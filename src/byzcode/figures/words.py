@@ -1,4 +1,4 @@
-"""The sentences that a figure adds to its caption."""
+"""Sentences that a figure adds to its caption."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from byzcode.training.status import Status
 
 
 def listing(names: Iterable[str]) -> str:
-    """The names as "a, b and c", each once."""
+    """The names without duplicates as "a, b and c"."""
     listed = list(dict.fromkeys(names))
     return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
 
 
 def seeds_of(counts: Iterable[int]) -> str:
-    """The words "10 seeds", or "5 to 10 seeds" where runs differ."""
+    """The words "10 seeds", or "5 to 10 seeds" if runs differ."""
     found = sorted(set(counts))
     if not found:
         return "no seed"
@@ -25,7 +25,7 @@ def seeds_of(counts: Iterable[int]) -> str:
 
 
 def sentence(start: str, names: Iterable[str]) -> list[str]:
-    """The words "<start>: a; b; c.", as a list of one; of none where there are no names."""
+    """A list with the sentence "<start>: a; b; c.", or an empty list without names."""
     listed = "; ".join(dict.fromkeys(names))
     return [f"{start}: {listed}."] if listed else []
 
@@ -39,9 +39,9 @@ _SYMBOLS = {
 
 
 def named(some: Iterable[tuple[str, Any]], everything: Iterable[tuple[str, Any]], key: str | None) -> list[str]:
-    """Some of the points of a figure, each a label and a level of ``key``: "CRA-DL at r = 100, 200; RBA-DL".
+    """Names for some points of a figure, each a label and a level of ``key``: "CRA-DL at r = 100, 200", "RBA-DL".
 
-    A curve of which all points are meant, or one that has no levels, goes by its label alone.
+    A curve whose points are all included, or that has no levels, is named by its label alone.
     """
     chosen, points = list(some), list(everything)
     told = []
@@ -57,13 +57,13 @@ def named(some: Iterable[tuple[str, Any]], everything: Iterable[tuple[str, Any]]
 
 
 def with_ending(label: str, endings: Iterable[Status]) -> str:
-    """The label of a curve of which nothing is drawn, with what became of its runs: "RBA-DL (undefined)"."""
+    """The label of a curve that is not drawn, with the status of its runs: "RBA-DL (undefined)"."""
     words = listing(status.word for status in endings if status is not Status.FINISHED)
     return f"{label} ({words})" if words else label
 
 
 def lone_seed(spread: str, counts: Iterable[int]) -> list[str]:
-    """Says of runs of one seed that their interquartile range, drawn as ``spread``, has no width."""
+    """A sentence if runs have a single seed: their interquartile range, drawn as ``spread``, has no width."""
     found = set(counts)
     if 1 not in found:
         return []

@@ -1,1 +1,1 @@
-"""The few hot loops, each behind one signature for the CPU and the GPU."""
+"""The hot loops. Each has one signature for the CPU and the GPU."""

@@ -1,4 +1,4 @@
-"""Norms of messages and distances between them, with the same bits alone and in a batch."""
+"""Norms of messages and distances between them, bitwise the same for a run alone and in a batch."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ from byzcode.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Distances are summed over so many coordinates at a time, in so many lanes, as in distances.cpp.
+#: Number of coordinates summed at a time, and number of lanes of each sum; as in distances.cpp.
 _BLOCK, _LANES = 256, 8
 
-#: A message is as far as any if this part of its size is more than the unit: its square would overflow.
+#: The unit of a message is at least this fraction of its size; otherwise its square could overflow.
 _FAR = 2.0**-500
 
 
 def centred(messages: Tensor) -> tuple[Tensor, Tensor]:
-    """Messages (..., N, D) without their coordinate-wise median, and that median, (..., 1, D).
+    """Messages (..., N, D) minus their coordinate-wise median, and that median, (..., 1, D).
 
-    Fewer than N/2 lies do not reach it. Off it, what nearly coincides far from zero is told apart to rounding.
+    Fewer than N/2 Byzantine messages cannot move the median arbitrarily far. Subtracting it keeps the differences of
+    messages accurate that nearly coincide far from zero.
     """
     origin = median(messages).unsqueeze(-2)
     return messages - origin, origin
 
 
 def squared_distances(away: Tensor) -> Tensor:
-    """``||m_i - m_j||^2`` in a unit of each entry's own, (..., N, N), of centred messages (..., N, D), in float64.
+    """``||m_i - m_j||^2``, (..., N, N), of centred messages (..., N, D), in float64 and in units (see below).
 
-    The unit is a power of two near the median size of the messages: squares of huge or tiny messages neither overflow
-    nor vanish, and those of others keep their bits. A distance is infinite where a message is not finite. Each is made
-    of its two messages alone, and does not depend on their places: no lie touches the distance of two others, and
-    messages that coincide have the distance 0. On a GPU they are multiplied out. Cost: N^2 D.
+    The unit of each batch entry is a power of two near the median size of its messages. Squares of huge or tiny
+    messages therefore neither overflow nor underflow, and the scaling rounds nothing. A distance is infinite if one of
+    its messages is not finite. A distance is computed from its two messages only, and not from their indices: no
+    Byzantine message changes the distance of two others, and equal messages have distance 0. On a GPU the square is
+    expanded (see :func:`multiplied_out`). Cost: N^2 D.
     """
     if away.device.type != "cpu":
         return multiplied_out(in_units(away))
@@ -46,32 +48,33 @@ def squared_distances(away: Tensor) -> Tensor:
 
 
 def in_units(away: Tensor) -> Tensor:
-    """Centred messages (..., N, D) in float64, in a unit near their median size, a power of two: nothing is rounded.
+    """Centred messages (..., N, D) in float64, divided by a power of two near their median size, without rounding.
 
-    A message beyond 2^500 units becomes one of about 2^500 units in its direction.
+    A message beyond 2^500 units is scaled to about 2^500 units in the same direction.
     """
     away = away.double()
     return away / _units(away)
 
 
 def _units(away: Tensor) -> Tensor:
-    """By what each message is divided, (..., N, 1)."""
+    """The divisor of each message, (..., N, 1)."""
     size = largest(away)
     inner = sort_devices(size)[..., size.shape[-2] // 2, :].unsqueeze(-2)
-    # Where more than half of the messages coincide, the others say how large the unit is.
+    # If more than half of the messages coincide, the median size is 0: take the largest size.
     others = torch.where(size.isfinite(), size, 0.0).amax(dim=-2, keepdim=True)
     unit = power_of_two(torch.where(inner > 0, inner, others))
     return torch.maximum(unit, power_of_two(size) * _FAR)
 
 
 def multiplied_out(away: Tensor) -> Tensor:
-    """``||m_i||^2 + ||m_j||^2 - 2 <m_i, m_j>`` of messages (..., N, D), (..., N, N), infinite where it is not finite.
+    """``||m_i||^2 + ||m_j||^2 - 2 <m_i, m_j>``, (..., N, N), of messages (..., N, D); infinite if not finite.
 
-    A matrix product: exact to rounding of the two squares, and on a CPU its last bits depend on the places i and j.
+    Computed by a matrix product: the error is a rounding error of the two squares. On a CPU the last bits depend on the
+    indices i and j.
     """
     gram = product(away, away.mT)
     squares = gram.diagonal(dim1=-2, dim2=-1)
-    # (i, j) and (j, i) may be rounded differently: together they are symmetric.
+    # (i, j) and (j, i) may be rounded differently; adding both makes the result symmetric.
     distances = (squares.unsqueeze(-1) + squares.unsqueeze(-2)).sub_(gram + gram.mT).clamp_(min=0)
     distances.nan_to_num_(nan=torch.inf, posinf=torch.inf)
     distances.diagonal(dim1=-2, dim2=-1).zero_()
@@ -90,7 +93,7 @@ def _one_by_one(away: Tensor, units: Tensor) -> Tensor:
 
 
 def _plain(away: NDArray[Any]) -> NDArray[Any]:
-    """Squared distances (N, N) of (N, D), summed as distances.cpp does."""
+    """Squared distances (N, N) of messages (N, D), summed in the order of distances.cpp."""
     devices, dimension = away.shape
     away = np.pad(away, [(0, 0), (0, -dimension % _LANES)])
     distances = np.zeros((devices, devices))
@@ -105,32 +108,32 @@ def _plain(away: NDArray[Any]) -> NDArray[Any]:
 
 
 def power_of_two(size: Tensor) -> Tensor:
-    """The largest power of two up to each size, within the range of normal numbers. To divide by it rounds nothing."""
+    """The largest power of two up to each size, within the range of normal numbers. Dividing by it is exact."""
     kind = torch.finfo(size.dtype)
     size = size.clamp(min=kind.tiny, max=kind.max)
     return size / (2 * torch.frexp(size).mantissa)
 
 
 def largest(messages: Tensor) -> Tensor:
-    """The largest magnitude in each of messages (..., N, D), (..., N, 1); NaN where one is."""
+    """The largest magnitude in each message, (..., N, 1), of messages (..., N, D); NaN if an entry is NaN."""
     return torch.maximum(messages.amax(dim=-1, keepdim=True), messages.amin(dim=-1, keepdim=True).neg_())
 
 
 def surely_finite(values: Tensor) -> bool:
-    """Whether all are finite, on the CPU; on a GPU the answer would have to be waited for, and is no."""
+    """Whether all values are known to be finite; False on a GPU, where testing it would force a synchronisation."""
     return values.device.type == "cpu" and bool(np.isfinite(values.numpy()).all())
 
 
 def surely(flags: Tensor) -> bool:
-    """Whether all are true, on the CPU; on a GPU the answer would have to be waited for, and is no."""
+    """Whether all flags are known to be true; False on a GPU, where testing it would force a synchronisation."""
     return flags.device.type == "cpu" and bool(flags.all())
 
 
 def lengths(vectors: Tensor) -> Tensor:
-    """``||v||``, (...), of vectors (..., D); infinite or NaN where a vector is.
+    """``||v||``, (...), of vectors (..., D); infinite or NaN if an entry is.
 
-    Squares neither overflow nor vanish: where they might, lengths are taken of entries in units of the largest.
-    On a GPU all are, on the CPU only vectors that need it. Cost: D a vector.
+    If squares might overflow or underflow, the entries are first divided by the largest magnitude: on a GPU for all
+    vectors, on the CPU only for those that need it. Cost: D per vector.
     """
     if vectors.device.type != "cpu":
         return _scaled_lengths(vectors)
@@ -151,16 +154,16 @@ def _scaled_lengths(vectors: Tensor) -> Tensor:
 
 
 def norms(messages: Tensor) -> Tensor:
-    """``||m_i||``, (..., N), of messages (..., N, D) of any size; infinite where a message is not finite. Cost: N D."""
+    """``||m_i||``, (..., N), of messages (..., N, D) of any size; infinite if a message is not finite. Cost: N D."""
     return lengths(messages).nan_to_num_(nan=torch.inf, posinf=torch.inf)
 
 
 def clipped(messages: Tensor, norm: Tensor, radius: float | Tensor) -> Tensor:
-    """``m_i min(1, radius / ||m_i||)``, (..., N, D), of messages and their norms (..., N); 0 where one is infinite.
+    """``m_i min(1, radius / ||m_i||)``, (..., N, D), of messages and their norms (..., N); 0 if a norm is infinite.
 
     ``radius`` is a number or broadcasts to (..., N). Cost: N D, one pass.
     """
-    within = (radius / norm.clamp(min=radius)).nan_to_num_(nan=1.0)  # where both are 0 or infinite
+    within = (radius / norm.clamp(min=radius)).nan_to_num_(nan=1.0)  # NaN if both are 0 or both infinite
     shorter = messages * within.unsqueeze(-1)
     if surely_finite(norm):
         return shorter

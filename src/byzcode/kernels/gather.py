@@ -1,4 +1,4 @@
-"""Weighted sums of few or many rows: the coded gradients."""
+"""Weighted sums of rows: the coded gradients."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from byzcode.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Where each sum takes this part of all rows, or more, a matrix product is quicker.
+#: If each sum takes at least this fraction of all rows, a matrix product is faster.
 DENSE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
 class Code:
-    """Who sends which combination: device i sends the sum over slots s of ``weight[i, s]`` grad f of ``held[i, s]``.
+    """A gradient code: device i sends the sum over slots s of ``weight[i, s]`` times the gradient of ``held[i, s]``.
 
-    Both are (R, N, S), and any subset may stand in a slot of weight 0. A redrawn assignment leaves them as they are:
-    device i then stands in row ``devices[i]``, (R, N), and subset k of a row means ``names[k]``, (R, M).
+    Both arrays are (R, N, S); a slot of weight 0 may hold any subset. If the assignment is redrawn, they stay as they
+    are: device i then uses row ``devices[i]``, (R, N), and entry k of ``held`` stands for subset ``names[k]``, (R, M).
     """
 
     held: Tensor
@@ -32,7 +32,7 @@ class Code:
 
     @cached_property
     def settled(self) -> tuple[Tensor, Tensor]:
-        """``held`` and ``weight`` with devices and names in their places."""
+        """``held`` and ``weight`` with the permutations of devices and subsets applied."""
         held, weight = self.held, self.weight
         if self.devices is not None:
             rows = self.devices.unsqueeze(-1).expand_as(held)
@@ -43,11 +43,11 @@ class Code:
 
 
 def coded_rows(rows: Tensor, factor: Tensor, code: Code, samples: int = 1) -> Tensor:
-    """What devices send if the gradient of a subset is the sum over its rows k of ``factor[k] rows[k]``.
+    """The coded gradients, (R, N, D), if the gradient of a subset is the sum over its rows k of ``factor[k] rows[k]``.
 
-    ``rows`` (R, K, D) and ``factor`` (R, K), with ``samples`` rows to a subset, one after the other; returns (R, N, D).
-    Sums run over slots and rows in order, so a result does not depend on what else is in the batch; nor does a
-    product's. Cost: N S D ``samples`` multiplications, or N K D where S is near M.
+    ``rows`` is (R, K, D) and ``factor`` (R, K); each subset has ``samples`` consecutive rows. Sums run over slots and
+    rows in order, so a result does not depend on the rest of the batch; neither does that of the matrix product.
+    Cost: N S D ``samples`` multiplications, or N K D if S is near M.
     """
     runs, count, dimension = rows.shape
     devices, slots = code.held.shape[1:]
@@ -66,7 +66,7 @@ def coded_rows(rows: Tensor, factor: Tensor, code: Code, samples: int = 1) -> Te
 def _as_expected(
     rows: Tensor, factor: Tensor, held: Tensor, weight: Tensor, devices: Tensor | None, names: Tensor | None
 ) -> bool:
-    """Whether shapes, types and strides are as compiled code takes them for granted; others are left to torch."""
+    """Whether shapes, types and strides are those that the compiled code requires; torch handles all others."""
     if factor.shape != rows.shape[:2] or weight.shape != held.shape:
         return False
     places = (held, devices, names)
@@ -92,7 +92,7 @@ def _dense(rows: Tensor, factor: Tensor, code: Code, samples: int) -> Tensor:
 
 
 def _terms(factor: Tensor, code: Code, samples: int) -> tuple[Tensor, Tensor]:
-    """Which rows a device adds, and by what it multiplies them, both (R, N, S samples)."""
+    """The rows that each device adds and their factors, both (R, N, S samples)."""
     index, weight = code.settled
     if samples > 1:
         index = (index.unsqueeze(-1) * samples + torch.arange(samples, device=index.device)).flatten(-2)

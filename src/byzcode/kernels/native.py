@@ -1,8 +1,8 @@
-"""The compiled bodies of the hot loops, if a compiler was there when byzcode was installed.
+"""The compiled hot loops. They exist if a compiler was available when byzcode was installed.
 
-The library is used only if it was built from the sources beside this file, with the flags of
-:mod:`byzcode.provenance.compiled`. Without it, or for other tensors than it takes, the torch and numpy bodies beside
-each call run: slower, and in double precision with the same bits (docs/performance.md says where not).
+The library is used only if it was built from the sources in this folder, with the flags of
+:mod:`byzcode.provenance.compiled`. Otherwise, and for tensors that it does not accept, the torch and numpy code beside
+each call runs. It is slower, with the same bits in double precision (docs/performance.md lists the exceptions).
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def _fingerprint_of(compiled: ctypes.CDLL) -> str | None:
 
 @cache
 def _functions(name: str) -> dict[Any, Any]:
-    """By data type, a compiled function; none where there is no library."""
+    """A compiled function by data type; empty without the library."""
     found: dict[Any, Any] = {}
     if (compiled := library()) is not None:
         for dtype, suffix in ((torch.float32, "float32"), (torch.float64, "float64")):
             function = getattr(compiled, f"{name}_{suffix}", None)
-            if function is None:  # not made for this type
+            if function is None:  # not compiled for this type
                 continue
             function.argtypes, function.restype = _ARGUMENTS[name], None
             found[dtype] = function
@@ -81,7 +81,7 @@ def _functions(name: str) -> dict[Any, Any]:
 
 
 def function(name: str, like: Tensor, *others: Tensor) -> Any:
-    """The compiled ``name`` for tensors of one type on the CPU, or None."""
+    """The compiled function ``name`` for CPU tensors that share a type, or None."""
     if like.device.type != "cpu" or any(other.dtype != like.dtype for other in others):
         return None
     return _functions(name).get(like.dtype)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def nearest(away: Tensor, k: int) -> Tensor:
-    """True where message j is among the k nearest to message i, itself included, (..., N, N); of equally near ones the
-    first in the order of :func:`byzcode.kernels.select.by_value`.
+    """True if message j is among the k nearest to message i, itself included, (..., N, N).
 
-    ``away`` are centred messages (..., N, D). Cost: N^2 D. On the CPU the distances are multiplied out, and only where
-    their rounding leaves a doubt which messages are nearer, or where messages are equally near, the distances decide
-    that do not depend on the order of devices. Which of messages that are equal is taken makes no difference.
+    Ties are broken in the order of :func:`byzcode.kernels.select.by_value`. ``away`` are centred messages (..., N, D).
+    Cost: N^2 D. The CPU first uses the fast expanded distances. If rounding errors or ties could change the choice, it
+    uses the distances that do not depend on the order of devices. Choosing another one of several equal messages makes
+    no difference.
     """
     if away.device.type != "cpu":
         return smallest(squared_distances(away), k, away)
@@ -29,7 +29,7 @@ def nearest(away: Tensor, k: int) -> Tensor:
         return taken
     inner = torch.where(taken, distances, 0.0).amax(dim=-1, keepdim=True)
     outer = torch.where(taken, torch.inf, distances).amin(dim=-1, keepdim=True)
-    # A distance is off by at most D roundings of ||m_i||^2 + ||m_j||^2 <= 3 ||m_i||^2 + 2 ||m_i - m_j||^2.
+    # The error of a distance is at most D roundings of ||m_i||^2 + ||m_j||^2 <= 3 ||m_i||^2 + 2 ||m_i - m_j||^2.
     square = torch.linalg.vecdot(told, told).unsqueeze(-1)
     rounding = (told.shape[-1] + 8) * torch.finfo(told.dtype).eps
     doubt = square.isfinite() & ~(outer - inner > 2 * rounding * (3 * square + 2 * inner))

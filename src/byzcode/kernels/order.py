@@ -15,7 +15,7 @@ from byzcode.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Beyond so many devices numpy's sort is quicker than a network, whose size is N log^2 N and leaves the cache.
+#: Above this number of devices numpy's sort is faster: a network has N log^2 N comparators and leaves the cache.
 WIDEST = 512
 
 #: The statistics of statistic.cpp, by their number there.
@@ -23,10 +23,10 @@ _SORTED, _MEDIAN, _TRIMMED_MEAN, _NEAREST_MEDIAN, _NEAREST_TRIMMED_MEAN = range(
 
 
 def sort_devices(messages: Tensor) -> Tensor:
-    """Each coordinate of (..., N, D) sorted over the devices, NaN last.
+    """Sort each coordinate of (..., N, D) over the devices, NaN last.
 
-    On the CPU a sorting network along the coordinates, or numpy's SIMD sort, 6 to 14 times faster than torch's at
-    float64; on a GPU torch's.
+    The CPU uses a sorting network along the coordinates or numpy's SIMD sort, 6 to 14 times faster than torch's in
+    float64. A GPU uses torch's sort.
     """
     quick = _statistic(messages, _SORTED, 0, 0, messages.shape[-2])
     if quick is not None:
@@ -37,21 +37,21 @@ def sort_devices(messages: Tensor) -> Tensor:
 
 
 def median(messages: Tensor) -> Tensor:
-    """The median, (..., D), of (..., N, D) over N: the mid-point of the two central values where N is even."""
+    """The median, (..., D), of (..., N, D) over N: the midpoint of the two central values if N is even."""
     devices = messages.shape[-2]
     quick = _statistic(messages, _MEDIAN, 0, (devices - 1) // 2, devices // 2 + 1)
     return _middle(sort_devices(messages)) if quick is None else quick
 
 
 def trimmed_mean(messages: Tensor, f: int) -> Tensor:
-    """Mean, (..., D), of the values of (..., N, D) that are left without the f least and the f greatest."""
+    """Mean, (..., D), of the values of (..., N, D) after removing the f smallest and the f largest."""
     kept = messages.shape[-2] - f
     quick = _statistic(messages, _TRIMMED_MEAN, f, f, kept)
     return total(sort_devices(messages)[..., f:kept, :]) / (kept - f) if quick is None else quick
 
 
 def mean_near_median(messages: Tensor, f: int) -> Tensor:
-    """Mean, (..., D), of the N - f values of (..., N, D) nearest to their median; of equals the lower."""
+    """Mean, (..., D), of the N - f values of (..., N, D) nearest to their median; ties go to the lower value."""
     quick = _statistic(messages, _NEAREST_MEDIAN, f, 0, messages.shape[-2])
     if quick is not None:
         return quick
@@ -60,7 +60,7 @@ def mean_near_median(messages: Tensor, f: int) -> Tensor:
 
 
 def mean_near_trimmed_mean(messages: Tensor, f: int) -> Tensor:
-    """Mean, (..., D), of the N - f values of (..., N, D) nearest to their trimmed mean; of equals the lower."""
+    """Mean, (..., D), of the N - f values of (..., N, D) nearest to their trimmed mean; ties go to the lower value."""
     devices = messages.shape[-2]
     quick = _statistic(messages, _NEAREST_TRIMMED_MEAN, f, 0, devices)
     if quick is not None:
@@ -70,32 +70,32 @@ def mean_near_trimmed_mean(messages: Tensor, f: int) -> Tensor:
 
 
 def total(values: Tensor) -> Tensor:
-    """The sum over devices, (..., D), of (..., N, D); on the CPU one device after the other."""
+    """The sum over devices, (..., D), of (..., N, D); on the CPU in the order of the devices."""
     if values.device.type != "cpu":
         return values.sum(dim=-2)
     array = values.detach().contiguous().numpy()
-    if array.shape[-1] == 1:  # numpy would add up a lone column in pairs
+    if array.shape[-1] == 1:  # numpy would sum a single column pairwise, in another order
         return torch.from_numpy(np.add.accumulate(array, axis=-2)[..., -1, :])
     return torch.from_numpy(np.add.reduce(array, axis=-2))
 
 
 def _middle(ordered: Tensor) -> Tensor:
-    """The median, (..., D), of values (..., N, D) sorted over N: the mid-point of the two central ones."""
+    """The median, (..., D), of values (..., N, D) sorted over N: the midpoint of the two central values."""
     devices = ordered.shape[-2]
     low, high = ordered[..., (devices - 1) // 2, :], ordered[..., devices // 2, :]
-    return 0.5 * low + 0.5 * high  # halves first: the sum of two huge numbers would overflow
+    return 0.5 * low + 0.5 * high  # halve first: the sum of two huge numbers could overflow
 
 
 def _mean_of_nearest(ordered: Tensor, centre: Tensor, f: int) -> Tensor:
-    """Mean of the N - f values nearest to a centre, per coordinate; of two equally near, the lower is taken.
+    """Mean of the N - f values nearest to a centre, per coordinate; ties go to the lower value.
 
     ``ordered`` (..., N, D) is sorted over N, ``centre`` is (..., D); returns (..., D). The nearest values are
-    consecutive, so the s-th smallest is left out exactly if the (s + N - f)-th is nearer, for each s < f.
+    consecutive, so the s-th smallest is dropped exactly if the (s + N - f)-th is nearer, for each s < f.
     """
     kept = ordered.shape[-2] - f
     middle = centre.unsqueeze(-2)
     upper = middle - ordered[..., :f, :] > ordered[..., kept:, :] - middle  # false for NaN, which is sorted last
-    # A value is added or not, never added and subtracted again. Where f > N / 2 one value may face two others.
+    # Each value is either added or not, never added and subtracted again. If f > N / 2, a value has two counterparts.
     taken = torch.ones_like(ordered, dtype=torch.bool)
     taken[..., :f, :] = ~upper
     taken[..., kept:, :] &= upper
@@ -103,7 +103,7 @@ def _mean_of_nearest(ordered: Tensor, centre: Tensor, f: int) -> Tensor:
 
 
 def mean_of_least(messages: Tensor, scores: Tensor, kept: int) -> Tensor:
-    """Mean, (..., D), of the ``kept`` messages of (..., N, D) with the least scores (..., N); ties as in ``least``."""
+    """Mean, (..., D), of the ``kept`` messages (..., N, D) with the smallest scores (..., N); ties as in ``least``."""
     return take_devices(messages, least(scores, messages, kept)).mean(dim=-2)
 
 
@@ -115,7 +115,7 @@ def take_devices(messages: Tensor, chosen: Tensor) -> Tensor:
 
 
 def put_devices(messages: Tensor, chosen: Tensor, others: Tensor) -> Tensor:
-    """The messages (..., N, D) with those of the devices ``chosen`` (..., K) replaced by ``others``, (..., K, D)."""
+    """The messages (..., N, D), those of the devices ``chosen`` (..., K) replaced by ``others`` (..., K, D)."""
     devices, dimension = messages.shape[-2:]
     out = messages.clone(memory_format=torch.contiguous_format)
     others = others.expand(*chosen.shape, dimension).reshape(-1, dimension)
@@ -124,7 +124,7 @@ def put_devices(messages: Tensor, chosen: Tensor, others: Tensor) -> Tensor:
 
 
 def _places(chosen: Tensor, devices: int) -> Tensor:
-    """Where the chosen devices (..., K) stand in a list of those of all runs."""
+    """The indices of the chosen devices (..., K) in the flat list of the devices of all runs."""
     runs = chosen.shape[:-1].numel()
     if runs > 1:
         first = torch.arange(0, runs * devices, devices, device=chosen.device)
@@ -133,7 +133,7 @@ def _places(chosen: Tensor, devices: int) -> Tensor:
 
 
 def _statistic(messages: Tensor, which: int, f: int, first: int, last: int) -> Tensor | None:
-    """A statistic of statistic.cpp, of the places ``first`` to ``last`` of the sorted devices; None without it."""
+    """A statistic of statistic.cpp, which needs the sorted values ``first`` to ``last``; None if not available."""
     devices, dimension = messages.shape[-2:]
     compiled = function("statistic", messages)
     if compiled is None or devices > WIDEST:
@@ -147,16 +147,16 @@ def _statistic(messages: Tensor, which: int, f: int, first: int, last: int) -> T
 
 @cache
 def _network(size: int, first: int, last: int) -> tuple[NDArray[np.int32], int]:
-    """A network, and where it lies in memory."""
+    """A network and its address in memory."""
     pairs = network(size, first, last)
     return pairs, pairs.ctypes.data
 
 
 def network(size: int, first: int, last: int) -> NDArray[np.int32]:
-    """The comparators, (C, 2), of a network that puts the right values in the places ``first`` to ``last`` of ``size``.
+    """The comparators, (C, 2), of a network on ``size`` values that sorts the positions ``first`` to ``last``.
 
-    Batcher's merge exchange (Knuth, The Art of Computer Programming 5.2.2, algorithm M), without what these places do
-    not need.
+    Batcher's merge exchange (Knuth, The Art of Computer Programming 5.2.2, algorithm M), without the comparators that
+    do not affect these positions.
     """
     comparators: list[NDArray[np.int32]] = []
     top = 1 << max((size - 1).bit_length() - 1, 0)
@@ -174,7 +174,7 @@ def network(size: int, first: int, last: int) -> NDArray[np.int32]:
     needed = np.zeros(size, dtype=bool)
     needed[first:last] = True
     kept = []
-    for pairs in reversed(comparators):  # the comparators of one step share no place
+    for pairs in reversed(comparators):  # the comparators of a step have no position in common
         pairs = pairs[needed[pairs].any(axis=-1)]
         needed[pairs] = True
         kept.append(pairs)

@@ -1,4 +1,4 @@
-"""Matrix products with the same bits alone and in a batch."""
+"""Matrix products that are bitwise the same alone and in a batch."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-#: MKL's order of summation depends on where a matrix starts, in bytes modulo this.
+#: MKL's order of summation depends on the address of a matrix modulo this number of bytes.
 ALIGNED = 64
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Matrix products (..., I, K) by (..., K, J), with the same bits alone and in a batch.
+    """Matrix products (..., I, K) by (..., K, J), bitwise the same alone and in a batch.
 
-    MKL sums in an order that depends on the batch and on the address: on the CPU they are therefore made one by one,
-    from matrices that start at aligned addresses. Cost: I J K.
+    MKL's order of summation depends on the batch and on addresses. The CPU therefore multiplies the matrices one by
+    one, from aligned addresses. Cost: I J K.
     """
     if left.device.type != "cpu":
         return torch.matmul(left, right)
@@ -29,7 +29,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
 
 def times(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """Matrices (R, I, K) times vectors (R, K), (R, I), with the same bits alone and in a batch. Cost: I K."""
+    """Matrices (R, I, K) times vectors (R, K), (R, I), bitwise the same alone and in a batch. Cost: I K."""
     if matrices.device.type != "cpu":
         return torch.bmm(matrices, vectors.unsqueeze(-1)).squeeze(-1)
     found = [torch.mv(_aligned(a), _aligned(b)) for a, b in zip(matrices.unbind(), vectors.unbind(), strict=True)]

@@ -1,4 +1,4 @@
-"""The smallest entries of rows, and the messages with the least scores."""
+"""The smallest entries of rows, and the messages with the smallest scores."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from byzcode.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: So many coordinates mostly settle the order of messages.
+#: Number of leading coordinates that usually suffice to order messages.
 _LEADING = 8
 
-#: On a GPU so many messages at a time are compared with all: it takes the memory of two sets of messages.
+#: Number of messages that a GPU compares with all at a time; this takes the memory of two sets of messages.
 _COMPARED = 16
 
 
 def smallest(values: Tensor, k: int, messages: Tensor | None = None) -> Tensor:
-    """True at the k smallest entries of each row of (..., D): exactly k, of equal ones the first.
+    """True at exactly the k smallest entries of each row of (..., D); ties go to the first entries.
 
-    Where an entry stands for a message, ``messages`` are those, and the first is that of :func:`by_value`: it does not
-    depend on their places. There may be infinities but no NaN. Cost: D a row. On the CPU numpy's SIMD partition, seven
-    times faster than torch's selection at D = 1000; on a GPU torch's.
+    If entries stand for messages, pass these as ``messages``: ties then follow :func:`by_value`, which does not depend
+    on the order of devices. Infinities are allowed, NaN is not. Cost: D per row. The CPU uses numpy's SIMD partition,
+    seven times faster than torch's selection at D = 1000; a GPU uses torch's.
     """
     if values.device.type == "cpu":
         array = values.detach().numpy()
         edges = np.partition(array, k - 1, axis=-1)[..., k - 1 : k]
         taken = array <= edges
-        if np.count_nonzero(taken) * taken.shape[-1] == taken.size * k:  # none is equal to the edge but the edge
+        if np.count_nonzero(taken) * taken.shape[-1] == taken.size * k:  # no ties at the edge
             return torch.from_numpy(taken)
         edge = torch.from_numpy(edges)
     else:
@@ -43,17 +43,17 @@ def smallest(values: Tensor, k: int, messages: Tensor | None = None) -> Tensor:
 
 
 def _first(values: Tensor, edge: Tensor, k: int) -> Tensor:
-    """True at the entries below the edge, and at the first that are equal to it, k in all."""
+    """True at the entries below the edge and at the first entries equal to it, k in total."""
     below, level = values < edge, values == edge
     missing = k - below.sum(dim=-1, keepdim=True)
     return below | (level & (level.cumsum(dim=-1) <= missing))
 
 
 def least(scores: Tensor, messages: Tensor, kept: int) -> Tensor:
-    """The devices, (..., ``kept``), of the messages (..., N, D) with the least scores (..., N), in their order.
+    """The devices, (..., ``kept``), of the messages (..., N, D) with the smallest scores (..., N), in that order.
 
-    Of messages with equal scores that are not all kept, the first in the order of :func:`by_value` are. There is no
-    NaN among the scores.
+    If only some of several messages with equal scores are kept, these are the first in the order of :func:`by_value`.
+    Scores must not be NaN.
     """
     order = scores.argsort(dim=-1, stable=True)
     if kept == scores.shape[-1]:
@@ -68,11 +68,10 @@ def least(scores: Tensor, messages: Tensor, kept: int) -> Tensor:
 
 
 def by_value(messages: Tensor) -> Tensor:
-    """The devices, (..., N), in an order that only values settle.
+    """The devices, (..., N), in the lexicographic order of their messages (..., N, D), which depends only on values.
 
-    First come the messages whose first coordinate is less; where it is equal, those whose second is less, and so on;
-    then those that are not finite. Only messages that are equal stand in the order of devices. Cost: N D, and sorting;
-    on a GPU N^2 D.
+    Messages with entries that are not finite come last. Only equal messages keep the order of devices. Cost: N D and
+    sorting; on a GPU N^2 D.
     """
     if messages.device.type != "cpu":
         return _ranks(messages).argsort(dim=-1, stable=True)
@@ -81,7 +80,7 @@ def by_value(messages: Tensor) -> Tensor:
 
 
 def _by_value(messages: NDArray[Any]) -> NDArray[np.int64]:
-    """The devices of (N, D)."""
+    """The same for the messages (N, D) of one run."""
     finite = np.isfinite(messages).all(axis=-1)
     keys = _keys(messages[:, :_LEADING])
     if len(set(keys)) < len(keys):
@@ -90,16 +89,15 @@ def _by_value(messages: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _keys(messages: NDArray[Any]) -> list[bytes]:
-    """Bytes for each of (N, D) that are ordered as the numbers are."""
-    bits = np.where(np.isnan(messages), np.nan, messages + 0.0).view(
-        np.int64
-    )  # + 0.0: of zeros the sign does not count
-    bits ^= (bits >> 63) & np.iinfo(np.int64).max  # of negative numbers the order is turned round
+    """For each message of (N, D), bytes that sort like its numbers."""
+    # Adding 0.0 makes -0.0 equal to 0.0.
+    bits = np.where(np.isnan(messages), np.nan, messages + 0.0).view(np.int64)
+    bits ^= (bits >> 63) & np.iinfo(np.int64).max  # the bits of negative numbers sort in reverse
     return [key.tobytes() for key in (bits ^ np.iinfo(np.int64).min).astype(">i8")]
 
 
 def _ranks(messages: Tensor) -> Tensor:
-    """How many messages come before each of (..., N, D), (..., N): all pairs at their first difference."""
+    """How many messages precede each of (..., N, D), (..., N): compares all pairs at their first difference."""
     lost = ~messages.isfinite().all(dim=-1)
     told = messages.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
     devices = messages.shape[-2]

@@ -1,1 +1,1 @@
-"""The claims under other readings: what becomes of each verdict where the papers are silent."""
+"""The multiverse: the verdicts on the claims under other readings of what the papers leave open."""

@@ -1,4 +1,4 @@
-"""The picture of the multiverse: how often each claim is supported, and which choices decide it."""
+"""The figure of the multiverse: how often each claim is supported, and which choices decide it."""
 
 from __future__ import annotations
 
@@ -24,25 +24,31 @@ from byzcode.figures.style import INK, SMALL, SOFT, literal, number
 from byzcode.figures.words import seeds_of
 from byzcode.multiverse.deciding import FALSE_DISCOVERIES
 from byzcode.multiverse.stored import VERDICTS, alternatives, each_once
+from byzcode.specs.components import in_words
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import COMPONENTS
 
-#: Verdicts: Okabe and Ito's blue and orange, which differ in grey, too; and their markers.
+#: Colours of verdicts, Okabe and Ito's blue and orange, which also differ in grey; and their markers.
 _COLORS = {"supported": "#0072B2", "undecided": "#E2E2E2", "refuted": "#E69F00"}
 _MARKERS = {"supported": "o", "undecided": "D", "refuted": "X"}
-#: Steps of Cramer's V, each with its colour.
+#: Steps of Cramer's V and their colours.
 _STEPS = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)
 _SHADES = ("#FAFAFA", *(mpl.colors.to_hex(mpl.colormaps["Purples"](tone)) for tone in (0.25, 0.45, 0.65, 0.95)))
 
-#: Inches.
+#: Sizes in inches.
 _WIDTH, _ROW, _HEAD = 7.2, 0.145, 0.95
 _LONGEST = 38
 _SMALLEST = 6.5
-_ABBREVIATIONS = {"cra", "cwtm", "dl", "draco", "gc", "lad", "ma", "nnm", "qsgd", "rba", "sgc", "tgn", "va"}
+#: Words that titles of methods and components have in capitals.
+_TITLES = [method.title for method in METHODS.values()]
+_TITLES += [in_words(name, entry) for table in COMPONENTS.values() for name, entry in table.items()]
+_ABBREVIATIONS = {word.lower() for title in _TITLES for word in re.findall(r"\b[A-Z]{2,}\b", title)}
 
 
 def picture(table: pd.DataFrame, claims: pd.DataFrame, choices: pd.DataFrame) -> Drawing:
-    """Draw what :mod:`byzcode.multiverse.deciding` says of a table of readings: a row a claim, a column a choice.
+    """Draw the results of :mod:`byzcode.multiverse.deciding`, with a row per claim and a column per choice.
 
-    Raises UserError where no reading is random.
+    Raises UserError if no reading is random.
     """
     if choices.empty:
         raise UserError("multiverse: no reading of kind random; a picture shows how often verdicts occur among these")
@@ -52,7 +58,7 @@ def picture(table: pd.DataFrame, claims: pd.DataFrame, choices: pd.DataFrame) ->
     }
     decided = _decided(choices, letters)
     ranked = choices.drop_duplicates("choice").sort_values("rank")["choice"].tolist()
-    asked: Any = SimpleNamespace(  # all that a page asks of a request
+    asked: Any = SimpleNamespace(  # the parts of a request that a page needs
         title="Which published claims hold under which readings",
         plot=SimpleNamespace(caption="What becomes of each claim where the papers are silent and we choose at random."),
         paper=None,
@@ -70,7 +76,7 @@ def picture(table: pd.DataFrame, claims: pd.DataFrame, choices: pd.DataFrame) ->
 
 
 def _decided(choices: pd.DataFrame, letters: dict[str, dict[str, str]]) -> pd.DataFrame:
-    """One row a claim and choice, with the value under which the claim holds most: supported most, refuted least."""
+    """One row per claim and choice, with the value that supports the claim most often (ties: refutes it least)."""
     best = choices.sort_values(["supported", "refuted"], ascending=[False, True], kind="stable")
     best = best.drop_duplicates(["study", "claim", "choice"]).sort_index()
     found = best[["study", "claim", "choice", "rank", "mean_v", "v", "q", "decides"]]
@@ -79,7 +85,7 @@ def _decided(choices: pd.DataFrame, letters: dict[str, dict[str, str]]) -> pd.Da
 
 
 def _places(claims: pd.DataFrame) -> dict[tuple[str, str], int]:
-    """The row of each claim, and of each heading, which is a claim without a name; the row 0 is for all claims."""
+    """The row of each claim and heading; a heading is a claim without a name, and row 0 is the mean of all claims."""
     places = {("", ""): 0}
     for study, claim in zip(claims["study"], claims["claim"], strict=True):
         if (study, "") not in places:
@@ -89,7 +95,7 @@ def _places(claims: pd.DataFrame) -> dict[tuple[str, str], int]:
 
 
 def _bars(axes: Axes, claims: pd.DataFrame, places: dict[tuple[str, str], int]) -> None:
-    """Shares of verdicts, with the primary's beside them."""
+    """Draw the shares of verdicts, and beside them the verdict under the primary reading."""
     rows = [places[key] for key in zip(claims["study"], claims["claim"], strict=True)]
     shares = np.vstack([claims[list(VERDICTS)].mean().to_numpy(), claims[list(VERDICTS)].to_numpy()])
     left = np.zeros(len(shares))
@@ -106,7 +112,7 @@ def _bars(axes: Axes, claims: pd.DataFrame, places: dict[tuple[str, str], int]) 
 
 
 def _grid(axes: Axes, decided: pd.DataFrame, ranked: list[str], places: dict[tuple[str, str], int]) -> None:
-    """How much each choice decides each claim, and under which of its values the claim holds most."""
+    """Draw how much each choice decides each claim, and the value under which the claim is supported most often."""
     squares, colors = [], []
     means = decided.drop_duplicates("choice").assign(study="", claim="", decides=False)
     means["v"] = means["mean_v"]
@@ -135,7 +141,7 @@ def _grid(axes: Axes, decided: pd.DataFrame, ranked: list[str], places: dict[tup
 
 
 def _rows(axes: Axes, places: dict[tuple[str, str], int]) -> None:
-    """Names of claims, and of studies in bold above theirs."""
+    """Write the names of claims, and in bold above them the names of their studies."""
     names = [_words(claim) if claim else literal(study) or "mean over all claims" for study, claim in places]
     axes.set_yticks(list(places.values()), names, size=SMALL - 0.5)
     for (_, claim), label in zip(places, axes.get_yticklabels(), strict=True):
@@ -188,23 +194,23 @@ def _marker(verdict: str) -> dict[str, Any]:
 
 
 def _step(v: float) -> int:
-    """Which step of the colours a value of V is in; the first where there is none."""
+    """The colour step of a value of V; the first for NaN."""
     return 0 if np.isnan(v) else int(np.clip(np.searchsorted(_STEPS, v, side="right") - 1, 0, len(_SHADES) - 1))
 
 
 def _hundredths(v: float) -> str:
-    """A value of V in two digits: ".25"; "1" where it is that."""
+    """A value of V in two digits, as ".25"; "1" if it rounds to 1."""
     return "1" if v >= 0.995 else f"{v:.2f}".removeprefix("0")
 
 
 def _words(name: str) -> str:
-    """The name of a claim or a choice, as a row or a column says it."""
+    """The name of a claim or a choice as the label of a row or column."""
     words = " ".join(word.upper() if word in _ABBREVIATIONS else word for word in re.split("[-_ ]+", name))
     return literal(textwrap.shorten(words, _LONGEST, placeholder=" \N{HORIZONTAL ELLIPSIS}"))
 
 
 def _value(value: str) -> str:
-    """An alternative in words, with true minus signs."""
+    """The name of an alternative, with true minus signs."""
     return literal(re.sub(r"(?<!\w)-(?=[\d.])", "\N{MINUS SIGN}", value))
 
 

@@ -1,4 +1,4 @@
-"""The readings of a configuration, and the tests that are made under each of them. Pure reading, no training."""
+"""The readings of a configuration and the tests under each reading. Reads files; trains nothing."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from byzcode.studies.files import brought_along, inside, read_from
 from byzcode.studies.plan import Plan, load, load_plan
 from byzcode.studies.requests import Reading
 
-#: What of a configuration settles the tests; where results lie and trainings run is no matter of theirs.
+#: The fields of a configuration that determine the tests; the folder of results and the device do not.
 _READ = {"studies", "reading", "style", "multiverse"}
 
-#: Where the request of a job is wrong.
+#: The source that error messages name for the request of a job.
 _REQUEST = "reading request"
 
-#: What a claim says, and what no number depends on.
+#: The fields of a claim that are only text: no number depends on them.
 _WORDS = {"says", "source", "confirms", "refutes", "figure"}
 
 
 class Test(NamedTuple):
-    """A test of a claim under a reading: its study, what is asked (see ``Cell.request``), and its runs by id."""
+    """A test of a claim under a reading: its study, its request (see ``Cell.request``), and its runs by id."""
 
     study: str
     request: Mapping[str, Any]
@@ -41,7 +41,7 @@ class Test(NamedTuple):
 
 @dataclass(frozen=True)
 class Multiverse:
-    """Which claims are tested under which readings."""
+    """The claims to test and the readings to test them under."""
 
     plan: Plan
     settings: MultiverseConfig
@@ -50,7 +50,7 @@ class Multiverse:
 
     @classmethod
     def load(cls, plan: Plan) -> Multiverse:
-        """Of the files that a configuration names. Raises UserError."""
+        """Load the multiverse from the files that a configuration names. Raises UserError."""
         path = brought_along(plan.config.multiverse)
         settings = load(MultiverseConfig, path)
         where = inside(settings.alternatives, path, "alternatives")
@@ -62,7 +62,7 @@ class Multiverse:
         return {universe.name: universe for universe in universes(self.settings, self.alternatives.choices)}
 
     def tests(self, universe: Universe) -> list[Test]:
-        """What is tested under a reading. Raises UserError."""
+        """The tests under a reading. Raises UserError."""
         if universe.name not in self._tests:
             self._tests[universe.name] = self._all_tests(universe)
         return self._tests[universe.name]
@@ -84,18 +84,18 @@ class Multiverse:
         return list(found.values())
 
     def request(self, name: str) -> str:
-        """What the job of a reading is told; its digest changes with any run or claim that is tested under it."""
+        """The request of a reading's job; it includes a hash that changes with any run or claim tested under it."""
         universe = self.universes[name]
         about = {"kind": universe.kind, "size": universe.size, "taken": dict(universe.taken)}
         config = self.plan.config.model_dump(mode="json", include=_READ)
         return canonical({"config": config, "universe": about, "tests": self.digest(universe)})
 
     def digest(self, universe: Universe) -> str:
-        """The hash of what is tested under a reading. Raises UserError."""
+        """The hash of the tests under a reading. Raises UserError."""
         return short_hash(canonical([_without_words(test.request) for test in self.tests(universe)]))
 
     def _cells(self, asked: Asked) -> list[Cell]:
-        """The tests that are made under every reading. Raises UserError."""
+        """The tests to make under every reading. Raises UserError."""
         where = brought_along(self.plan.config.multiverse)
         if asked.study not in self.plan.studies:
             raise complain(where, "claims.study", asked.study, one_of(self.plan.studies, asked.study))
@@ -144,13 +144,13 @@ def files_named(plan: Plan) -> Iterator[str]:
 
 
 def together(requests: Mapping[str, str]) -> str:
-    """What the job of all readings is told: their names, and by name the hash of what each is to be made for."""
+    """The request of the job that combines all readings: their names, and by name the hash of each request."""
     hashes = {name: short_hash(request) for name, request in requests.items()}
     return canonical({"readings": list(hashes), "requests": hashes})
 
 
 def of_request(request: Mapping[str, Any]) -> tuple[Multiverse, Universe]:
-    """A reading out of the request of its job. Raises UserError, also where its tests are no longer those asked for."""
+    """The reading in the request of its job. Raises UserError, also if its tests have changed since."""
     asked = parse(Reading, request, _REQUEST)
     found, taken = Multiverse.load(load_plan(asked.config, _REQUEST)), asked.universe.taken
     choices = [choice.choice for choice in found.alternatives.choices]
@@ -164,7 +164,7 @@ def of_request(request: Mapping[str, Any]) -> tuple[Multiverse, Universe]:
 
 
 def _without_words(request: Mapping[str, Any]) -> dict[str, Any]:
-    """A test without what is said of it: to say it otherwise trains nothing."""
+    """A test without its texts, so that editing a text retrains nothing."""
     return {
         **request,
         "place": "",
@@ -173,7 +173,7 @@ def _without_words(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_where(asked: Asked, members: Sequence[Member], where: object) -> None:
-    """Refuse a part of a grid that the study does not have. Raises UserError."""
+    """Refuse keys or values that the study's grid does not have. Raises UserError."""
     grid: dict[str, dict[str, Any]] = {}
     for member in members:
         for key, value in member.point.items():
@@ -187,15 +187,15 @@ def _check_where(asked: Asked, members: Sequence[Member], where: object) -> None
 
 
 def _stands_at(cell: Cell, key: str, value: Any) -> bool:
-    """Whether a test stands at a value of the grid; one that does not vary with the key does."""
+    """Whether a test is at a value of the grid; a test that does not vary with the key is."""
     fixed = {**getattr(cell.claim, "where", {}), **cell.place}
     return key not in fixed or agrees(key, fixed[key], tolerated(key, value))
 
 
 def _varied(cell: Cell, free: Mapping[str, Any]) -> set[str]:
-    """The grid keys that a test varies itself, without those of ``free``.
+    """The keys that a test varies itself, without those in ``free``.
 
-    Of a component the name, and the options that the grid gives: the others are not the claim's.
+    For a component, these are its name and the options in the grid; a reading may set the other options.
     """
     values = list(cell.place.items())
     for side in (getattr(cell.claim, name, None) for name in ("curve", "against")):

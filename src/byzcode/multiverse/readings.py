@@ -1,4 +1,4 @@
-"""Readings of the papers: the primary one, those that differ from it in one choice, and random ones."""
+"""Readings of the papers: the primary reading, those that differ from it in one choice, and random readings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Size = Literal["reduced", "full"]
 
 
 class Universe(NamedTuple):
-    """A reading to be tried: which alternative each choice takes, by name, and at which size."""
+    """A reading to test: the name of the alternative taken for each choice, and the size."""
 
     kind: Kind
     size: Size
@@ -29,12 +29,12 @@ class Universe(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its identity: readings with the same choices are the same."""
+        """Its id; readings with the same choices and size have the same id."""
         return short_hash(canonical({"size": self.size, "taken": dict(self.taken)}))
 
 
 def universes(settings: MultiverseConfig, choices: Collection[OpenChoice]) -> list[Universe]:
-    """All readings, each once: the primary, one choice changed, random ones; then some of them at full size."""
+    """All readings without duplicates: primary, one choice changed, random; then some of them at full size."""
     found: dict[str, Universe] = {}
     for universe in _reduced(settings, choices):
         found.setdefault(universe.name, universe)
@@ -59,7 +59,7 @@ def _reduced(settings: MultiverseConfig, choices: Collection[OpenChoice]) -> Ite
 
 
 def changes(taken: Mapping[str, str], choices: Collection[OpenChoice], study: str) -> dict[str, Any]:
-    """The keys that a reading sets for a study. Raises UserError where a choice has no such value."""
+    """The keys that a reading sets for a study. Raises UserError if a choice does not have the value."""
     found: dict[str, Any] = {}
     for choice in choices:
         name = taken.get(choice.choice, choice.primary)
@@ -72,10 +72,10 @@ def changes(taken: Mapping[str, str], choices: Collection[OpenChoice], study: st
 
 
 def read_as(spec: RunSpec, changed: Mapping[str, Any], fixed: Collection[str], where: object) -> RunSpec:
-    """A run under another reading. What the claim varies, the keys ``fixed``, and what its method fixes stay.
+    """A run under another reading. Keeps the keys that the claim varies (``fixed``) and those that its method fixes.
 
-    Components come before their options, and another method last: what the old one was given goes with it. Raises
-    UserError.
+    Applies components before their options, and a replacement of the method last, which drops the old method's
+    settings. Raises UserError.
     """
     values: dict[str, Any] = spec.model_dump(mode="json")
     try:
@@ -96,7 +96,7 @@ def read_as(spec: RunSpec, changed: Mapping[str, Any], fixed: Collection[str], w
 
 
 def _free(layer: Layer, fixed: Collection[str]) -> Layer:
-    """The layer without what touches the fixed keys. A component that is named is one thing with its options."""
+    """The layer without the fixed keys. Drops a named component together with its options."""
     said: dict[str, Mapping[tuple[str, ...], Any]] = {}
     for head, parts in layer.said.items():
         if head in COMPONENTS and ("name",) in parts:
@@ -113,7 +113,7 @@ def _touches(key: str, fixed: Collection[str]) -> bool:
 
 
 def _by_method(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The same run by another method, with what that settles. Raises KeyedError."""
+    """The same run with another method and that method's fixed fields. Raises KeyedError."""
     old, new = METHODS[values["method"]], method_named(name)
     settled = {*old.defaults, *old.fixed, *new.fixed, *({} if new.coded else {"redundancy"})}
     return {key: value for key, value in values.items() if key not in settled} | {**new.fixed, "method": name}

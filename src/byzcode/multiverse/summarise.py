@@ -1,4 +1,4 @@
-"""All files that say what the readings say together."""
+"""Write the tables and the figure that combine all readings."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from byzcode.storage.layout import STAGES
 
 
 def summarise(paths: Sequence[Path], out: Path, requests: Mapping[str, str] | None = None) -> list[Path]:
-    """Write the tables claims, choices, tree, sizes and stated (.csv) and the picture multiverse.* into ``out``.
+    """Write the tables claims, choices, tree, sizes and stated (.csv) and the figure multiverse.* into ``out``.
 
-    ``paths``: the files of the readings, ``requests`` what they were to be made for, as in
-    :func:`byzcode.multiverse.stored.read`; the functions of :mod:`byzcode.multiverse.summary` and
-    :mod:`byzcode.multiverse.deciding` say what stands in the tables. The same readings give the same bytes. Returns the
-    paths of what it wrote. Raises UserError where a file is not a reading, where files do not belong together, where no
-    reading is random, or where something cannot be written.
+    ``paths`` are the files of the readings and ``requests`` the hashes of their requests, as in
+    :func:`byzcode.multiverse.stored.read`. The functions of :mod:`byzcode.multiverse.summary` and
+    :mod:`byzcode.multiverse.deciding` describe the tables. The same readings give the same bytes. Returns the paths of
+    the written files. Raises UserError if a file is not a reading, if files do not belong together, if no reading is
+    random, or if a file cannot be written.
     """
     table = read(paths, requests)
     by_claim, by_choice = claims(table), choices(table)

@@ -1,4 +1,4 @@
-"""One reading: trains what the claims need under it, and gives their verdicts."""
+"""A reading: train the runs that the claims need under it, and give the verdicts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from byzcode.specs.ids import by_id
 from byzcode.storage import allocations
 from byzcode.training.loop import train
 
-#: What is kept of the evidence: a verdict, how strong, and on how many seeds.
+#: The columns of the evidence that a reading stores.
 KEPT = ["claim", "cell", "mark", "test", "effect", "low", "high", "verdict", "pairs", "seeds", "note"]
 
 
 def verdicts(multiverse: Multiverse, universe: Universe) -> pd.DataFrame:
-    """One row a test: which reading, and what becomes of the claim under it. Raises UserError."""
+    """One row per test: the reading, and the verdict on the claim under it. Raises UserError."""
     tests = multiverse.tests(universe)
     specs = by_id((spec for test in tests for spec in test.specs.values()), f"reading {universe.name}")
-    drawn = cache(allocations.draw)  # most runs hold their subsets in one of a few ways
+    drawn = cache(allocations.draw)  # many runs share an allocation
     with progress(f"reading {universe.name}", len(specs), "runs") as advance:
 
         @cache

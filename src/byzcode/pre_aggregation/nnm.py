@@ -34,4 +34,9 @@ def nnm(messages: Tensor, f: int, draws: Draws) -> Tensor:
     return torch.where(finite, mixed, messages)
 
 
-ENTRY = PreAggregator(nnm)
+def kappa(kappa: float, devices: int, f: int) -> float:
+    """Of a rule of constant ``kappa`` behind it: 8 f / (N - f) (kappa + 1) (2302.01772)."""
+    return 8 * f / (devices - f) * (kappa + 1)
+
+
+ENTRY = PreAggregator(nnm, kappa=kappa, title="NNM")

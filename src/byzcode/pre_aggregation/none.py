@@ -17,4 +17,9 @@ def none(messages: Tensor, f: int, draws: Draws) -> Tensor:
     return messages
 
 
-ENTRY = PreAggregator(none)
+def kappa(kappa: float, devices: int, f: int) -> float:
+    """That of the rule."""
+    return kappa
+
+
+ENTRY = PreAggregator(none, kappa=kappa, idle=True, title="no pre-aggregation")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from byzcode.lazy import Entry
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -24,15 +26,19 @@ Property = Literal["order", "translation"]
 
 
 @dataclass(frozen=True)
-class PreAggregator:
+class PreAggregator(Entry):
     """``pre(messages, f, draws, **options)`` maps (R, N, D) to (R, N', D); at most f of the N' are spoilt.
 
     ``left(N, **options)`` is N'. Tests hold the pre-aggregator to every :data:`Property` that is not in ``lacks``.
+    ``kappa(kappa, N, f)`` is the robustness constant of a rule of constant kappa behind it, if that is known. One that
+    is ``idle`` leaves the messages as they are.
     """
 
     function: Callable[..., Tensor]
     left: Callable[..., int] = all_of_them
     lacks: frozenset[Property] = frozenset()
+    kappa: Callable[[float, int, int], float] | None = None
+    idle: bool = False
 
     def __call__(self, messages: Tensor, f: int, draws: Draws, **options: Any) -> Tensor:
         """Mix; see the class."""

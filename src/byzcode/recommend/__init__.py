@@ -7,6 +7,7 @@ import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,17 @@ import pandas as pd
 from rich.table import Table
 
 from byzcode.aggregation import RULES
-from byzcode.coding import DECODERS
-from byzcode.compression.kept import kept_of, place_bits
+from byzcode.coding import DECODERS, ENCODERS
+from byzcode.compression import COMPRESSORS
 from byzcode.errors import UserError, complain
+from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import MOST_NUMBERS, RunSpec
 from byzcode.storage import checksums
 from byzcode.storage.layout import STAGES
 from byzcode.theory import overlaps
-from byzcode.theory.bounds import Expected, compressed, disjoint_lists, redrawn_tasks, rule_constant, sampled_lists
-from byzcode.theory.constants import DELTA, KAPPA
+from byzcode.theory.bounds import Expected, compressed, disjoint_lists, redrawn_tasks, sampled_lists
+from byzcode.theory.constants import rule_constant
 
 #: Bits of one number in a message.
 NUMBER = 32
@@ -37,9 +39,6 @@ MOST_DIMENSION = 10**9
 MOST, LEAST = 1e150, 1e-150
 #: A run whose redundancy is this factor away is no measurement of what is recommended.
 FARTHEST = 2.0
-#: Quantisers that are tried, by their levels.
-_LEVELS = tuple(2**power for power in range(13))
-_TITLES = {"trimmed_mean": "trimmed mean", "geometric_median": "geometric median"}
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,14 @@ class Shortening:
     bits: int
 
     @property
+    def lossless(self) -> bool:
+        """Whether messages are sent as they are."""
+        return COMPRESSORS[self.name].lossless
+
+    @property
     def words(self) -> str:
         """As a table says it."""
-        if self.name == "identity":
+        if self.lossless:
             return "none"
         said = [f"{key} {value:.3g}" if key == "share" else f"{key} {value}" for key, value in self.options.items()]
         return f"{self.name} ({', '.join(said)})" if said else self.name
@@ -112,7 +116,7 @@ class Advice:
     @property
     def title(self) -> str:
         """The method, and what is in front of its rule."""
-        return METHODS[self.method].title + (" behind NNM" if self.before == "nnm" else "")
+        return METHODS[self.method].title + _behind(self.before)
 
     @property
     def curve(self) -> dict[str, Any]:
@@ -120,7 +124,7 @@ class Advice:
         fields: dict[str, Any] = {"method": self.method, "redundancy": self.redundancy}
         if METHODS[self.method].server == "rule":
             fields |= {"pre_aggregation": self.before, "aggregation": self.rule}
-        if self.shortening.name != "identity":
+        if not self.shortening.lossless:
             fields["compression"] = {"name": self.shortening.name, **self.shortening.options}
         return fields
 
@@ -175,23 +179,21 @@ def _complaint(asked: Need) -> tuple[str, object, str] | None:
 
 def shortenings(dimension: int, most: float) -> Iterator[Shortening]:
     """The unbiased compressors whose messages have a known length, at most ``most`` bits; nothing first."""
-    found = [Shortening("identity", {}, NUMBER * dimension), Shortening("natural", {}, 9 * dimension)]
-    found += [Shortening("qsgd", {"levels": s}, NUMBER + dimension * (1 + s.bit_length())) for s in _LEVELS]
-    for mask, entry in (("independent", NUMBER + place_bits(dimension)), ("shared", NUMBER)):
-        kept = min(int(min(most, NUMBER * dimension) // entry), dimension - 1)
-        if kept >= 1:
-            share = kept / dimension
-            found.append(Shortening("random_k", {"share": share, "mask": mask}, entry * kept_of(dimension, share)))
-    return (one for one in found if one.bits <= min(most, NUMBER * dimension))
+    for name, compressor in COMPRESSORS.items():
+        if not compressor.unbiased or compressor.bits is None:
+            continue
+        for options in compressor.choices(dimension, NUMBER, most):
+            bits = compressor.bits(dimension, NUMBER, **options)
+            if bits <= min(most, NUMBER * dimension):
+                yield Shortening(name, options, bits)
 
 
 @dataclass(frozen=True)
 class _Lists:
-    """A way to hold subsets: E dispersion^2 and bias^2, the worst case, and when the expectation holds."""
+    """A way to hold subsets: how many a device holds, E dispersion^2 and bias^2, and the same in words."""
 
     redundancy: int
     expected: Expected
-    spectral: float
     words: str
 
 
@@ -199,7 +201,7 @@ def _uncoded(asked: Need) -> _Lists | str:
     size = asked.devices, asked.subsets, min(asked.share, asked.subsets // asked.devices)
     left = asked.subsets - size[2] * asked.devices
     words = f"{size[2]} of its own to each device" + (f", {_count(left, 'subset')} to none" if left else "")
-    return _Lists(size[2], disjoint_lists(*size, asked.f), overlaps.disjoint(*size), words)
+    return _Lists(size[2], disjoint_lists(*size, asked.f), words)
 
 
 def _sampled(asked: Need) -> _Lists | str:
@@ -208,7 +210,8 @@ def _sampled(asked: Need) -> _Lists | str:
     if asked.share < 2:
         return f"it needs 2 gradients a device, {2 * asked.devices} in all"
     size = asked.devices, asked.subsets, asked.share
-    return _Lists(size[2], sampled_lists(*size, asked.f), overlaps.sampled(*size), f"{size[2]} drawn by each device")
+    words = f"{size[2]} drawn by each device"
+    return _Lists(size[2], sampled_lists(*size, asked.f), words)
 
 
 def _cyclic(asked: Need) -> _Lists | str:
@@ -222,12 +225,15 @@ def _cyclic(asked: Need) -> _Lists | str:
         return f"it needs 2 tasks of {_count(task, 'gradient')} a device, {2 * task * asked.devices} in all"
     size = asked.devices, asked.subsets, tasks * task
     words = f"{tasks} tasks a device, assigned anew in each iteration"
-    return _Lists(size[2], redrawn_tasks(*size, asked.f), overlaps.cyclic(*size), words)
+    return _Lists(size[2], redrawn_tasks(*size, asked.f), words)
 
 
 _METHODS: dict[str, Callable[[Need], _Lists | str]] = {"rba_dl": _uncoded, "cra_dl": _sampled, "lad": _cyclic}
 #: What is tried in front of a rule.
-_BEFORE = ("none", "nnm")
+_BEFORE = tuple(name for name, before in PRE_AGGREGATORS.items() if before.kappa is not None)
+#: What leaves messages as they are.
+_IDLE = next(name for name, before in PRE_AGGREGATORS.items() if before.idle)
+_LOSSLESS = next(name for name, compressor in COMPRESSORS.items() if compressor.lossless)
 #: The same method where messages are compressed.
 _SHORT = {"lad": "com_lad"}
 
@@ -302,16 +308,18 @@ def _enough_for(asked: Need, name: str, lists: _Lists, before: str) -> int | Non
 
 def _order(one: Advice) -> tuple[float, float, int, int, bool]:
     worst = math.inf if one.worst is None else one.worst
-    return one.floor, worst, one.gradients, one.bits, one.before != "none"
+    return one.floor, worst, one.gradients, one.bits, not PRE_AGGREGATORS[one.before].idle
 
 
 def _exact(asked: Need) -> tuple[list[Advice], list[str]]:
     """DRACO with the fewest copies that bear f liars, where these fit."""
     found, refused = [], []
-    for name, (numbers, sizes) in _CODES.items():
-        title, copies = METHODS[name].title, 2 * asked.f + 1
-        bits = numbers * NUMBER * asked.dimension
-        redundancy = _bearing(asked, METHODS[name].decoder, sizes(asked.devices, asked.subsets))
+    for name, method in METHODS.items():
+        if method.server != "decoder":
+            continue
+        title, copies = method.title, 2 * asked.f + 1
+        bits = ENCODERS[method.fixed["encoding"]].numbers * NUMBER * asked.dimension
+        redundancy = _bearing(asked, method.decoder)
         if redundancy is None:
             refused.append(f"{title}: no size of it has {_count(copies, 'copy')} of each of {asked.subsets} subsets.")
         elif redundancy * asked.devices > asked.gradients:
@@ -326,8 +334,8 @@ def _exact(asked: Need) -> tuple[list[Advice], list[str]]:
                     name,
                     redundancy,
                     "",
-                    "none",
-                    Shortening("identity", {}, bits),
+                    _IDLE,
+                    Shortening(_LOSSLESS, {}, bits),
                     0.0,
                     0.0,
                     False,
@@ -341,9 +349,10 @@ def _exact(asked: Need) -> tuple[list[Advice], list[str]]:
     return found, refused
 
 
-def _bearing(asked: Need, code: str, sizes: Sequence[int]) -> int | None:
-    """The first of ascending redundancies with which a code bears f liars, or None."""
+def _bearing(asked: Need, code: str) -> int | None:
+    """The least redundancy with which a code bears f liars, or None."""
     decoder, (devices, subsets) = DECODERS[code], (asked.devices, asked.subsets)
+    sizes = decoder.redundancies(devices, subsets)
     least = -(-subsets * (2 * asked.f + 1) // devices)
     for redundancy in sizes[bisect_left(sizes, least) :]:
         served = decoder.refuses(devices, subsets, redundancy) is None
@@ -352,37 +361,26 @@ def _bearing(asked: Need, code: str, sizes: Sequence[int]) -> int | None:
     return None
 
 
-def _divisors(devices: int, subsets: int) -> Sequence[int]:
-    """Redundancies of a repetition code: groups hold equal parts of the subsets."""
-    small = [size for size in range(1, math.isqrt(subsets) + 1) if subsets % size == 0]
-    return sorted({*small, *(subsets // size for size in small)})
-
-
-def _whole_tasks(devices: int, subsets: int) -> Sequence[int]:
-    """Redundancies of a cyclic code: multiples of M / N, if that is whole."""
-    size, rest = divmod(subsets, devices)
-    return range(0) if rest else range(size, subsets + 1, size)
-
-
-#: The numbers of a message over D, and the redundancies that may serve, of the exact codes.
-_CODES: dict[str, tuple[int, Callable[[int, int], Sequence[int]]]] = {
-    "draco_repetition": (1, _divisors),
-    "draco_cyclic": (2, _whole_tasks),
-}
+def _constants(asked: Need, before: str) -> Iterator[tuple[float, str]]:
+    """The constants of the rules that bear f liars and have one."""
+    for name, rule in RULES.items():
+        kappa = rule_constant(name, before, asked.devices, asked.f)
+        if kappa is not None and rule.most_liars(asked.devices) >= asked.f:
+            yield kappa, name
 
 
 def _ruled(asked: Need, name: str, lists: _Lists, before: str) -> Iterator[Advice]:
     """A method with every rule and every compressor that fits, behind a pre-aggregator."""
     honest, unit = asked.devices - asked.f, asked.heterogeneity**2
-    for rule in (*KAPPA, "mean"):
-        kappa = rule_constant(rule, before, asked.devices, asked.f)
-        if kappa is None or RULES[rule].most_liars(asked.devices) < asked.f:
-            continue
+    allocation = METHODS[name].defaults["allocation"]
+    spectral = overlaps.spectral(allocation, asked.devices, asked.subsets, lists.redundancy)
+    for kappa, rule in sorted(_constants(asked, before), key=itemgetter(0)):
         for short in shortenings(asked.dimension, asked.message):
-            delta = DELTA[short.name](asked.dimension, **short.options)
-            expected = compressed(lists.expected, delta, honest, shared=short.options.get("mask") == "shared")
-            factor = float(expected.floor(kappa))
-            whole = short.name == "identity"
+            compressor = COMPRESSORS[short.name]
+            delta = compressor.delta(asked.dimension, **short.options)
+            shared = compressor.shared(**short.options)
+            factor = float(compressed(lists.expected, delta, honest, shared=shared).floor(kappa))
+            whole = compressor.lossless
             yield Advice(
                 method=name if whole else _SHORT.get(name, name),
                 redundancy=lists.redundancy,
@@ -390,7 +388,7 @@ def _ruled(asked: Need, name: str, lists: _Lists, before: str) -> Iterator[Advic
                 before=before,
                 shortening=short,
                 floor=_times(factor, unit),
-                worst=_times((kappa + 1) / honest * lists.spectral, unit) if whole else None,
+                worst=_times((kappa + 1) / honest * spectral, unit) if whole else None,
                 kept=name != "lad",
                 gradients=asked.devices * lists.redundancy,
                 bits=asked.devices * short.bits,
@@ -406,15 +404,15 @@ def _times(factor: float, unit: float) -> float:
 def _reason(asked: Need, lists: _Lists, rule: str, before: str, kappa: float, short: Shortening, delta: float) -> str:
     variance = float(lists.expected.dispersion[0] + lists.expected.bias[0])
     told = f"{lists.words[0].upper()}{lists.words[1:]}: a message is off by {variance:.3g} of S² on average"
-    of = f"{_title(rule)} behind NNM" if before == "nnm" else f"the {_title(rule)}"
+    of = ("" if _behind(before) else "the ") + RULES[rule].words + _behind(before)
     told += f", of which {of} leaves at most κ = {kappa:.3g} times the spread"
-    if short.name != "identity":
+    if not short.lossless:
         told += f"; {short.words} adds δ = {delta:.3g} of what is sent"
     return told + "."
 
 
-def _title(rule: str) -> str:
-    return _TITLES.get(rule, rule)
+def _behind(before: str) -> str:
+    return "" if PRE_AGGREGATORS[before].idle else f" behind {PRE_AGGREGATORS[before].words}"
 
 
 # --- what was measured -----------------------------------------------------------------------------------------------
@@ -505,7 +503,7 @@ def favourite(told: Sequence[tuple[Advice, Seen | None]]) -> tuple[Advice, str] 
     if len(known) < 2 or math.isinf(known[0][1].ratio):
         return None
     one, seen = known[0]
-    rule = f", {_title(one.rule)}" if one.rule else ""
+    rule = f", {RULES[one.rule].words}" if one.rule else ""
     reason = f"{_number(seen.ratio)} of S² at worst (r = {seen.redundancy}, {seen.attack.replace('_', ' ')})"
     reason += f", the least of {len(known)} rows that were measured"
     if len({other.attacks for _, other in known}) > 1:
@@ -531,7 +529,7 @@ def table(asked: Need, told: Sequence[tuple[Advice, Seen | None]]) -> Table:
     if some:
         drawn.add_column("measured")
     for one, seen in told:
-        rule = _title(one.rule) + (" behind NNM" if one.before == "nnm" else "") if one.rule else "decoder"
+        rule = RULES[one.rule].words + _behind(one.before) if one.rule else "decoder"
         drawn.add_row(
             METHODS[one.method].title,
             str(one.redundancy),

@@ -1,5 +1,5 @@
-"""The scorecard: what became of each claim, as a page that needs nothing else, and how figures enter the report.
+"""The scorecard: the verdict on each claim as a self-contained page, and the labels of figures in the report.
 
-``table`` says what a tested cell of a claim is and reads it; ``axis`` places intervals and ``words`` says numbers;
-``page`` puts them into the template beside it; ``report`` says under which paper and claims a figure is filed.
+``table`` defines and reads the tested cells of claims; ``axis`` places intervals; ``words`` formats numbers; ``page``
+fills the template beside it; ``report`` assigns figures to papers and claims.
 """

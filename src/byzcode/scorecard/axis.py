@@ -1,4 +1,4 @@
-"""Where intervals stand: one axis for all effects of a unit."""
+"""The axis on which intervals are drawn: one for all effects that share a unit."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import pandas as pd
 
 from byzcode.scorecard.words import short
 
-#: The share of cells, at each end, that may leave the axis, lest a few extreme ones flatten all others.
+#: The share of cells at each end that may leave the axis, so that a few extreme cells do not flatten all others.
 _OUT = 0.1
-#: How many times the neutral value a logarithmic axis reaches at most, and at least.
+#: The largest and the smallest factor by which a logarithmic axis extends beyond the neutral values.
 _FAR, _NEAR = 1e3, 2.0
 _MOST_TICKS = 6
-#: No axis reaches farther: its ends and ticks would be no numbers.
+#: The limit of every axis; beyond it, ends and ticks would overflow.
 _REACH = 1e200
 
 
 class Tick(NamedTuple):
-    """A mark of the axis: its place, 0 to 1, and what stands there."""
+    """A tick of the axis: its position, 0 to 1, and its label."""
 
     place: float
     label: str
@@ -31,7 +31,7 @@ class Tick(NamedTuple):
 
 @dataclass(frozen=True)
 class Axis:
-    """From ``low`` to ``high``, logarithmic or not."""
+    """An axis from ``low`` to ``high``, logarithmic or linear."""
 
     low: float
     high: float
@@ -42,8 +42,8 @@ class Axis:
     def of(cls, cells: pd.DataFrame) -> Axis:
         """The axis for the cells of one unit (columns effect, low, high, neutral, band_low, band_high).
 
-        It is logarithmic where all that it may show is positive, as ratios are: no value below zero, and none for
-        neutral that is zero. It shows the neutral values, the bands, and the intervals of most cells.
+        The axis is logarithmic if no value is negative and all neutral values and bands are positive, as for ratios. It
+        shows the neutral values, the bands and the intervals of most cells.
         """
         shown = cells[["neutral", "band_low", "band_high"]].to_numpy(dtype=float)
         neutral = [float(value) for value in shown[np.isfinite(shown)]]
@@ -82,7 +82,7 @@ class Axis:
         return Axis(self.low, self.high, self.log, ticks)
 
     def at(self, value: float) -> float:
-        """The place of a value, 0 to 1; at the end of the axis where it is beyond."""
+        """The position of a value, 0 to 1; values beyond the axis are moved to its end."""
         inside = min(max(value, self.low), self.high)
         low, high, place = map(math.log, (self.low, self.high, inside)) if self.log else (self.low, self.high, inside)
         return round((place - low) / (high - low), 4)
@@ -97,10 +97,10 @@ _FIFTHS, _THIRDS = (1.0, 2.0, 5.0), (1.0, 3.0)
 
 @dataclass(frozen=True)
 class Interval:
-    """An effect as it is drawn. Places are 0 to 1; None for what there is not."""
+    """An effect as it is drawn. Positions are from 0 to 1; None for missing parts."""
 
     point: float | None
-    outside: int  # -1 or 1 where the point is beyond the axis
+    outside: int  # -1 or 1 if the point is beyond the axis, else 0
     line: tuple[float, float] | None
     arrows: tuple[int, ...]  # the ends at which the line leaves the axis: -1, 1
     neutral: float | None
@@ -110,8 +110,8 @@ class Interval:
     def of(
         cls, axis: Axis, effect: float, low: float, high: float, neutral: float, band: tuple[float, float]
     ) -> Interval:
-        """The drawing of one effect with its 95 % interval; NaN for what there is not."""
-        # An interval of which nothing is on the axis has no line: the point alone says on which side it is.
+        """The drawing of one effect with its 95 % interval; missing values are NaN."""
+        # An interval entirely beyond the axis has no line; its point shows the side.
         known = not (math.isnan(low) or math.isnan(high))
         seen = known and axis.beyond(low) * axis.beyond(high) <= 0
         return cls(
@@ -125,7 +125,7 @@ class Interval:
 
 
 def _end(cells: pd.DataFrame, end: str, share: float, log: bool) -> float | None:
-    """The end of most intervals; where a cell has none, or none that can be shown, its effect stands for it."""
+    """A quantile of one end of the intervals; the effect replaces an end that is missing or cannot be shown."""
     ends, effects = (cells[name].where(np.isfinite(cells[name])) for name in (end, "effect"))
     if log:
         ends, effects = ends.where(ends > 0), effects.where(effects > 0)

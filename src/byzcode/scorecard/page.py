@@ -1,4 +1,4 @@
-"""The page: the table in a template that needs no other file, no network and no script."""
+"""The scorecard as a page of HTML that needs no other file, no network and no script."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from byzcode.storage.atomic import text
 from byzcode.storage.layout import STAGES
 from byzcode.studies.requests import Scorecard
 
-#: What the cells of a claim share; cells that differ in it are shown as different claims.
+#: The columns that all cells of a claim share; cells that differ in them are shown as different claims.
 _SHARED = ["claim", "says", "source", "mark", "statistic", "confirms", "refutes"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One test: a row of the table, and how it is said and drawn."""
+    """One test: a row of the table with its words and its drawing."""
 
     row: Mapping[Any, Any]
     axis: Axis
@@ -37,12 +37,12 @@ class Cell:
 
     @property
     def figure(self) -> str:
-        """The address of its figure, relative to the page; empty where it has none."""
+        """The address of its figure, relative to the page; empty without a figure."""
         return f"figures/{quote(self.row['figure'], safe='')}.svg" if self.row["figure"] else ""
 
     @property
     def tested(self) -> bool:
-        """Whether there was anything to test."""
+        """Whether the claim was tested."""
         return bool(self.row["test"] != "open")
 
     @property
@@ -61,7 +61,7 @@ class Cell:
 
     @property
     def compared_with(self) -> str:
-        """What would make no difference: the neutral value or the band of equivalence."""
+        """The reference for the effect: the neutral value or the band of equivalence."""
         row = self.row
         if not (pd.isna(row["band_low"]) or pd.isna(row["band_high"])):
             return f"equivalent from {words.short(row['band_low'])} to {words.short(row['band_high'])}"
@@ -69,27 +69,27 @@ class Cell:
 
     @property
     def alternative(self) -> str:
-        """The drawing in words."""
+        """The drawing in words, for its alternative text."""
         said = [f"{self.row['unit']} {self.effect}", f"95 % interval {self.extent}", self.compared_with]
         return "; ".join(filter(None, said))
 
     @property
     def tests(self) -> str:
-        """The values of p, after the correction."""
+        """The adjusted p-values."""
         row = self.row
         return f"supported {words.probability(row['p_support'])}, refuted {words.probability(row['p_refute'])}"
 
     @property
     def seeds(self) -> str:
-        """How many seeds could be compared."""
+        """How many of the seeds could be compared."""
         return words.of(self.row["pairs"], self.row["seeds"])
 
 
 def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
-    """Write ``out``.html and ``out``.csv: the verdicts over results/claims/<study>.csv of ``studies`` in a request.
+    """Write ``out``.html and ``out``.csv: the verdicts on the claims in results/claims/<study>.csv.
 
-    Its ``reading`` is the title of the reading; where it has ``claims``, the tables must be those made for them. Raises
-    UserError where a file is missing, foreign or cannot be written.
+    The request names the ``studies`` and the title of the ``reading``; with ``claims``, the tables must have been made
+    for these requests. Raises UserError if a file is missing, foreign or cannot be written.
     """
     asked = parse(Scorecard, request, "scorecard request")
     table = scorecard(
@@ -103,9 +103,9 @@ def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
 
 
 def page(table: pd.DataFrame, *, reading: str, versions: Mapping[str, str], results: str = "results") -> str:
-    """The scorecard as a page of HTML; ``results`` is the folder that its commands name.
+    """The scorecard as a page of HTML; ``results`` is the folder in the commands that it shows.
 
-    Raises UserError where the table is not one of claims.
+    Raises UserError if the table is not a table of claims.
     """
     cells = checked(table, "scorecard")
     axes = {unit: Axis.of(found) for unit, found in cells.groupby("unit")}
@@ -150,7 +150,7 @@ def _counts(cells: pd.DataFrame) -> dict[str, int]:
 @cache
 def _template() -> Template:
     loader = PackageLoader("byzcode.scorecard", "")
-    # Labels and notes are the user's: whatever they hold is text.
+    # Labels and notes come from users: escape them.
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters["word"] = shlex.quote  # of a command that one may copy into a shell
+    made.filters["word"] = shlex.quote  # quotes a word of a command to copy into a shell
     return made.get_template("page.html.jinja")

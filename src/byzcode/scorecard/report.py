@@ -1,4 +1,4 @@
-"""How figures stand in the report of Snakemake: under their paper and study, with the claims that they show."""
+"""Figures in Snakemake's report: the category, labels and caption of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OTHER_BRACKETS = str.maketrans("{}<>", "()\u2039\u203a")
 
 
 def category(study: Study) -> str:
-    """The paper whose figure a study reproduces; "Ours" where it is the figure of none, or of several."""
+    """The paper whose figure a study reproduces; "Ours" if it reproduces none or cites several."""
     if study.paper is None or "(ours)" in study.paper.figure:
         return OURS
     cited = [name for number, name in PAPERS.items() if number in study.paper.source]
@@ -23,25 +23,25 @@ def category(study: Study) -> str:
 
 
 def subcategory(study: Study) -> str:
-    """The title of a study, with other brackets.
+    """The title of a study, with braces and angle brackets replaced.
 
-    Snakemake takes what stands in braces for a wildcard, and puts the text into a script of its report as it stands.
+    Snakemake would read braces as wildcards, and it inserts the text unescaped into a script of its report.
     """
     return study.title.translate(_OTHER_BRACKETS)
 
 
 def labels(study: Study, plot: str) -> dict[str, str]:
-    """What the report's lists say of a figure: its name and the claims that it shows.
+    """The label of a figure in the report's lists: its name and the claims that it shows.
 
-    One label, not two: Snakemake 9 takes a second one that has two values in a list for a switch between figures, and
-    its page ends in an error where these are no pairs.
+    Use a single label: Snakemake 9 turns a second label with two distinct values in a list into a toggle between
+    figures, and its page fails if the figures do not pair up.
     """
     shown = [claim.claim for claim in _shown(study, plot)]
     return {"figure: claims": f"{study.study}-{plot}" + (f": {', '.join(shown)}" if shown else "")}
 
 
 def caption(study: Study, plot: str) -> str:
-    """What a figure shows and what the paper reports of it, in reStructuredText."""
+    """The content of a figure and the paper's report of it, in reStructuredText."""
     parts = [f"**{_plain(study.title)}.**", _plain(study.plots[plot].caption)]
     if study.paper:
         parts.append(_reported(study.paper))
@@ -52,7 +52,7 @@ def caption(study: Study, plot: str) -> str:
 
 
 def _shown(study: Study, plot: str) -> list[Claim]:
-    """The claims that name a plot as their figure; an open one names none."""
+    """The claims that name a plot as their figure; open claims name none."""
     return [claim for claim in study.claims if getattr(claim, "figure", None) == plot]
 
 
@@ -63,5 +63,5 @@ def _reported(paper: Paper) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in which nothing is markup, on one line: no sign but letters, digits and spaces means what it may mean."""
+    """The text on one line, with everything escaped except letters, digits and spaces, so that nothing is markup."""
     return re.sub(r"([^\w\s]|_)", r"\\\1", " ".join(text.split()))

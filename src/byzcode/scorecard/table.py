@@ -1,4 +1,4 @@
-"""The table behind the page: one row a tested cell of a claim."""
+"""The table behind the page: one row per tested cell of a claim."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from byzcode.storage import checksums
 from byzcode.storage.layout import STAGES
 from byzcode.studies.names import Mark
 
-#: What a test can end with.
+#: The possible verdicts of a test.
 VERDICTS = ("supported", "refuted", "undecided")
 
 TEXTS = (
@@ -27,16 +27,16 @@ NUMBERS = (*("effect", "low", "high", "neutral", "band_low", "band_high", "p_sup
 
 
 def read(path: Path, request: str | None = None) -> pd.DataFrame:
-    """The evidence for the claims of one study, made for the request of that hash, if one is given.
+    """The evidence for the claims of one study and, if given, for the request of that hash.
 
-    Raises UserError where there is no such table, or a damaged or another one.
+    Raises UserError if the table is missing, damaged or was made for another request.
     """
     content = checksums.checked(path, "claims", request)
     try:
-        # Texts as they stand: a label may be "NA".
+        # Do not convert texts: a label may be "NA".
         words = dict.fromkeys(TEXTS, str)
         table = pd.read_csv(content, dtype=words, keep_default_na=False, na_values=_NO_NUMBER)
-    except ValueError as error:  # also what pandas raises of a file that is empty or no csv
+    except ValueError as error:  # includes pandas' errors for an empty or malformed file
         raise UserError(f"{path}: not a table of claims: {str(error).splitlines()[0]}") from None
     return _typed(table, path)
 
@@ -45,7 +45,7 @@ _NO_NUMBER = {name: ["", "nan", "NaN"] for name in NUMBERS}
 
 
 def checked(table: pd.DataFrame, where: object) -> pd.DataFrame:
-    """The table with verdicts, texts as text and numbers as numbers. Raises UserError where it is not such a table."""
+    """The table with typed columns. Raises UserError if a column is missing or has values that are not allowed."""
     typed = _typed(table, where, "verdict")
     for column, allowed in (("verdict", VERDICTS), ("mark", get_args(Mark))):
         if unknown := set(typed[column]) - set(allowed):
@@ -70,7 +70,7 @@ def with_versions(table: pd.DataFrame, versions: Mapping[str, str]) -> pd.DataFr
 
 
 def versions() -> dict[str, str]:
-    """What settles the numbers of a scorecard made here and now."""
+    """The versions that determine the numbers of a scorecard made by this installation."""
     libraries = {name: version(name) for name in ("torch", "numpy", "scipy")}
     own = {"python": platform.python_version(), "engine digest": STAGES["train"].digest()}
     return {"byzcode": __version__, **libraries, **own}

@@ -1,4 +1,4 @@
-"""Numbers of very different sizes in few characters."""
+"""Compact formats for numbers of very different sizes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 
 MINUS = "\N{MINUS SIGN}"
 
-#: Beyond these a number is said to be smaller or larger, and not how much.
+#: Beyond these, the text only says that a number is smaller or larger.
 TINY, HUGE = 1e-12, 1e12
-#: Below this a p-value is said to be smaller.
+#: Below this, the text only says that a p-value is smaller.
 CERTAIN = 1e-6
 
 
 def number(value: float) -> str:
-    """Three digits: "0.420", "6.40e-5" with true minus signs; "< 1e-12" below, "> 1e12" above, "none" for NaN."""
+    """A number in three digits: "0.420", "6.40e-5" with a true minus sign, "< 1e-12", "> 1e12"; "none" for NaN."""
     if math.isnan(value):
         return "none"
     if value < 0:
@@ -35,26 +35,26 @@ def number(value: float) -> str:
 
 
 def short(value: float) -> str:
-    """A tick of an axis: as few digits as it has."""
+    """A tick of an axis in as few digits as possible."""
     text = f"{value:g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.0e}".replace("e-0", "e-")
     return text.replace("e+0", "e").replace("-", MINUS)
 
 
 def probability(value: float) -> str:
-    """The value of p with its sign of relation: "p = 0.0310", "p < 1e-6"; "no p" where there is none."""
+    """A p-value with its relation: "p = 0.0310", "p < 1e-6"; "no p" for NaN."""
     if math.isnan(value):
         return "no p"
     return f"p < 1e{MINUS}6" if value < CERTAIN else f"p = {number(value)}"
 
 
 def of(part: float, whole: float) -> str:
-    """Counts, as "18 of 20"; "0" where they are missing."""
+    """Two counts as "18 of 20"; equal counts as one number; NaN counts as 0."""
     counts = [0 if math.isnan(count) else int(count) for count in (part, whole)]
     return f"{counts[0]} of {counts[1]}" if counts[0] != counts[1] else f"{counts[0]}"
 
 
 def _mirrored(said: str) -> str:
-    """The words for minus a number, from those for the number."""
+    """The text for minus a number, from the text for the number."""
     turned = {"<": f"> {MINUS}", ">": f"< {MINUS}"}
     relation, _, rest = said.rpartition(" ")
     return f"{turned[relation]}{rest}" if relation else f"{MINUS}{said}"

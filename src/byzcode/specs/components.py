@@ -3,7 +3,7 @@
 A component (an attack, a rule, an allocation ...) is a function; its keyword-only parameters are its options. This
 module turns a table of them into a pydantic type: ``median``, ``{name: median}`` or ``{name: krum, neighbours: 3}``
 is checked against the signature, defaults are filled in, and the JSON schema follows. So a new component needs its
-file and its line in the table, and nothing else.
+file and its line in the table (:class:`byzcode.lazy.Table`), and nothing else.
 """
 
 from __future__ import annotations
@@ -57,6 +57,11 @@ class Choice:
         if given["name"] not in self._names:
             raise ValueError(f"unknown {self._what}; {one_of(self._names, given['name'])}")
         return given
+
+
+def in_words(name: str, entry: Any) -> str:
+    """The title of an entry, or its name in words."""
+    return getattr(entry, "title", "") or name.replace("_", " ")
 
 
 def _model(name: str, function: Callable[..., Any]) -> type[Component]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -44,8 +44,16 @@ MOST_SEEDS, MOST_DEVICES, MOST_ITERATIONS = 10_000, 100_000, 10**8
 #: Recorded iterations of all seeds together: 700 MB of a trajectory.
 MOST_POINTS = 10**7
 
-#: The fields of a RunSpec that hold a component.
-COMPONENTS = ("problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation")
+#: The fields of a RunSpec that hold a component, and the tables that these are from.
+COMPONENTS: dict[str, Mapping[str, Any]] = {
+    "problem": PROBLEMS,
+    "allocation": ALLOCATIONS,
+    "encoding": ENCODERS,
+    "compression": COMPRESSORS,
+    "attack": ATTACKS,
+    "pre_aggregation": PRE_AGGREGATORS,
+    "aggregation": RULES,
+}
 
 
 class Byzantine(Strict):
@@ -309,18 +317,15 @@ class RunSpec(Identified):
             reason = DECODERS[METHODS[self.method].decoder].refuses(self.devices, self.subsets, self.redundancy)
             if reason is not None:
                 raise KeyedError("redundancy", self.redundancy, f"{reason}; with method {self.method}")
-        if self.encoding.name in DECODERS and self.encoding.name != METHODS[self.method].decoder:
+        if (decoder := ENCODERS[self.encoding.name].decoder) and decoder != METHODS[self.method].decoder:
             raise KeyedError("encoding", self.encoding.name, "only for a method that decodes it")
         if self.f >= self.devices:
             reason = f"f = {self.f} liars among {self.devices} devices: one at least must be honest"
             raise KeyedError("byzantine.alpha", self.byzantine.alpha, reason)
-        victim = self.attack.options.get("victim")
-        if victim is not None and victim >= self.devices:
-            raise KeyedError("attack.victim", victim, f"allowed: 0 to {self.devices - 1} (the devices)")
-        kept = self.aggregation.options.get("kept")
-        if kept is not None and self.undefined is None and kept > self._left - self.f:
-            allowed = f"allowed: 1 to {self._left - self.f} (all but f of the messages)"
-            raise KeyedError("aggregation.kept", kept, allowed)
+        _check_options("attack", self.attack, ATTACKS[self.attack.name].refuses, self.devices)
+        if self.undefined is None:
+            refuses = RULES[self.aggregation.name].refuses
+            _check_options("aggregation", self.aggregation, refuses, self._left, self.f)
         points = len(self.seeds) * self.record.points(self.iterations)
         if points > MOST_POINTS:
             raise KeyedError("record.step", self.record.step, f"{points} points are recorded; allowed: {MOST_POINTS}")
@@ -378,6 +383,14 @@ def _check_sizes(spec: RunSpec | AllocationSpec, arrays: Mapping[str, tuple[str,
             given = getattr(spec, key.rpartition(".")[2])
             given = given.options if isinstance(given, Component) else seeds if key == "seeds" else given
             raise KeyedError(key, given, f"{what}: {seeds * numbers} numbers; allowed: at most {MOST_NUMBERS}")
+
+
+def _check_options(key: str, component: Component, refuses: Callable[..., tuple[str, str] | None], *sizes: int) -> None:
+    """Raise KeyedError where a component refuses one of its options at some sizes."""
+    refused = refuses(*sizes, **component.options)
+    if refused is not None:
+        option, allowed = refused
+        raise KeyedError(f"{key}.{option}", component.options[option], allowed)
 
 
 T = TypeVar("T", bound=BaseModel)

@@ -1,4 +1,4 @@
-"""Files that are read and files that are written are different ones: tried before the work, as their places are."""
+"""A check, made before the work, that no command overwrites a file that it reads."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from byzcode.errors import UserError, short
 
 
 def apart(made: Iterable[Path], read: Iterable[Path]) -> None:
-    """Raise UserError where a file that is to be written is one of those that it is made of: that one would be lost."""
+    """Raise UserError if a file to be written is also one to be read, which would then be lost."""
     there: dict[tuple[int, int], Path] = {}
     for path in made:
         with suppress(OSError, ValueError):
             there[_identity(path)] = path
-    for path in read if there else ():  # most often nothing is there yet
+    for path in read if there else ():  # usually no output exists yet
         with suppress(OSError, ValueError):
             if (written := there.get(_identity(path))) is not None:
                 why = f"it is read, as {short(path, 300)}; allowed: a file that is not read"
@@ -23,6 +23,6 @@ def apart(made: Iterable[Path], read: Iterable[Path]) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """What two names of one file share."""
+    """Device and inode, which all names of a file share."""
     found = path.stat()
     return found.st_dev, found.st_ino

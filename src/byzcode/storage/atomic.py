@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, synced, renamed."""
+"""Atomic writes: a file is written under a temporary name, synced and renamed, so it is complete or absent."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from typing import TextIO
 from byzcode.errors import UserError, short
 from byzcode.storage.regular import reason
 
-#: Bytes that a trial writes, so that a full disk is found, too.
+#: Number of bytes of a trial write, which also detects a full disk.
 _TRIAL = 4096
 
-#: How often a folder is made anew that another process removes at the same moment, after a trial of its own.
+#: How often to recreate a folder that another process removes at the same moment, after its own trial.
 _TRIES = 100
 
-#: The longest name, in bytes, that a temporary one repeats; a file system allows 255 in all.
+#: The longest file name, in bytes, that becomes part of a temporary name; file systems allow 255 in total.
 _LONGEST = 100
 
 
 def writable(*paths: Path) -> None:
-    """Raise UserError where :func:`whole` could not write one of some files: called before the work, not after it.
+    """Raise UserError if :func:`whole` could not write one of the files. Call it before the work.
 
-    It writes a temporary file beside each and removes it, and the folders that it had to make for that.
+    It writes a temporary file beside each path, and removes it together with the folders that it had to create.
     """
     for path in paths:
         with _told(path), _begun(path) as temporary:
@@ -36,7 +36,7 @@ def writable(*paths: Path) -> None:
 
 
 def with_suffixes(stem: Path, *suffixes: str) -> list[Path]:
-    """Files that share a name. Raises UserError where the name is that of a folder, and meant so most likely."""
+    """The paths ``stem`` plus each suffix. Raises UserError if ``stem`` is a folder, which is probably a mistake."""
     with _told(stem):
         if stem.name in ("", "..") or stem.is_dir():
             raise OSError(errno.EISDIR, "it is a folder; allowed: the name of the files, without their suffix")
@@ -45,21 +45,21 @@ def with_suffixes(stem: Path, *suffixes: str) -> list[Path]:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Yields a temporary path; what the block writes there is at ``path`` when it ends well, and nowhere otherwise.
+    """Yield a temporary path, and move the file to ``path`` if the block succeeds; otherwise remove it.
 
-    Raises UserError where the file cannot be written.
+    Raises UserError if the file cannot be written.
     """
     with _told(path), _begun(path) as temporary:
         yield temporary
         _sync(temporary)
-        _check(path)  # again: the block may have taken long
+        _check(path)  # check again: the block may have taken long
         temporary.replace(path)
         _sync(path.parent)
 
 
 @contextmanager
 def text(path: Path) -> Iterator[TextIO]:
-    """A whole text file, open for writing."""
+    """A text file, open for writing, that appears only if the block succeeds (see :func:`whole`)."""
     with whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         yield file
 
@@ -74,7 +74,7 @@ def _told(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _begun(path: Path) -> Iterator[Path]:
-    """An empty temporary file beside a path; afterwards it is gone, and so are new folders that are still empty."""
+    """An empty temporary file beside a path; at the end, remove it and the new folders that are still empty."""
     temporary, made = _begin(path)
     try:
         yield temporary
@@ -83,7 +83,7 @@ def _begun(path: Path) -> Iterator[Path]:
 
 
 def _begin(path: Path) -> tuple[Path, list[Path]]:
-    """Make the temporary file and the folders for it, and say which these are. Raises OSError, and leaves nothing."""
+    """Create the temporary file and missing folders, and return both. Raises OSError and then leaves nothing behind."""
     _check(path)
     temporary = _temporary(path)
     for last in reversed(range(_TRIES)):
@@ -93,12 +93,12 @@ def _begin(path: Path) -> tuple[Path, list[Path]]:
                 with suppress(FileExistsError):  # another process made it at the same moment
                     folder.mkdir()
                     made.append(folder)
-            _check(path)  # again: of a name that is too long the system says so only where its folder is there
+            _check(path)  # check again: the system reports a name that is too long only once the folder exists
             temporary.touch()
             break
         except OSError as error:
             _end(temporary, made)
-            if not isinstance(error, FileNotFoundError) or not last:  # else another process removed a new folder
+            if not isinstance(error, FileNotFoundError) or not last:  # retry if another process removed a new folder
                 raise
     return temporary, made
 
@@ -112,7 +112,7 @@ def _end(temporary: Path, made: Sequence[Path]) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """Its own on every node of a cluster, and with the suffix by which some writers choose."""
+    """A temporary name, unique per node and process; it keeps the suffix, from which some writers infer the format."""
     name = path.name
     if len(os.fsencode(name)) > _LONGEST:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:12] + path.suffix[-20:]
@@ -121,7 +121,7 @@ def _temporary(path: Path) -> Path:
 
 _OTHERS = {
     "a folder": stat.S_ISDIR,
-    "a link": stat.S_ISLNK,  # neither followed nor replaced: who made it wants neither
+    "a link": stat.S_ISLNK,  # neither follow nor replace a link that a user made
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
     "a pipe": stat.S_ISFIFO,
     "a socket": stat.S_ISSOCK,
@@ -129,12 +129,12 @@ _OTHERS = {
 
 
 def _check(path: Path) -> None:
-    """Raise OSError where no file may have a path, or where what is there may not be replaced by one."""
+    """Raise OSError if no file can have this path, or if what exists there must not be replaced by a file."""
     try:
         found = path.lstat()
     except FileNotFoundError:
         found = None
-    except ValueError as error:  # a NUL in the path, or letters that no file name can have
+    except ValueError as error:  # a NUL in the path, or characters that the file system cannot encode
         raise OSError(errno.EINVAL, str(error)) from None
     kind = next((kind for kind, is_one in _OTHERS.items() if found and is_one(found.st_mode)), None)
     if kind or path.name in ("", ".."):
@@ -144,14 +144,12 @@ def _check(path: Path) -> None:
 
 
 def _check_replaced(path: Path, found: os.stat_result) -> None:
-    """Raise OSError where a file is protected, though its folder can be written."""
+    """Raise OSError if a file is protected although its folder is writable."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC))
     except OSError as error:
-        if error.errno in (
-            errno.EPERM,
-            errno.EROFS,
-        ):  # immutable, or mounted alone; a file that is only ours to read is not
+        # Refuse immutable files and read-only mounts; a merely read-only file may be replaced.
+        if error.errno in (errno.EPERM, errno.EROFS):
             raise
     folder = path.parent.stat()
     if folder.st_mode & stat.S_ISVTX and os.geteuid() not in (0, found.st_uid, folder.st_uid):

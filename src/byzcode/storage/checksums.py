@@ -1,8 +1,7 @@
-"""Lists of checksums: beside the tables and pictures of each job lies one, as ``sha256sum -c`` reads it.
+"""Lists of checksums, one beside the tables and figures of each job, in the format of ``sha256sum -c``.
 
-A table stays plain CSV and a picture a plain picture, for everybody's tools. The first line of a list says what made
-the files: the stage of the workflow, the digest of its code, the hash of what was asked, and that of what was read. The
-last one seals it::
+Tables and figures stay plain files for other tools. The first line of a list says what made them: the stage of the
+workflow, the digest of its code, the hash of the request and the hash of the inputs. The last line seals the list::
 
     # byzcode summarise bfb5bbc02a8a 0c1f60ef1f51 5c02d1a9b7e4
     2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824  cra-a.csv
@@ -34,7 +33,7 @@ _LINE = re.compile(r"([0-9a-f]{64})  ([^/\x00]+)")
 
 @dataclass(frozen=True)
 class Checklist:
-    """What a list says: which stage made its files, by which code, asked what, of which inputs; checksums by name."""
+    """The content of a list: the stage, its code, request and inputs as hashes, and the checksums by file name."""
 
     path: Path
     stage: str
@@ -45,7 +44,7 @@ class Checklist:
 
     @classmethod
     def read(cls, path: Path) -> Checklist:
-        """A stored list. Raises UserError where it is missing or none."""
+        """Read a list. Raises UserError if it is missing or not a list of checksums."""
         first, *lines = sealed(path).decode(errors="replace").split("\n")
         said, found = Statement.parse(first), [_LINE.fullmatch(line) for line in lines]
         if said is None or None in found:
@@ -54,7 +53,7 @@ class Checklist:
         return cls(path, said.stage, said.code, said.request, said.inputs, sums)
 
     def content(self, name: str) -> bytes:
-        """A listed file, as it was written. Raises UserError where it is missing or not as it was."""
+        """The content of a listed file. Raises UserError if the file is missing, not listed or changed."""
         path = self.path.with_name(name)
         content = content_of(path)
         if name not in self.sums:
@@ -65,7 +64,7 @@ class Checklist:
 
 
 def beside(path: Path) -> Path:
-    """Where the list of a file lies that has its own."""
+    """The path of the list of a file that has its own list."""
     return path.with_suffix(SUFFIX)
 
 
@@ -77,9 +76,9 @@ def write(
     inputs: Sequence[Path] = (),
     entries: Sequence[str] = (),
 ) -> None:
-    """List what a job of a stage has made of ``inputs`` in the folder of ``out``, all of it.
+    """Write the list ``out`` of all ``files`` that a job made in its folder from ``inputs``.
 
-    ``entries`` are those of components that its code names. Raises UserError, also where that code was edited since
+    ``entries`` are those of the components that the job names. Raises UserError, also if the code was edited since
     this process loaded it.
     """
     if edited := STAGES[stage].edited(entries):
@@ -92,11 +91,11 @@ def write(
 
 
 def checked(path: Path, stage: str, request: str | None = None) -> BytesIO:
-    """A table that has its own list, to be read: what a stage made, for the request of that hash, if one is given.
+    """The content of a table that has its own list, made by a stage and, if given, for the request of that hash.
 
-    Raises UserError where it is missing, not as it was written, or another stage's or another request's.
+    Raises UserError if it is missing or changed, or was made by another stage or for another request.
     """
-    content_of(path)  # what is missing is the table, if both are
+    content_of(path)  # if both are missing, report the table
     if not beside(path).exists():
         raise UserError(f"{path}: cannot be checked: {beside(path).name} is not beside it; make both anew")
     listed = Checklist.read(beside(path))

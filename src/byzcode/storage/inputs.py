@@ -1,4 +1,4 @@
-"""What the job of a stage reads, by its request: so that its list of checksums can say of which files it was made."""
+"""The files that a job reads, derived from its request; its list of checksums records them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from byzcode.storage.layout import STAGES
 
 
 def read_by(stage: str, request: Mapping[str, Any], results: Path) -> list[Path]:
-    """The files that a job reads: NetCDF files, and the lists of tables. Each once."""
+    """The files that a job reads, without duplicates: NetCDF files, and the checksum lists of tables."""
     return [STAGES[maker].path(results, name) for maker, name in dict.fromkeys(_READ[stage](request))]
 
 
 def hash_of(paths: Sequence[Path]) -> str:
-    """A short hash of some sealed files, by their last lines. Raises UserError where one is missing or not sealed."""
+    """A short hash of the seals of some files. Raises UserError if one is missing or not sealed."""
     return hash_of_sums(map(seal.checksum_in, paths))
 
 
@@ -51,6 +51,6 @@ _READ: dict[str, Callable[[Mapping[str, Any]], Iterable[_Made]]] = {
     ),
     "scorecard": lambda request: [("claims", study) for study in request["studies"]],
     "figure": _of_figure,
-    "reading": lambda request: [],  # it trains what it needs
+    "reading": lambda request: [],  # trains its own runs
     "multiverse": lambda request: [("reading", name) for name in request["readings"]],
 }

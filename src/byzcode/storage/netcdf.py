@@ -1,6 +1,6 @@
-"""NetCDF files that describe themselves, and are whole or not there.
+"""Self-describing NetCDF files that are complete or absent.
 
-netCDF4 writes and reads (it is quick to import); xarray holds what was read for those who analyse.
+netCDF4 writes and reads them, because it imports quickly; analyses get the content as an xarray dataset.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: By dimension the sizes that are allowed.
+#: The allowed sizes by dimension.
 Sizes = Mapping[str, Collection[int]]
 
-#: Bytes of a file beside its numbers: names, attributes, trees. Of our largest files these are 0.2.
+#: Allowance in bytes for names, attributes and B-trees of a file. Our largest files need 0.2 of it.
 _BESIDE = 2**20
 
-#: Bytes that show whether a disk is full, or a file at its limit.
+#: Number of bytes of a trial write, which detects a full disk or a file-size limit.
 _PROBE = 2**24
 
-#: What a variable says of itself; what is not among these, as a scale, could change what others read.
+#: The allowed attributes of a variable. Others, such as a scale factor, could change what readers see.
 _LABELS = {"units", "long_name", "comment", "sha256", "coordinates", "flag_values", "flag_meanings"}
 
 _UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class Variable(NamedTuple):
-    """A variable of a file: dimensions, type, units and what it is, for ``ncdump -h`` to say."""
+    """A variable of a file: dimensions, type, and the units and names that ``ncdump -h`` shows."""
 
     dimensions: tuple[str, ...]
     dtype: str
@@ -53,14 +53,14 @@ class Variable(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What a file holds: its attributes, and by variable the numbers and what is said of them."""
+    """The content of a file: its attributes, and the numbers and attributes of each variable."""
 
     attributes: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
     labels: dict[str, dict[str, Any]]
 
     def dataset(self, variables: Mapping[str, Variable]) -> xarray.Dataset:
-        """The same as xarray has it."""
+        """The content as an xarray dataset."""
         import xarray
 
         return xarray.Dataset(
@@ -71,7 +71,7 @@ class Stored(NamedTuple):
 
 @contextmanager
 def writing(path: Path, statement: object = None) -> Iterator[netCDF4.Dataset]:
-    """A new file that appears at ``path`` when the block ends well, and not at all otherwise. Raises UserError.
+    """A new file that appears at ``path`` only if the block succeeds. Raises UserError if it cannot be written.
 
     ``statement`` is a line that says what made it, see :mod:`byzcode.storage.statement`.
     """
@@ -86,7 +86,7 @@ def writing(path: Path, statement: object = None) -> Iterator[netCDF4.Dataset]:
 
 
 def _probe(path: Path) -> None:
-    """Raise the OSError that HDF5 keeps to itself, of a full disk for example, where there is one."""
+    """Raise the OSError that HDF5 hides, such as a full disk, if there is one."""
     with path.open("ab") as file:
         file.write(bytes(_PROBE))
         file.flush()
@@ -94,7 +94,7 @@ def _probe(path: Path) -> None:
 
 
 def _created(path: Path) -> netCDF4.Dataset:
-    """A new file. Its name goes to HDF5 as the bytes that it is: netCDF4 refuses letters that the locale has not."""
+    """A new file. Pass the name as raw bytes: netCDF4 refuses characters that the locale cannot encode."""
     return netCDF4.Dataset(os.fsencode(path).decode("latin-1"), "w", format="NETCDF4", encoding="latin-1")
 
 
@@ -104,7 +104,7 @@ def fill(
     values: Mapping[str, Any],
     attributes: Mapping[str, Any],
 ) -> None:
-    """Write variables, their units and names, and the attributes of the file."""
+    """Write the variables with their units and names, and the attributes of the file."""
     for name, about in variables.items():
         array = np.asarray(values[name])
         for dimension, size in zip(about.dimensions, array.shape, strict=True):
@@ -120,9 +120,9 @@ def fill(
 
 
 def digest(array: NDArray[Any]) -> str:
-    """The sha256 of some numbers: of type and shape in words, as in ``<f8 [20, 501]``, then of their bytes.
+    """The sha256 of an array: of its type and shape as text, such as ``<f8 [20, 501]``, followed by its bytes.
 
-    It does not depend on the container: the same numbers have it in any file, by any version of a library.
+    It depends only on the numbers, not on the file format or the versions of libraries.
     """
     ordered = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     return hashlib.sha256(f"{ordered.dtype.str} {list(array.shape)}".encode() + ordered.tobytes()).hexdigest()
@@ -135,10 +135,11 @@ def read(
     required: Sequence[str],
     about: Callable[[dict[str, Any]], tuple[T, Sizes]],
 ) -> tuple[T, Stored]:
-    """A file of ours. ``required`` are attributes that are texts; ``about`` makes of all attributes what the file is.
+    """Read one of our files. ``required`` names the attributes that must be texts.
 
-    It also gives the sizes of the dimensions: no number is read before names, types and sizes are those expected.
-    Raises UserError where the file is missing, truncated, damaged, foreign, incomplete or larger than it may be.
+    ``about`` turns the attributes into a description of the file and the allowed sizes of its dimensions. Numbers are
+    read only after names, types and sizes have been checked. Raises UserError if the file is missing, truncated,
+    damaged, foreign, incomplete or too large.
     """
     content = seal.sealed(path)
     try:
@@ -155,7 +156,7 @@ def read(
     except _UNREADABLE as error:
         raise UserError(f"{path}: damaged or not NetCDF: {error.args[-1] if error.args else error}") from None
     for each in labels.values():
-        each.pop("coordinates", None)  # for other readers
+        each.pop("coordinates", None)  # meant for other readers
     return found, Stored(attributes, arrays, labels)
 
 
@@ -167,7 +168,7 @@ def _attributes(
     required: Sequence[str],
     size: int,
 ) -> dict[str, Any]:
-    """The attributes of a file, if it looks like one of ours. Raises UserError."""
+    """The attributes of a file. Raises UserError if it does not look like one of ours."""
     numbers = sum(
         np.dtype(about.dtype).itemsize * math.prod(len(file.dimensions.get(name, ())) for name in about.dimensions)
         for about in variables.values()
@@ -196,14 +197,14 @@ def _attributes(
 
 
 def _check_sizes(file: netCDF4.Dataset, path: Path, variables: Mapping[str, Variable], sizes: Sizes) -> None:
-    """Raise UserError where a dimension or a variable is not as our writer makes them."""
+    """Raise UserError if a dimension or a variable differs from those that our writer makes."""
     present = {name: len(dimension) for name, dimension in file.dimensions.items()}
     if any(present[name] not in allowed for name, allowed in sizes.items()):
         expected = {name: _words(allowed) for name, allowed in sizes.items()}
         raise UserError(f"{path}: incomplete: has {present}, expected {expected}")
     for name, about in variables.items():
         variable = file[name]
-        if np.dtype(variable.dtype).newbyteorder("=") != np.dtype(about.dtype):  # another machine may turn bytes round
+        if np.dtype(variable.dtype).newbyteorder("=") != np.dtype(about.dtype):  # the byte order may differ
             raise UserError(f"{path}: foreign: variable {name} is of type {variable.dtype}, not {about.dtype}")
         chunk = variable.chunking()
         if chunk == "contiguous" or np.greater(chunk, variable.shape).any() or not variable.filters()["zlib"]:
@@ -221,7 +222,7 @@ def _attributes_of(owner: Any) -> dict[str, Any]:
 
 
 def _numbers(variable: netCDF4.Variable[Any], path: Path, name: str, checksum: Any) -> NDArray[Any]:
-    """The numbers of a variable. Raises UserError where they are not those that were stored in it."""
+    """The numbers of a variable. Raises UserError if they do not match the checksum stored with them."""
     numbers = np.asarray(variable[...])
     if not _is(checksum, digest(numbers)):
         raise UserError(f"{path}: damaged: the checksum of variable {name} is that of other numbers")
@@ -229,5 +230,5 @@ def _numbers(variable: netCDF4.Variable[Any], path: Path, name: str, checksum: A
 
 
 def _is(attribute: Any, expected: str | int) -> bool:
-    """Whether an attribute has a value: it may be an array, too."""
+    """Whether an attribute, which may also be an array, equals the expected scalar."""
     return np.ndim(attribute) == 0 and bool(attribute == expected)

@@ -1,4 +1,4 @@
-"""Regular files that others name, read up to a limit of bytes: to open a pipe waits, and a device has no end."""
+"""Regular files that users name, read up to a size limit. Opening a pipe would block, and a device has no end."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _BLOCK = 2**20
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[BinaryIO]:
-    """A regular file, open for reading. Raises OSError where it is none; ValueError for a path with a NUL in it."""
-    _refuse(os.stat(path))  # noqa: PTH116 - before it is opened: to open some devices does something
+    """A regular file, open for reading. Raises OSError for any other; ValueError for a path that contains a NUL."""
+    _refuse(os.stat(path))  # noqa: PTH116 - before opening it, because opening some devices has side effects
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
-        _refuse(os.fstat(descriptor))  # it may be another one by now
+        _refuse(os.fstat(descriptor))  # the path may have been replaced meanwhile
         yield file
 
 
 def content(path: str | Path, most: int) -> bytes:
-    """The bytes of a regular file. Raises OSError and ValueError as :func:`opened` does, and beyond ``most`` bytes."""
+    """The bytes of a regular file. Raises as :func:`opened` does, and OSError for more than ``most`` bytes."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise OSError(errno.EFBIG, f"{size} bytes; allowed: at most {most}")
         parts = [file.read(size + 1)]
         found = len(parts[0])
-        while found > size and parts[-1]:  # it grows, or it is one of those whose size the system does not know
+        while found > size and parts[-1]:  # the file grows, or the system does not know its size (as in /proc)
             if found > most:
                 raise OSError(errno.EFBIG, f"more than {most} bytes; allowed: at most {most}")
             parts.append(file.read(_BLOCK))
@@ -40,7 +40,7 @@ def content(path: str | Path, most: int) -> bytes:
 
 
 def reason(error: OSError | ValueError) -> str:
-    """Why a file cannot be read or written, in a few words."""
+    """A short reason why a file cannot be read or written."""
     return getattr(error, "strerror", None) or str(error)
 
 

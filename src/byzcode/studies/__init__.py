@@ -1,1 +1,1 @@
-"""What is asked: run specifications, studies, plans, identities. Reads and checks; computes nothing."""
+"""Studies, readings, claims and plans: reads and checks configuration files, and trains nothing."""

@@ -1,4 +1,4 @@
-"""What the files of the multiverse may say: what is left open, and which claims are tested under which readings."""
+"""The files of the multiverse: the choices that the papers leave open, and the claims tested under other readings."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def _check_names(key: str, names: Sequence[str], allowed: str) -> None:
 class Alternative(Strict):
     """Another value of a choice."""
 
-    name: Word = Field(description="What it is, in a word or two; once in a choice.")
+    name: Word = Field(description="Its name in a word or two, unique in the choice.")
     set: Annotated[dict[Key, Value], Field(min_length=1)] = Field(
-        description="Keys as in a reading, and their values; method.name.method puts another method in its place."
+        description="Keys as in a reading, and their values; method.name.method replaces a method by another."
     )
-    reason: Text = Field(min_length=1, description="Why one might read it so.")
+    reason: Text = Field(min_length=1, description="Why a reader may choose it.")
 
     @model_validator(mode="after")
     def _settable(self) -> Self:
@@ -39,13 +39,13 @@ class Alternative(Strict):
 
 
 class OpenChoice(Strict):
-    """One thing that the papers leave open."""
+    """A choice that the papers leave open."""
 
     choice: Name = Field(description="Its name.")
-    title: Line = Field(description="What is chosen.")
-    primary: Word = Field(description="What the primary reading has, in a word or two.")
+    title: Line = Field(description="Description of the choice.")
+    primary: Word = Field(description="The value of the primary reading, in a word or two.")
     studies: list[Name] | None = Field(default=None, description="Studies that it concerns; all if left out.")
-    others: Annotated[list[Alternative], Field(min_length=1)] = Field(description="What one may choose instead.")
+    others: Annotated[list[Alternative], Field(min_length=1)] = Field(description="The alternatives to the primary.")
 
     @model_validator(mode="after")
     def _told_apart(self) -> Self:
@@ -54,18 +54,18 @@ class OpenChoice(Strict):
         return self
 
     def concerns_with(self, other: OpenChoice) -> bool:
-        """Whether both concern a study."""
+        """Whether both choices concern some study."""
         return self.studies is None or other.studies is None or not set(self.studies).isdisjoint(other.studies)
 
 
 class Alternatives(Strict):
-    """config/readings/alternatives.yaml: for everything that is left open, what else one may read."""
+    """config/readings/alternatives.yaml: the alternatives of every open choice."""
 
-    choices: Annotated[list[OpenChoice], Field(min_length=1)] = Field(description="What is open.")
+    choices: Annotated[list[OpenChoice], Field(min_length=1)] = Field(description="The open choices.")
 
     @model_validator(mode="after")
     def _told_apart(self) -> Self:
-        """A reading takes one value of every choice: no two choices go by one name, or set one key of a study."""
+        """Choices combine freely, so no two may share a name or set the same key of a study."""
         _check_names("choices.choice", [choice.choice for choice in self.choices], "each name once")
         for one, other in itertools.combinations(self.choices, 2):
             keys, others = ({key for each in choice.others for key in each.set} for choice in (one, other))
@@ -76,15 +76,15 @@ class Alternatives(Strict):
 
 
 class Asked(Strict):
-    """Claims that are tested under every reading: those of a study, or of a part of its grid."""
+    """Claims to test under every reading: those of a study or of a part of its grid."""
 
     study: Name = Field(description="The study.")
     where: dict[Key, Value] = Field(
-        default={}, description="The part of its grid: a value a key, which readings may vary."
+        default={}, description="The part of its grid: one value per key. Readings may vary these keys."
     )
-    claims: list[Name] | None = Field(default=None, description="Which of its claims; all that are tested if left out.")
-    reduced: dict[Key, Value] = Field(default={}, description="Fields of a run at the reduced size.")
-    instead: dict[str, str] = Field(default={}, description="At the reduced size, methods in place of methods.")
+    claims: list[Name] | None = Field(default=None, description="Names of its claims; all tested claims if left out.")
+    reduced: dict[Key, Value] = Field(default={}, description="Fields of all runs at the reduced size.")
+    instead: dict[str, str] = Field(default={}, description="Replacements of methods at the reduced size.")
 
     @model_validator(mode="after")
     def _settable(self) -> Self:
@@ -98,14 +98,14 @@ class Asked(Strict):
 
 
 class MultiverseConfig(Strict):
-    """config/multiverse.yaml: which claims are tested under how many readings."""
+    """config/multiverse.yaml: the claims to test and the number of readings."""
 
-    alternatives: Filename = Field(description="The file of what one may choose.")
+    alternatives: Filename = Field(description="The file of the open choices.")
     random: Annotated[int, Field(ge=0, le=2000)] = Field(
-        description="Readings in which every choice is drawn at random, at most 2000."
+        description="Number of readings in which every choice is drawn at random, at most 2000."
     )
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=0, description="Settles the random readings.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=0, description="Seed of the random readings.")
     full: Annotated[int, Field(ge=0)] = Field(
-        description="So many readings also at full size: the primary and the first random ones."
+        description="Number of readings that are also run at full size: the primary and the first random ones."
     )
-    claims: Annotated[list[Asked], Field(min_length=1)] = Field(description="What is tested under each of them.")
+    claims: Annotated[list[Asked], Field(min_length=1)] = Field(description="The claims to test under each reading.")

@@ -1,4 +1,4 @@
-"""From a claim to its tests: which runs each of them compares."""
+"""The tests of a claim, and the runs that each test compares."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ T = TypeVar("T", bound=Tested)
 
 @dataclass(frozen=True)
 class Cell:
-    """One test of a claim: its runs, those that they are compared with, and where on the study's grid it stands.
+    """One test of a claim: its runs, the runs to compare them with, and its point on the study's grid.
 
-    ``runs`` follow the claim's ``values``, or are one; ``against`` are as many, or none.
+    ``runs`` has one run per value in the claim's ``values``, or a single run. ``against`` has as many runs, or none.
     """
 
     study: str
     claim: Claim
     place: Values
-    words: tuple[str, ...] = ()  # of the place, each as it tells its value from the others of the grid
+    words: tuple[str, ...] = ()  # one word per value of the place; it identifies the value among those of the grid
     runs: tuple[Member, ...] = ()
     against: tuple[Member, ...] = ()
 
     @property
     def name(self) -> str:
-        """study/claim, and what tells the tests of a claim apart."""
+        """``study/claim``, followed by the words that distinguish the tests of a claim."""
         return "/".join([self.study, self.claim.claim, *self.words])
 
     def request(self) -> dict[str, Any]:
-        """What the evidence depends on beside the stored runs."""
+        """Everything that the evidence depends on except the stored runs."""
         fixed = {key: _word(value) for key, value in getattr(self.claim, "where", {}).items()}
         shown = {**fixed, **dict(zip(self.place, self.words, strict=True))}
         return {
@@ -52,7 +52,7 @@ class Cell:
 
 
 def cells(study: Study, members: Sequence[Member]) -> list[Cell]:
-    """All tests of the claims of a study. Raises KeyedError where a claim names what the study does not have."""
+    """All tests of the claims of a study. Raises KeyedError if a claim names something that the study does not have."""
     found = [cell for number, claim in enumerate(study.claims) for cell in _cells(study, members, number, claim)]
     names = [claim.claim for claim in study.claims]
     for number, name in enumerate(names):
@@ -75,7 +75,7 @@ def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -
         steps = [{claim.along: value} for value in claim.values]
     for key in claim.each:
         if claim.each.count(key) > 1 or key == getattr(claim, "along", None):
-            raise KeyedError(f"{where}.each", key, "each key once, and not the one along which it is tested")
+            raise KeyedError(f"{where}.each", key, "each key once, and not the key along which the claim is tested")
     sides = {"curve": claim.curve, "against": getattr(claim, "against", None)}
     for values in itertools.product(*(_places(study, claim, key, where) for key in claim.each)):
         place = dict(zip(claim.each, values, strict=True))
@@ -105,20 +105,20 @@ def _places(study: Study, claim: Tested, key: str, where: str) -> list[Any]:
 
 
 def _check(cell: Cell, where: str) -> None:
-    """Refuse a test that cannot say anything: of a run with itself, of seeds that are no pairs, without a factor."""
+    """Refuse a meaningless test: of a run with itself, with seeds that do not pair, or with a closed form of 0."""
     claim, specs = cell.claim, [member.spec for member in (*cell.runs, *cell.against)]
     if isinstance(claim, Falls | Grows | Law) and len({member.spec.run_id for member in cell.runs}) < len(cell.runs):
-        raise KeyedError(f"{where}.along", claim.along, f"some runs of {claim.curve.curve!r} are the same along it")
+        raise KeyedError(f"{where}.along", claim.along, f"some runs of {claim.curve.curve!r} do not differ along it")
     for one, other in zip(cell.runs, cell.against, strict=bool(cell.against)):
         if one.spec.run_id == other.spec.run_id:
-            raise KeyedError(f"{where}.against", other.curve.label, "the same run as that of the curve")
+            raise KeyedError(f"{where}.against", other.curve.label, "the same run as the curve's")
     for spec in specs:
         if spec.seeds != specs[0].seeds:
             raise KeyedError(f"{where}.curve", specs[0].seeds, f"seeds must be the same in all runs, not {spec.seeds}")
     check_levels(cell, where)
     for spec in specs:
         if isinstance(claim, Predicted) and claim.distance == "each_other" and spec.devices - spec.f < 2:
-            allowed = f"two honest devices at least, whose messages can be compared, not {spec.devices - spec.f}"
+            allowed = f"needs at least two honest devices to compare their messages, not {spec.devices - spec.f}"
             raise KeyedError(f"{where}.distance", claim.distance, allowed)
     if isinstance(claim, Predicted) or (isinstance(claim, Law) and claim.predicted == "coded_variance"):
         for spec in specs:
@@ -128,7 +128,7 @@ def _check(cell: Cell, where: str) -> None:
 
 
 def check_levels(cell: Cell, where: str) -> None:
-    """Refuse a test of levels that its runs do not have, or after unequally many iterations. Raises KeyedError."""
+    """Refuse a test if its runs have no level, or end after different numbers of iterations. Raises KeyedError."""
     claim, members = cell.claim, (*cell.runs, *cell.against)
     if not isinstance(claim, Tested) or claim.at == "start" or (claim.quantity in COSTS and not isinstance(claim, Law)):
         return
@@ -139,20 +139,20 @@ def check_levels(cell: Cell, where: str) -> None:
     lengths = {member.spec.iterations: member.curve.label for member in reversed(members)}
     if claim.at == "end" and len(lengths) > 1:
         (one, first), (other, second) = list(lengths.items())[::-1][:2]
-        allowed = f"equally many iterations; {first!r} has {one} of them, {second!r} {other}"
-        raise KeyedError(f"{where}.at", claim.at, f"{allowed}. Plateaus (at: plateau) compare whatever their lengths")
+        allowed = f"all runs must have equally many iterations; {first!r} has {one}, {second!r} has {other}"
+        raise KeyedError(f"{where}.at", claim.at, f"{allowed}. Use at: plateau to compare runs of different lengths")
 
 
 def _check_once(given: Values, asked: Values, where: str) -> None:
-    """Refuse another value of a key than that at which a claim is tested, and of which its place tells."""
+    """Refuse a value of a key that contradicts the value at which the claim is tested."""
     for key in sorted(given.keys() & asked.keys()):
         if not (agrees(key, given[key], asked[key]) or agrees(key, asked[key], given[key])):
-            allowed = f"it is tested where {key} is {shown(asked[key])} as well; say it once"
+            allowed = f"contradicts {key} = {shown(asked[key])}, where the claim is tested; give one value"
             raise KeyedError(f"{where}.{key}", given[key], allowed)
 
 
 def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, where: str) -> Member:
-    """The one run of a side at a place. A key that a curve does not run through is the same run everywhere."""
+    """The single run of a side at a place. Ignores keys of the place that the side's curve does not vary."""
     own = [member for member in members if member.curve.label == side.curve]
     if not own:
         labels = [curve.label for curve in study.curves]
@@ -163,7 +163,7 @@ def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, 
             raise KeyedError(f"{where}.where", key, "not a grid key of this study; " + one_of(sorted(anywhere), key))
     for key in sorted(side.where):
         if key not in own[0].point:
-            raise KeyedError(f"{where}.where", key, f"{side.curve!r} does not run through it; " + one_of(own[0].point))
+            raise KeyedError(f"{where}.where", key, f"{side.curve!r} does not vary it; " + one_of(own[0].point))
     _check_once(side.where, asked, f"{where}.where")
     wanted = {key: value for key, value in {**asked, **side.where}.items() if key in own[0].point}
     found = {
@@ -175,13 +175,13 @@ def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, 
         more = sorted(set(own[0].point) - set(wanted))
         hint = f"its grid has no {dict(wanted)}"
         if found:
-            hint = f"say more of {', '.join(more)}" if more else "say the options as well, as its grid does"
-        raise KeyedError(where, side.curve, f"must be one run, but {len(found)} match; {hint}")
+            hint = f"give values of {', '.join(more)}" if more else "give the options as well, as in its grid"
+        raise KeyedError(where, side.curve, f"must be a single run, but {len(found)} match; {hint}")
     return next(iter(found.values()))
 
 
 def _settled(claim: T) -> T:
-    """The claim with its values as the keys of the grid take them; itself where they are."""
+    """The claim with its values in their canonical form; the claim itself if they already are."""
 
     def where(side: Side | Tested) -> dict[str, Any]:
         return {key: tolerated(key, value) for key, value in side.where.items()}
@@ -197,14 +197,14 @@ def _settled(claim: T) -> T:
 
 
 def _words(key: str, value: Any, grid: Sequence[Any]) -> str:
-    """A value in words that no other value of the grid has: with the names of options where values alone do not do."""
+    """A value in words that are unique in the grid, with the names of options if their values do not suffice."""
     others = [_word(tolerated(key, other)) for other in grid]
     word = _word(value)
     return word if others.count(word) < 2 else _word(value, named=True)
 
 
 def _word(value: Any, named: bool = False) -> str:
-    if isinstance(value, Mapping):  # a component: its name, then its options in an order that is not the file's
+    if isinstance(value, Mapping):  # a component: its name, then its options, sorted
         first = [_word(value["name"])] if "name" in value else []
         options = sorted(value.keys() - {"name"})
         return " ".join([*first, *(f"{key} {_word(value[key])}" if named else _word(value[key]) for key in options)])

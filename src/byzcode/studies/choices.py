@@ -1,4 +1,4 @@
-"""What a reading says of a run, by the keys of its choices."""
+"""The choices of a reading, and the fields of a run that they set."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from byzcode.studies.study import Reading
 
 
 class Choices:
-    """What is chosen, by what it concerns: any run, the runs of a method, those with a component."""
+    """Chosen values, grouped by scope: all runs, the runs of a method, or the runs with a component."""
 
     def __init__(self, chosen: Mapping[str, Any]) -> None:
-        """Raises KeyedError where two choices contradict each other."""
+        """Raises KeyedError if two choices contradict each other."""
         groups: dict[tuple[str, ...], Values] = {}
         for key, value in chosen.items():
             concerned, inner = _split(key)
             groups.setdefault(concerned, {})[inner] = value
         self.general = Layer.of("the reading", groups.pop((), {}))
         self.methods = {of[1]: groups.pop(of) for of in [*groups] if of[0] == "method"}
-        self.options = groups  # by field and name of a component
+        self.options = groups  # by (field, name) of a component
         for (head, name), options in groups.items():
             for option, value in options.items() if self.general.at(head, "name") == name else ():
                 said = self.general.at(head, option, default=value)
                 if said != value:
-                    raise KeyedError(f"{head}.{name}.{option}", value, f"{head} says {said} as well; say it once")
+                    raise KeyedError(f"{head}.{name}.{option}", value, f"{head} gives {said}; give one value")
 
     @classmethod
     def of(cls, reading: Reading) -> Choices:
-        """The choices of a reading. Raises KeyedError."""
+        """The choices of a reading. Raises KeyedError if they contradict each other or repeat a key."""
         chosen: Values = {}
         for choice in reading.choices:
             if choice.key in chosen:
@@ -43,11 +43,11 @@ class Choices:
         return cls(chosen)
 
     def layers(self, method: str) -> list[Layer]:
-        """What holds where a study says nothing: for any run, and over that for those of a method."""
+        """The defaults for fields that a study leaves out: those for all runs, then those for the method."""
         return [self.general, Layer.of("the reading", self.methods.get(method, {}))]
 
     def completed(self, values: Values) -> Values:
-        """The fields of a run with the options of its components that nothing else settles."""
+        """The fields of a run, with the reading's options for its components where no other source sets them."""
         complete = dict(values)
         for (head, name), options in self.options.items():
             given = complete.get(head, {})
@@ -58,7 +58,7 @@ class Choices:
 
 
 def check(reading: Reading, path: str) -> None:
-    """Refuse choices of unknown keys, of values that their keys do not take, that contradict. Raises UserError."""
+    """Refuse unknown keys, values that their keys do not allow, and contradictions. Raises UserError."""
     for choice in reading.choices:
         try:
             _check_key(choice.key)
@@ -75,10 +75,10 @@ def check(reading: Reading, path: str) -> None:
 
 
 def check_set(place: str, values: Mapping[str, Any]) -> None:
-    """Refuse keys that name nothing, values that their keys do not take, and what contradicts. Raises KeyedError.
+    """Refuse unknown keys, values that their keys do not allow, and contradictions. Raises KeyedError.
 
-    Keys are those of choices, or those of a run: of an option alone, such as ``problem.dimension``, too. ``place`` is
-    where they stand.
+    Keys may be those of choices or those of a run, including a single option such as ``problem.dimension``. ``place``
+    is their location for the message.
     """
     for key, value in sorted(values.items()):
         try:
@@ -94,14 +94,14 @@ def check_set(place: str, values: Mapping[str, Any]) -> None:
 
 
 def _split(key: str) -> tuple[tuple[str, ...], str]:
-    """What the key of a choice concerns, and which key or option of it: ``attack.gaussian.scale``, ``step_size``."""
+    """Split the key of a choice, such as ``attack.gaussian.scale`` or ``step_size``, into its scope and the rest."""
     head, _, rest = key.partition(".")
     name, _, option = rest.partition(".")
     return ((head, name), option) if option and head in ("method", *COMPONENTS) else ((), key)
 
 
 def _alone(of_choice: str, value: Any) -> tuple[str, Any]:
-    """A key of a run, and what a value of the key of a choice gives it."""
+    """The key of a run and its value that express a choice on its own."""
     concerned, key = _split(of_choice)
     if not concerned or concerned[0] == "method":
         return key, value
@@ -109,7 +109,7 @@ def _alone(of_choice: str, value: Any) -> tuple[str, Any]:
 
 
 def _check_key(key: str) -> None:
-    """Raises KeyedError where the key of a choice names nothing."""
+    """Raises KeyedError if the key of a choice is unknown."""
     head, _, rest = key.partition(".")
     name, _, option = rest.partition(".")
     if head == "method":

@@ -1,4 +1,4 @@
-"""A claim of a paper as a test, written down beside its study before anything is run."""
+"""A claim of a paper as a statistical test, written down with its study before anything is run."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from pydantic import BeforeValidator, Field
 from byzcode.specs.strict import Strict
 from byzcode.studies.names import Key, Label, Mark, Name, Quantity, Text, Value
 
-#: Which part of a training counts: its plateau, the last fifth of its iterations whether that is a plateau or not, or
-#: its start.
+#: The part of a training that counts: its plateau; the last fifth of its iterations, plateau or not; or its start.
 When = Literal["plateau", "end", "start"]
 
-#: What is compared: a quantity of the trajectories, or a cost of one iteration, of all devices together.
+#: The compared quantity: one of the trajectories, or the cost of an iteration, summed over all devices.
 Measured = Quantity | Literal["gradients_computed", "bits_sent"]
 
-#: Costs are compared by iteration, whatever part of a training counts.
+#: Costs are compared per iteration, whatever part of a training counts.
 COSTS = ("gradients_computed", "bits_sent")
 
 
 class Side(Strict):
-    """A curve of the study, at a point of its grids."""
+    """A curve of the study at a point of its grids."""
 
     curve: Label = Field(description="Label of the curve.")
     where: dict[Key, Value] = Field(default={}, description="Values of its grid keys.")
@@ -35,25 +34,25 @@ OneSide = Annotated[Side, BeforeValidator(_labelled, json_schema_input_type=Side
 
 
 class Record(Strict):
-    """What every claim says of itself."""
+    """The fields of every claim."""
 
-    claim: Name = Field(description="Name, once in a study.")
+    claim: Name = Field(description="Name, unique in the study.")
     says: Text = Field(min_length=1, description="The claim, in our words.")
-    source: Text = Field(min_length=1, description="Where it is made.")
+    source: Text = Field(min_length=1, description="Where the claim is made.")
     mark: Mark = Field(description="Whether a source states it, or we inferred it.")
 
 
 class Tested(Record):
-    """What every test needs."""
+    """The fields of every claim that is tested."""
 
-    curve: OneSide = Field(description="Whose runs are tested: a label, or a label and values of grid keys.")
+    curve: OneSide = Field(description="The curve to test: a label, or a label and values of grid keys.")
     where: dict[Key, Value] = Field(default={}, description="The part of the grid: values of grid keys.")
-    each: list[Key] = Field(default=[], description="Grid keys: one test, and one verdict, for each of their values.")
-    quantity: Measured = Field(default="excess_loss", description="Whose level is compared.")
-    at: When = Field(default="plateau", description="Which part of a training counts.")
-    figure: Name | None = Field(default=None, description="The plot of the study that shows it.")
-    confirms: Text = Field(min_length=1, description="What would confirm it.")
-    refutes: Text = Field(min_length=1, description="What would refute it.")
+    each: list[Key] = Field(default=[], description="Grid keys: a separate test and verdict for each of their values.")
+    quantity: Measured = Field(default="excess_loss", description="The compared quantity.")
+    at: When = Field(default="plateau", description="The part of a training that counts.")
+    figure: Name | None = Field(default=None, description="The plot of the study that shows the claim.")
+    confirms: Text = Field(min_length=1, description="The outcome that would confirm it.")
+    refutes: Text = Field(min_length=1, description="The outcome that would refute it.")
 
 
 Ratio = Annotated[float, Field(gt=0)]
@@ -65,11 +64,11 @@ class Lower(Tested):
 
     test: Literal["lower"] = Field(description="The kind of test.")
     against: OneSide = Field(description="The runs that it is compared with.")
-    factor: Ratio = Field(default=1.0, description="Below how many times the other level.")
+    factor: Ratio = Field(default=1.0, description="The level must be below this factor times the other level.")
 
 
 class Equivalent(Tested):
-    """The levels differ by less than ``margin`` times, either way: two one-sided tests."""
+    """The levels differ by less than a factor of ``margin`` in either direction: two one-sided tests."""
 
     test: Literal["equivalent"] = Field(description="The kind of test.")
     against: OneSide = Field(description="The runs that it is compared with.")
@@ -91,11 +90,11 @@ class Grows(Tested):
     against: OneSide = Field(description="The runs over which it has the advantage.")
     along: Key = Field(description="Grid key along which it grows.")
     values: Annotated[list[float], Field(min_length=2, max_length=1000)] = Field(description="Its values, in order.")
-    advantage: Literal["ratio", "difference"] = Field(description="How many times lower, or by how much.")
+    advantage: Literal["ratio", "difference"] = Field(description="Compare levels by ratio or by difference.")
 
 
 class Law(Tested):
-    """The squared level is proportional to a factor of the theory, along a key."""
+    """The squared level is proportional to a factor from the theory along a key."""
 
     test: Literal["law"] = Field(description="The kind of test.")
     along: Key = Field(description="Grid key along which it holds.")
@@ -104,23 +103,26 @@ class Law(Tested):
         description="The factor: (M - r) / (r (M - 1)), or the mean square of a measured quantity."
     )
     margin: Annotated[float, Field(gt=0, lt=1)] = Field(
-        description="Proportional: the exponent is within so much of 1."
+        description="Proportional: the exponent deviates from 1 by at most this."
     )
 
 
 class Predicted(Tested):
-    """The distance of coded gradients at the start is what the closed form says, within ``margin`` times."""
+    """The distance of coded gradients at the start matches its closed form up to a factor of ``margin``."""
 
     test: Literal["predicted"] = Field(description="The kind of test.")
-    at: Literal["start"] = Field(default="start", description="There theta does not depend on the allocation.")
+    at: Literal["start"] = Field(
+        default="start", description="Always the start, where theta does not depend on the allocation."
+    )
     distance: Literal["gradient", "each_other"] = Field(
-        default="gradient", description="From the true gradient, or of two honest messages (of sampled allocations)."
+        default="gradient",
+        description="Distance from the true gradient, or between two honest messages (for sampled allocations).",
     )
     margin: Margin = Field(description="As predicted: the ratio is between 1 / margin and margin.")
 
 
 class Open(Record):
-    """What cannot be tested with what is here."""
+    """A claim that this project cannot test."""
 
     test: Literal["open"] = Field(description="The kind of test: none.")
     reason: Text = Field(min_length=1, description="Why it is not tested.")

@@ -1,4 +1,4 @@
-"""The configuration, read as Snakemake reads it: config/config.yaml, other files over it, single values over these."""
+"""The configuration, read as Snakemake does: config/config.yaml, overridden by other files, then by single values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from byzcode.studies.files import from_disk
 from byzcode.studies.plain_yaml import read_yaml
 
-#: The file below all others, as ``configfile:`` of the workflow has it.
+#: The base file, which all others override; the workflow's ``configfile:`` names the same.
 BASE = "config/config.yaml"
 
 _ABSENT = object()
@@ -24,17 +24,17 @@ _ASSIGNED = re.compile(r"([a-zA-Z_][\w-]*\w)=(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Configuration:
-    """The values in force, and what each file says; a later file outweighs an earlier one."""
+    """The values in force and the content of each file; later files override earlier ones."""
 
     values: Mapping[str, Any]
     files: Mapping[str, Mapping[str, Any]]
-    beside: str = "--config"  # where a value stands that is in none of the files
+    beside: str = "--config"  # the source of values that are in none of the files
 
     @classmethod
     def read(cls, given: Sequence[str] = ()) -> Configuration:
-        """The configuration with some files and ``key=value`` laid over it, in this order.
+        """The base configuration, overridden by the given files and then by the given ``key=value`` settings.
 
-        The base may be missing where another file is given. Raises UserError where a file cannot be read.
+        The base file may be missing if another file is given. Raises UserError if a file cannot be read.
         """
         found = [from_disk(each) for each in given]
         assigned = [match for each in found if (match := _ASSIGNED.fullmatch(each)) and not Path(each).is_file()]
@@ -47,11 +47,11 @@ class Configuration:
 
     @classmethod
     def of_snakemake(cls, values: Mapping[str, Any], files: Iterable[str | Path], beside: str) -> Configuration:
-        """What Snakemake has read out of some files. Raises UserError where one of them is more than plain YAML."""
+        """The values that Snakemake has read from some files. Raises UserError if one of them is not plain YAML."""
         return cls(values, {name: read_yaml(name) for name in map(_named, files)}, beside)
 
     def where(self, key: str) -> str:
-        """The file in which the value of a key stands; all files where the key is in none."""
+        """The file that sets the value of a key; all files if none has the key."""
         if key not in self.values:
             return str(self)
         ours = self.values[key]
@@ -66,7 +66,7 @@ class Configuration:
 
 
 def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Layers of values, the last on top, as ``snakemake.utils.update_config`` merges them: mappings key by key."""
+    """Merge layers of values as ``snakemake.utils.update_config`` does: the last wins, mappings merge key by key."""
     values: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
@@ -78,7 +78,7 @@ def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Any:
-    """The value of ``key=value``, as ``snakemake --config`` takes it."""
+    """The value of ``key=value``, parsed as ``snakemake --config`` does."""
     if text == "":
         return None
     for kind in (int, float):
@@ -93,7 +93,7 @@ def _parsed(text: str) -> Any:
 
 
 def _named(file: str | Path) -> str:
-    """A file as a message names it: relative to the working directory where it lies inside."""
+    """The name of a file for messages: relative to the working directory if the file lies inside."""
     path = Path(file)
     with suppress(ValueError):
         path = path.relative_to(Path.cwd())

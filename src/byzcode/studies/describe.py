@@ -1,7 +1,9 @@
-"""A run in words."""
+"""A description of a run in words."""
 
 from __future__ import annotations
 
+from byzcode.compression import COMPRESSORS
+from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.specs.components import Component
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
@@ -16,10 +18,10 @@ _SERVER = {
 
 
 def describe(spec: RunSpec) -> str:
-    """What a run is, in a few sentences."""
+    """Describe a run in a few sentences."""
     method = METHODS[spec.method]
     rule = _words(spec.aggregation)
-    if spec.pre_aggregation.name != "none":
+    if not PRE_AGGREGATORS[spec.pre_aggregation.name].idle:
         rule += f" behind {_words(spec.pre_aggregation)}"
     server = _SERVER[method.server].format(rule=rule)
     if spec.undecodable is not None:
@@ -31,7 +33,7 @@ def describe(spec: RunSpec) -> str:
         attack = (
             f"{spec.f} of the devices lie (alpha = {in_digits(spec.byzantine.alpha)}, {who}), by {_words(spec.attack)}."
         )
-        if spec.compression.name != "identity":
+        if not COMPRESSORS[spec.compression.name].lossless:
             attack += f" Lies are {'compressed too' if spec.byzantine.compressed else 'sent whole'}."
     else:
         attack = "No device lies."

@@ -1,4 +1,4 @@
-"""From a study to its runs: defaults of the reading, base, grids and curves, multiplied out."""
+"""Expand a study into its runs: combine the reading's defaults, the base, the grids and the curves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from byzcode.studies.fields import settled, tolerated, without_point
 from byzcode.studies.layers import Layer, Values, layered, over
 from byzcode.studies.study import MOST_RUNS, Curve, Grid, Reading, Study
 
-#: What a component is where nothing names it. A study need not name the problem to set its options.
+#: The default name of each component. With it, a study can set options of the problem without naming it.
 _DEFAULT = Layer.of(
     "the default",
     {head: field.default.name for head in COMPONENTS if not (field := RunSpec.model_fields[head]).is_required()},
@@ -26,27 +26,27 @@ _DEFAULT = Layer.of(
 
 
 class Member(NamedTuple):
-    """One run of a study, and the curve to which it belongs."""
+    """A run of a study, with its curve."""
 
     curve: Curve
     spec: RunSpec
-    point: Values  # where on the grids it stands; a method that fixes a key still stands at each of its values
+    point: Values  # the point on the grids; if the method fixes a key, the run still appears at each of its values
 
     def coordinate(self, key: str) -> Any:
-        """Where the run stands in a figure whose panels or axis are values of ``key``."""
+        """The position of the run in a figure whose panels or axis show values of ``key``."""
         value = self.point[key] if key in self.point else without_point(lookup(self.spec, key))
         return _component_words(value) if isinstance(value, Mapping) else value
 
 
 def _component_words(value: Mapping[str, Any]) -> str:
-    """A component of a grid as "name (option value, ...)": options tell the values of a grid apart."""
+    """A component as "name (option value, ...)", because values of a grid may differ only in options."""
     options = ", ".join(f"{name} {option}" for name, option in value.items() if name != "name")
-    name = str(value.get("name", ""))  # byzantine and record have parts, and no name
+    name = str(value.get("name", ""))  # byzantine and record have no name
     return f"{name} ({options})" if name and options else name or options
 
 
 def expand(study: Study, reading: Reading, where: object) -> list[Member]:
-    """All runs of a study. Raises UserError that begins with ``where``, the same whatever the order of keys."""
+    """All runs of a study. Raises UserError, which begins with ``where`` and does not depend on the order of keys."""
     _check_labels(study, where)
     _check_count(study, where)
     try:
@@ -81,20 +81,20 @@ def _in_order(study: Study) -> Study:
 
 
 def _settled(grid: Grid) -> Grid:
-    """A grid with its values as their keys take them. Raises KeyedError where a value stands twice."""
+    """A grid with its values in canonical form. Raises KeyedError if a value occurs twice."""
     found = {key: [tolerated(key, value) for value in values] for key, values in grid.items()}
     for key, values in found.items():
         first: dict[str, Any] = {}
         for value, given in zip(values, grid[key], strict=True):
             text = canonical(value)
             if text in first:
-                raise KeyedError(f"grid.{key}", [first[text], given], "the same value; each once in a grid")
+                raise KeyedError(f"grid.{key}", [first[text], given], "the same value twice; each value once in a grid")
             first[text] = given
     return found
 
 
 def _of_curve(curve: Curve, base: Layer, grid: Grid, choices: Choices, where: str) -> list[Member]:
-    """The runs of a curve. Its own grid replaces that of the study, key by key. Raises KeyedError and UserError."""
+    """The runs of a curve. Its grid overrides that of the study, key by key. Raises KeyedError and UserError."""
     above, inner = Layer.of("the curve", curve.fields), _settled(curve.grid)
     outer = {key: values for key, values in grid.items() if key not in inner}
     members: list[Member] = []
@@ -110,7 +110,7 @@ def _of_curve(curve: Curve, base: Layer, grid: Grid, choices: Choices, where: st
 
 
 def _check_distinct(member: Member, other: Member) -> None:
-    """Refuse two values of a grid that are one run, where nothing outweighs the grid. Raises KeyedError."""
+    """Refuse two values of a grid that give the same run, unless an override explains it. Raises KeyedError."""
     curve, fixed = member.curve, METHODS[member.spec.method].fixed
     outweighing = {key.partition(".")[0] for key in (*curve.fields, *curve.grid, *fixed)}
     differ = [key for key in member.point if canonical(member.point[key]) != canonical(other.point[key])]
@@ -120,7 +120,7 @@ def _check_distinct(member: Member, other: Member) -> None:
 
 
 def _values(base: Layer, shared: Layer, curve: Layer, own: Layer, choices: Choices) -> Values:
-    """The fields of one run. What a method fixes outweighs base and grid, not what the curve itself says."""
+    """The fields of one run. A method's fixed fields override base and grid, but not the curve's own fields."""
     name = next((layer.at("method") for layer in (own, curve, shared, base) if "method" in layer.said), None)
     method = method_named(name)
     defaults, fixed = _of_method(str(name))
@@ -130,24 +130,24 @@ def _values(base: Layer, shared: Layer, curve: Layer, own: Layer, choices: Choic
 
 @cache
 def _of_method(name: str) -> tuple[Layer, Layer]:
-    """What a method has where nothing else is said, and what it fixes."""
+    """The default fields of a method, and its fixed fields."""
     method, place = METHODS[name], f"method {name}"
     return Layer.of(place, method.defaults), Layer.of(place, method.fixed)
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
-    """``values`` with ``changes`` over them. A dotted key reaches into a mapping. Raises KeyedError."""
+    """``values`` overridden by ``changes``. A dotted key reaches into a mapping. Raises KeyedError."""
     return over(values, Layer.of("the change", changes))
 
 
 def points(grid: Grid) -> Iterator[Values]:
-    """The product of a grid: one mapping for each combination of its values."""
+    """All points of a grid: a mapping for each combination of its values."""
     for combination in itertools.product(*grid.values()):
         yield dict(zip(grid, combination, strict=True))
 
 
 def lookup(spec: RunSpec, key: str) -> Any:
-    """The value of a dotted key of a spec; a component stands for its name. None where it has no such option."""
+    """The value of a dotted key of a spec: for a component its name, for an option that does not exist None."""
     value: Any = spec.model_dump(mode="json")
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
@@ -155,7 +155,7 @@ def lookup(spec: RunSpec, key: str) -> Any:
 
 
 def _check_values(study: Study, where: object) -> None:
-    """Refuse also a value that everything outweighs, so that no run has it."""
+    """Refuse bad values that no run uses because other fields always override them."""
     said = [("base", key, value) for key, value in study.base.items()]
     for grid in (study.grid, *(curve.grid for curve in study.curves)):
         said += [("grid", key, value) for key, values in grid.items() for value in values]
@@ -167,7 +167,7 @@ def _check_values(study: Study, where: object) -> None:
 
 
 def _check_count(study: Study, where: object) -> None:
-    """Before the grids are multiplied out."""
+    """Refuse too many runs before expanding the grids."""
     shared = math.prod(map(len, study.grid.values()))
     runs = sum(shared * math.prod(map(len, curve.grid.values())) for curve in study.curves)
     if runs > MOST_RUNS:

@@ -1,4 +1,4 @@
-"""What a value of a file means as one field of a run, whatever run it is."""
+"""The meaning of a value as a field of a run, independent of the other fields."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from byzcode.specs.run import COMPONENTS, RunSpec, method_named
 from byzcode.specs.strict import Strict
 from byzcode.studies.layers import Layer, layered
 
-#: Whole numbers above are shown as they are: a float holds no more.
+#: A float represents every whole number exactly only up to this one.
 _EXACT = 2**53
 
 
 def _alone(name: str) -> Any:
-    """The type of a field by itself. What a run works out when it is left out may be left out here too."""
+    """The type of a field on its own. A field that a run computes if it is left out is optional here too."""
     field = RunSpec.model_fields[name]
     kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
     return kind | None if field.default is None else kind
@@ -31,16 +31,16 @@ _FIELDS: type[Strict] = create_model("Fields", __base__=Strict, **_ALONE)
 
 
 def settled(key: str, value: Any) -> Any:
-    """A value of a key of a run, written in one way: ``1e-1`` as 0.1, 4.0 as 4, ``{name: median}`` as median.
+    """The canonical form of a value of a key: ``1e-1`` becomes 0.1, 4.0 becomes 4, ``{name: median}`` becomes median.
 
-    Defaults that a file leaves out are left out. An option, such as ``attack.coefficient``, may be that of any
-    component that has it. Raises KeyedError.
+    Defaults that a file leaves out stay out. An option, such as ``attack.coefficient``, may belong to any component
+    that has it. Raises KeyedError.
     """
     return _as_written(value, meaning(key, value))
 
 
 def meaning(key: str, value: Any) -> Any:
-    """A value of a key of a run as its type makes it, with all defaults. Raises KeyedError."""
+    """A value of a key of a run, parsed by its type with all defaults. Raises KeyedError."""
     head, *rest = key.split(".")
     if head not in RunSpec.model_fields:
         raise KeyedError(key, value, "unknown key; " + one_of(RunSpec.model_fields, head))
@@ -58,7 +58,7 @@ def meaning(key: str, value: Any) -> Any:
 
 
 def tolerated(key: str, value: Any) -> Any:
-    """The same, and the value as it stands where it is none of the key."""
+    """Like :func:`settled`, but returns a value unchanged that its key does not allow."""
     try:
         return settled(key, value)
     except KeyedError:
@@ -66,7 +66,7 @@ def tolerated(key: str, value: Any) -> Any:
 
 
 def agrees(key: str, value: Any, wanted: Any) -> bool:
-    """Whether a settled value of a grid is the wanted one, also settled; a component may go by its name alone."""
+    """Whether two canonical values are the same; ``wanted`` may be the name alone of a component with options."""
     if value == wanted:
         return isinstance(value, bool) is isinstance(wanted, bool)
     if not any(isinstance(each, Mapping | list) for each in (value, wanted)):
@@ -78,7 +78,7 @@ def agrees(key: str, value: Any, wanted: Any) -> bool:
 
 @lru_cache(maxsize=1000)
 def _meaning_of(key: str, text: str) -> Any:
-    """The meaning of a value that is given as JSON; the text itself where it is none of the key."""
+    """The meaning of a value given as JSON; the text itself if its key does not allow it."""
     try:
         return meaning(key, json.loads(text))
     except KeyedError:
@@ -86,7 +86,7 @@ def _meaning_of(key: str, text: str) -> Any:
 
 
 def _completed(head: str, fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The fields, an option alone with the name of each component that has it."""
+    """The fields to try: if an option lacks its component's name, one set for each component that has the option."""
     given = fields.get(head)
     if head not in COMPONENTS or not isinstance(given, Mapping) or "name" in given:
         return [fields]
@@ -96,7 +96,7 @@ def _completed(head: str, fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _as_written(value: Any, found: Any) -> Any:
-    """What was found, in the form of what was written: whole numbers without a point, defaults left out."""
+    """The parsed value in the form in which it was written: whole numbers without a point, defaults left out."""
     if isinstance(found, BaseModel):
         if not isinstance(value, Mapping):
             return value
@@ -109,10 +109,10 @@ def _as_written(value: Any, found: Any) -> Any:
 
 
 def in_digits(value: float) -> str:
-    """A number in as few digits as tell it from every other: 0.2, -5, 1e-05, 0.1234567."""
+    """A number in as few digits as identify it: 0.2, -5, 1e-05, 0.1234567."""
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def without_point(value: Any) -> Any:
-    """A value of which a whole number has no point: 4.0 is 4."""
+    """The value, with whole floats as integers: 4.0 becomes 4."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value

@@ -1,4 +1,4 @@
-"""Files that a user names: small, regular, UTF-8; those of a configuration lie inside the project's folder."""
+"""Files that a user names: small, regular, UTF-8. Files of a configuration lie inside the project's folder."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path, PurePosixPath
 from byzcode.errors import UserError, complain, short
 from byzcode.storage.regular import content, reason
 
-#: Bytes. A file of a study or a spec has some thousands.
+#: The largest file, in bytes. A study or a spec has a few thousand.
 MOST_BYTES = 2**20
 
 
 def from_disk(name: str | Path) -> str:
-    """A path as the system gave it, in letters: names are UTF-8 there, in a locale that is not UTF-8, too."""
+    """The text of a path from the system, decoded as UTF-8 whatever the locale."""
     return os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
 def on_disk(name: str | Path) -> str:
-    """A path in letters as the system takes it: the other way round."""
+    """The path for the system from its text; the inverse of :func:`from_disk`."""
     return os.fsdecode(str(name).encode("utf-8", "surrogateescape"))
 
 
-#: What a configuration names if it says nothing else. byzcode brings these files along, for a folder without them.
+#: The default files of a configuration. byzcode contains copies for folders without them.
 DEFAULTS = {
     "reading": "config/readings/primary.yaml",
     "style": "config/style.yaml",
@@ -33,18 +33,18 @@ DEFAULTS = {
 
 
 def brought_along(path: str) -> str:
-    """A path of a configuration; where that is one of the defaults and no such file is here, byzcode's own."""
+    """A path of a configuration, replaced by byzcode's own copy if it is a default and does not exist."""
     own = Path(str(files("byzcode"))) / path
     return str(own) if path in DEFAULTS.values() and not Path(path).exists() and own.is_file() else path
 
 
 def read_from(path: str) -> Path:
-    """Where a file lies that a configuration names."""
+    """The location of a file that a configuration names."""
     return Path(on_disk(brought_along(path)))
 
 
 def read_text(path: str | Path, most: int = MOST_BYTES) -> str:
-    """The text of a file. Raises UserError: missing, no regular file, larger than ``most`` bytes, not UTF-8."""
+    """The text of a file. Raises UserError if it is missing, not regular, above ``most`` bytes or not UTF-8."""
     try:
         return content(path, most).decode("utf-8-sig")  # with or without a byte order mark
     except UnicodeDecodeError:
@@ -55,24 +55,21 @@ def read_text(path: str | Path, most: int = MOST_BYTES) -> str:
 
 
 def folder(path: Path) -> Path:
-    """A folder that a user names, if it is there. Raises UserError."""
+    """A folder that a user names. Raises UserError if it does not exist."""
     if not path.is_dir():
         raise UserError(f"{short(path, 200)}: no such folder")
     return path
 
 
 def inside(path: str, where: object, key: str) -> str:
-    """A path of a configuration as it stands, if neither its words nor a link lead out of the working directory.
-
-    Raises UserError.
-    """
+    """A path of a configuration, unchanged. Raises UserError if it or a link in it leaves the working directory."""
     parts = PurePosixPath(path)
     allowed = "allowed: a path inside the project's folder, relative to it, without .."
     if parts.is_absolute() or ".." in parts.parts or path.startswith("~"):
         raise complain(where, key, path, allowed)
     try:
         target = Path(on_disk(path)).resolve()
-    except (OSError, ValueError, RuntimeError) as error:  # too long; a NUL; links in a circle
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a loop of links
         raise complain(where, key, path, f"{getattr(error, 'strerror', None) or error}; {allowed}") from None
     if not target.is_relative_to(Path.cwd().resolve()):
         raise complain(where, key, path, f"leads to {target}; {allowed}")

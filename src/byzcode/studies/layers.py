@@ -1,4 +1,4 @@
-"""Fields of a run that several places give, one over another. In each of them the order of keys means nothing."""
+"""Fields of a run from several sources, where later ones override earlier ones. The order of keys has no effect."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from byzcode.specs.run import COMPONENTS, RunSpec
 Values = dict[str, Any]
 Path = tuple[str, ...]
 
-#: The fields that have parts and no name.
+#: The fields that have parts but no name.
 PARTED = ("byzantine", "record")
 
-#: The models of components, by field and name.
+#: The models of components by (field, name).
 MODELS = {(head, model.__name__): model for head in COMPONENTS for model in component_models(RunSpec, head)}
 
 _NAME: Path = ("name",)
@@ -23,10 +23,10 @@ _NAME: Path = ("name",)
 
 @dataclass(frozen=True)
 class Layer:
-    """What one place says of a run: ``place`` in words, and by field the values of the paths below it.
+    """Fields of a run from one source: ``place`` names the source, ``said`` maps each field to values by path.
 
-    A component is its name and its options: ``attack: sign_flip`` says {"attack": {("name",): "sign_flip"}}, and
-    ``devices: 6`` says {"devices": {(): 6}}.
+    A component consists of its name and its options: ``attack: sign_flip`` becomes
+    {"attack": {("name",): "sign_flip"}}. Other fields have an empty path: ``devices: 6`` becomes {"devices": {(): 6}}.
     """
 
     place: str
@@ -34,7 +34,7 @@ class Layer:
 
     @classmethod
     def of(cls, place: str, fields: Mapping[str, Any]) -> Layer:
-        """The layer of a mapping of fields. Raises KeyedError where it says two things of one."""
+        """The layer of a mapping of fields. Raises KeyedError if it contains two values for the same field."""
         said: dict[str, dict[Path, Any]] = {}
         for key in sorted(fields):
             head, *rest = key.split(".")
@@ -54,7 +54,7 @@ class Layer:
 
 
 def over(values: Mapping[str, Any], changes: Layer) -> Values:
-    """Fields of a run with a layer over them; see :func:`layered`. Raises KeyedError."""
+    """Fields of a run, overridden by a layer; see :func:`layered`. Raises KeyedError."""
     if not changes.said:
         return dict(values)
     below = {key: value for key, value in values.items() if key.partition(".")[0] in changes.said}
@@ -63,18 +63,18 @@ def over(values: Mapping[str, Any], changes: Layer) -> Values:
 
 
 def layered(layers: Sequence[Layer]) -> Values:
-    """The fields of a run, of layers of which each outweighs those before it. Raises KeyedError.
+    """The fields of a run from layers, each of which overrides those before it. Raises KeyedError.
 
-    Parts of ``byzantine`` and ``record`` and options of a component are settled each by itself. An option that stands
-    beside a name is that component's, and goes with it; one that stands alone is of whichever component is named, and
-    must be an option of it.
+    Layers override parts of ``byzantine`` and ``record`` and options of a component one by one. An option given with a
+    component's name applies only if that component is used. An option given without a name applies to whichever
+    component is used, which must have it.
     """
     heads = dict.fromkeys(head for layer in layers for head in layer.said)
     return {head: _settled(head, [layer for layer in layers if head in layer.said]) for head in heads}
 
 
 def _unfolded(head: str, rest: Path, value: Any) -> Iterator[tuple[Path, Any]]:
-    """The values of a key by their paths below its field. A dotted key reaches into a mapping."""
+    """The values of a key with their paths below its field. A dotted key reaches into a mapping."""
     key = ".".join((head, *rest))
     if head in COMPONENTS and not rest and isinstance(value, str):
         yield _NAME, value
@@ -98,31 +98,31 @@ def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
 
 
 def _check_agreement(place: str, head: str, parts: Mapping[Path, Any], path: Path, value: Any) -> None:
-    """Refuse a second value of a path, unless it is the same (4 and 4.0 are, true and 1 are not), and parts of one."""
+    """Refuse a different second value for a path, its parts or its parent (4 equals 4.0, but true is not 1)."""
     for other, said in parts.items():
         same = other == path and said == value and isinstance(said, bool) == isinstance(value, bool)
         if _related(path, other) and not same:
             there = ".".join((head, *other))
             raise KeyedError(
-                ".".join((head, *path)), value, f"{place} says {there} = {shown(said)} as well; say it once"
+                ".".join((head, *path)), value, f"{place} also gives {there} = {shown(said)}; give one value"
             )
 
 
 def _related(one: Path, other: Path) -> bool:
-    """Whether one path is the other, or leads to it."""
+    """Whether one path is a prefix of the other."""
     length = min(len(one), len(other))
     return one[:length] == other[:length]
 
 
 def _settled(head: str, layers: Sequence[Layer]) -> Any:
-    """One field of a run, of the layers that say something of it."""
+    """A field of a run from the layers that set it."""
     named = [layer for layer in layers if _NAME in layer.said[head]] if head in COMPONENTS else []
     name = named[-1].said[head][_NAME] if named else None
     parts: Mapping[Path, Any] = {}
     for layer in layers:
         said = layer.said[head]
         if named and said.get(_NAME, name) != name:
-            continue  # its options are of a component that is not used
+            continue  # these options belong to a component that is not used
         if named:
             _check_options(head, name, named[-1].place, layer)
         kept = {path: value for path, value in parts.items() if not any(_related(path, new) for new in said)}
@@ -133,7 +133,7 @@ def _settled(head: str, layers: Sequence[Layer]) -> Any:
 
 
 def _check_options(head: str, name: Any, place: str, layer: Layer) -> None:
-    """Refuse an option that the component does not have, and say who gives it and who names the component."""
+    """Refuse an option that the component lacks; the message names the sources of the option and the component."""
     model = MODELS.get((head, str(name)))
     for path, value in layer.said[head].items() if model else ():
         if model and path[0] not in model.model_fields:

@@ -1,4 +1,4 @@
-"""Fonts for letters that are not in the ones that come with matplotlib, and which letters no font here has."""
+"""Fonts for letters that matplotlib's own fonts lack, and the letters that no installed font has."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import NamedTuple
 #: The fonts of all figures: the same letters on every machine.
 BUNDLED = ("STIXGeneral", "DejaVu Sans")
 
-#: Letters that these surely have, light and bold: Latin, Greek, Cyrillic, punctuation, currencies, arrows, operators.
-#: To look for any other one means to load matplotlib.
+#: Ranges of letters that these fonts have in regular and bold: Latin, Greek, Cyrillic, punctuation, currencies, arrows,
+#: operators. Looking up any other letter requires loading matplotlib.
 _PLAIN = (
     *((0x0A, 0x0A), (0x20, 0x2E9), (0x391, 0x3A1), (0x3A3, 0x525), (0x1E00, 0x1EFB), (0x2000, 0x2064)),
     *((0x2074, 0x208E), (0x20A0, 0x20B5), (0x2190, 0x2311)),
 )
 
-#: How many letters a message names.
+#: The largest number of letters that a message names.
 _NAMED = 3
-#: Words with which the names of letters begin that one font has in common.
+#: First words in the names of letters that a single font, Noto Sans CJK, covers.
 _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH")
 
 
 class Fonts(NamedTuple):
-    """Families that a text needs beside the bundled ones, and its letters that no font has."""
+    """The font families that a text needs besides the bundled ones, and its letters that no font has."""
 
     families: tuple[str, ...]
     missing: str
 
 
 def fonts_for(texts: Iterable[str]) -> Fonts:
-    """The fonts for some texts, of those that are installed; of equally good ones the first by its path."""
+    """The installed fonts for some texts; ties are resolved by path."""
     rare = {sign for text in texts for sign in text if not _is_plain(ord(sign))}
     return _fonts_for("".join(sorted(rare))) if rare else Fonts((), "")
 
 
 def told(missing: str) -> str:
-    """Letters that no font has, by their numbers, and what to do about it."""
+    """A message that names letters that no font has, and what to do."""
     named = " ".join(f"U+{ord(sign):04X}" for sign in missing[:_NAMED])
     more = f" and {len(missing) - _NAMED} more letters" if len(missing) > _NAMED else ""
     names = [unicodedata.name(sign, "") for sign in missing]
@@ -57,7 +57,7 @@ def _fonts_for(letters: str) -> Fonts:
     lacking = set(letters) - _bundled()
     families: list[str] = []
     if lacking:
-        # A font that was installed after matplotlib made its list of fonts is not in that list.
+        # matplotlib's cached list lacks fonts that were installed later.
         found = {path: _letters_of(path) for path in sorted(font_manager.findSystemFonts())}
         while lacking:
             best = max(found, key=lambda path: len(found[path] & lacking), default=None)
@@ -83,7 +83,7 @@ def _bundled() -> frozenset[str]:
 
 @cache
 def _letters_of(path: str) -> frozenset[str]:
-    """The letters of a font; none of one that cannot be read, or is made of pictures of one size."""
+    """The letters of a font; empty if it is unreadable or a bitmap font."""
     from matplotlib.font_manager import get_font
 
     try:

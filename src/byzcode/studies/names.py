@@ -1,4 +1,4 @@
-"""Names, keys and marks: the words that studies, claims and readings are written with."""
+"""Types of the names, keys, texts and marks in studies, claims and readings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 
 
 class Spelt:
-    """For ``Annotated[str, Spelt(pattern, words)]``: text of a pattern, which a complaint says in words."""
+    """``Annotated[str, Spelt(pattern, words)]``: text that matches a pattern; error messages describe it in words."""
 
     def __init__(self, pattern: str, allowed: str) -> None:
         self._pattern, self._allowed = pattern, allowed
@@ -42,27 +42,29 @@ Key = Annotated[
     Spelt(r"^[a-z_]+(\.[a-z_]+)*$", "a key of a run, of small letters and _, with dots between its parts"),
 ]
 
-#: Marks that turn the direction of all that follows them, beyond the text in which they stand.
+#: Bidirectional control characters, which could change the direction of text beyond their own.
 _TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def _text(value: str) -> str:
     for sign in value:
         if (unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") and sign != "\n") or sign in _TURNING:
-            raise ValueError(f"holds the control character U+{ord(sign):04X}; allowed: letters, signs and spaces")
+            raise ValueError(f"contains the control character U+{ord(sign):04X}; allowed: letters, signs and spaces")
         if _is_no_character(ord(sign)):
-            raise ValueError(f"holds U+{ord(sign):04X}, which is no character; allowed: letters, signs and spaces")
+            raise ValueError(
+                f"contains U+{ord(sign):04X}, which is not a character; allowed: letters, signs and spaces"
+            )
     return value
 
 
 def _is_no_character(number: int) -> bool:
-    """Whether Unicode will never give a number to a character; XML cannot hold two of these."""
+    """Whether a code point is a Unicode noncharacter; XML cannot contain U+FFFE and U+FFFF."""
     return number & 0xFFFE == 0xFFFE or 0xFDD0 <= number <= 0xFDEF
 
 
 def _line(value: str) -> str:
     if "\n" in value or all(unicodedata.category(sign)[0] in "CZ" for sign in value):
-        raise ValueError("allowed: one line, and not blank")
+        raise ValueError("allowed: one line that is not blank")
     return _text(value)
 
 
@@ -85,19 +87,19 @@ def _plain(value: Any) -> Any:
     return value
 
 
-#: What people read. Lines end up in legends, titles and lists.
+#: Texts for people. Lines appear in legends, titles and lists.
 Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_line)]
 Label = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_line)]
 Filename = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_line)]
 Text = Annotated[str, Field(max_length=2000), AfterValidator(_text)]
 
-#: A value of any key: what JSON can hold and an identity be made of.
+#: A value of any key: anything that JSON can hold and that can be hashed into a run id.
 Value = Annotated[Any, AfterValidator(_plain)]
 
-#: Whence a value comes: the marks of the project's reading of the papers.
+#: The origin of a value in the project's reading of the papers.
 Mark = Literal["stated", "inferred", "unknown", "derived"]
 
-#: What is measured in a training.
+#: The quantities measured during training.
 Quantity = Literal[
     "loss",
     "excess_loss",

@@ -1,4 +1,4 @@
-"""Where runs stand in a figure: the values of the keys that its plot names."""
+"""The places of runs in a figure: the values of the keys that its plot names."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from byzcode.provenance.content import canonical
 from byzcode.studies.expand import Member
 from byzcode.studies.study import LineStyle
 
-#: The place of a run that has no such option, beside runs of its curve that have it; and of a null in a grid.
+#: The place of a run without the option, beside runs of its curve that have it; and the place of a null in a grid.
 WITHOUT, DEFAULT = "without", "default"
-#: A run that has no such option stands in every panel.
+#: A run without the option appears in every panel along these fields.
 _PANELS = ("columns", "rows")
 
 
 def curve(members: Sequence[Member], styles: Mapping[str, LineStyle], axes: Mapping[str, str]) -> dict[str, Any]:
-    """The runs of one curve as the request of a figure has them: which stands where, and how it is drawn.
+    """The runs of a curve for the request of a figure, with their places and styles.
 
-    The method and the style of the first stand for all that do not differ.
+    The method and the style of the first run apply to all runs that do not give their own.
     """
     drawn = [
         {"method": spec.method, "style": styles[one.style or spec.method].model_dump()} for one, spec, _ in members
@@ -33,10 +33,10 @@ def curve(members: Sequence[Member], styles: Mapping[str, LineStyle], axes: Mapp
 
 
 def points(members: Sequence[Member], axes: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Where the runs of one curve stand, by key. ``axes``: the key of each field of the plot that names one.
+    """The places of the runs of a curve, by key. ``axes`` maps the fields of the plot to the keys that they name.
 
-    None where a run has no such option, and stands for all values. Along an axis or a hue it cannot, beside runs that
-    have the option: there it has a place of its own.
+    The value is None for a run without the option; such a run appears in all panels. Along an axis or a hue, beside
+    runs that have the option, it gets a place of its own.
     """
     found = [{key: _place(member, key) for key in axes.values()} for member in members]
     for field, key in axes.items():
@@ -46,7 +46,7 @@ def points(members: Sequence[Member], axes: Mapping[str, str]) -> list[dict[str,
 
 
 def taken(members: Sequence[Member], axes: Mapping[str, str]) -> list[list[str]]:
-    """The places that each of the runs of one curve takes up in a figure, as text."""
+    """The places that each run of a curve occupies in a figure, as text."""
     found = points(members, axes)
     levels = {key: list(dict.fromkeys(canonical(point[key]) for point in found)) for key in axes.values()}
     nothing = canonical(None)

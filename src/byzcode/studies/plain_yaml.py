@@ -1,4 +1,4 @@
-"""YAML of plain values alone: no objects, no dates, each key once, and no more than one can read."""
+"""YAML restricted to plain values: no objects, no dates, no duplicate keys, limited size and depth."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from byzcode.errors import UserError, complain
 from byzcode.specs.strict import SCIENTIFIC
 from byzcode.studies.files import on_disk, read_text
 
-#: How many values a file may hold, with each alias counted as what it stands for, and how deep they may be nested.
+#: The largest number of values in a file, with aliases expanded, and the deepest nesting.
 MOST_VALUES, MOST_DEEP = 100_000, 20
 
-#: With this key Snakemake's own reader, yte, runs parts of a file as Python.
+#: With this key, Snakemake's YAML processor yte runs parts of a file as Python.
 _CODE = "__use_yte__"
 
 _PREFIX = "tag:yaml.org,2002:"
@@ -25,9 +25,10 @@ _TAGS = {f"{_PREFIX}{name}" for name in ("null", "bool", "int", "float", "str", 
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping of plain values; its path in letters, as configurations have it.
+    """Read a YAML file that contains a mapping of plain values; ``path`` is as text, as in configurations.
 
-    Raises UserError: missing, not YAML, a tag that asks for an object, a key twice, too large or too deep, no mapping.
+    Raises UserError if the file is missing, not YAML, too large, too deep or not a mapping, or if it has a duplicate
+    key or a tag for an object.
     """
     text = read_text(on_disk(path))
     loader: _PlainLoader | None = None
@@ -47,7 +48,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise complain(path, "the file", values, "expected a mapping of keys to values")
     if _CODE in values:
-        raise complain(path, _CODE, values[_CODE], "unknown key; nothing in a file is run as code")
+        raise complain(path, _CODE, values[_CODE], "unknown key; files must not contain code")
     return values
 
 
@@ -55,22 +56,22 @@ def _refuse(node: yaml.Node, problem: str) -> NoReturn:
     raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
-#: Numbers that YAML 1.1 reads otherwise than people do: 010 is 8 to it, 1:30 is 90, and 1_0 is 10.
+#: Numbers that YAML 1.1 reads in an unexpected way: 010 as 8, 1:30 as 90, 1_0 as 10.
 _MISREAD = re.compile(r"[-+]?0[0-7_]+|.*[_:].*")
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """What :func:`read_yaml` says. It checks the graph of nodes, before anything is made of it."""
+    """The loader of :func:`read_yaml`. It checks the graph of nodes before constructing any object."""
 
     def get_single_node(self) -> yaml.Node | None:
-        """The graph of the file, if it is small enough. No node is looked at twice, however many aliases it has."""
+        """The graph of the file, if it is small enough. Visits each node once, however many aliases it has."""
         node = super().get_single_node()
         if node is not None:
             self._measure(node, {})
         return node
 
     def _measure(self, node: yaml.Node, known: dict[yaml.Node, tuple[int, int]]) -> tuple[int, int]:
-        """How many values a node stands for, and how deep they are nested."""
+        """The number of values in a node, with aliases expanded, and their depth."""
         if node not in known:
             if node.tag not in _TAGS:
                 kind = node.tag.removeprefix(_PREFIX)
@@ -78,7 +79,7 @@ class _PlainLoader(yaml.SafeLoader):
             if node.tag in _NUMBERS and _MISREAD.fullmatch(node.value):
                 allowed = "decimal numbers without leading 0, _ or :, and words in quotes"
                 _refuse(node, f"{node.value} can be read in two ways; allowed: {allowed}")
-            known[node] = MOST_VALUES, 1  # of an alias inside its own anchor, which has no end
+            known[node] = MOST_VALUES, 1  # makes an alias inside its own anchor, which is infinite, exceed the limit
             inner: list[yaml.Node] = []
             if isinstance(node, yaml.CollectionNode):
                 inner = [part for entry in node.value for part in (entry if isinstance(entry, tuple) else [entry])]
@@ -86,17 +87,17 @@ class _PlainLoader(yaml.SafeLoader):
             known[node] = 1 + sum(size for size, _ in sizes), 1 + max((deep for _, deep in sizes), default=0)
         size, deep = known[node]
         if size > MOST_VALUES:
-            _refuse(node, f"more than {MOST_VALUES} values, with each alias counted as what it stands for")
+            _refuse(node, f"more than {MOST_VALUES} values, with aliases expanded")
         if deep > MOST_DEEP:
             _refuse(node, f"nested more than {MOST_DEEP} deep")
         return size, deep
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """A value; what cannot be one although it looks like it (``!!int six``) is told as all else is."""
+        """A value. Reports values that do not match their tag (``!!int six``) like all other errors."""
         try:
             value = super().construct_object(node, deep=deep)
         except (ValueError, KeyError) as error:
-            _refuse(node, f"{str(node.value)[:40]!r} is no {node.tag.removeprefix(_PREFIX)}: {error}")
+            _refuse(node, f"{str(node.value)[:40]!r} is not a valid {node.tag.removeprefix(_PREFIX)}: {error}")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             _refuse(node, "a whole number of more than 64 bits")
         return value
@@ -112,5 +113,5 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-# As JSON and YAML 1.2 have it: to YAML 1.1, 1e-1 and 1e6 are words.
+# Read 1e-1 and 1e6 as numbers, as in JSON and YAML 1.2; YAML 1.1 reads them as text.
 _PlainLoader.add_implicit_resolver(f"{_PREFIX}float", re.compile(rf"^(?:{SCIENTIFIC.pattern})$"), list("-+.0123456789"))

@@ -1,4 +1,4 @@
-"""The plan: every study of a configuration, its runs, its allocations, its figures. Pure reading, no training."""
+"""The plan of a configuration: its studies with their runs, allocations and figures. Reads files; trains nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ T = TypeVar("T", bound=BaseModel)
 
 @dataclass(frozen=True)
 class PlannedStudy:
-    """A study, the file that holds it, and its runs."""
+    """A study with its file, its runs and the styles."""
 
     study: Study
     path: str
@@ -48,7 +48,7 @@ class PlannedStudy:
 
     @property
     def trained(self) -> bool:
-        """Whether any of its figures needs trainings."""
+        """Whether any figure of the study needs trainings."""
         return any(plot.kind != "allocation" for plot in self.study.plots.values())
 
     def run_ids(self, plot: str | None = None) -> list[str]:
@@ -62,7 +62,7 @@ class PlannedStudy:
         return cells(self.study, self.members)
 
     def claims_json(self) -> str:
-        """What the evidence for its claims depends on beside the stored results."""
+        """The request for its claims: everything that the evidence depends on except stored results."""
         return canonical(
             {
                 "study": self.study.study,
@@ -77,11 +77,11 @@ class PlannedStudy:
         return list(dict.fromkeys(member.spec.allocation_spec.allocation_id for member in members))
 
     def summary_json(self) -> str:
-        """What the summary depends on: the runs, and no label."""
+        """The request for its summary: the runs, but no labels."""
         return canonical({"study": self.study.study, "runs": self.run_ids()})
 
     def figure_json(self, name: str) -> str:
-        """What a figure depends on beside the stored results: plot, labels, styles, and which run goes where."""
+        """The request for a figure: plot, labels, styles and the place of each run; not stored results."""
         plot = self.study.plots[name]
         curves = [places.curve(own, self.styles, axes_of(plot)) for own in self.by_curve(plot)]
         read = {"summary": short_hash(self.summary_json())} if plot.kind == "sweep" else {}
@@ -112,7 +112,7 @@ class PlannedStudy:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a configuration asks for."""
+    """Everything that a configuration requests."""
 
     config: WorkflowConfig
     reading: Reading
@@ -120,7 +120,7 @@ class Plan:
 
     @cached_property
     def runs(self) -> dict[str, RunSpec]:
-        """The runs by id; a run that several studies share is here once."""
+        """The runs by id; runs shared by several studies appear once."""
         return {
             member.spec.run_id: member.spec
             for planned in self.studies.values()
@@ -140,12 +140,12 @@ class Plan:
         return {name: planned for name, planned in self.studies.items() if planned.cells}
 
     def scorecard_json(self) -> str:
-        """What the scorecard depends on beside the stored results: studies, and the claims that they are to hold."""
+        """The request for the scorecard: the studies and the hashes of their claims; not stored results."""
         claims = {name: short_hash(planned.claims_json()) for name, planned in self.claimed.items()}
         return canonical({"studies": list(claims), "claims": claims, "reading": self.reading.title})
 
     def unreadable(self) -> list[str]:
-        """Says of each text of a figure whose letters no font here has which these are."""
+        """A message for each text of a figure that contains letters that no installed font has."""
         return [said for planned in self.studies.values() for said in unreadable(planned.study, planned.path)]
 
     @cached_property
@@ -157,9 +157,9 @@ class Plan:
 
 
 def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BASE) -> Plan:
-    """The plan of a configuration. Paths in it are relative to the working directory. Raises UserError.
+    """The plan of a configuration, with paths relative to the working directory. Raises UserError.
 
-    ``where`` is the file that messages name, or a function that gives it for a key.
+    Messages begin with ``where``: the configuration file, or a function from a key to its file.
     """
     where = where or BASE
     settings = parse(WorkflowConfig, config, where)
@@ -180,7 +180,7 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
         study = load(Study, path)
         if study.study in studies:
             other = studies[study.study].path
-            raise complain(path, "study", study.study, f"already the name of {other}; each name once")
+            raise complain(path, "study", study.study, f"already the name of the study in {other}; each name once")
         members = expand(study, reading, path)
         by_id((member.spec for member in members), path, runs)
         by_id((member.spec.allocation_spec for member in members), path, allocations)
@@ -202,13 +202,13 @@ def _check_claims(planned: PlannedStudy) -> None:
 
 
 def load_plan_file(*given: str) -> Plan:
-    """The plan of config/config.yaml with some files laid over it, as Snakemake reads them. Raises UserError."""
+    """The plan of config/config.yaml, overridden by the given files as in Snakemake. Raises UserError."""
     configuration = Configuration.read(given)
     return load_plan(configuration.values, configuration.where)
 
 
 def load(model: type[T], path: str) -> T:
-    """A validated YAML file. Raises UserError."""
+    """Read and validate a YAML file. Raises UserError."""
     return parse(model, read_yaml(path), path)
 
 
@@ -238,7 +238,7 @@ def _check_styles(members: list[Member], styles: Mapping[str, LineStyle], style_
 
 
 def _check_places(planned: PlannedStudy, name: str) -> None:
-    """A plot's keys are those of its runs, and no two runs of a curve stand in one place of it."""
+    """Check that runs have the keys of a plot, and that no two runs of a curve share a place in it."""
     plot = planned.study.plots[name]
     members = planned.shown(plot)
     axes = axes_of(plot)
@@ -261,22 +261,22 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
 
 
 def _refuse_place(planned: PlannedStudy, name: str, member: Member, other: Member) -> None:
-    """Two runs of a curve stand in one place. Raises UserError."""
+    """Raise UserError for two runs of a curve in the same place."""
     differ = [key for key in sorted(member.point) if member.coordinate(key) != other.coordinate(key)]
     raise complain(
         planned.path,
         f"plots.{name}",
         ", ".join(differ),
-        f"runs of curve {member.curve.label!r} differ in it and stand in one place: name it as columns, rows, hue or x",
+        f"runs of curve {member.curve.label!r} differ in this key but share a place: use it as columns, rows, hue or x",
     )
 
 
-#: What of the last fifth is averaged, by kinds of plots that show a level.
+#: The average over the last fifth that each kind of plot of a level uses.
 _AVERAGED: Mapping[str, What] = {"sweep": "iterations", "bounds": "steps"}
 
 
 def _check_levels(planned: PlannedStudy, name: str) -> None:
-    """A plot of levels has runs that are recorded often enough to have one."""
+    """Check that the runs in a plot of levels are recorded often enough to have a level."""
     plot = planned.study.plots[name]
     for curve, spec, _ in planned.shown(plot) if plot.kind in _AVERAGED else ():
         reason = lacking(spec.record, spec.iterations, _AVERAGED[plot.kind])

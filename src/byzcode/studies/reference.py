@@ -1,4 +1,4 @@
-"""The reference of every key, written out of the models that check the files."""
+"""The reference of all keys, generated from the models that validate the files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 
 
 def reference() -> str:
-    """All keys, names and options, as Markdown."""
+    """All keys, names and options as Markdown."""
     return "\n".join([*_keys(), *_components(), *_methods()]) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What the workflow asks of its commands, as JSON: checked before anything is read or made."""
+"""The JSON requests of the workflow to its commands, validated before the commands read or write any file."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ def _each_once(values: Items) -> Items:
     seen: set[Hashable] = set()
     for value in values:
         if value in seen:
-            raise ValueError(f"{value!r} stands twice; allowed: each once")
+            raise ValueError(f"{value!r} occurs twice; allowed: each once")
         seen.add(value)
     return values
 
 
 EachOnce = AfterValidator(_each_once)
 
-#: A run, an allocation, a reading or a request, by the hash of its content. It is part of the names of files.
+#: The hash of the content of a run, allocation, reading or request. It is part of file names.
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 Ids = Annotated[tuple[Id, ...], Field(min_length=1), EachOnce]
 
 
 class Summary(Strict):
-    """Of ``summarise``: the runs of a study."""
+    """The request of ``summarise``: the runs of a study."""
 
     study: Name
     runs: Ids
 
 
 class Test(Strict):
-    """One test of a claim, by the ids of its runs: see :meth:`byzcode.studies.cells.Cell.request`."""
+    """One test of a claim, with the ids of its runs; see :meth:`byzcode.studies.cells.Cell.request`."""
 
     claim: Claim
     cell: Annotated[Text, Field(min_length=1)]
@@ -49,24 +49,24 @@ class Test(Strict):
 
     @model_validator(mode="after")
     def _as_many_as_the_claim_compares(self) -> Self:
-        values = getattr(self.claim, "values", [None])  # along a key a run a value
+        values = getattr(self.claim, "values", [None])  # along a key, one run per value
         runs = 0 if isinstance(self.claim, Open) else len(values)
         for key, given, wanted in (
             ("runs", self.runs, runs),
             ("against", self.against, runs if hasattr(self.claim, "against") else 0),
         ):
             if len(given) != wanted:
-                raise KeyedError(f"cells.{key}", given, f"allowed: {wanted} of them, for a test of this kind")
+                raise KeyedError(f"cells.{key}", given, f"number of runs that a test of this kind needs: {wanted}")
         if len(set(self.runs)) < len(self.runs) or len(set(map(repr, values))) < len(values):
-            raise KeyedError("cells.runs", self.runs, "allowed: another run at each of the values, each value once")
+            raise KeyedError("cells.runs", self.runs, "allowed: a different run at each value, and each value once")
         for run, other in zip(self.runs, self.against, strict=False):
             if run == other:
-                raise KeyedError("cells.against", other, "the same run as that of the curve")
+                raise KeyedError("cells.against", other, "the same run as the curve's")
         return self
 
 
 class Claims(Strict):
-    """Of ``claims``: the tests of a study."""
+    """The request of ``claims``: the tests of a study."""
 
     study: Name
     title: Line
@@ -79,7 +79,7 @@ class Claims(Strict):
 
 
 class Scorecard(Strict):
-    """Of ``scorecard``: its studies, and by study the hash of what its claims are to be made for."""
+    """The request of ``scorecard``: the studies, and by study the hash of its ``claims`` request."""
 
     studies: Annotated[tuple[Name, ...], Field(min_length=1), EachOnce]
     reading: Line
@@ -92,7 +92,7 @@ class Scorecard(Strict):
 
 
 class Taken(Strict):
-    """A reading: which alternative each choice takes, by name, and at which size."""
+    """A reading: the name of the alternative taken for each choice, and the size."""
 
     kind: Literal["primary", "single", "random"]
     size: Literal["reduced", "full"]
@@ -100,15 +100,15 @@ class Taken(Strict):
 
 
 class Reading(Strict):
-    """Of ``reading``: the configuration, a reading, and the hash of the tests that are made under it."""
+    """The request of ``reading``: the configuration, a reading, and the hash of its tests."""
 
-    config: dict[str, Any]  # a WorkflowConfig, which is checked with the files that it names
+    config: dict[str, Any]  # a WorkflowConfig, validated later with the files that it names
     universe: Taken
     tests: Id
 
 
 class Multiverse(Strict):
-    """Of ``multiverse``: the readings, and by reading the hash of what it is to be made for."""
+    """The request of ``multiverse``: the readings, and by reading the hash of its request."""
 
     readings: Ids
     requests: dict[Id, Id] = {}

@@ -1,4 +1,4 @@
-"""What is generated out of the models that check the files: JSON schemas, and the reference in config/README.md."""
+"""Files generated from the models that validate input: JSON schemas, and the reference in config/README.md."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "multiverse": MultiverseConfig,
 }
 
-#: What stands before the reference in config/README.md.
+#: The line before the reference in config/README.md.
 MARK = "<!-- reference -->\n"
 
 
 def generated(project: Path) -> dict[Path, str]:
-    """The generated files of a project folder, and what they should hold. Raises UserError."""
+    """The generated files of a project folder with their expected content. Raises UserError."""
     readme = project / "config/README.md"
     before, mark, _ = read_text(readme).partition(MARK)
     schemas = {project / f"workflow/schemas/{name}.schema.json": as_text(model) for name, model in SCHEMAS.items()}
@@ -35,6 +35,6 @@ def generated(project: Path) -> dict[Path, str]:
 
 
 def as_text(model: type[BaseModel]) -> str:
-    """The schema of what may be written (defaults left out), as stable JSON."""
+    """The schema of a file, in which defaults may be left out, as stable JSON."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(mode="validation")}
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"

@@ -1,4 +1,4 @@
-"""What a study file, a reading and the workflow's configuration may say."""
+"""The models of study files, readings, styles and the workflow's configuration."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from byzcode.studies.claim import Claim
 from byzcode.studies.files import DEFAULTS
 from byzcode.studies.names import BoundName, Filename, Key, Label, Line, Mark, Name, Quantity, Spelt, Text, Value
 
-#: At most so many runs in a study.
+#: The largest number of runs in a study.
 MOST_RUNS = 50_000
-#: At most so many values of a key, as columns, rows or colours of a figure: more would not be told apart.
+#: The largest number of values of a key as columns, rows or colours of a figure; more would be indistinguishable.
 MOST_LEVELS = {"columns": 8, "rows": 24, "hue": 50}
 
-#: The fields of a plot that name keys of a RunSpec: where a run stands in a figure.
+#: The fields of a plot that name keys of a RunSpec and so decide the place of a run in a figure.
 PANEL_KEYS = ("columns", "rows", "hue", "x")
 
 Grid = dict[Key, Annotated[list[Value], Field(min_length=1, max_length=MOST_RUNS)]]
@@ -25,12 +25,12 @@ Labels = Annotated[list[str], Field(min_length=1)]
 
 
 class Paper(Strict):
-    """What a study reproduces."""
+    """The paper and figure that a study reproduces."""
 
     source: Text = Field(description="The paper, with its arXiv number.")
     figure: Text = Field(description="Our name for the figure; its number in the paper is not known.")
     reported: Text = Field(description="What the paper reports of it, in our words.")
-    mark: Mark = Field(description="Whether that is stated by a source or inferred.")
+    mark: Mark = Field(description="Whether a source states this or we inferred it.")
 
 
 class Curve(BaseModel):
@@ -39,9 +39,9 @@ class Curve(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, Value]
 
-    label: Label = Field(description="As the legend says it. Not part of any run.")
+    label: Label = Field(description="Label in the legend. Not part of any run.")
     style: Label | None = Field(default=None, description="Key in the style file; the method's own if left out.")
-    grid: Grid = Field(default={}, description="Values that this curve alone runs through.")
+    grid: Grid = Field(default={}, description="Grid values of this curve only.")
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -53,14 +53,14 @@ Axis = Literal["iteration", "gradients_computed", "bits_sent"]
 
 
 class TrajectoryPlot(Strict):
-    """A quantity against iteration (or cost), one panel for each value of ``columns`` and ``rows``."""
+    """A quantity against iteration (or cost), with a panel for each value of ``columns`` and ``rows``."""
 
     kind: Literal["trajectories"] = Field(description="The kind of plot.")
-    y: Quantity = Field(default="loss", description="What is drawn: a variable of the trajectories.")
-    x: Axis = Field(default="iteration", description="Against what.")
+    y: Quantity = Field(default="loss", description="The quantity to draw: a variable of the trajectories.")
+    x: Axis = Field(default="iteration", description="The horizontal axis.")
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     rows: Key | None = Field(default=None, description="Key of a RunSpec that varies over rows.")
-    hue: Key | None = Field(default=None, description="Key of a RunSpec that tells the lines of one curve apart.")
+    hue: Key | None = Field(default=None, description="Key of a RunSpec that distinguishes the lines of a curve.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     last: Annotated[int, Field(ge=1)] | None = Field(default=None, description="The last iteration to draw.")
     overlay: Annotated[list[BoundName], Field(min_length=1)] | None = Field(
@@ -78,12 +78,12 @@ class TrajectoryPlot(Strict):
 class SweepPlot(Strict):
     """The plateau of a quantity against a key of a RunSpec, and below it the cost of reaching that plateau.
 
-    Where trainings end before a plateau, its last fifth stands for it, and is drawn hollow.
+    If a training ends before a plateau, the level of its last fifth is drawn instead, with a hollow marker.
     """
 
     kind: Literal["sweep"] = Field(description="The kind of plot.")
     x: Key = Field(description="Key of a RunSpec on the horizontal axis.")
-    y: Quantity = Field(default="excess_loss", description="Whose plateau is drawn.")
+    y: Quantity = Field(default="excess_loss", description="The quantity whose plateau is drawn.")
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     cost: bool = Field(default=True, description="Whether the cost of reaching the plateau is drawn below.")
@@ -91,7 +91,7 @@ class SweepPlot(Strict):
 
 
 class AllocationPlot(Strict):
-    """Histograms of overlaps and replications, beside what they should be. Needs no training."""
+    """Histograms of overlaps and replications beside their expected distributions. Needs no training."""
 
     kind: Literal["allocation"] = Field(description="The kind of plot.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
@@ -99,10 +99,10 @@ class AllocationPlot(Strict):
 
 
 class VariancePlot(Strict):
-    """The variance of coded gradients against the redundancy, measured, over its closed form."""
+    """The measured variance of coded gradients and its closed form against the redundancy, and below it their ratio."""
 
     kind: Literal["variance"] = Field(description="The kind of plot.")
-    x: Literal["redundancy"] = Field(default="redundancy", description="What is on the horizontal axis.")
+    x: Literal["redundancy"] = Field(default="redundancy", description="The horizontal axis.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
@@ -110,13 +110,13 @@ class VariancePlot(Strict):
 class BoundsPlot(Strict):
     """The squared gradient norm over the last fifth of training against a key of a RunSpec, beside its bounds.
 
-    Below it, how many times the measured one each bound is.
+    Below it, the ratio of each bound to the measured value.
     """
 
     kind: Literal["bounds"] = Field(description="The kind of plot.")
     x: Key = Field(description="Key of a RunSpec on the horizontal axis.")
     bounds: Annotated[list[BoundName], Field(min_length=1)] = Field(
-        default=["rule", "allocation", "expected"], description="Which bounds; those that apply to a run are drawn."
+        default=["rule", "allocation", "expected"], description="The bounds to draw, for the runs to which they apply."
     )
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
@@ -127,7 +127,7 @@ Plot = Annotated[TrajectoryPlot | SweepPlot | AllocationPlot | VariancePlot | Bo
 
 
 def axes_of(plot: Plot) -> dict[str, str]:
-    """The keys of a RunSpec that a plot names, by the field that names them."""
+    """The keys of a RunSpec that a plot names, by the fields that name them."""
     named = {field: getattr(plot, field, None) for field in PANEL_KEYS}
     return {field: key for field, key in named.items() if key and key not in get_args(Axis)}
 
@@ -137,49 +137,51 @@ class Study(Strict):
 
     study: Name = Field(description="Name, part of file names.")
     title: Line = Field(description="Title of its figures.")
-    paper: Paper | None = Field(default=None, description="What it reproduces.")
+    paper: Paper | None = Field(default=None, description="The paper and figure that it reproduces.")
     base: dict[str, Value] = Field(default={}, description="Fields of a RunSpec that all curves share.")
     grid: Grid = Field(
         default={},
-        description=f"Values that all curves run through (their product, at most {MOST_RUNS} runs in a study).",
+        description=f"Grid values of all curves; their product gives at most {MOST_RUNS} runs in a study.",
     )
     curves: Annotated[list[Curve], Field(min_length=1, max_length=100)] = Field(
-        description="What is compared, at most 100 curves."
+        description="The curves to compare, at most 100."
     )
     plots: Annotated[dict[Name, Plot], Field(min_length=1, max_length=100)] = Field(description="The figures, by name.")
-    claims: list[Claim] = Field(default=[], description="What the paper claims of it, as tests.")
+    claims: list[Claim] = Field(default=[], description="The paper's claims, as tests.")
 
 
 class Choice(Strict):
-    """One decision that the papers leave open."""
+    """A decision on something that the papers leave open."""
 
     key: Key = Field(
         description="Field of a RunSpec; component.name.option for an option; method.name.field for a method."
     )
-    value: Value = Field(description="What is chosen.")
-    mark: Mark = Field(description="Whence the value comes.")
-    reason: Text = Field(min_length=1, description="Why.")
+    value: Value = Field(description="The chosen value.")
+    mark: Mark = Field(description="The origin of the value.")
+    reason: Text = Field(min_length=1, description="The reason for the choice.")
 
 
 class Reading(Strict):
-    """What a reader of the papers decides where they are silent."""
+    """A reading of the papers: decisions on everything that they leave open."""
 
     reading: Name = Field(description="Name of the reading.")
-    title: Line = Field(description="What it is, in a few words.")
+    title: Line = Field(description="Title, in a few words.")
     choices: list[Choice] = Field(description="Its decisions.")
 
 
-#: The markers of matplotlib that can be told apart in print.
+#: The markers of matplotlib that are distinguishable in print.
 Marker = Literal["o", "s", "D", "d", "^", "v", "<", ">", "P", "X", "x", "+", "*", "p", "h"]
 
 
 class LineStyle(Strict):
-    """How one method is drawn, in every figure."""
+    """The style of a method in all figures."""
 
     color: Annotated[str, Spelt(r"^#[0-9a-fA-F]{6}$", "# and six hexadecimal digits, in quotes")] = Field(
         description="As #RRGGBB."
     )
-    dashes: Literal["solid", "dashed", "dotted", "dashdot"] = Field(default="solid", description="For a grey print.")
+    dashes: Literal["solid", "dashed", "dotted", "dashdot"] = Field(
+        default="solid", description="Dash pattern, to distinguish methods in grey."
+    )
     marker: Marker = Field(default="o", description="A marker of matplotlib.")
     width: Annotated[float, Field(gt=0, le=6)] = Field(default=1.6, description="Line width in points.")
 
@@ -189,27 +191,27 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
-#: Folders of the project itself; what is made must not lie among what it is made of.
+#: Folders of the project's sources, which must not contain results.
 _PROJECT = ("benchmarks", "build", "config", "dist", "docs", "profiles", "src", "tests", "workflow")
 
 
 def _own_folder(value: str) -> str:
-    """Refuse a folder of the project; also one that only a file system that knows no capitals takes for it."""
+    """Refuse a folder of the project, ignoring case, because some file systems do."""
     if value.partition("/")[0].lower() in _PROJECT:
         raise ValueError(f"allowed: a folder of its own, such as results, and none of {', '.join(_PROJECT)}")
     return value
 
 
 class WorkflowConfig(Strict):
-    """config/config.yaml: which studies are run, under which reading, where. All paths lie inside the project."""
+    """config/config.yaml: the studies to run, the reading, and the folder of results. Paths lie inside the project."""
 
     studies: Annotated[list[Filename], Field(min_length=1)] = Field(
         description="Study files inside the project, or patterns such as *.yaml."
     )
-    reading: Filename = Field(default=DEFAULTS["reading"], description="What is decided where papers are silent.")
+    reading: Filename = Field(default=DEFAULTS["reading"], description="The decisions on what the papers leave open.")
     style: Filename = Field(default=DEFAULTS["style"], description="Colours and line styles of the methods.")
     multiverse: Filename = Field(
-        default=DEFAULTS["multiverse"], description="Which claims `make multiverse` tests under which readings."
+        default=DEFAULTS["multiverse"], description="The claims and readings of `make multiverse`."
     )
     results: Annotated[
         str,
@@ -220,9 +222,9 @@ class WorkflowConfig(Strict):
         ),
         AfterValidator(_own_folder),
     ] = Field(
-        default="results", description="Folder of all that is made, inside the project; no link that leads out of it."
+        default="results", description="Folder of all results, inside the project; links must not lead out of it."
     )
-    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where trainings run. Not part of a run.")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="The device of trainings. Not part of a run.")
     code_tracking: Annotated[Literal["strict", "off"], BeforeValidator(_off)] = Field(
-        default="strict", description="strict: an edit of the engine retrains what it computes; off: it does not."
+        default="strict", description="strict: editing the engine retrains affected runs; off: it does not."
     )

@@ -1,4 +1,4 @@
-"""The texts of a study that figures show."""
+"""Check that fonts can show the texts of a study that appear in figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from byzcode.studies.study import Study
 
 
 def unreadable(study: Study, path: str) -> list[str]:
-    """Says of each text whose letters no font here has which these are: file, key, text, what to do."""
+    """A message (file, key, text, what to do) for each text with letters that no installed font has."""
     texts = {"title": study.title}
     texts |= {f"curves[{place}].label": curve.label for place, curve in enumerate(study.curves)}
     texts |= {f"plots.{name}.caption": plot.caption for name, plot in study.plots.items()}

@@ -3,7 +3,7 @@
 Notation: N devices, f of them lie, H = N - f; M subsets; row i of W (N, M) are the weights with which device i sums
 up gradients, so g_i = sum_k W_ik grad f_k (1/r on r subsets, or replication weights); s_i the sum of row i;
 D_k = grad f_k - grad F, betahat^2 = (1/M) sum_k ||D_k||^2, B = max_k ||D_k||; kappa the constant of the rule
-(:func:`byzcode.theory.constants.least_kappa`). All are derived in the project's reading of the papers, sections 1.5,
+(:func:`byzcode.theory.constants.rule_constant`). All are derived in the project's reading of the papers, sections 1.5,
 2.3 and 6.
 
 What holds when:
@@ -28,13 +28,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist
 
-from byzcode.allocation import EMPTY
+from byzcode.allocation import ALLOCATIONS, EMPTY
 from byzcode.coding import DECODERS, ENCODERS
+from byzcode.compression import COMPRESSORS
 from byzcode.specs.last_part import LEVEL, mean_by_stretch, steps_within
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
-from byzcode.theory.constants import DELTA, UNBIASED, coded_variance, kappa_after_nnm, least_kappa
+from byzcode.theory.constants import coded_variance, rule_constant
 
 Floats = NDArray[np.float64]
 
@@ -46,8 +47,7 @@ def kappa_of(spec: RunSpec) -> float | None:
     """The constant of what the server does with messages: ||ghat - gbar_H||^2 <= kappa (dispersion of the honest)^2.
 
     0 for the mean of the honest ones, and for the plain mean where nobody lies; None where there is none: a rule
-    without a constant, or of more liars than it bears, pre-aggregation other than nearest neighbour mixing, a server
-    that does not aggregate messages.
+    or a pre-aggregator without a constant, more liars than the rule bears, a server that does not aggregate messages.
     """
     server = METHODS[spec.method].server
     if server == "honest_mean":
@@ -55,14 +55,6 @@ def kappa_of(spec: RunSpec) -> float | None:
     if server != "rule" or spec.undefined is not None:
         return None
     return rule_constant(spec.aggregation.name, spec.pre_aggregation.name, spec.devices, spec.f)
-
-
-def rule_constant(rule: str, before: str, devices: int, f: int) -> float | None:
-    """The kappa of a rule behind a pre-aggregator, or None."""
-    kappa = 0.0 if rule == "mean" and f == 0 else least_kappa(rule, devices, f)
-    if kappa is None or before == "none":
-        return kappa
-    return kappa_after_nnm(kappa, devices, f) if before == "nnm" else None
 
 
 def is_exact(spec: RunSpec) -> bool:
@@ -271,22 +263,22 @@ def compressed(
 
 def when_expected(spec: RunSpec) -> Literal["always", "start", "never"]:
     """In which iterations the expectation over who holds what is known; see the module."""
-    if spec.compression.name not in UNBIASED:
+    if not COMPRESSORS[spec.compression.name].unbiased:
         return "never"
     labels, rows = (spec.assignment in ("redrawn", f"{what}_redrawn") for what in ("subsets", "devices"))
     if labels and (rows or spec.byzantine.identities == "redrawn"):
         return "always"
-    return "start" if labels or spec.allocation.name in ("random", "disjoint") else "never"
+    return "start" if labels or ALLOCATIONS[spec.allocation.name].drawn else "never"
 
 
 def expected_of(spec: RunSpec, weights: Floats) -> Expected:
     """The expectation for a run on weights (..., N, M), whose compressor must be unbiased."""
-    name, options = spec.compression.name, spec.compression.options
+    compressor, options = COMPRESSORS[spec.compression.name], spec.compression.options
     return compressed(
         random_labels(weights, spec.f),
-        DELTA[name](spec.dimension, **options),
+        compressor.delta(spec.dimension, **options),
         spec.devices - spec.f,
-        shared=options.get("mask") == "shared",
+        shared=compressor.shared(**options),
         sum_of_weights=weights.sum(axis=-1).mean(axis=-1),
     )
 
@@ -351,7 +343,7 @@ def bounds(spec: RunSpec, measured: Mapping[Any, Any], held: NDArray[np.int32] |
     )
     found = {"rule": Bound("always", "sqrt(kappa) dispersion + bias", rule_error(kappa, dispersion, bias))}
     weights = weights_of(spec, held)
-    if spec.compression.name == "identity":
+    if COMPRESSORS[spec.compression.name].lossless:
         one = coding(weights)
         device, farthest, pair, spectral, missing = (
             part[:, None] for part in (one.device, one.farthest, one.pair, one.spectral, one.missing)

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from byzcode.allocation import ALLOCATIONS
 from byzcode.specs.run import AllocationSpec
 from byzcode.storage import allocations
 
@@ -22,27 +23,18 @@ _EXACT, _ROWS = 2**22, 256
 _VECTORS, _RESIDUAL = 48, 1e-5
 
 
-def disjoint(devices: int, subsets: int, redundancy: int) -> float:
-    """Of lists that share nothing: W W' = 1/r, and from it goes 1/M for the mean."""
-    return subsets / redundancy - (devices if devices == 1 else 0)
-
-
-def cyclic(devices: int, subsets: int, redundancy: int) -> float:
-    """Of cyclic windows of d = N r / M tasks: W W' is circulant, with eigenvalues |sum_j<d exp(2 pi i j k / N)|^2."""
-    tasks = redundancy * devices // subsets
-    if tasks == devices:  # all hold the same
-        return 0.0
-    angle = np.pi * np.arange(1, devices) / devices
-    largest = np.square(np.sin(tasks * angle) / np.sin(angle)).max(initial=0.0)
-    return float(devices / tasks**2 * largest)
+def spectral(allocation: str, devices: int, subsets: int, redundancy: int) -> float:
+    """Of an allocation: in closed form, or of what seed 0 draws where there is none."""
+    form = ALLOCATIONS[allocation].spectral
+    return form(devices, subsets, redundancy) if form else sampled(allocation, devices, subsets, redundancy)
 
 
 @lru_cache(maxsize=8)
-def sampled(devices: int, subsets: int, redundancy: int) -> float:
-    """Of the lists that seed 0 draws, each device by itself."""
+def sampled(allocation: str, devices: int, subsets: int, redundancy: int) -> float:
+    """Of the lists of r subsets a device that seed 0 draws."""
     if redundancy == subsets:
         return 0.0
-    spec = {"allocation": "random", "devices": devices, "subsets": subsets, "redundancy": redundancy, "seeds": [0]}
+    spec = {"allocation": allocation, "devices": devices, "subsets": subsets, "redundancy": redundancy, "seeds": [0]}
     (held,) = allocations.draw(AllocationSpec.parse(spec, "sampled lists"))
     holds = np.zeros((devices, subsets), dtype=bool)
     np.put_along_axis(holds, held, values=True, axis=1)

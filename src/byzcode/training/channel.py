@@ -27,7 +27,7 @@ class Channel:
         self._compressor = partial(COMPRESSORS[spec.compression.name].function, **spec.compression.options)
         self._attack = partial(ATTACKS[spec.attack.name].function, **spec.attack.options)
         self._bits = spec.message_bits
-        self._squeezed = spec.byzantine.compressed and spec.compression.name != "identity"
+        self._squeezed = spec.byzantine.compressed and not COMPRESSORS[spec.compression.name].lossless
         self._compression = [Stream(seed, "compression") for seed in seeds]
         self._lying = [Stream(seed, "attack") for seed in seeds]
 

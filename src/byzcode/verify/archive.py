@@ -1,4 +1,4 @@
-"""One file that holds the results of a configuration and all that it takes to draw them anew without training."""
+"""Pack the results of a configuration, and everything needed to redraw them without training, into one file."""
 
 from __future__ import annotations
 
@@ -33,10 +33,9 @@ from byzcode.verify.report import counted
 def write(plan: Plan, configuration: Configuration, out: Path) -> None:
     """Pack the results of a configuration with a manifest, the files of the configuration and the values in force.
 
-    The same results, libraries and commit give the same bytes. Times of files are kept: Snakemake compares them. What
-    is a link on this disk is a file of its own in the archive. Results are not compared with a reference: those of
-    other studies have none. Raises UserError where the results are not all there, whole and of this code, or ``out``
-    cannot be written.
+    The same results, libraries and commit give the same bytes. Modification times are kept, because Snakemake compares
+    them. Links become regular files. Results are not compared with a reference, because other studies have none.
+    Raises UserError if results are missing, damaged or not of the current code, or if ``out`` cannot be written.
     """
     results = Path(plan.config.results)
     if out.suffixes[-2:] != [".tar", ".gz"]:
@@ -70,7 +69,7 @@ def write(plan: Plan, configuration: Configuration, out: Path) -> None:
 
 @contextmanager
 def _packing(path: Path) -> Iterator[tarfile.TarFile]:
-    """A new archive. No name and no time of its own stands in it."""
+    """A new archive, without a name or time in its gzip header."""
     with (
         path.open("wb") as file,
         gzip.GzipFile("", "wb", fileobj=file, mtime=0) as zipped,
@@ -80,14 +79,14 @@ def _packing(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 def _add(tar: tarfile.TarFile, path: Path, content: bytes, time: float) -> None:
-    """Put a file into an archive, of nobody, which all may read."""
+    """Add a file to an archive, without an owner and readable by all."""
     entry = tarfile.TarInfo(str(path))
     entry.size, entry.mtime = len(content), time
     tar.addfile(entry, io.BytesIO(content))
 
 
 def _reread(path: Path, name: Path, packed: dict[str, Listed]) -> None:
-    """Raise UserError where an archive is not what was packed; a disk may lose what it took."""
+    """Raise UserError if an archive, read again, differs from what was packed: disks may lose data."""
     found: dict[str, Listed] = {}
     try:
         with tarfile.open(path, "r:gz") as tar:
@@ -101,7 +100,7 @@ def _reread(path: Path, name: Path, packed: dict[str, Listed]) -> None:
 
 
 def _manifest(found: list[Found], configuration: Configuration, in_force: Path, files: dict[str, Listed]) -> Manifest:
-    # The values in force, all of them: whatever config/config.yaml says where the archive is unpacked.
+    # This file sets all values, so config/config.yaml at the place of unpacking has no effect.
     chosen = f" --configfile {in_force}"
     targets = " all multiverse" if any(one.item.kind == "multiverse" for one in found) else ""
     stages = [stage for stage in dict.fromkeys(one.item.stage for one in found) if stage not in _TRAINING]
@@ -121,12 +120,12 @@ def _manifest(found: list[Found], configuration: Configuration, in_force: Path, 
     )
 
 
-#: The stages whose results an archive is there to spare.
+#: The stages that need not run again with an archive.
 _TRAINING = ("allocate", "train", "reading")
 
 
 def _in_force(plan: Plan) -> bytes:
-    """The values in force, as a configuration file that says each of them."""
+    """A configuration file that sets every value in force."""
     text: str = yaml.safe_dump(plan.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     return text.encode()
 
@@ -136,16 +135,16 @@ def _content(path: str) -> bytes:
 
 
 def _files(plan: Plan, configuration: Configuration) -> set[str]:
-    """The files that a configuration is made of."""
+    """The files of a configuration."""
     return {*configuration.files, *files_named(plan)}
 
 
-#: Where a file that git does not know counts as a change: it may have made the results.
+#: Folders in which untracked files count as changes, because they may have contributed to the results.
 _SOURCES = ("src", "workflow", "config", "Snakefile")
 
 
 def _commit() -> str | None:
-    """The commit of the project in the working directory, "+" behind it where sources differ; none outside git."""
+    """The commit in the working directory, followed by "+" if sources differ from it; None outside git."""
     commands = (
         ("rev-parse", "HEAD"),
         ("status", "--porcelain", "--untracked-files=no"),

@@ -1,4 +1,4 @@
-"""Results out of an archive: whether they are still what its manifest lists."""
+"""Check that results unpacked from an archive still match its manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from byzcode.errors import UserError
 from byzcode.specs.strict import Strict
 from byzcode.storage.seal import content_of
 
-#: Where in a folder of results an archive puts what it says of them.
+#: The folder inside the results for an archive's manifest and configuration.
 FOLDER = "archived"
 MANIFEST = "manifest.json"
 IN_FORCE = "config.yaml"
@@ -28,29 +28,29 @@ class Listed(Strict):
 
 
 class Environment(Strict):
-    """Where an archive was packed, which may be another place than where its files were made."""
+    """The environment in which an archive was packed, which may differ from that in which its files were made."""
 
-    commit: str | None  # of the project; "+" where sources differed
+    commit: str | None  # of the project; followed by "+" if sources differed
     python: str
     platform: str
     distributions: dict[str, str]
 
 
 class Manifest(Strict):
-    """What an archive says of its files, of what made them, and of commands that make or draw them anew."""
+    """The manifest of an archive: its files, the versions that made them, and commands to remake or redraw them."""
 
     made_anew_by: str
     redrawn_by: str
-    config: list[str]  # its files, a later one over an earlier one; the values in force are those of IN_FORCE
-    made_with: dict[str, list[str]]  # the versions that trajectories and allocations say of themselves
+    config: list[str]  # the configuration files, later ones overriding earlier ones; IN_FORCE has the values in force
+    made_with: dict[str, list[str]]  # the versions stored in trajectories and allocations
     packed_with: Environment
-    files: dict[str, Listed]  # by their paths in the folder of results
+    files: dict[str, Listed]  # by path in the folder of results
 
 
 def of_manifest(results: Path, whole: Collection[Path]) -> tuple[list[str], list[str]]:
-    """Faults and notes, a line for each file that is not as it was archived; none where nothing was unpacked.
+    """Faults and notes: a line for each file that differs from the archive; none if nothing was unpacked.
 
-    A note where the file is among those that are ``whole`` by their own checksums: it was made anew since.
+    A file in ``whole``, which is intact by its own checksum, gets a note instead of a fault: it was made again since.
     """
     path = results / FOLDER / MANIFEST
     if not (results / FOLDER).exists():
@@ -74,10 +74,10 @@ def of_manifest(results: Path, whole: Collection[Path]) -> tuple[list[str], list
 
 
 def described(path: Path) -> Listed:
-    """A file, as manifests list it. Raises UserError where there is none."""
+    """A file as a manifest lists it. Raises UserError if it cannot be read."""
     return as_listed(content_of(path))
 
 
 def as_listed(content: bytes) -> Listed:
-    """The content of a file, as manifests list it."""
+    """The content of a file as a manifest lists it."""
     return Listed(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())

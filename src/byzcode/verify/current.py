@@ -1,4 +1,4 @@
-"""Which files are those that a plan asks for."""
+"""Find the files that are current for a plan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from byzcode.verify.files import look
 
 
 def current(plan: Plan, results: Path, files: Collection[Path]) -> set[Path]:
-    """Of some files, those of jobs whose files are all whole, of this code and of what a plan asks for."""
+    """The files whose jobs are current: all outputs are intact, of the current code and as the plan requests."""
     multiverse = any(file.is_relative_to(results / "multiverse") for file in files)
     items = expected(plan, results, _silent, multiverse=multiverse)
     items = [item for item in items if not set(item.paths).isdisjoint(files)]

@@ -1,12 +1,15 @@
-"""How far tables of results are from those that a reference keeps.
+"""Compare tables of results with those of a reference.
 
-What may differ is rounding, as of another processor or another order of sums. By how much was measured: 144 of the 340
-runs of the studies were trained with 1e-15 of itself added at random to every residual of every iteration. Levels moved
-by less than 1e-11 of themselves, rates by 1e-8, but for what is rounding itself (squares below 1e-20, norms below
-1e-12); those of chaotic runs (see CHAOTIC) by up to 0.48, and the steps to a plateau by one recorded iteration. Effects
-moved by up to 0.003 of themselves, their intervals by 0.016; no p and no verdict did. Some three times that is allowed;
-of chaotic runs more in a row, but little in the median row, for nothing drives them all one way. For the multiverse
-this was not measured: what is allowed there is that one verdict in 50 is another.
+Only rounding may differ, for example with another processor or another order of sums. To measure its effect, 144 of the
+340 runs of the studies were trained with random relative errors of 1e-15 in every residual of every iteration. The
+relative changes were below 1e-11 for levels and 1e-8 for rates, except for values that are rounding errors themselves
+(squares below 1e-20, norms below 1e-12). Levels of chaotic runs (see CHAOTIC) changed by up to 0.48, and the number of
+steps to a plateau by one recorded iteration. Effects changed by up to 0.003, their intervals by up to 0.016; p-values
+and verdicts did not change.
+
+The tolerances are 1e-6 for levels and rates, and about three times the measured change for effects and intervals. A row
+of a chaotic run may change more, but the median row only little, because nothing drives all rows in the same direction.
+For the multiverse nothing was measured; its tolerance is one different verdict in 50.
 """
 
 from __future__ import annotations
@@ -22,37 +25,38 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from byzcode.aggregation import RULES
 from byzcode.errors import UserError
 from byzcode.storage.seal import content_of
 
 
 class Quantity(NamedTuple):
-    """What columns hold, and by how much it may differ: ``absolute`` plus ``relative`` times the reference.
+    """A quantity in some columns and its tolerance: ``absolute`` plus ``relative`` times the reference.
 
-    ``typical`` bounds the median over the rows of all tables of how far a row moved, as the log of a ratio, whichever
-    way; a row moved as far as the median over its columns.
+    ``typical`` bounds the median change of the rows of all tables, as the absolute log of a ratio. The change of a row
+    is the median over its columns.
     """
 
     name: str
-    columns: str  # a pattern of their names
+    columns: str  # a pattern for the names of the columns
     relative: float = 0.0
     absolute: float = 0.0
     typical: float = np.inf
 
 
 class Table(NamedTuple):
-    """Tables of one kind: where they lie, which columns name a row, what may differ by how much."""
+    """Tables of one kind: their paths, the columns that identify a row, and the tolerances."""
 
     kind: str
     pattern: str
     keys: tuple[str, ...]
     quantities: tuple[Quantity, ...]
-    chaotic: bool | None = None  # of the rows only those of chaotic runs, or of others
+    chaotic: bool | None = None  # True: only rows of chaotic runs; False: only the others; None: all
 
 
-#: Of words, and of all that no other line names: not at all.
+#: Words and all columns that no other quantity covers must be equal.
 EXACT = Quantity("names, counts, verdicts", ".*")
-#: How something is said, and by which versions it was made: not compared.
+#: Columns of wordings and versions, which are not compared.
 WORDS = re.compile(
     r"version_.*|study_title|place|says|source|statistic|confirms|refutes|compared|against|unit|unsettled|ended|note"
 )
@@ -62,13 +66,13 @@ _SHARES = (
 )
 _COUNTS = (Quantity("counts of verdicts", "same|swapped|only_.*|supported|undecided|refuted|rank", absolute=2),)
 
-#: Of fewer rows that jump each on their own a median says little.
+#: With fewer chaotic rows than this, their median says little.
 SEVERAL = 5
 
-#: The coordinate median and Phocas jump from one honest message to another. With little redundancy these differ much,
-#: and what rounding decides at one iteration is another path, of about the same statistics. Rules, and redundancy up to
-#: which.
-CHAOTIC, LITTLE = ("median", "phocas"), 30
+#: Rules and largest redundancy of chaotic runs. Such rules jump from one honest message to
+#: another. With little redundancy these differ much, so a rounding error at one iteration leads to another path with
+#: about the same statistics.
+CHAOTIC, LITTLE = tuple(name for name, rule in RULES.items() if rule.jumps), 30
 
 _SPREAD = "_(median|q25|q75)"
 _COST = f"(gradients_computed|bits_sent)_(to_plateau{_SPREAD}|per_iteration)"
@@ -86,7 +90,7 @@ TABLES = (
         chaotic=False,
     ),
     Table(
-        f"summaries: median and Phocas, r up to {LITTLE}",
+        f"summaries: {' and '.join(RULES[name].words for name in CHAOTIC)}, r up to {LITTLE}",
         "summaries/*.csv",
         ("run_id",),
         (
@@ -116,7 +120,7 @@ TABLES = (
 
 @dataclass(frozen=True)
 class Compared:
-    """A quantity of a table beside the reference: its largest deviation, relative and above the absolute tolerance."""
+    """A quantity of a table compared with the reference; ``largest`` is the relative deviation beyond ``absolute``."""
 
     kind: str
     quantity: Quantity
@@ -124,14 +128,14 @@ class Compared:
     rows: int
     largest: float
     faults: tuple[str, ...]
-    moves: tuple[float, ...] = ()  # of the rows, where a quantity says by how much they typically may
+    moves: tuple[float, ...] = ()  # the changes of the rows, if the quantity bounds their median
 
 
 def compare(results: Path, reference: Path) -> tuple[list[Compared], list[Path]]:
-    """All tables that the reference has too, each quantity of each; and what only the reference has.
+    """Compare every quantity of all tables of the reference; also return the tables that only the reference has.
 
-    A table that is missing is no matter of the reference: a configuration says what is to be there. One that cannot be
-    read, of either, is a fault. Raises UserError where the reference has none.
+    A missing table is not a fault here, because the configuration decides which tables are expected. An unreadable
+    table on either side is a fault. Raises UserError if the reference has no tables.
     """
     pairs = [
         (table, results / kept.relative_to(reference), kept)
@@ -153,7 +157,7 @@ def compare(results: Path, reference: Path) -> tuple[list[Compared], list[Path]]
 
 
 def _typical(found: list[Compared], results: Path) -> Iterator[Compared]:
-    """How far the median row moved, over all tables of a kind."""
+    """The change of the median row over all tables of a kind."""
     for kind, quantity in dict.fromkeys((one.kind, one.quantity) for one in found if one.moves):
         moves = [move for one in found if (one.kind, one.quantity) == (kind, quantity) for move in one.moves]
         if len(moves) >= SEVERAL:
@@ -188,7 +192,7 @@ def _compare(table: Table, path: Path, kept: Path) -> Iterator[Compared]:
 
 
 def _rows(table: pd.DataFrame, chaotic: bool | None) -> pd.DataFrame:
-    """The rows of chaotic runs, or the others, or all."""
+    """The rows of chaotic runs (True), of the others (False) or of all runs (None)."""
     if chaotic is None or not {"aggregation", "redundancy"} <= set(table.columns):
         return table
     little = pd.to_numeric(table["redundancy"], errors="coerce") <= LITTLE
@@ -201,7 +205,7 @@ def _quantity_of(table: Table, column: str) -> Quantity:
 
 
 def _deviation(ours: pd.DataFrame, theirs: pd.DataFrame, quantity: Quantity) -> NDArray[np.float64]:
-    """By how much cells differ, relative to the reference; words that differ do so infinitely."""
+    """The deviation of each cell relative to the reference; infinite for words that differ."""
     same = (ours == theirs).to_numpy()
     if quantity == EXACT:
         return np.where(same, 0.0, np.inf)
@@ -214,7 +218,7 @@ def _deviation(ours: pd.DataFrame, theirs: pd.DataFrame, quantity: Quantity) -> 
 
 
 def _moves(ours: pd.DataFrame, theirs: pd.DataFrame, deviation: NDArray[np.float64]) -> tuple[float, ...]:
-    """Of each row how far its median column moved, as the log of a ratio."""
+    """The change of each row: the median over its columns of the absolute log of the ratio."""
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.abs(np.log(_numbers(ours) / _numbers(theirs)))
     moved = np.where(deviation == 0, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
@@ -226,7 +230,7 @@ def _numbers(table: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _read(path: Path, keys: tuple[str, ...]) -> pd.DataFrame:
-    """A table of texts, by the words that name its rows."""
+    """A table of texts, indexed by the joined key columns. Raises UserError."""
     try:
         table = pd.read_csv(BytesIO(content_of(path)), dtype=str, keep_default_na=False)
         rows = pd.Index([" ".join(row) for row in table[list(keys)].itertuples(index=False)])

@@ -1,4 +1,4 @@
-"""What was verified, as tables and lines."""
+"""The findings of a verification as tables and lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from byzcode.verify.reference import Compared
 
 
 def of_files(found: Sequence[Found], left: Mapping[Path, Sequence[str]]) -> Table:
-    """How many results of each kind were asked for, are there, are whole, and are of this code."""
+    """A table that counts, per kind, the results that are expected, present, intact and of the current code."""
     table = Table(title="Results")
     for header, side in (("", "left"), *((name, "right") for name in _COUNTS), ("made with", "left")):
         table.add_column(header, justify="right" if side == "right" else "left")
@@ -33,7 +33,7 @@ _COUNTS = ("asked for", "present", "whole", "current", "not asked for")
 
 
 def of_reference(found: Sequence[Compared], reference: Path) -> Table:
-    """How far each quantity is from the reference at most, over the tables of a kind."""
+    """A table of the largest deviation of each quantity from the reference, over the tables of a kind."""
     table = Table(title=f"Beside {escape(str(reference))}")
     for header in ("", "quantity", "tables", "rows", "largest deviation", "allowed", "within"):
         table.add_column(header, justify="right" if header in ("tables", "rows", "largest deviation") else "left")
@@ -53,7 +53,7 @@ def of_reference(found: Sequence[Compared], reference: Path) -> Table:
 
 
 def notes(found: Sequence[Found], left: Mapping[Path, Sequence[str]]) -> list[str]:
-    """What is told and is no fault: versions unlike those installed, files that nothing asks for."""
+    """Findings that are no faults: files made with other versions than those installed, and unexpected files."""
     here = installed()
     said = []
     for name in LIBRARIES:
@@ -69,13 +69,13 @@ def notes(found: Sequence[Found], left: Mapping[Path, Sequence[str]]) -> list[st
 
 
 def only_kept(alone: Sequence[Path]) -> list[str]:
-    """What the reference has and the results do not: what was not asked for, else it is missed elsewhere."""
+    """Notes on tables that only the reference has. If they were requested, another check reports them as missing."""
     folders = Counter(path.parent for path in alone)
     return [f"{folder}: not compared: {count} of its tables not made here" for folder, count in folders.items()]
 
 
 def folded(lines: Iterable[str]) -> list[str]:
-    """Lines ``file: reason``; where many files have one reason, they are one line."""
+    """Lines ``file: reason``, where many files with the same reason are combined into one line."""
     files: dict[str, list[str]] = {}
     for line in lines:
         file, _, reason = line.partition(": ")
@@ -87,12 +87,12 @@ def folded(lines: Iterable[str]) -> list[str]:
     ]
 
 
-#: So many files of one reason have a line each.
+#: Up to this many files with the same reason get a line each.
 _FEW = 10
 
 
 def counted(faults: Sequence[str]) -> str:
-    """How many faults there are."""
+    """The number of faults in words."""
     return "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
 
 
@@ -101,7 +101,7 @@ def _odd(left: Mapping[Path, Sequence[str]], folders: Iterable[Path]) -> int:
 
 
 def _versions(found: Sequence[Found]) -> str:
-    """The distinct versions of each library that files of a kind name."""
+    """The distinct versions of each library with which the files were made."""
     made = {name: sorted({one.versions[name] for one in found if name in one.versions}) for name in LIBRARIES}
     return ", ".join(f"{name} {' and '.join(versions)}" for name, versions in made.items() if versions)
 

@@ -1,8 +1,8 @@
-"""Whether stored results are those that a configuration asks for, whole, of this code, and as the reference has them.
+"""Check that results are complete, intact, made by the current code, and match the reference.
 
-:func:`~byzcode.verify.expected.expected` says what should be there, :func:`~byzcode.verify.files.look` what is,
-:func:`~byzcode.verify.reference.compare` how far that is from kept tables, :mod:`~byzcode.verify.report` all of it in
-words.
+:func:`~byzcode.verify.expected.expected` lists the expected files, :func:`~byzcode.verify.files.look` inspects them,
+:func:`~byzcode.verify.reference.compare` compares tables with a reference, and :mod:`~byzcode.verify.report` puts the
+findings into words.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from rich.table import Table
 
-from byzcode.errors import UserError as UserError
 from byzcode.errors import printable
 from byzcode.execution.progress import progress
 from byzcode.studies.files import folder
@@ -27,22 +26,22 @@ from byzcode.verify.reference import Compared, compare
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found in a folder of results."""
+    """The findings about a folder of results."""
 
     items: Sequence[Item]
     found: Sequence[Found]
-    left: Mapping[Path, Sequence[str]]  # what nobody asked for, by folder
-    unpacked: Sequence[str]  # faults of what came out of an archive
-    remade: Sequence[str]  # what of it was made anew
+    left: Mapping[Path, Sequence[str]]  # unexpected files, by folder
+    unpacked: Sequence[str]  # faults of files unpacked from an archive
+    remade: Sequence[str]  # notes on unpacked files that were made again since
     compared: Sequence[Compared]
-    alone: Sequence[Path]  # tables of the reference that are not among the results
+    alone: Sequence[Path]  # tables of the reference that the results lack
     reference: Path
 
     @classmethod
     def of(cls, plan: Plan, results: Path, reference: Path | None = None) -> Verification:
-        """Look at all that a configuration asks for. Without a ``reference``, the results' own, if there is one.
+        """Check everything that a configuration requests. The default reference is that of the results, if it exists.
 
-        Raises UserError where there are no results, or no reference where one is named.
+        Raises UserError if there are no results, or if the given ``reference`` does not exist.
         """
         items = expected(plan, folder(results), progress)
         kept = results / "reference" if reference is None else reference
@@ -53,18 +52,18 @@ class Verification:
         return cls(items, found, left_over(items, results), unpacked, remade, compared, alone, kept)
 
     def tables(self) -> list[Table]:
-        """What is there, and how far it is from the reference, if there is one."""
+        """A table of the files and, with a reference, a table of the deviations from it."""
         about = [report.of_files(self.found, self.left)]
         return about + ([report.of_reference(self.compared, self.reference)] if self.compared else [])
 
     def faults(self, *, allow_stale: bool = False) -> list[str]:
-        """A line for each fault. Stale results are none if they are allowed."""
+        """A line for each fault. Stale results are no faults if ``allow_stale``."""
         ours = [line for one in self.found if not (allow_stale and one.state == "stale") for line in one.faults]
         beside = dict.fromkeys(line for one in self.compared for line in one.faults)
         return [*ours, *self.unpacked, *beside]
 
     def lines(self, *, allow_stale: bool = False) -> list[str]:
-        """What is to be said beside the tables: what is no fault, then the faults."""
+        """The lines below the tables: first the notes, then the faults."""
         told = [line for one in self.found if allow_stale and one.state == "stale" for line in one.faults]
         noted = [
             *report.notes(self.found, self.left),
@@ -77,4 +76,4 @@ class Verification:
             *(f"Note: {line}" for line in noted),
             *(f"Fault: {line}" for line in report.folded(self.faults(allow_stale=allow_stale))),
         ]
-        return [printable(line) for line in said]  # a name of a file may hold anything
+        return [printable(line) for line in said]  # file names may contain any characters

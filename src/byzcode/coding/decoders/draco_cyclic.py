@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -193,4 +193,10 @@ def _largest(syndromes: Tensor) -> Tensor:
     return largest
 
 
-ENTRY = Decoder(prepare, bears, refuses)
+def redundancies(devices: int, subsets: int) -> Sequence[int]:
+    """Multiples of M / N, if that is whole."""
+    size, rest = divmod(subsets, devices)
+    return range(0) if rest else range(size, subsets + 1, size)
+
+
+ENTRY = Decoder(prepare, bears, refuses, redundancies)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -59,4 +61,10 @@ def _vote(messages: Tensor) -> tuple[Tensor, Tensor]:
     return candidate, near.sum(dim=-1) <= size // 2
 
 
-ENTRY = Decoder(prepare, bears, repetition.refuses)
+def redundancies(devices: int, subsets: int) -> Sequence[int]:
+    """Groups hold equal parts of the subsets: the divisors of M."""
+    small = [size for size in range(1, math.isqrt(subsets) + 1) if subsets % size == 0]
+    return sorted({*small, *(subsets // size for size in small)})
+
+
+ENTRY = Decoder(prepare, bears, repetition.refuses, redundancies)

@@ -25,4 +25,4 @@ def draco_cyclic(held: NDArray[np.int32], subsets: int) -> NDArray[np.complex128
     return cyclic_code(devices, length // 2).weights(task, place) / subsets
 
 
-ENTRY = Encoder(draco_cyclic)
+ENTRY = Encoder(draco_cyclic, decoder="draco_cyclic", numbers=2)

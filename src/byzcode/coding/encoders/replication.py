@@ -21,4 +21,4 @@ def replication(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
     return np.where(held == EMPTY, 0.0, weight[held])
 
 
-ENTRY = Encoder(replication)
+ENTRY = Encoder(replication, title="replication-corrected")

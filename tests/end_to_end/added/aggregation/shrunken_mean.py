@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from byzcode.aggregation.rule import Rule, everyone
 from byzcode.kernels.order import total
 
 if TYPE_CHECKING:
@@ -21,3 +22,6 @@ def shrunken_mean(messages: Tensor, f: int, *, by: By = "half") -> Tensor:
     """
     devices = messages.shape[-2]
     return total(messages) / devices * (0.5 if by == "half" else devices / (devices + 1))
+
+
+ENTRY = Rule(shrunken_mean, everyone, lacks=frozenset({"translation", "agreement"}), title="Shrunken mean")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from byzcode.allocation.scheme import Scheme
+
 
 def sliding(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
     """Device i holds ``redundancy`` consecutive subsets, from the (i M / N)-th on. Returns the held subsets, (N, r)."""
@@ -15,3 +17,6 @@ def sliding(devices: int, subsets: int, redundancy: int, generator: np.random.Ge
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
     """Any redundancy up to the number of subsets is served."""
     return None if 1 <= redundancy <= subsets else f"allowed: 1 to {subsets} (the number of subsets)"
+
+
+ENTRY = Scheme(sliding, refuses, title="sliding windows")

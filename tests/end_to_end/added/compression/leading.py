@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from byzcode.compression.compressor import Compressed
+from byzcode.compression.compressor import Compressed, Compressor
 from byzcode.compression.kept import kept_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,19 @@ def leading(messages: Tensor, draws: Draws, number_bits: int, *, share: Share = 
 
     Shapes: (R, N, D) to (R, N, D). Cost: N D. Bits: those of the numbers sent. Biased, delta = 1.
     """
-    kept = kept_of(messages.shape[-1], share)
     sent = messages.clone()
-    sent[..., kept:] = 0
-    return Compressed(sent, kept * number_bits)
+    sent[..., kept_of(messages.shape[-1], share) :] = 0
+    return Compressed(sent, bits(messages.shape[-1], number_bits, share=share))
+
+
+def delta(dimension: int, share: float) -> float:
+    """All may be lost."""
+    return 1.0
+
+
+def bits(dimension: int, number_bits: int, *, share: float) -> int:
+    """The numbers that are sent."""
+    return kept_of(dimension, share) * number_bits
+
+
+ENTRY = Compressor(leading, delta, bits=bits, title="leading entries")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from byzcode.compression.compressor import Compressed
+from byzcode.compression.compressor import Compressed, Compressor
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -21,4 +22,17 @@ def ternary(messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
     largest = messages.abs().amax(dim=-1, keepdim=True)
     share = torch.where(largest > 0, messages.abs() / largest, 0.0)
     kept = draws.uniform(*messages.shape[-2:]) < share
-    return Compressed(torch.where(kept, largest * messages.sign(), 0.0), 2 * messages.shape[-1] + number_bits)
+    return Compressed(torch.where(kept, largest * messages.sign(), 0.0), bits(messages.shape[-1], number_bits))
+
+
+def delta(dimension: int) -> float:
+    """||x||_1 s <= (1 + sqrt(D)) / 2 ||x||^2."""
+    return (math.sqrt(dimension) - 1) / 2
+
+
+def bits(dimension: int, number_bits: int) -> int:
+    """Two for each entry, and the largest magnitude."""
+    return 2 * dimension + number_bits
+
+
+ENTRY = Compressor(ternary, delta, unbiased=True, bits=bits, title="TernGrad")

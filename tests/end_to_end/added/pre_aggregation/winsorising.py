@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from byzcode.kernels.order import sort_devices
 from byzcode.lazy import torch
+from byzcode.pre_aggregation.pre_aggregator import PreAggregator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,3 +22,6 @@ def winsorising(messages: Tensor, f: int, draws: Draws) -> Tensor:
     ordered = sort_devices(messages)
     low, high = ordered[..., f, :].unsqueeze(-2), ordered[..., messages.shape[-2] - f - 1, :].unsqueeze(-2)
     return torch.where(messages.isnan(), high, messages.clamp(low, high))
+
+
+ENTRY = PreAggregator(winsorising, title="Winsorising")

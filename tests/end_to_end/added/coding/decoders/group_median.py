@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from byzcode.allocation import repetition
-from byzcode.coding.decoder import Decode, Decoded
+from byzcode.coding.decoder import Decode, Decoded, Decoder
+from byzcode.coding.decoders import repetition as repetition_code
 from byzcode.kernels.order import sort_devices
 from byzcode.lazy import torch
 
@@ -33,3 +34,6 @@ def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
 def bears(devices: int, subsets: int, redundancy: int) -> int:
     """Half of the smallest group, less than that."""
     return (devices // (subsets // redundancy) - 1) // 2
+
+
+ENTRY = Decoder(prepare, bears, repetition.refuses, repetition_code.redundancies)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.allocation.scheme import EMPTY
+from byzcode.coding.encoder import Encoder
 
 
 def first_holder(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
@@ -18,3 +19,6 @@ def first_holder(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
     _, first = np.unique(held, return_index=True)
     weights.flat[first] = len(held) / subsets
     return np.where(held == EMPTY, 0.0, weights)
+
+
+ENTRY = Encoder(first_holder, title="first holder only")
