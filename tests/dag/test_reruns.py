@@ -91,7 +91,7 @@ def remove_component(project: Project) -> None:
 
 
 def add_elsewhere(project: Project) -> None:
-    for path in ("multiverse/universe.py", "scorecard/page.py", "recommend/__init__.py", "verify/verification.py"):
+    for path in ("multiverse/universe.py", "scorecard/page.py", "recommend/search.py", "verify/verification.py"):
         add_code(project, f"src/byzcode/{path}")
 
 

@@ -12,7 +12,7 @@ from byzcode.allocation import ALLOCATIONS
 from byzcode.errors import UserError
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
-from byzcode.theory import bounds, constants
+from byzcode.theory import bounds, constants, expectations, worst_case
 from byzcode.training.loop import train
 from byzcode.training.status import Status
 
@@ -318,7 +318,7 @@ def expectation(changes, make_spec):
     """A spec, what was measured over its seeds, who holds what, and in how many iterations the expectation holds."""
     spec = make_spec(**{**MANY, **changes, "problem": MANY["problem"] | changes.get("problem", {})})
     held = allocations.draw(spec.allocation_spec)
-    known = slice(None) if bounds.when_expected(spec) == "always" else slice(1)
+    known = slice(None) if expectations.when_expected(spec) == "always" else slice(1)
     return spec, vars(train(spec, held)), held, known
 
 
@@ -332,7 +332,7 @@ def mean_and_error(values):
 def test_what_is_expected_is_met_on_average(name, make_spec):
     """Dispersion and bias of honest messages as the formula says, and the error at most what they make of it."""
     spec, measured, held, known = expectation(EXPECTATIONS[name], make_spec)
-    expected = bounds.expected_of(spec, bounds.weights_of(spec, held))
+    expected = expectations.expected_of(spec, bounds.weights_of(spec, held))
     unit = measured["heterogeneity"][:, known] ** 2
     given = np.stack([unit, measured["gradient_norm"][:, known] ** 2], axis=-1)
     for part, quantity in ((expected.dispersion, "honest_dispersion"), (expected.bias, "coding_bias")):
@@ -367,7 +367,7 @@ def test_what_is_expected_is_met_on_average(name, make_spec):
 def test_when_the_expectation_is_known(changes, when, make_spec):
     problem = {"subsets": 20} if "lad" in changes.values() else {}
     spec = make_spec(**{"iterations": 2, **changes, "problem": problem})
-    assert bounds.when_expected(spec) == when
+    assert expectations.when_expected(spec) == when
     found = bounds.bounds(spec, vars(train(spec, allocations.draw(spec.allocation_spec))))
     if when == "never":
         assert "expected" not in found
@@ -382,7 +382,7 @@ def test_a_kept_allocation_breaks_the_expectation_after_the_start(make_spec):
     spec = make_spec(method="clairvoyant", aggregation=None, redundancy=6, **changes)
     held = allocations.draw(spec.allocation_spec)
     measured = vars(train(spec, held))
-    expected = bounds.expected_of(spec, bounds.weights_of(spec, held)).bias[:, 0]
+    expected = expectations.expected_of(spec, bounds.weights_of(spec, held)).bias[:, 0]
     ratio = measured["coding_bias"] ** 2 / (measured["heterogeneity"] ** 2 * expected[:, None])
     assert ratio[:, 0].mean() == pytest.approx(1, abs=0.2)
     assert abs(ratio[:, -1].mean() - 1) > 0.3
@@ -401,8 +401,8 @@ def weights(allocation, devices, subsets, redundancy, seed=0, **options):
 def test_redrawn_tasks_are_random_labels_of_cyclic_lists():
     for devices, d, f in [(20, 5, 4), (20, 1, 0), (20, 20, 9), (7, 3, 3)]:
         closed, found = (
-            bounds.redrawn_tasks(devices, devices, d, f),
-            bounds.random_labels(weights("cyclic", devices, devices, d), f),
+            expectations.redrawn_tasks(devices, devices, d, f),
+            expectations.random_labels(weights("cyclic", devices, devices, d), f),
         )
         np.testing.assert_allclose([found.dispersion, found.bias], [closed.dispersion, closed.bias], atol=1e-14)
         honest, v = devices - f, (devices - d) / (d * (devices - 1))
@@ -412,7 +412,7 @@ def test_redrawn_tasks_are_random_labels_of_cyclic_lists():
 
 def test_sampled_lists_are_random_labels_of_them_on_average():
     lists = np.stack([weights("random", 20, 60, 12, seed) for seed in range(2000)])
-    found, closed = bounds.random_labels(lists, 4), bounds.sampled_lists(20, 60, 12, 4)
+    found, closed = expectations.random_labels(lists, 4), expectations.sampled_lists(20, 60, 12, 4)
     for several, one in ((found.dispersion, closed.dispersion), (found.bias, closed.bias)):
         error = several[:, 0].std(ddof=1) / np.sqrt(len(several))
         assert abs(several[:, 0].mean() - one[0]) <= SIGMAS * error
@@ -432,7 +432,7 @@ def stated_bound(kappa, delta, devices, d, f):
 @pytest.mark.parametrize("kappa", [0.0, 0.25, 3.0])
 def test_the_floor_is_the_fixed_point_and_no_higher_than_section_2_3(kappa, delta):
     for devices, d, f in [(20, 5, 4), (100, 20, 20), (100, 100, 20), (20, 1, 0)]:
-        found = bounds.compressed(bounds.redrawn_tasks(devices, devices, d, f), delta, devices - f)
+        found = expectations.compressed(expectations.redrawn_tasks(devices, devices, d, f), delta, devices - f)
         stated, rho = stated_bound(kappa, delta, devices, d, f)
         assert found.rho(kappa) <= rho * (1 + 1e-12) + 1e-15
         floor = found.floor(kappa)
@@ -454,49 +454,50 @@ def test_the_numbers_of_lists_of_equal_length():
         ("cyclic", (12, 12, 9), 6),
     ]:
         _, subsets, r = sizes
-        found = bounds.coding(weights(allocation, *sizes))
+        found = worst_case.coding(weights(allocation, *sizes))
         assert found.averages
         assert found.device == pytest.approx((subsets - r) / r)
         assert found.farthest == pytest.approx(min(1, (subsets - r) / r))
         assert found.pair == pytest.approx(2 * (1 - overlap / r))
         assert found.missing == pytest.approx(0)
-    array = bounds.coding(weights("orthogonal_array", 4, 27, 9))
+    array = worst_case.coding(weights("orthogonal_array", 4, 27, 9))
     kappa, largest = 0.7, 1.3
     stated = 8 * kappa * (1 - 9 / 27) ** 2 * largest**2 + 2 * (27 - 9) / 9 * 0.5**2  # L3 where the overlap is r^2 / M
-    assert bounds.pairs_error(kappa, array.pair, array.farthest, array.device, 0.5, largest) ** 2 == pytest.approx(
+    assert worst_case.pairs_error(kappa, array.pair, array.farthest, array.device, 0.5, largest) ** 2 == pytest.approx(
         stated
     )
-    assert bounds.device_error(kappa, array.device, 0.5) ** 2 == pytest.approx((kappa + 1) * 2 * 0.5**2)
+    assert worst_case.device_error(kappa, array.device, 0.5) ** 2 == pytest.approx((kappa + 1) * 2 * 0.5**2)
 
 
 def test_worst_subsets_reach_the_bound_of_an_allocation():
     """For the worst D of each kind, the mean of ||g_i - grad F||^2 over all devices, or the largest, is the bound."""
     generator = np.random.default_rng(3)
     for rows in (weights("random", 8, 30, 5), weights("cyclic", 9, 9, 4), weights("disjoint", 6, 24, 4)):
-        found, subsets = bounds.coding(rows), rows.shape[1]
+        found, subsets = worst_case.coding(rows), rows.shape[1]
         centred = rows - 1 / subsets
         for away, whole in ((np.linalg.svd(centred)[2][0], True), (centred[0], False)):
             gradients = np.outer(away, generator.normal(size=3))
             spread = np.square(gradients).sum() / subsets
             off = np.square(rows @ gradients).sum(axis=1)
-            reached = bounds.allocation_error(0, found.spectral, 0, len(rows), np.sqrt(spread), 0) ** 2
+            reached = worst_case.allocation_error(0, found.spectral, 0, len(rows), np.sqrt(spread), 0) ** 2
             assert off.mean() == pytest.approx(reached) if whole else off[0] == pytest.approx(found.device * spread)
 
 
 def test_weights_that_do_not_sum_to_1_are_off_even_where_all_subsets_agree():
     """Of equal gradients a device sends s_i times the true one."""
     rows = np.array([[0.5, 0.7, 0.0], [0.0, 0.5, 0.2], [0.5, 0.0, 0.5]])
-    found = bounds.coding(rows)
+    found = worst_case.coding(rows)
     assert not found.averages
-    reached = bounds.allocation_error(0, found.spectral, found.missing, 3, 0.0, 2.0) ** 2
+    reached = worst_case.allocation_error(0, found.spectral, found.missing, 3, 0.0, 2.0) ** 2
     assert reached == pytest.approx(np.mean([0.2**2, 0.3**2, 0]) * 2.0**2)
-    together = bounds.allocation_error(0, found.spectral, found.missing, 3, 1.5, 2.0)  # both at once: the norms add up
-    assert together == pytest.approx(np.sqrt(reached) + bounds.allocation_error(0, found.spectral, 0, 3, 1.5, 0.0))
+    # Both at once: the norms add up.
+    together = worst_case.allocation_error(0, found.spectral, found.missing, 3, 1.5, 2.0)
+    assert together == pytest.approx(np.sqrt(reached) + worst_case.allocation_error(0, found.spectral, 0, 3, 1.5, 0.0))
 
 
 def test_disjoint_lists_cannot_all_be_far_off():
-    found = bounds.coding(weights("disjoint", 10, 60, 6))
-    assert bounds.allocation_error(0.5, found.spectral, 0, 8, 1.0, 1.0) ** 2 == pytest.approx(1.5 * 10 / 8)
+    found = worst_case.coding(weights("disjoint", 10, 60, 6))
+    assert worst_case.allocation_error(0.5, found.spectral, 0, 8, 1.0, 1.0) ** 2 == pytest.approx(1.5 * 10 / 8)
 
 
 # --- what has no bound, and what is exact ----------------------------------------------------------------------------

@@ -22,23 +22,13 @@ from byzcode.compression import COMPRESSORS
 from byzcode.errors import UserError
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.randomness import Draws, Stream
-from byzcode.recommend import (
-    _METHODS,
-    LARGEST,
-    MOST_DEVICES,
-    NUMBER,
-    Need,
-    _ruled,
-    favourite,
-    measured,
-    measurements,
-    need,
-    recommend,
-    shortenings,
-    table,
-)
+from byzcode.recommend.choices import METHODS_TRIED, shortenings
+from byzcode.recommend.measured import favourite, measured, measurements
+from byzcode.recommend.need import LARGEST, MOST_DEVICES, NUMBER, Need, need
+from byzcode.recommend.search import recommend, ruled
+from byzcode.recommend.table import table
 from byzcode.specs.run import RunSpec
-from byzcode.theory import bounds
+from byzcode.theory import bounds, expectations
 
 LAD = {"devices": 100, "alpha": 0.2, "heterogeneity": 10.0, "gradients": 2000}
 
@@ -55,7 +45,7 @@ def test_lad_is_best_where_draco_does_not_fit():
     found, refused = advice()
     best = found[0]
     assert (best.method, best.redundancy, best.rule, best.before) == ("lad", 20, "trimmed_mean", "none")
-    expected = bounds.redrawn_tasks(100, 100, 20, 20).floor(20 / 60) * 10.0**2
+    expected = expectations.redrawn_tasks(100, 100, 20, 20).floor(20 / 60) * 10.0**2
     assert best.floor == pytest.approx(expected)
     assert (best.gradients, best.bits) == (2000, 100 * 3200)
     assert any("needs 4100 gradients for 41 copies of each subset, more than 2000" in reason for reason in refused)
@@ -66,8 +56,8 @@ def test_every_method_is_there_with_its_own_bound():
     found = listed(advice()[0])
     kappa = 20 / 60
     for method, expected in {
-        "cra_dl": bounds.sampled_lists(100, 100, 20, 20),
-        "rba_dl": bounds.redrawn_tasks(100, 100, 1, 20),
+        "cra_dl": expectations.sampled_lists(100, 100, 20, 20),
+        "rba_dl": expectations.redrawn_tasks(100, 100, 1, 20),
     }.items():
         assert found[method, "none"].floor == pytest.approx(float(expected.floor(kappa)) * 100)
         behind = float(expected.floor(PRE_AGGREGATORS["nnm"].kappa(kappa, 100, 20))) * 100
@@ -131,8 +121,8 @@ def test_the_compressor_with_the_least_floor_is_taken():
     delta, floors = None, []
     for short in shortenings(100, 1500):
         delta = COMPRESSORS[short.name].delta(100, **short.options)
-        lists = bounds.redrawn_tasks(100, 100, 20, 5)
-        whole = bounds.compressed(lists, delta, 95, shared=short.options.get("mask") == "shared")
+        lists = expectations.redrawn_tasks(100, 100, 20, 5)
+        whole = expectations.compressed(lists, delta, 95, shared=short.options.get("mask") == "shared")
         floors.append(float(whole.floor(5 / 90)) * 100)
     assert best.floor == pytest.approx(min(floors))
     assert advice(alpha=0.05)[0][0].floor < best.floor  # it costs something
@@ -338,7 +328,7 @@ def test_the_largest_floor_is_still_a_number():
     """Where the error is nearly as large as the gradient there is a bound, though it is good for nothing."""
     asked = need(13, 6 / 13, 1.0, 13, dimension=8)
     (one, far) = (
-        list(_ruled(dataclasses.replace(asked, heterogeneity=size), "rba_dl", _METHODS["rba_dl"](asked), "none"))
+        list(ruled(dataclasses.replace(asked, heterogeneity=size), "rba_dl", METHODS_TRIED["rba_dl"](asked), "none"))
         for size in (1.0, 1e150)
     )
     assert max(each.floor for each in one if math.isfinite(each.floor)) > 1e12

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from byzcode.allocation import ALLOCATIONS
 from byzcode.specs.run import AllocationSpec
 from byzcode.storage import allocations
-from byzcode.theory import bounds, overlaps
+from byzcode.theory import expectations, overlaps, worst_case
 
 
 def weights(allocation, devices, subsets, redundancy):
@@ -22,7 +22,7 @@ def weights(allocation, devices, subsets, redundancy):
 
 
 def spectral(*size):
-    return float(bounds.spectral(weights(*size)))
+    return float(worst_case.spectral(weights(*size)))
 
 
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 11))
@@ -30,7 +30,7 @@ def test_disjoint_lists(devices, redundancy, left):
     size = devices, devices * redundancy + left, redundancy
     assert overlaps.spectral("disjoint", *size) == pytest.approx(spectral("disjoint", *size), abs=1e-11)
     for f in range((devices + 1) // 2):
-        one, other = bounds.disjoint_lists(*size, f), bounds.random_labels(weights("disjoint", *size), f)
+        one, other = expectations.disjoint_lists(*size, f), expectations.random_labels(weights("disjoint", *size), f)
         np.testing.assert_allclose(one.dispersion, other.dispersion, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(one.bias, other.bias, rtol=1e-9, atol=1e-12)
 
@@ -41,7 +41,7 @@ def test_cyclic_lists(devices, task, data):
     size = devices, devices * task, tasks * task
     assert overlaps.spectral("cyclic", *size) == pytest.approx(spectral("cyclic", *size), abs=1e-11)
     for f in range((devices + 1) // 2):
-        one, other = bounds.redrawn_tasks(*size, f), bounds.random_labels(weights("cyclic", *size), f)
+        one, other = expectations.redrawn_tasks(*size, f), expectations.random_labels(weights("cyclic", *size), f)
         np.testing.assert_allclose(one.dispersion, other.dispersion, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(one.bias, other.bias, rtol=1e-9, atol=1e-12)
 

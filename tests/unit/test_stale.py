@@ -164,7 +164,7 @@ EDITS: dict[str, tuple[str, Change, set[str]]] = {
         f"{name}": (name, adds, set())
         for name in (
             *("attacks/nan.py", "aggregation/bulyan.py", "compression/top_k.py", "allocation/repetition.py"),
-            *("recommend/__init__.py", "multiverse/universe.py", "scorecard/page.py", "verify/files.py"),
+            *("recommend/search.py", "multiverse/universe.py", "scorecard/page.py", "verify/files.py"),
             *("cli/__init__.py", "errors.py", "provenance/code.py", "storage/layout.py", "execution/batches.py"),
         )
     },

@@ -26,23 +26,25 @@ def recommend(
     ] = None,
 ) -> None:
     """Say which method, redundancy, rule and compressor the bounds favour within a budget, and what was measured."""
-    from byzcode import recommend as advice
+    from byzcode.recommend.measured import favourite, measured, measurements
+    from byzcode.recommend.need import need
+    from byzcode.recommend.search import recommend as search
+    from byzcode.recommend.table import table
     from byzcode.studies.files import folder
 
-    need = advice.need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
+    wanted = need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
     searched = _results() if results is None else folder(results)
-    configurations, refused = advice.recommend(need)
-    rows = advice.measurements(searched, need)
-    measured = [(configuration, advice.measured(need, configuration, rows)) for configuration in configurations]
-    console(160).print(advice.table(need, measured))
+    configurations, refused = search(wanted)
+    rows = measurements(searched, wanted)
+    compared = [(configuration, measured(wanted, configuration, rows)) for configuration in configurations]
+    console(160).print(table(wanted, compared))
     best = configurations[0]
     print(f"Best by the bounds: {best.title}. {best.reason}")
     print(f"As a curve of a study: {json.dumps(best.curve)}")
-    favourite = advice.favourite(measured)
-    if favourite is not None:
-        print(f"Best by what was measured: {favourite[1]}")
-        if favourite[0] is not best:
-            print(f"As a curve of a study: {json.dumps(favourite[0].curve)}")
+    if (preferred := favourite(compared)) is not None:
+        print(f"Best by what was measured: {preferred[1]}")
+        if preferred[0] is not best:
+            print(f"As a curve of a study: {json.dumps(preferred[0].curve)}")
     for reason in refused:
         print(f"Not listed: {reason}")
 

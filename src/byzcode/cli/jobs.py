@@ -26,10 +26,12 @@ def job(
     request: str,
     results: Path | None,
     files: Sequence[Path],
-    listed: Path,
+    listed: Path | None = None,
     entries: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
     """Read and check a request; after the block, which makes ``files`` of it, list their checksums in ``listed``.
+
+    A table has its list beside it if ``listed`` is left out.
 
     The request is returned as it stands, for its hash. Before the block, raises UserError where the request is wrong,
     or where a file cannot be written, or is one of those that are read. ``results`` is None for a job that reads none.
@@ -46,8 +48,10 @@ def job(
     parse(model, content, f"{stage} request")
     if results is not None:
         folder(results)
+    writable(*files)
+    listed = listed or list_of(files[0])
+    writable(listed)
     read = inputs.read_by(stage, content, results or listed.parent)
-    writable(*files, listed)
     apart([*files, listed], [*files_of(request), *read])
     yield content
     checksums.write(listed, stage, content, files, read, entries)

@@ -12,7 +12,7 @@ def summarise(request: RequestText, results: Results, out: Out) -> None:
     from byzcode.storage.layout import trajectory
     from byzcode.studies.requests import Summary
 
-    with job("summarise", Summary, request, results, [out], list_of(out)) as content:
+    with job("summarise", Summary, request, results, [out]) as content:
         runs = content["runs"]
         write_table(rows_of([trajectory(results, run) for run in runs], runs), out)
 
@@ -23,7 +23,7 @@ def claims(request: RequestText, results: Results, out: Out) -> None:
     from byzcode.storage.layout import trajectory
     from byzcode.studies.requests import Claims
 
-    with job("claims", Claims, request, results, [out], list_of(out)) as content:
+    with job("claims", Claims, request, results, [out]) as content:
         write_table(of_study(content, lambda run: trajectory(results, run)), out)
 
 
@@ -36,7 +36,7 @@ def reading(request: RequestText, out: Out) -> None:
     from byzcode.studies.requests import Reading
 
     entries: list[str] = []
-    with job("reading", Reading, request, None, [out], list_of(out), entries) as content:
+    with job("reading", Reading, request, None, [out], entries=entries) as content:
         multiverse, universe = of_request(content)
         entries += multiverse.entries(universe)
         apart([out, list_of(out)], map(read_from, files_named(multiverse.plan)))

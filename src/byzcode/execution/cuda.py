@@ -10,10 +10,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from byzcode.errors import UserError
-from byzcode.execution.run_locks import HELD
+from byzcode.execution.system_locks import NoLocksError, locked
 from byzcode.lazy import torch
 from byzcode.training.loop import require
 
@@ -27,10 +28,10 @@ def count() -> int:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return 0
-    found = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(found)) != 0:
+    number = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(number)) != 0:
         return 0
-    return found.value
+    return number.value
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def reserved() -> Iterator[str]:
 @contextmanager
 def first_free(paths: list[Path]) -> Iterator[int]:
     """The place of the first lock file that nobody holds, held while the block runs. Waits for one."""
-    said = False
+    waiting = False
     try:
         paths[0].parent.mkdir(mode=0o700, exist_ok=True)
         files = [path.open("ab") for path in paths]
@@ -60,9 +61,9 @@ def first_free(paths: list[Path]) -> Iterator[int]:
         raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
     try:
         while (place := next((place for place, file in enumerate(files) if _locked(file.fileno())), None)) is None:
-            if not said:
+            if not waiting:
                 print(f"all {len(paths)} CUDA devices are taken: waiting", file=sys.stderr, flush=True)
-                said = True
+                waiting = True
             time.sleep(PAUSE)
         yield place
     finally:
@@ -71,14 +72,11 @@ def first_free(paths: list[Path]) -> Iterator[int]:
 
 
 def _locked(descriptor: int) -> bool:
+    folder = tempfile.gettempdir()
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in HELD:
-            allowed = "allowed: a TMPDIR on a file system with locks"
-            raise UserError(f"{tempfile.gettempdir()}: cannot be locked: {error.strerror}; {allowed}") from None
-        return False
-    return True
+        return locked(partial(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB), folder)
+    except NoLocksError as error:
+        raise UserError(f"{folder}: cannot be locked: {error}; allowed: a TMPDIR on a file system with locks") from None
 
 
 def room() -> float:

@@ -17,12 +17,13 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from byzcode.errors import UserError
 from byzcode.execution import processes
-from byzcode.execution.run_locks import HELD, NO_LOCKS
+from byzcode.execution.system_locks import NoLocksError, locked
 from byzcode.storage.regular import reason
 
 #: Seconds between two signs of life of a holder; they are the time of the file.
@@ -109,13 +110,13 @@ class Holder:
             with path.open(encoding="utf-8", errors="replace") as file:
                 silent = _now(path.parent) - os.fstat(file.fileno()).st_mtime
                 host, process, since = file.read(1000).split()
-            found = cls(host, int(process), datetime.fromisoformat(since))
+            noted = cls(host, int(process), datetime.fromisoformat(since))
         except (FileNotFoundError, ValueError):
             return None
-        if found.host != platform.node():
-            return found if silent < SILENT else None
-        own = found.process == os.getpid()  # also of a Snakemake that has started itself again
-        return found if (path in _OWN if own else processes.runs(found.process, found.since)) else None
+        if noted.host != platform.node():
+            return noted if silent < SILENT else None
+        own = noted.process == os.getpid()  # also of a Snakemake that has started itself again
+        return noted if (path in _OWN if own else processes.runs(noted.process, noted.since)) else None
 
 
 def _locked(path: Path, place: str) -> tuple[TextIO, str]:
@@ -126,14 +127,13 @@ def _locked(path: Path, place: str) -> tuple[TextIO, str]:
     except OSError as error:
         raise UserError(f"{path}: cannot be opened: {reason(error)}; allowed: a folder that can be written") from None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in NO_LOCKS:
-            return file, error.strerror or str(error)
+        if not locked(partial(fcntl.flock, file, fcntl.LOCK_EX | fcntl.LOCK_NB), path):
+            raise _refused(place, Holder.of(path), path)
+    except NoLocksError as error:
+        return file, str(error)
+    except UserError:
         file.close()
-        if error.errno in HELD:
-            raise _refused(place, Holder.of(path), path) from None
-        raise UserError(f"{path}: cannot be locked: {error.strerror}") from None
+        raise
     return file, ""
 
 

@@ -1,18 +1,15 @@
-"""Locks of the system, which it drops with the process that has them; among them those on runs that are trained."""
+"""Locks on runs that are trained."""
 
 from __future__ import annotations
 
-import errno
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from byzcode.errors import UserError
-
-#: How the system says that another process has a lock, and that a file system has no locks.
-HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
-NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+from byzcode.execution.system_locks import NoLocksError, locked
 
 #: In a folder of results: the lock of the Snakemake that makes them, and those of the runs that are trained alone.
 RESULTS_LOCK, RUN_LOCKS = ".byzcode.lock", ".byzcode.runs"
@@ -63,11 +60,7 @@ class RunLocks:
 
     def _lock(self, byte: int, how: int) -> bool:
         try:
-            fcntl.lockf(self._file, how, 1, byte)
-        except (BlockingIOError, PermissionError):  # by which systems say that another has it
-            return False
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise UserError(f"{self._file.name}: cannot be locked: {error.strerror}") from None
+            return locked(partial(fcntl.lockf, self._file, how, 1, byte), self._file.name)
+        except NoLocksError:
             self.without = True
-        return True
+            return True

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, TextIO
@@ -25,7 +26,8 @@ from byzcode.errors import UserError
 from byzcode.execution import processes
 from byzcode.execution.lock import FolderLock
 from byzcode.execution.processes import Process
-from byzcode.execution.run_locks import HELD, NO_LOCKS, RESULTS_LOCK
+from byzcode.execution.run_locks import RESULTS_LOCK
+from byzcode.execution.system_locks import NoLocksError, locked
 from byzcode.storage.layout import STAGES
 from byzcode.storage.regular import reason
 
@@ -78,14 +80,9 @@ class _Jobs:
 
     def _free(self) -> bool:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in NO_LOCKS:
-                return not processes.with_open(self._path)
-            if error.errno not in HELD:
-                raise UserError(f"{self._path}: cannot be locked: {error.strerror}") from None
-            return False
-        return True
+            return locked(partial(fcntl.flock, self._file, fcntl.LOCK_EX | fcntl.LOCK_NB), self._path)
+        except NoLocksError:
+            return not processes.with_open(self._path)
 
     def _opened(self) -> TextIO:
         try:

@@ -1,7 +1,7 @@
 """M ||W - 1 1' / M||_2^2 of lists with weights 1/r: the squared largest singular value of what is centred, times M.
 
-:func:`byzcode.theory.bounds.spectral` computes it of any weights (N, M), in O(N^2 M + N^3). Here it is in closed form
-where the lists have one, and of sampled lists by Lanczos' method where there are many devices.
+:func:`byzcode.theory.worst_case.spectral` computes it of any weights (N, M), in O(N^2 M + N^3). Here it is in closed
+form where the lists have one, and of sampled lists by Lanczos' method where there are many devices.
 """
 
 from __future__ import annotations

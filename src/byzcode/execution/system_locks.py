@@ -1,0 +1,32 @@
+"""Locks of the system, which it drops with the process that has them."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+from byzcode.errors import UserError
+
+#: How the system says that another process has a lock, and that a file system has no locks.
+_HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+
+class NoLocksError(Exception):
+    """The file system has no locks; its message says why."""
+
+
+def locked(lock: Callable[[], object], name: object) -> bool:
+    """Call a function of :mod:`fcntl` that locks the file ``name``; false if another process has the lock.
+
+    Raises NoLocksError where the file system has no locks, UserError where the file cannot be locked.
+    """
+    try:
+        lock()
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise NoLocksError(error.strerror or str(error)) from None
+        if error.errno not in _HELD:
+            raise UserError(f"{name}: cannot be locked: {error.strerror}") from None
+        return False
+    return True

@@ -1,0 +1,129 @@
+"""What was measured of a configuration, in the summaries of stored results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from byzcode.aggregation import RULES
+from byzcode.recommend.choices import Advice
+from byzcode.recommend.need import Need
+from byzcode.recommend.words import number
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import RunSpec
+from byzcode.storage import checksums
+from byzcode.storage.layout import STAGES
+
+#: A run whose redundancy is this factor away is no measurement of what is recommended.
+FARTHEST = 2.0
+#: What a summary must have to be of use here.
+_COLUMNS = (
+    "devices",
+    "subsets",
+    "alpha",
+    "method",
+    "redundancy",
+    "allocation",
+    "allocation_options",
+    "assignment",
+    "encoding",
+    "aggregation",
+    "pre_aggregation",
+    "compression",
+    "attack",
+    "gradient_norm_median",
+    "heterogeneity_median",
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was measured of a configuration: ||grad F||^2 over S^2 at the plateau, under the worst of its attacks."""
+
+    ratio: float
+    redundancy: int
+    attack: str
+    attacks: frozenset[str]
+
+    def words(self, heterogeneity: float) -> str:
+        """As a table says it, of that heterogeneity."""
+        floor = number(self.ratio * heterogeneity**2) if math.isfinite(self.ratio) else "diverged"
+        return f"{floor} (r = {self.redundancy}, {self.attack.replace('_', ' ')})"
+
+
+def measurements(results: Path, need: Need) -> pd.DataFrame:
+    """The summaries' rows in ``results`` of as many devices, subsets and liars; tables that do not serve are passed.
+
+    Raises UserError where one is damaged.
+    """
+    tables = []
+    for path in sorted((results / STAGES["summarise"].folder).glob("*.csv")):
+        content = checksums.checked(path, "summarise")
+        try:
+            table = pd.read_csv(content)
+        except ValueError:
+            continue
+        if "problem" in table:  # a table without it is of the one problem that a recommendation is for
+            table = table[table["problem"] == "linear_regression"]
+        if set(_COLUMNS) <= set(table.columns):
+            tables.append(table[list(_COLUMNS)])
+    if not tables:
+        return pd.DataFrame(columns=list(_COLUMNS))
+    rows = pd.concat(tables, ignore_index=True).drop_duplicates()
+    same = (rows["devices"] == need.devices) & (rows["subsets"] == need.subsets)
+    return rows[same & np.isclose(rows["alpha"], need.alpha)]
+
+
+def measured(need: Need, advice: Advice, rows: pd.DataFrame) -> Seen | None:
+    """What was measured of a configuration with its allocation: its worst attack at the nearest redundancy.
+
+    None where no redundancy is near.
+    """
+    run = _run(need, advice.curve)
+    options = " ".join(f"{name}={value}" for name, value in run.allocation.options.items())
+    same = (rows["method"] == run.method) & (rows["allocation"] == run.allocation.name)
+    same &= (rows["allocation_options"].astype(object).fillna("") == options) & (rows["encoding"] == run.encoding.name)
+    same &= rows["assignment"] == run.assignment
+    if METHODS[advice.method].server == "rule":
+        same &= (rows["aggregation"] == advice.rule) & (rows["pre_aggregation"] == advice.before)
+        same &= rows["compression"] == advice.shortening.name
+    near = rows[same & rows["gradient_norm_median"].notna()]  # else it has no level
+    distance = np.abs(np.log(near["redundancy"].astype(float) / advice.redundancy))
+    chosen = near[(distance == distance.min()) & (distance <= np.log(FARTHEST))]
+    if chosen.empty:
+        return None
+    ratio = (chosen["gradient_norm_median"] / chosen["heterogeneity_median"]) ** 2
+    ratio = ratio.fillna(np.inf)  # it diverged
+    worst = chosen.iloc[int(np.argmax(ratio))]
+    return Seen(float(ratio.max()), int(worst["redundancy"]), str(worst["attack"]), frozenset(chosen["attack"]))
+
+
+def favourite(compared: Sequence[tuple[Advice, Seen | None]]) -> tuple[Advice, str] | None:
+    """Which is best by what was measured, and why; None where fewer than two were measured, or all diverged."""
+    known = sorted(((advice, seen) for advice, seen in compared if seen is not None), key=lambda pair: pair[1].ratio)
+    if len(known) < 2 or math.isinf(known[0][1].ratio):
+        return None
+    advice, seen = known[0]
+    rule = f", {RULES[advice.rule].words}" if advice.rule else ""
+    reason = f"{number(seen.ratio)} of S² at worst (r = {seen.redundancy}, {seen.attack.replace('_', ' ')})"
+    reason += f", the least of {len(known)} rows that were measured"
+    if len({every.attacks for _, every in known}) > 1:
+        reason += "; they did not meet the same attacks"
+    return advice, f"{advice.title}{rule}. {reason[0].upper()}{reason[1:]}."
+
+
+def _run(need: Need, curve: Mapping[str, Any]) -> RunSpec:
+    """A run of what is asked for, as a curve has it."""
+    fields = {
+        "problem": {"name": "linear_regression", "subsets": need.subsets, "dimension": need.dimension},
+        "devices": need.devices,
+        "byzantine": {"alpha": need.alpha},
+        "seeds": [0],
+    }
+    return RunSpec.parse(fields | dict(curve), "byzcode recommend")

@@ -1,0 +1,97 @@
+"""What a recommendation is for: sizes, the threat and the budgets, checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from byzcode.errors import complain
+from byzcode.specs.run import MOST_NUMBERS
+
+#: Bits of one number in a message.
+NUMBER = 32
+#: So many pairs of a device and a subset are looked at; more are refused. There is a subset for each device, at least.
+LARGEST = 4 * 10**7
+MOST_DEVICES = math.isqrt(LARGEST)
+#: A run has no more parameters.
+MOST_DIMENSION = 10**9
+#: The largest heterogeneity, and the least above 0: its square, and what bounds multiply it by, are still numbers.
+MOST, LEAST = 1e150, 1e-150
+
+
+@dataclass(frozen=True)
+class Need:
+    """What is asked for. Budgets are for an iteration of all devices together; no bits stand for no limit.
+
+    ``heterogeneity`` is betahat, the root mean squared distance of the subsets' gradients from the true one.
+    """
+
+    devices: int
+    alpha: float
+    heterogeneity: float
+    gradients: int
+    bits: int | None
+    subsets: int
+    dimension: int
+
+    @property
+    def f(self) -> int:
+        """The number of liars, alpha N rounded half up, as in a run."""
+        return int(round(self.alpha * self.devices, 9) + 0.5)
+
+    @property
+    def share(self) -> int:
+        """How many subsets each device can hold."""
+        return min(self.gradients // self.devices, self.subsets)
+
+    @property
+    def message(self) -> float:
+        """How many bits each device can send."""
+        return math.inf if self.bits is None else self.bits // self.devices
+
+
+def need(
+    devices: int,
+    alpha: float,
+    heterogeneity: float,
+    gradients: int,
+    bits: int | None = None,
+    subsets: int | None = None,
+    dimension: int = 100,
+) -> Need:
+    """What is asked for, checked. Raises UserError where it is wrong or nothing can meet it."""
+    wanted = Need(devices, alpha, heterogeneity, gradients, bits, devices if subsets is None else subsets, dimension)
+    wrong = _complaint(wanted)
+    if wrong is not None:
+        raise complain("byzcode recommend", *wrong)
+    return wanted
+
+
+def _complaint(need: Need) -> tuple[str, object, str] | None:
+    """The key, its value and what is allowed of the first mistake, if there is one. What is allowed is accepted."""
+    devices, subsets = need.devices, need.subsets
+    if not 1 <= devices <= MOST_DEVICES:
+        return "--devices", devices, f"allowed: 1 to {MOST_DEVICES}"
+    minority = (devices - 1) // 2
+    most = f"{math.floor(10**6 * minority / devices) / 10**6:g}"
+    if not 0 <= need.alpha < 0.5:
+        allowed = f"allowed: 0 to less than 1/2, of {devices} devices 0 to {most}"
+        return "--alpha", need.alpha, f"{allowed}; no server can tell who lies if half of them do"
+    if need.f > minority:
+        reason = f"f = {need.f} of {devices} devices lie, rounded half up: no minority"
+        return "--alpha", need.alpha, f"{reason}; allowed: 0 to {most}"
+    if not (need.heterogeneity == 0 or LEAST <= need.heterogeneity <= MOST):
+        return "--heterogeneity", need.heterogeneity, f"allowed: 0, and {LEAST:g} to {MOST:g}"
+    if not devices <= subsets <= LARGEST // devices:
+        return "--subsets", subsets, f"allowed: {devices} to {LARGEST // devices}, one for each device at least"
+    largest = min(MOST_DIMENSION, MOST_NUMBERS // subsets)
+    if not 1 <= need.dimension <= largest:
+        return "--dimension", need.dimension, f"allowed: 1 to {largest}, with {subsets} subsets"
+    if need.gradients < devices:
+        return "--budget-gradients", need.gradients, f"allowed: {devices} or more, one gradient for each device"
+    if need.bits is not None and need.bits < NUMBER * devices:
+        from byzcode.recommend.search import least_bits  # which searches for a need
+
+        reason = f"no compressor sends less than a number of {NUMBER} bits for each device"
+        return "--budget-bits", need.bits, f"allowed: {least_bits(need)} or more, where something has a bound; {reason}"
+    return None

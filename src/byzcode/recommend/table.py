@@ -1,0 +1,47 @@
+"""The table of what is recommended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from byzcode.aggregation import RULES
+from byzcode.recommend.choices import Advice
+from byzcode.recommend.measured import Seen
+from byzcode.recommend.need import Need
+from byzcode.recommend.words import behind, number
+from byzcode.specs.methods import METHODS
+
+
+def table(need: Need, compared: Sequence[tuple[Advice, Seen | None]]) -> Table:
+    """What is recommended, best first, each beside what was measured of it."""
+    drawn = Table(
+        title=f"N = {need.devices}, f = {need.f} liars, M = {need.subsets} subsets, D = {need.dimension}, "
+        f"heterogeneity S = {number(need.heterogeneity)}",
+        caption="Floors of ||grad F||² by the bounds: for the worst liars, and in the worst case for the worst subsets "
+        "too. They hold where S bounds the heterogeneity throughout training; it grows where theta runs away, so a run "
+        "may diverge all the same. What is measured is often far below them. * No floor: lists that are kept come to "
+        "be fitted, so this is the expectation at the start only.",
+    )
+    for header in ("method", "r", "rule", "compressor"):
+        drawn.add_column(header)
+    for header in ("floor, expected", "floor, worst case", "gradients", "bits"):
+        drawn.add_column(header, justify="right")
+    some = any(seen is not None for _, seen in compared)
+    if some:
+        drawn.add_column("measured")
+    for advice, seen in compared:
+        rule = RULES[advice.rule].words + behind(advice.before) if advice.rule else "decoder"
+        drawn.add_row(
+            METHODS[advice.method].title,
+            str(advice.redundancy),
+            rule,
+            advice.shortening.words,
+            number(advice.floor) + ("*" if advice.kept else ""),
+            "" if advice.worst is None else number(advice.worst),
+            str(advice.gradients),
+            str(advice.bits),
+            *(["" if seen is None else seen.words(need.heterogeneity)] if some else []),
+        )
+    return drawn

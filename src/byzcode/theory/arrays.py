@@ -1,0 +1,13 @@
+"""Arrays of numbers, as the formulas take them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def floats(values: ArrayLike) -> Floats:
+    """Numbers as an array of float64."""
+    return np.asarray(values, dtype=np.float64)
