@@ -16,7 +16,7 @@ from timing import Case, Contender, Timing
 
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 BASE = {"N": 100, "M": 1000, "D": 100}
 

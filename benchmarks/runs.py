@@ -18,7 +18,7 @@ from timing import Case, repeated
 
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 #: Seeds of a run, as in the studies; some of them are trained side by side.
 SEEDS = 10

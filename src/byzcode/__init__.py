@@ -6,9 +6,10 @@ The packages, the lowest first; each imports from those above it in this list al
 ``provenance``             identities: of a run by its content, of code by its syntax trees
 ``randomness``             random streams, counted
 ``kernels``                the hot loops, compiled and plain
-``problems``, ``allocation``, ``attacks``, ``compression``, ``pre_aggregation``, ``aggregation``, ``coding``
-                           the components of a run: what is learnt, which device holds what, what liars send, how
-                           messages are shortened, what the server makes of them, what a device computes and sends
+``data``                   data sets, and how their examples are divided into subsets
+``problems``, ``schedules``, ``allocation``, ``attacks``, ``compression``, ``pre_aggregation``, ``aggregation``,
+``coding``                 the components of a run: what is learnt, how steps change, which device holds what, what
+                           liars send, how messages are shortened, what the server makes of them, what devices send
 ``specs``                  what a run is: its specification, and the named methods
 ``training``               the loop, and what is measured in it
 ``storage``                stored files: trajectories and allocations, sealed, with checksums

@@ -110,7 +110,9 @@ def _dotted(location: Sequence[str | int], kinds: Sequence[object]) -> str:
     return ".".join(parts)
 
 
-_TAGGED = {"problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation"}
+_TAGGED = {
+    *("problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation", "step_schedule"),
+}
 
 
 def _is_tag(location: Sequence[str | int], step: int, kinds: Sequence[object]) -> bool:

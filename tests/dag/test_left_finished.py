@@ -49,14 +49,14 @@ def test_what_is_whole_is_kept_and_recorded(project: Project, patterns: tuple[st
     project.edit(f"{STUDIES}/lines.yaml", "curves", 1, "label", to="Renamed")  # as ever, so little is made again
     assert project.would_make().figure == {"lines-loss"}
     project.rewrite(
-        "src/byzcode/training/loop.py", lambda text: text.replace("def train(", "NEW = 1\n\n\ndef train(", 1)
+        "src/byzcode/training/workers.py", lambda text: text.replace("def train(", "NEW = 1\n\n\ndef train(", 1)
     )
     assert project.would_make().train == 3
 
 
 def other_code(project: Project) -> None:
     project.rewrite(
-        "src/byzcode/training/loop.py", lambda text: text.replace("def train(", "NEW = 1\n\n\ndef train(", 1)
+        "src/byzcode/training/workers.py", lambda text: text.replace("def train(", "NEW = 1\n\n\ndef train(", 1)
     )
 
 

@@ -53,11 +53,6 @@ def _in(package: str, table: str, name: str) -> Line:
     return Line(f"src/byzcode/{package}/__init__.py", table, f'"{name}",')
 
 
-def _problem(name: str) -> Line:
-    needs = f"from byzcode.problems.{name} import {name}"
-    return Line("src/byzcode/problems/__init__.py", "PROBLEMS", f'"{name}": {name},', needs)
-
-
 def _listed(kind: str, package: str, table: str, name: str) -> Addition:
     return Addition(kind, name, f"{package}/{name}.py", [_in(package, table, name)])
 
@@ -72,8 +67,12 @@ ADDITIONS = (
     _listed("encoder", "coding/encoders", "ENCODERS", "first_holder"),
     _listed("decoder", "coding/decoders", "DECODERS", "group_median"),
     _listed("allocation", "allocation", "ALLOCATIONS", "sliding"),
-    Addition("problem", "mean_estimation", "problems/mean_estimation.py", [_problem("mean_estimation")]),
-    Addition("problem", "logistic_regression", "problems/logistic_regression.py", [_problem("logistic_regression")]),
+    _listed("problem", "problems", "PROBLEMS", "mean_estimation"),
+    _listed("problem", "problems", "PROBLEMS", "logistic_regression"),
+    _listed("problem", "problems", "PROBLEMS", "phase_retrieval"),
+    _listed("data set", "data/sets", "DATA_SETS", "blobs"),
+    _listed("partition", "data/partitions", "PARTITIONS", "shifted"),
+    _listed("schedule", "schedules", "SCHEDULES", "halving"),
     Addition(
         "method",
         "draco_median",

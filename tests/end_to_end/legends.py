@@ -21,7 +21,7 @@ from byzcode.storage import allocations, trajectories
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import PlannedStudy
 from byzcode.studies.study import LineStyle, Reading, Study
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 SIZES = {"subsets": 20, "dimension": 3}
 BASE = {

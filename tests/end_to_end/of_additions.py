@@ -16,7 +16,7 @@ NAMES = os.environ["BYZCODE_ADDED"].split(",")
 #: The tables to which something is added, and those of the tests.
 WHOLE_TABLES = re.compile(
     r"\b(RULES|PRE_AGGREGATORS|COMPRESSORS|ENCODERS|DECODERS|ALLOCATIONS|PROBLEMS|METHODS|ATTACKS|TABLES"
-    r"|LOOPS|WHOLE|BITS|SCHEMAS|generated)\b"
+    r"|DATA_SETS|PARTITIONS|SCHEDULES|LOOPS|WHOLE|BITS|SCHEMAS|generated)\b"
 )
 
 

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 TABLE_TESTS = (
     *("rules", "tables_rules", "pre_aggregation", "compression", "attacks", "allocation", "tables_coding"),
     *("tables_problems", "tables_runs", "no_synchronisation", "engine", "sharing", "spec"),
+    *("softmax_regression", "steps"),
 )
 FILES = (*(f"tests/unit/test_{name}.py" for name in TABLE_TESTS), "tests/dag/test_quality.py")
 
@@ -51,8 +52,10 @@ def test_what_is_added_is_in_the_schemas_and_in_the_reference(project: Path) -> 
     reference = (project / "config/README.md").read_text(encoding="utf-8")
     schema = (project / "workflow/schemas/run.schema.json").read_text(encoding="utf-8")
     for addition in ADDITIONS:
-        # A decoder is named by its method alone, and the schema takes any word for a method.
-        assert (f"`{addition.name}`" in reference) == (addition.kind != "decoder"), addition.name
+        # A decoder is named by its method alone, data sets and partitions by an option of a problem, and the schema
+        # takes any word for a method.
+        named = addition.kind not in ("decoder", "data set", "partition")
+        assert (f"`{addition.name}`" in reference) == named, addition.name
         assert (f'"{addition.name}"' in schema) == (addition.kind not in ("decoder", "method")), addition.name
 
 
@@ -70,7 +73,7 @@ def test_what_is_added_has_its_title_in_the_legends_of_figures(project: Path, tm
 
 
 def test_an_example_of_each_kind_is_added() -> None:
-    kinds = re.findall(r"^\| an? ([\w-]+) \| [^|]*\| `[A-Z_]+` in", CONTRIBUTING, re.MULTILINE)
+    kinds = re.findall(r"^\| an? ([\w -]+) \| [^|]*\| `[A-Z_]+` in", CONTRIBUTING, re.MULTILINE)
 
     assert set(kinds) == {addition.kind for addition in ADDITIONS}
     for addition in ADDITIONS:
@@ -147,6 +150,30 @@ WRONG = {
         "return times(self.signed.mT, slope) - self.strong_convexity",
         "test_tables_problems.py::test_the_gradient_is_that_of_the_loss",
     ),
+    "phase_retrieval": (
+        "problems/phase_retrieval.py",
+        "- forward.squares) * forward.products",
+        "- forward.squares) * forward.products.abs()",
+        "test_tables_problems.py::test_the_gradient_is_that_of_the_loss",
+    ),
+    "blobs": (
+        "data/sets/blobs.py",
+        "training=60",
+        "training=59",
+        "test_softmax_regression.py::test_a_data_set_is_as_large_as_it_says_and_is_split_once",
+    ),
+    "shifted": (
+        "data/partitions/shifted.py",
+        "return order[:",
+        "return 0 * order[:",
+        "test_softmax_regression.py::test_a_partition_gives_each_subset_equally_many_examples_once",
+    ),
+    "halving": (
+        "schedules/halving.py",
+        "else 0.5",
+        "else 1.5",
+        "test_steps.py::test_a_schedule_begins_at_1_and_never_rises",
+    ),
     "draco_median": (
         "specs/methods.py",
         'source="medians of groups",\n        coded=True,\n        server="decoder"',
@@ -172,25 +199,44 @@ def test_a_component_that_is_wrong_fails_the_tests(project: Path, tmp_path: Path
         assert any(each.startswith(f"tests/unit/{test}[") and name in each for each in failed), (name, failed)
 
 
-def test_the_worked_attack_is_planned_and_trained(project: Path, tmp_path: Path) -> None:
+#: The worked studies: a run that each has, what its spec says, and variables that its trajectory has and has not.
+WORKED = {
+    "shifted-mean": ("CRA-DL", '"attack":{"name":"shifted_mean","shift":100.0}', {"excess_loss"}, {"alignment"}),
+    "phases": (
+        "CRA-DL",
+        '"step_schedule":{"least":0.0,"name":"cosine"},"step_size":5.0,"step_unit":"absolute"',
+        {"loss", "alignment"},
+        {"excess_loss", "distance_to_optimum", "smoothness", "strong_convexity"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WORKED)
+def test_the_worked_studies_are_planned_and_trained(name: str, project: Path, tmp_path: Path) -> None:
+    curve, told, present, absent = WORKED[name]
     shutil.copytree(project, tmp_path, dirs_exist_ok=True)
-    study = CONTRIBUTING.partition("```yaml\n")[2].partition("```")[0]
+    study = f"study: {name}\n" + CONTRIBUTING.partition(f"```yaml\nstudy: {name}\n")[2].partition("```")[0]
     study = study.replace("base:\n", "base:\n  iterations: 20\n  seeds: 1\n")
-    (tmp_path / "config/studies/shifted-mean.yaml").write_text(study, encoding="utf-8")
+    (tmp_path / f"config/studies/{name}.yaml").write_text(study, encoding="utf-8")
 
     def byzcode(*arguments: str) -> str:
         done = run(tmp_path, "byzcode.cli", *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    planned = byzcode("plan").split("shifted-mean: Training under a shifted mean")[1]
-    run_id = re.search(r"([0-9a-f]{12})\s+missing\s+CRA-DL", planned)
+    planned = byzcode("plan").split(f"{name}: ")[1]
+    run_id = re.search(rf"([0-9a-f]{{12}})\s+missing\s+{curve}", planned)
     assert run_id, planned
     (tmp_path / "spec.py").write_text(
         "from byzcode.studies.plan import load_plan_file as load\n"
         f"print(load('config/config.yaml').runs['{run_id[1]}'].canonical())"
     )
     spec = run(tmp_path, "spec").stdout
-    assert '"attack":{"name":"shifted_mean","shift":100.0}' in spec
+    assert told in spec
     byzcode("train", "--spec", spec, "--out", "run.nc")
-    assert (tmp_path / "run.nc").stat().st_size > 0
+    (tmp_path / "names.py").write_text(
+        "from byzcode.storage import trajectories\nprint(*trajectories.open('run.nc').variables)"
+    )
+    variables = set(run(tmp_path, "names").stdout.split())
+    assert present <= variables
+    assert not absent & variables

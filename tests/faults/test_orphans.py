@@ -137,7 +137,7 @@ def test_a_training_of_other_code_is_waited_for_and_made_again(project: Small) -
             os.kill(begun["pid"], signal.SIGSTOP)
     first = set(project.trained())
     project.rewrite(
-        "src/byzcode/training/loop.py", lambda text: text.replace("def train(", "NEW = 1\n\n\ndef train(", 1)
+        "src/byzcode/training/workers.py", lambda text: text.replace("def train(", "NEW = 1\n\n\ndef train(", 1)
     )
     with project.at_work() as process:
         project.wait_for_words(WAITS)

@@ -16,6 +16,7 @@ from byzcode.compression import COMPRESSORS
 from byzcode.errors import UserError
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.problems import PROBLEMS
+from byzcode.schedules import SCHEDULES
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 
@@ -32,6 +33,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "attack": ATTACKS,
     "pre_aggregation": PRE_AGGREGATORS,
     "aggregation": RULES,
+    "step_schedule": SCHEDULES,
 }
 
 
@@ -77,6 +79,12 @@ def _few(kind: Any) -> tuple[Any, ...]:
     if get_origin(kind) is Literal:
         return get_args(kind)
     return (False, True) if kind is bool else ()
+
+
+def small_problem(name: str, subsets: int, dimension: int, **options: Any) -> dict[str, Any]:
+    """Options of a problem with so many subsets and, where that is for the options to say, so many parameters."""
+    own = {"dimension": dimension} if "dimension" in options_of(PROBLEMS[name]) else {}
+    return {"subsets": subsets, **own, **options}
 
 
 #: Devices, subsets and redundancies that allocations are asked for.

@@ -13,8 +13,8 @@ from byzcode.errors import UserError
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
 from byzcode.theory import bounds, constants, expectations, worst_case
-from byzcode.training.loop import train
 from byzcode.training.status import Status
+from byzcode.training.workers import train
 
 SIGMAS = 5
 GRID = 200

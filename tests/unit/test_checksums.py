@@ -18,7 +18,7 @@ from byzcode.errors import UserError
 from byzcode.provenance.content import canonical, short_hash
 from byzcode.storage import allocations, checksums, netcdf, seal, trajectories
 from byzcode.storage.layout import STAGES
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.5, "cpu_seconds": 1.25}
 

@@ -13,7 +13,7 @@ from byzcode.analysis.evidence import LEVEL
 from byzcode.analysis.levels import Run, of_measurements
 from byzcode.storage import allocations
 from byzcode.theory.constants import coded_variance
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 # --- lower -----------------------------------------------------------------------------------------------------------
 

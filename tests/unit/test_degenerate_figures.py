@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 import xml.etree.ElementTree as ET
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -14,11 +13,11 @@ from degenerate import CASES, FALL, STYLES, caption, curves, drawing, planned, s
 from byzcode.errors import UserError
 from byzcode.figures.scale import Extent, Positions, extent, window
 from byzcode.figures.style import theme
+from byzcode.specs.quantities import QUANTITIES
 from byzcode.storage import allocations as allocation
 from byzcode.storage.trajectories import write
-from byzcode.studies.names import Quantity
 from byzcode.studies.plan import _check_places
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 PLOTS = {
     "lines": {"kind": "trajectories", "caption": "c"},
@@ -99,7 +98,7 @@ def test_a_single_point_of_a_hue_is_visible(tmp_path):
     assert len(markers) == 2
 
 
-@pytest.mark.parametrize("quantity", get_args(Quantity))
+@pytest.mark.parametrize("quantity", QUANTITIES)
 @pytest.mark.parametrize("kind", ["trajectories", "sweep"])
 def test_every_quantity_bears_values_of_all_kinds(kind, quantity, tmp_path):
     cases = ("falling", "zero", "not measured", "infinite", "ends below zero")

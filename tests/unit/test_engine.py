@@ -6,9 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from dataclasses import fields
 from hashlib import sha256
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -23,16 +21,15 @@ from byzcode.kernels import native
 from byzcode.pre_aggregation import PRE_AGGREGATORS, PreAggregator
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Orders, Stream
+from byzcode.specs.quantities import QUANTITIES
 from byzcode.storage import allocations
-from byzcode.studies.study import Quantity
 from byzcode.training import loop as engine
 from byzcode.training import records
 from byzcode.training.batch import Part, assemble
-from byzcode.training.loop import loop, train, train_together
+from byzcode.training.loop import loop
 from byzcode.training.records import Book, Measurements, gradients_per_iteration, join
 from byzcode.training.status import NEVER, Status
-
-QUANTITIES = get_args(Quantity)
+from byzcode.training.workers import train, train_together
 
 
 def run(spec, **options):
@@ -40,8 +37,8 @@ def run(spec, **options):
 
 
 def assert_same_bits(one: Measurements, two: Measurements, rows=slice(None)):
-    for name in (field.name for field in fields(Measurements)):
-        left, right = getattr(one, name)[rows], getattr(two, name)
+    for name, right in two.arrays().items():
+        left = one.arrays()[name][rows]
         assert left.tobytes() == right.tobytes(), name
 
 
@@ -390,14 +387,13 @@ if sys.argv[3] == "plain":
     native.library = lambda: None
 import torch
 torch.set_num_threads(int(sys.argv[2]))
-from dataclasses import fields
 from hashlib import sha256
 from byzcode.storage import allocations
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 from byzcode.specs.run import RunSpec
 spec = RunSpec.from_json(sys.argv[1], "test")
 measured = train(spec, allocations.draw(spec.allocation_spec))
-print(*(sha256(getattr(measured, field.name).tobytes()).hexdigest() for field in fields(measured)))
+print(*(sha256(array.tobytes()).hexdigest() for array in measured.arrays().values()))
 """
 
 
@@ -414,8 +410,7 @@ def test_another_process_has_the_same_sha256_of_every_array(changes, threads, ke
         check=True,
         env={**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
     )
-    arrays = (getattr(here, field.name) for field in fields(Measurements))
-    assert there.stdout.split() == [sha256(array.tobytes()).hexdigest() for array in arrays]
+    assert there.stdout.split() == [sha256(array.tobytes()).hexdigest() for array in here.arrays().values()]
 
 
 @pytest.mark.parametrize("changes", [{}, LAD | {"pre_aggregation": "nnm"}], ids=["cra_dl", "lad"])

@@ -14,7 +14,7 @@ from byzcode.analysis.comparisons import TESTS
 from byzcode.analysis.evidence import Asked, scorecard, verdicts
 from byzcode.analysis.levels import of_dataset, of_measurements
 from byzcode.storage import allocations, trajectories
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 #: The columns of the table behind the scorecard.
 COLUMNS = {

@@ -31,9 +31,9 @@ from byzcode.studies.plan import PlannedStudy
 from byzcode.studies.study import LineStyle, Reading, Study
 from byzcode.theory import bounds
 from byzcode.theory.constants import coded_variance
-from byzcode.training.loop import train
 from byzcode.training.records import PER_SEED, QUANTITIES, Measurements
 from byzcode.training.status import NEVER, Status
+from byzcode.training.workers import train
 
 DASHES = ("solid", "dashed", "dotted", "dashdot")
 COLORS = ("#D55E00", "#0072B2", "#7F7F7F", "#E69F00")

@@ -21,7 +21,7 @@ from byzcode.allocation import EMPTY
 from byzcode.errors import UserError
 from byzcode.specs.run import AllocationSpec, RunSpec
 from byzcode.storage import allocations, netcdf, trajectories
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.5, "cpu_seconds": 1.25}
 HUGE = 2 * 10**9

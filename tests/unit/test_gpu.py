@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
@@ -14,18 +11,18 @@ from byzcode.attacks import ATTACKS
 from byzcode.compression import COMPRESSORS
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.specs.methods import METHODS
+from byzcode.specs.quantities import QUANTITIES
 from byzcode.storage import allocations
-from byzcode.studies.study import Quantity
 from byzcode.training.batch import Part, assemble
-from byzcode.training.loop import loop, train, train_together
+from byzcode.training.loop import loop
 from byzcode.training.records import Measurements
+from byzcode.training.workers import train, train_together
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
 ]
 
-QUANTITIES = get_args(Quantity)
 #: Distances between gradients, which may be nothing but rounding: measured in those of the subsets.
 DISTANCES = ("aggregation_error", "honest_dispersion", "coding_bias")
 LAD = {"method": "lad", "redundancy": 12, "problem": {"subsets": 20}}
@@ -72,8 +69,10 @@ def assert_close(one: Measurements, two: Measurements, within: float) -> None:
 
 
 def assert_same_bits(one: Measurements, two: Measurements) -> None:
-    for field in fields(Measurements):
-        assert getattr(one, field.name).tobytes() == getattr(two, field.name).tobytes(), field.name
+    left, right = one.arrays(), two.arrays()
+    assert left.keys() == right.keys()
+    for name, array in left.items():
+        assert array.tobytes() == right[name].tobytes(), name
 
 
 def spec_of(name, make_spec, **changes):

@@ -16,7 +16,7 @@ MEASURED = """
 import sys
 from pathlib import Path
 from byzcode.storage import allocations
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 from byzcode.specs.run import RunSpec
 
 spec = RunSpec.from_json(sys.argv[1], "test")

@@ -23,7 +23,7 @@ from byzcode.storage import allocations, trajectories
 from byzcode.studies.alternatives import Alternatives
 from byzcode.studies.expand import lookup
 from byzcode.studies.plan import load_plan, load_plan_file, read_yaml
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 ROOT = Path(__file__).parents[2]
 CONFIG, ALTERNATIVES = ROOT / "config/config.yaml", ROOT / "config/readings/alternatives.yaml"

@@ -17,8 +17,8 @@ from byzcode.errors import UserError
 from byzcode.specs.last_part import lacking
 from byzcode.specs.run import Record
 from byzcode.storage import allocations, trajectories
-from byzcode.training.loop import train
 from byzcode.training.status import Status
+from byzcode.training.workers import train
 
 STEPS = np.arange(101.0)
 
@@ -296,7 +296,7 @@ def test_a_run_of_too_few_records_has_no_level_in_a_summary_and_the_reason_stand
 
 def test_the_cost_of_an_iteration_is_known_even_if_the_first_seed_diverges_at_once(store):
     spec, path, measured = store()
-    for values in vars(measured).values():
+    for values in measured.arrays().values():
         if values.ndim == 2:
             values[0, 1:] = np.nan
     measured.status[0], measured.status_at[0] = Status.DIVERGED, 5

@@ -9,27 +9,29 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from unit.tables import small_problem
 
 from byzcode.errors import UserError
 from byzcode.problems import ALONG_RUNS, PROBLEMS, joined
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
 from byzcode.training.batch import _ALONG_RUNS, Part, assemble, shape_of
-from byzcode.training.loop import train, train_together
-from byzcode.training.records import Measurements
+from byzcode.training.workers import train, train_together
 
-#: So small that every problem is quickly trained.
-SMALL = {"subsets": 16, "dimension": 8}
+
+def small(problem, **options):
+    """So small that it is quickly trained."""
+    return small_problem(problem, 16, 8, **options)
 
 
 def spec_of(name, **changes):
     values = {"method": "cra_dl", "devices": 8, "redundancy": 4, "aggregation": "median", "attack": "sign_flip"}
-    values |= {"problem": {"name": name, **SMALL}, "iterations": 6, "record": {"step": 2}, "seeds": [1, 4]}
+    values |= {"problem": {"name": name, **small(name)}, "iterations": 6, "record": {"step": 2}, "seeds": [1, 4]}
     return RunSpec.parse(values | {"byzantine": {"alpha": 0.25}} | changes, "test")
 
 
 def with_option(problem, name, value):
-    return spec_of(problem, problem={"name": problem, **SMALL, name: value})
+    return spec_of(problem, problem={"name": problem, **small(problem, **{name: value})})
 
 
 def real_options(problem):
@@ -58,8 +60,9 @@ def assert_as_alone(specs):
     together = train_together(specs, held, device="cpu")
     for spec, lists, beside in zip(specs, held, together, strict=True):
         alone = train(spec, lists)
-        for field in fields(Measurements):
-            np.testing.assert_array_equal(getattr(beside, field.name), getattr(alone, field.name), err_msg=field.name)
+        assert beside.arrays().keys() == alone.arrays().keys()
+        for name, array in alone.arrays().items():
+            np.testing.assert_array_equal(beside.arrays()[name], array, err_msg=name)
 
 
 @pytest.mark.parametrize(("problem", "option", "value"), REAL_OPTIONS)
@@ -77,14 +80,14 @@ def test_runs_with_different_real_options(problem, option, value):
 def test_runs_that_differ_in_all_that_may(problem):
     one, changed = spec_of(problem), {name: value for p, name, value in REAL_OPTIONS if p == problem}
     marked = {name: value for name, value in changed.items() if name in may_differ(one)}
-    assert_as_alone([one, spec_of(problem, problem={"name": problem, **SMALL, **marked}, seeds=[2])])
+    assert_as_alone([one, spec_of(problem, problem={"name": problem, **small(problem, **marked)}, seeds=[2])])
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_a_batch_of_parts_is_the_problem_of_all_their_seeds(problem):
     seeds = (3, 0, 7)
-    whole = PROBLEMS[problem](seeds, "cpu", "float64", **SMALL)
-    parts = joined([PROBLEMS[problem]((seed,), "cpu", "float64", **SMALL) for seed in seeds])
+    whole = PROBLEMS[problem](seeds, "cpu", "float64", **small(problem))
+    parts = joined([PROBLEMS[problem]((seed,), "cpu", "float64", **small(problem)) for seed in seeds])
     for name in (field.name for field in fields(whole) if field.init):
         one, other = getattr(whole, name), getattr(parts, name)
         assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
@@ -166,6 +169,7 @@ DIFFERENT = {
     "allocation": [{"allocation": "random"}, {"allocation": "cyclic"}],
     "encoding": [{"method": "lad", "encoding": "uniform"}, {"method": "lad", "encoding": "replication"}],
     "step_size": [{"step_size": 0.5}, {"step_size": 0.1}],
+    "step_unit": [{"step_unit": "1/L"}, {"step_unit": "absolute"}],
 }
 
 

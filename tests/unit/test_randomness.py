@@ -15,7 +15,7 @@ from byzcode.attacks import Attack
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import BLOCK, Draws, Orders, Stream
 from byzcode.storage.allocations import draw
-from byzcode.training import loop
+from byzcode.training import workers
 
 
 def numbers(seed, purpose, iteration, count=6):
@@ -175,7 +175,7 @@ def test_a_seed_meets_the_same_liars_in_every_run(changes, make_spec, monkeypatc
 
     monkeypatch.setattr("byzcode.attacks.sign_flip.ENTRY", Attack(spy, frozenset()))
     spec = make_spec(**{"seeds": [3], "iterations": 5, "record": {"step": 5}, **changes})
-    loop.train_together([spec], [draw(spec.allocation_spec)], device="cpu")
+    workers.train_together([spec], [draw(spec.allocation_spec)], device="cpu")
     place = spec.seeds.index(3)
     liars = [one[place] for one, _ in met]
     sets = Orders((3,), 20, "byzantine", redrawn=True)

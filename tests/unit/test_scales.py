@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 import torch
@@ -13,10 +11,10 @@ from byzcode.kernels.distances import lengths
 from byzcode.problems.linear_regression import LinearRegression, linear_regression
 from byzcode.randomness import Draws, Stream
 from byzcode.storage import allocations
-from byzcode.training.loop import train
-from byzcode.training.records import Ledger, dispersion
+from byzcode.training.measures import Ledger, dispersion
 from byzcode.training.server import Answer
 from byzcode.training.status import Status
+from byzcode.training.workers import train
 
 #: Powers of two at which squares overflow or vanish, and the numbers themselves do not.
 POWERS = {torch.float64: (-700, -540, 540, 900), torch.float32: (-100, -70, 70, 100)}
@@ -77,8 +75,8 @@ def test_what_is_recorded_of_messages_of_any_size(dtype, power):
     messages = torch.from_numpy(np.random.default_rng(2).normal(size=(3, 5, 4))).to(dtype)
     usual = dispersion(messages, messages[:, 0])
     scaled = dispersion(messages * 2.0**power, messages[:, 0] * 2.0**power)
-    for name in usual:
-        np.testing.assert_allclose((scaled[name] * 2.0**-power).numpy(), usual[name].numpy(), rtol=1e-6)
+    for one, other in zip(usual, scaled, strict=True):
+        np.testing.assert_allclose((other * 2.0**-power).numpy(), one.numpy(), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("dtype", "power"), SCALES)
@@ -109,8 +107,8 @@ def test_a_run_in_single_precision_with_huge_features(rule, before, make_spec):
     single, double = (make_spec(**common, dtype=dtype) for dtype in ("float32", "float64"))
     got, want = (train(spec, allocations.draw(spec.allocation_spec)) for spec in (single, double))
     assert (got.status == Status.FINISHED).all()
-    for name in (field.name for field in fields(got)):
-        assert np.isfinite(getattr(got, name)).all(), name
+    for name, array in got.arrays().items():
+        assert np.isfinite(array).all(), name
     for name in ("heterogeneity", "largest_heterogeneity", "gradient_norm", "honest_dispersion"):
         np.testing.assert_allclose(getattr(got, name)[:, 0], getattr(want, name)[:, 0], rtol=1e-4)
     assert (got.loss[:, -1] < got.loss[:, 0]).all()

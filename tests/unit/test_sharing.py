@@ -23,6 +23,7 @@ import torch
 from patience import asleep, wait_for_end
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from unit.tables import small_problem
 
 from byzcode.aggregation import RULES
 from byzcode.attacks import ATTACKS
@@ -31,9 +32,12 @@ from byzcode.errors import UserError
 from byzcode.execution import batches, cuda
 from byzcode.execution.run_locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
 from byzcode.pre_aggregation import PRE_AGGREGATORS
+from byzcode.problems import PROBLEMS
+from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations, seal, trajectories
 from byzcode.training.batch import Part, assemble
-from byzcode.training.loop import loop, train
+from byzcode.training.loop import loop
+from byzcode.training.workers import train
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
 
@@ -639,7 +643,18 @@ BIG = {
 
 @pytest.mark.parametrize("name", BIG)
 def test_a_run_takes_no_more_than_is_reckoned_with(name, make_spec):
-    spec = make_spec(**{"byzantine": {"alpha": 0.1}, "iterations": 6, "seeds": 4} | BIG[name])
+    assert_reckoned_with(make_spec(**{"byzantine": {"alpha": 0.1}, "iterations": 6, "seeds": 4} | BIG[name]))
+
+
+@pytest.mark.parametrize("subsets", [50, 500])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_run_of_any_problem_takes_no_more_than_is_reckoned_with(name, subsets):
+    problem = {"name": name, **small_problem(name, subsets, 60)}
+    values = {"method": "cra_dl", "redundancy": 5, "aggregation": "median", "devices": 20, "problem": problem}
+    assert_reckoned_with(RunSpec.parse({**values, "iterations": 6, "seeds": 4}, "test"))
+
+
+def assert_reckoned_with(spec):
     held = allocations.draw(spec.allocation_spec)
     with torch.inference_mode(), Memory() as memory:
         loop(assemble([Part(spec, spec.seeds, held)], "meta"), lambda _: None)

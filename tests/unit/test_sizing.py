@@ -15,7 +15,7 @@ from byzcode.execution import forecast
 from byzcode.execution.forecast import JOB, STEP, Rate, grouped, kind_of, measure, size
 from byzcode.storage import allocations as allocation
 from byzcode.storage import seal, trajectories
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 
 @pytest.fixture
@@ -144,11 +144,11 @@ def test_each_kind_is_measured_once(make_spec, monkeypatch):
 
 
 def test_a_measured_rate_is_positive_and_takes_few_iterations(make_spec, monkeypatch):
-    from byzcode.training import loop
+    from byzcode.training import workers
 
     done = []
-    train = loop.train
-    monkeypatch.setattr(loop, "train", lambda spec, held: done.append(spec) or train(spec, held))
+    train = workers.train
+    monkeypatch.setattr(workers, "train", lambda spec, held: done.append(spec) or train(spec, held))
 
     rate = measure(make_spec(seeds=10, iterations=100_000))
 

@@ -18,8 +18,8 @@ from byzcode.storage import trajectories
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import PlannedStudy
 from byzcode.studies.study import LineStyle, Reading, Study
-from byzcode.training.loop import train
 from byzcode.training.status import ENDINGS, Status
+from byzcode.training.workers import train
 
 CONFIG = {
     "ma": LineStyle(color="#D55E00", dashes="dashed", marker="x"),

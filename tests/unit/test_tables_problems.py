@@ -10,11 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from unit.tables import cases, options_of
+from unit.tables import cases, options_of, small_problem
 
 from byzcode.errors import UserError
 from byzcode.kernels.gather import Code
 from byzcode.problems import PROBLEMS
+from byzcode.problems.problem import EVERYTHING
+from byzcode.specs.quantities import COUNTS, QUANTITIES
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
 from byzcode.training.batch import Part, assemble, shape_of
@@ -29,13 +31,13 @@ def built(name, options, seeds=SEEDS, dtype="float64"):
     try:
         return PROBLEMS[name](seeds, "cpu", dtype, **options)
     except (ValueError, UserError, torch.linalg.LinAlgError) as error:
-        if (options["subsets"], options["dimension"]) == MANY:
+        if options["subsets"] == MANY[0]:
             raise
         pytest.skip(f"{name} does not serve M, D = {FEW}: {error}")
 
 
 CASES = [
-    (name, {**options, "subsets": subsets, "dimension": dimension, **more})
+    (name, small_problem(name, subsets, dimension, **options, **more))
     for name, options in cases(PROBLEMS).values()
     for subsets, dimension in (MANY, FEW)
     for more in ([{}, {"samples_per_subset": 3}] if "samples_per_subset" in options_of(PROBLEMS[name]) else [{}])
@@ -43,9 +45,22 @@ CASES = [
 every = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 
 
+def knowing(what):
+    """The cases of problems that know something of their loss."""
+    cases_of = [(name, options) for name, options in CASES if what in PROBLEMS[name].knows]
+    return pytest.mark.parametrize(("name", "options"), cases_of, ids=str)
+
+
+def sizes(name, options):
+    """The sizes that a problem says it has."""
+    defaults = {option: about.default for option, about in options_of(PROBLEMS[name]).items()}
+    return PROBLEMS[name].sizes(**defaults | options)
+
+
 def points(problem):
-    """Some theta, (R, D): the first, the last, ones near it, and random ones."""
-    start, best = problem.start(), problem.optimum
+    """Some theta, (R, D): the first, the best where it is known, ones near it, and random ones."""
+    start = problem.start()
+    best = getattr(problem, "optimum", start)
     dice = np.random.default_rng(1)
     a, b, c, d = (torch.from_numpy(dice.normal(size=best.shape)).to(best) for _ in range(4))
     return [start, best, best + 1e-3 * a, best + b, c, 10 * d]
@@ -57,9 +72,9 @@ def code(held, weight, dtype=torch.float64):
 
 def of_subsets(problem, forward, subsets):
     """The gradients of all subsets, (R, M, D): what devices send that hold one subset each."""
-    runs = len(problem.smoothness)
+    runs = len(problem.start())
     held = np.tile(np.arange(subsets)[:, None], (runs, 1, 1))
-    return problem.coded_gradients(forward, code(held, np.ones(held.shape), problem.optimum.dtype))
+    return problem.coded_gradients(forward, code(held, np.ones(held.shape), problem.start().dtype))
 
 
 def size_of(gradients):
@@ -69,32 +84,70 @@ def size_of(gradients):
 
 @every
 def test_shapes_and_constants(name, options):
-    problem = built(name, options)
-    runs, dimension = len(SEEDS), options["dimension"]
-    for constant in (problem.smoothness, problem.strong_convexity):
-        assert constant.shape == (runs,)
-    for vector in (problem.optimum, problem.start()):
-        assert vector.shape == (runs, dimension)
-    for tensor in (problem.smoothness, problem.strong_convexity, problem.optimum, problem.start()):
+    problem, kind = built(name, options), PROBLEMS[name]
+    runs, dimension = len(SEEDS), sizes(name, options).dimension
+    assert kind.knows == {each for each in EVERYTHING if hasattr(problem, each)}
+    for tensor in (*(getattr(problem, each) for each in kind.knows), problem.start()):
         assert tensor.dtype is torch.float64
         assert tensor.isfinite().all()
-    assert (problem.smoothness > 0).all()
-    assert (problem.strong_convexity >= 0).all()
-    assert (problem.strong_convexity <= problem.smoothness * (1 + 1e-12)).all()
+    assert problem.start().shape == (runs, dimension)
+    if "optimum" in kind.knows:
+        assert problem.optimum.shape == (runs, dimension)
+    if "smoothness" in kind.knows:
+        assert problem.smoothness.shape == (runs,)
+        assert (problem.smoothness > 0).all()
+    if "strong_convexity" in kind.knows:
+        assert problem.strong_convexity.shape == (runs,)
+        assert (problem.strong_convexity >= 0).all()
+    if {"smoothness", "strong_convexity"} <= kind.knows:
+        assert (problem.strong_convexity <= problem.smoothness * (1 + 1e-12)).all()
     for theta in points(problem):
         forward = problem.forward(theta)
         gradient = problem.gradient(forward)
         scalars = (
             problem.loss(forward),
-            problem.excess_loss(forward),
             problem.heterogeneity(forward, gradient),
             problem.largest_heterogeneity(forward, gradient),
+            *([problem.excess_loss(forward)] if "optimum" in kind.knows else []),
+            *(metric.measure(problem, forward) for metric in kind.metrics.values()),
         )
         for scalar in scalars:
             assert scalar.shape == (runs,)
             assert scalar.isfinite().all()
         assert gradient.shape == (runs, dimension)
         assert of_subsets(problem, forward, options["subsets"]).shape == (runs, options["subsets"], dimension)
+
+
+@every
+def test_a_problem_is_as_large_as_it_says(name, options):
+    problem, said = built(name, options), sizes(name, options)
+    assert said.subsets == options["subsets"]
+    assert said.samples % said.subsets == 0
+    numbers = sum(each.numel() for each in vars(problem).values() if isinstance(each, torch.Tensor)) / len(SEEDS)
+    assert said.data <= numbers <= said.memory + said.dimension + 2
+    assert any(each.numel() == len(SEEDS) * said.data for each in vars(problem).values() if torch.is_tensor(each))
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_metric_is_described_and_has_a_name_of_its_own(name):
+    for metric, about in PROBLEMS[name].metrics.items():
+        assert metric not in (*QUANTITIES, *COUNTS, *EVERYTHING)
+        assert about.words
+        assert about.long_name
+        assert [metric in other.metrics for other in PROBLEMS.values()].count(True) == 1
+
+
+@every
+def test_a_metric_on_a_linear_axis_is_a_share(name, options):
+    problem = built(name, options)
+    for about in (about for about in PROBLEMS[name].metrics.values() if about.linear):
+        for theta in points(problem):
+            share = about.measure(problem, problem.forward(theta))
+            assert ((share >= 0) & (share <= 1)).all()
+
+
+#: Coordinates along which a gradient is tried, at most.
+TRIED = 40
 
 
 @every
@@ -105,21 +158,24 @@ def test_the_gradient_is_that_of_the_loss(name, options):
         forward = problem.forward(theta)
         gradient, loss = problem.gradient(forward), problem.loss(forward)
         step = 1e-6 * (1 + theta.abs().amax(dim=-1))
-        for coordinate in range(options["dimension"]):
+        steepness = problem.smoothness if "smoothness" in PROBLEMS[name].knows else gradient.abs().amax(dim=-1)
+        dimension = theta.shape[-1]
+        for coordinate in range(0, dimension, -(-dimension // TRIED)):
             away = torch.zeros_like(theta)
             away[:, coordinate] = step
             up, down = (problem.loss(problem.forward(theta + sign * away)) for sign in (1, -1))
             found = (up - down) / 2 / step
-            allowed = 1e-6 * (gradient.norm(dim=-1) + loss.abs() + problem.smoothness * (1 + step * 1e6))
+            allowed = 1e-6 * (gradient.norm(dim=-1) + loss.abs() + steepness * (1 + step * 1e6))
             assert ((found - gradient[:, coordinate]).abs() <= allowed).all(), "gradient is not that of loss"
 
 
-@every
+@knowing("optimum")
 def test_the_optimum_is_one(name, options):
     problem = built(name, options)
     best = problem.forward(problem.optimum)
     least, scale = problem.loss(best), problem.loss(problem.forward(problem.start())).abs() + 1
-    reach = problem.smoothness * ((problem.optimum - problem.start()).norm(dim=-1) + 1)
+    steepness = problem.smoothness if "smoothness" in PROBLEMS[name].knows else 1.0
+    reach = steepness * ((problem.optimum - problem.start()).norm(dim=-1) + 1)
     assert (problem.gradient(best).norm(dim=-1) <= 1e-6 * reach).all(), "the gradient at the optimum is not 0"
     assert (problem.excess_loss(best).abs() <= 1e-9 * scale).all()
     for theta in points(problem):
@@ -129,7 +185,7 @@ def test_the_optimum_is_one(name, options):
         assert ((loss - least - excess).abs() <= 1e-9 * (scale + loss.abs())).all(), "not the loss above its least"
 
 
-@every
+@knowing("smoothness")
 def test_the_constants_bound_the_change_of_the_gradient(name, options):
     """||g(x) - g(y)|| <= L ||x - y||, and <g(x) - g(y), x - y> >= mu ||x - y||^2 where mu is not 0."""
     problem = built(name, options)
@@ -139,6 +195,8 @@ def test_the_constants_bound_the_change_of_the_gradient(name, options):
             away, change = theta - other, gradient - its_gradient
             square, rounding = away.square().sum(dim=-1), 1e-12 * (gradient.norm(dim=-1) + its_gradient.norm(dim=-1))
             assert (change.norm(dim=-1) <= problem.smoothness * square.sqrt() * (1 + 1e-9) + rounding).all()
+            if "strong_convexity" not in PROBLEMS[name].knows:
+                continue
             along, mu = (change * away).sum(dim=-1), problem.strong_convexity
             assert ((along >= mu * square * (1 - 1e-9) - rounding * square.sqrt()) | (mu == 0)).all()
 
@@ -149,11 +207,11 @@ def test_the_gradient_and_its_spread_are_those_of_the_subsets(name, options):
     for theta in points(problem):
         forward = problem.forward(theta)
         gradient, own = problem.gradient(forward), of_subsets(problem, forward, options["subsets"])
-        rounding = 1e-12 * size_of(own) * (1 + options["dimension"])
+        rounding = 1e-12 * size_of(own) * (1 + theta.shape[-1])
         away = (own - gradient.unsqueeze(-2)).square().sum(dim=-1)
         assert ((own.mean(dim=-2) - gradient).abs() <= rounding).all()
         # The squares are those of numbers that may cancel.
-        blur = 1e-12 * own.square().sum(dim=-1).amax(dim=-1) * (1 + options["dimension"])
+        blur = 1e-12 * own.square().sum(dim=-1).amax(dim=-1) * (1 + theta.shape[-1])
         spread, largest = problem.heterogeneity(forward, gradient), problem.largest_heterogeneity(forward, gradient)
         assert ((spread.square() - away.mean(dim=-1)).abs() <= blur).all()
         assert ((largest.square() - away.amax(dim=-1)).abs() <= blur).all()
@@ -189,19 +247,19 @@ def test_what_devices_send_is_the_weighted_sum_of_the_gradients_of_their_subsets
                 assert ((got - want).abs() <= 1e-12 * size_of(own) * (1 + subsets)).all(), of_what
 
 
-def measured(problem, theta, subsets):
-    """All that is asked of a problem at theta."""
+def measured(name, problem, theta, subsets):
+    """All that a problem gives at theta."""
+    kind = PROBLEMS[name]
     forward = problem.forward(theta)
     gradient = problem.gradient(forward)
     relabelled = problem.relabelled(forward)
     return {
-        "smoothness": problem.smoothness,
-        "strong convexity": problem.strong_convexity,
-        "optimum": problem.optimum,
+        **{each: getattr(problem, each) for each in kind.knows},
+        **{each: about.measure(problem, forward) for each, about in kind.metrics.items()},
+        **({"excess loss": problem.excess_loss(forward)} if "optimum" in kind.knows else {}),
         "start": problem.start(),
         "loss": problem.loss(forward),
         "gradient": gradient,
-        "excess loss": problem.excess_loss(forward),
         "heterogeneity": problem.heterogeneity(forward, gradient),
         "largest heterogeneity": problem.largest_heterogeneity(forward, gradient),
         "coded gradients": of_subsets(problem, forward, subsets),
@@ -214,7 +272,7 @@ def test_to_ask_twice_gives_the_same_and_changes_nothing(name, options):
     problem, subsets = built(name, options), options["subsets"]
     for theta in points(problem):
         before = theta.clone()
-        once, twice = measured(problem, theta, subsets), measured(problem, theta, subsets)
+        once, twice = measured(name, problem, theta, subsets), measured(name, problem, theta, subsets)
         assert torch.equal(theta, before)
         for what, value in once.items():
             assert torch.equal(value, twice[what]), what
@@ -224,9 +282,9 @@ def test_to_ask_twice_gives_the_same_and_changes_nothing(name, options):
 def test_a_seed_has_the_same_bits_alone_and_beside_others(name, options):
     together, subsets = built(name, options), options["subsets"]
     for theta in points(together):
-        beside = measured(together, theta, subsets)
+        beside = measured(name, together, theta, subsets)
         for place, seed in enumerate(SEEDS):
-            alone = measured(built(name, options, (seed,)), theta[place : place + 1], subsets)
+            alone = measured(name, built(name, options, (seed,)), theta[place : place + 1], subsets)
             for what, value in alone.items():
                 assert torch.equal(value[0], beside[what][place]), what
 
@@ -243,7 +301,7 @@ def test_each_seed_draws_its_own_problem(name, options):
 def test_single_precision_is_near_double(name, options):
     double, single = built(name, options), built(name, options, dtype="float32")
     found = [
-        [measured(one, theta.to(one.optimum.dtype), options["subsets"]) for one in (double, single)]
+        [measured(name, one, theta.to(one.start().dtype), options["subsets"]) for one in (double, single)]
         for theta in points(double)
     ]
     for what in found[0][0]:
@@ -286,10 +344,10 @@ def test_a_batch_of_specs_has_of_each_what_it_has_alone(name, options):
     problems = [assemble([part], "cpu").problem for part in parts]
     for scale in (0.0, 1.0):
         theta = batch.start() + scale
-        beside = measured(batch, theta, options["subsets"])
+        beside = measured(name, batch, theta, options["subsets"])
         place = 0
         for spec, problem in zip(specs, problems, strict=True):
             rows = slice(place, place + len(spec.seeds))
             place = rows.stop
-            for what, value in measured(problem, theta[rows], options["subsets"]).items():
+            for what, value in measured(name, problem, theta[rows], options["subsets"]).items():
                 assert torch.equal(value, beside[what][rows]), (what, spec.problem.options)

@@ -7,21 +7,24 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import torch
-from unit.tables import TABLES, cases, run_with, sizes_of
+from unit.tables import TABLES, cases, run_with, sizes_of, small_problem
 
 from byzcode.allocation import ALLOCATIONS
 from byzcode.coding import DECODERS, ENCODERS
 from byzcode.errors import UserError
 from byzcode.kernels import native
 from byzcode.problems import PROBLEMS
+from byzcode.problems.problem import EVERYTHING
+from byzcode.schedules import SCHEDULES
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
 from byzcode.studies.describe import describe
 from byzcode.theory import bounds
 from byzcode.training.batch import Part, assemble
-from byzcode.training.loop import loop, train, train_together
+from byzcode.training.loop import loop
 from byzcode.training.records import join
+from byzcode.training.workers import train, train_together
 
 DEVICES, SUBSETS, DIMENSION = 20, 60, 7
 COMMON = {"devices": DEVICES, "iterations": 10, "record": {"step": 1}, "seeds": [4, 0, 7]}
@@ -38,7 +41,7 @@ def of_method(name, options):
 def of_problem(name, options):
     """With a number of parameters that fills no cache line; or with twelve, which many numbers divide."""
     for dimension in (DIMENSION, 12):
-        sizes = {"subsets": SUBSETS, "dimension": dimension}
+        sizes = small_problem(name, SUBSETS, dimension)
         with suppress(ValueError, UserError):
             PROBLEMS[name]((0,), "cpu", "float64", **sizes, **options)
             break
@@ -87,7 +90,9 @@ MAKERS = {
     "allocation": of_allocation,
     "encoding": of_encoding,
     "decoder": of_decoder,
-    **{key: with_component(key) for key in ("compression", "attack", "pre_aggregation", "aggregation")},
+    **{
+        key: with_component(key) for key in ("compression", "attack", "pre_aggregation", "aggregation", "step_schedule")
+    },
 }
 
 
@@ -117,7 +122,8 @@ def test_a_run_is_described_and_is_read_again(key, name, options):
     assert RunSpec.from_json(spec.canonical(), "again") == spec
     said = describe(spec)
     assert said.replace("\n", "").isprintable()
-    assert key in ("method", "decoder", "pre_aggregation") or name.replace("_", " ") in said
+    unsaid = key in ("method", "decoder", "pre_aggregation") or name == "constant"
+    assert unsaid or name.replace("_", " ") in said
 
 
 def test_a_description_has_all_digits_of_a_run():
@@ -132,14 +138,18 @@ def test_no_run_violates_a_bound(key, name, options):
     """On its error, the mean square of its gradients, and its excess loss."""
     spec = MAKERS[key](name, options)
     held = allocations.draw(spec.allocation_spec)
-    measured = vars(train(spec, held))
+    measured = train(spec, held).arrays()
     size = measured["largest_heterogeneity"] + measured["gradient_norm"]
     rounding = 1e-11 * np.fmax.accumulate(size, axis=1)
     error = measured["aggregation_error"]
     for what, bound in bounds.bounds(spec, measured, held).items():
         if bound.holds == "always":
             assert not (error > bound.error * (1 + 1e-9) + rounding).any(), what
-    mu, step = measured["strong_convexity"][:, None], (spec.step_size / measured["smoothness"])[:, None]
+    if spec.problem_kind.knows < EVERYTHING:
+        return
+    schedule, steps = spec.step_schedule, range(spec.iterations)
+    factors = [SCHEDULES[schedule.name](t, spec.iterations, **schedule.options) for t in steps]
+    mu, step = measured["strong_convexity"][:, None], (spec.step_size / measured["smoothness"])[:, None] * factors
     excess = measured["excess_loss"]
     after = bounds.excess_after(excess[:, :-1], np.square(error[:, :-1]), step, mu)
     blur = 1e-12 * np.fmax.accumulate(np.abs(measured["loss"]), axis=1)[:, 1:]
@@ -147,8 +157,9 @@ def test_no_run_violates_a_bound(key, name, options):
 
 
 def assert_same(found, expected):
-    for what, value in vars(expected).items():
-        np.testing.assert_array_equal(getattr(found, what), value, err_msg=what)
+    assert found.arrays().keys() == expected.arrays().keys()
+    for what, value in expected.arrays().items():
+        np.testing.assert_array_equal(found.arrays()[what], value, err_msg=what)
 
 
 #: The other tables are in the tests of test_engine.py.

@@ -13,7 +13,7 @@ import pytest
 
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations, trajectories
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 pytestmark = pytest.mark.slow
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import get_args
 
 import netCDF4
 import numpy as np
 import pytest
 
 from byzcode.errors import UserError
+from byzcode.specs.quantities import QUANTITIES
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations, netcdf, seal, trajectories
-from byzcode.studies.study import Quantity
-from byzcode.training.loop import train
 from byzcode.training.status import NEVER, Status
+from byzcode.training.workers import train
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.5, "cpu_seconds": 1.25}
-MEASURED = get_args(Quantity)
+MEASURED = QUANTITIES
 
 
 @pytest.fixture

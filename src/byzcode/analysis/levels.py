@@ -87,7 +87,7 @@ def of_dataset(dataset: xarray.Dataset) -> Run:
 
 def of_measurements(spec: RunSpec, measured: Measurements, held: NDArray[np.int32]) -> Run:
     """A run that has just been trained on the allocations ``held`` (R, N, S)."""
-    values = {name: found for name, found in vars(measured).items() if found.ndim == 2}
+    values = {name: found for name, found in measured.arrays().items() if found.ndim == 2}
     iterations = np.asarray(spec.record.iterations(spec.iterations), dtype=float)
     values["gradients_computed"] = gradients_per_iteration(held)[:, None] * iterations
     return Run(spec, values, measured.status)

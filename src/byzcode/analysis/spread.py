@@ -16,11 +16,15 @@ class Spread(NamedTuple):
     high: NDArray[np.float64]
 
 
-def spread(values: NDArray[np.float64]) -> Spread:
+def spread(values: NDArray[np.float64], *, more_is_better: bool = False) -> Spread:
     """Median and quartiles over the first axis, linearly interpolated; a seed that ended early (NaN) is infinite.
 
-    The median is therefore finite until half of the seeds have ended, and no seed is dropped silently.
+    Where more is better it is minus infinity. The median is therefore finite until half of the seeds have ended, and no
+    seed is dropped silently.
     """
+    if more_is_better:
+        lost = spread(-values)
+        return Spread(-lost.median, -lost.high, -lost.low)
     ordered = np.sort(np.where(np.isnan(values), np.inf, values), axis=0)
 
     def quantile(part: float) -> Any:

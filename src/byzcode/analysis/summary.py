@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,11 @@ from byzcode.analysis.spread import spread
 from byzcode.errors import UserError
 from byzcode.provenance.code import comparable
 from byzcode.specs import last_part
+from byzcode.specs.quantities import QUANTITIES, is_share, progress_of, quantities_of
+from byzcode.specs.quantities import lacking as absence
 from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
 from byzcode.studies.fields import in_digits
-from byzcode.studies.names import Quantity
 from byzcode.training.status import NEVER, Status, counts
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 IDENTITY = {
     "method": "method",
     "devices": "devices",
-    "subsets": "problem.subsets",
-    "dimension": "problem.dimension",
+    "subsets": "subsets",
+    "dimension": "dimension",
     "sigma_h": "problem.sigma_h",
     "redundancy": "redundancy",
     "allocation": "allocation",
@@ -45,6 +46,19 @@ IDENTITY = {
     "iterations": "iterations",
 }
 
+#: Keys that are no fields, but follow from the options of the problem.
+SIZES = ("subsets", "dimension")
+
+#: Columns of the same kind, which a summary has where one of its runs says something else than every run once did.
+LATER = {
+    "problem": ("problem", "linear_regression"),
+    "step_unit": ("step_unit", "1/L"),
+    "step_schedule": ("step_schedule", "constant"),
+}
+
+#: The column that says which quantities a run lacks, and why; it is there where a run of the study lacks one.
+ABSENT = "absent"
+
 #: Components with a column for their options.
 OPTIONS = ("allocation", "compression", "attack", "pre_aggregation", "aggregation")
 
@@ -57,7 +71,17 @@ def summarise(paths: Sequence[Path], runs: Sequence[str]) -> pd.DataFrame:
         dataset = trajectories.open(path, run)
         _check_same_engine(trajectories.parts_in(dataset.attrs), path, sources)
         rows.append(_row(dataset, RunSpec.from_json(dataset.attrs["spec"], path)))
-    return pd.DataFrame(rows)
+    return _without_what_no_run_has(pd.DataFrame(rows))
+
+
+def _without_what_no_run_has(table: pd.DataFrame) -> pd.DataFrame:
+    """A summary without columns that say the same old thing of all runs, or nothing of any."""
+    said = {column: (table[column] == usual).all() for column, (_, usual) in LATER.items()}
+    dropped = [column for column, is_usual in said.items() if is_usual]
+    dropped += [f"{column}_options" for column in dropped if column != "step_unit"]
+    dropped += [column for column in ("sigma_h",) if table[column].isna().all()]
+    dropped += [ABSENT] if (table[ABSENT] == "").all() else []
+    return table.drop(columns=dropped)
 
 
 def _check_same_engine(parts: Mapping[str, str], path: Path, sources: dict[str, tuple[str, Path]]) -> None:
@@ -76,9 +100,13 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
     from byzcode.studies.expand import lookup
 
     row: dict[str, Any] = {"run_id": spec.run_id}
-    row |= {column: lookup(spec, key) for column, key in IDENTITY.items()}
+    row |= {column: getattr(spec, key) if key in SIZES else lookup(spec, key) for column, key in IDENTITY.items()}
     row |= {f"{key}_options": _words(getattr(spec, key).options) for key in OPTIONS}
-    iterations, excess = dataset["iteration"].to_numpy(), dataset["excess_loss"].to_numpy()
+    row |= {column: lookup(spec, key) for column, (key, _) in LATER.items()}
+    row |= {f"{key}_options": _words(getattr(spec, key).options) for key in ("problem", "step_schedule")}
+    row[ABSENT] = _absent(spec)
+    progress = progress_of(spec)
+    iterations, excess = dataset["iteration"].to_numpy(), dataset[progress].to_numpy()
     lacking = last_part.lacking(spec.record, spec.iterations)
     unknown = spec.undefined is not None or lacking is not None  # levels are then NaN, not infinite
     level = plateau(excess, iterations)
@@ -92,13 +120,15 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
     }
     for name in ("decoding_failures", "decoding_errors"):
         row[name] = int(np.fmax.reduce(dataset[name].to_numpy().ravel(), initial=0.0))
-    for quantity in get_args(Quantity):
+    for quantity in quantities_of(spec):
         values = dataset[quantity].to_numpy()
         none = bool(np.isnan(values[:, 0]).all())  # the method has no such quantity; a divergence would come later
-        row |= _columns(quantity, plateau(values, iterations).level, none=none or unknown)
-    relative = level.level / excess[:, 0]
-    row |= _columns("relative_excess_loss", relative, none=unknown or not excess[:, 0].any())
-    row |= _columns("rate", _rate(excess, iterations, level.since), none=unknown)
+        reached = plateau(values, iterations).level
+        row |= _columns(quantity, reached, none=none or unknown, more_is_better=is_share(quantity))
+    if progress == "excess_loss":
+        relative = level.level / excess[:, 0]
+        row |= _columns("relative_excess_loss", relative, none=unknown or not excess[:, 0].any())
+        row |= _columns("rate", _rate(excess, iterations, level.since), none=unknown)
     for cost in ("gradients_computed", "bits_sent"):
         total = dataset[cost].to_numpy()
         at = np.where(level.since < 0, np.nan, total[np.arange(len(total)), level.since])
@@ -115,9 +145,18 @@ def _rate(excess: Any, iteration: Any, since: Any) -> Any:
         return np.where(since > 0, np.exp(fallen / iteration[since]), np.nan)
 
 
-def _columns(name: str, values: Any, *, none: bool = False) -> dict[str, float]:
-    """Median and quartiles over seeds; a seed that ended early or never reached the plateau counts as infinite."""
-    over = [np.nan] * 3 if none else spread(values)
+def _absent(spec: RunSpec) -> str:
+    """What a summary has of other problems and not of this one, and why."""
+    reasons: dict[str, list[str]] = {}
+    for name in QUANTITIES:
+        if (reason := absence(spec, name)) is not None:
+            reasons.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+
+
+def _columns(name: str, values: Any, *, none: bool = False, more_is_better: bool = False) -> dict[str, float]:
+    """Median and quartiles over seeds; a seed that ended early or never reached the plateau counts as the worst."""
+    over = [np.nan] * 3 if none else spread(values, more_is_better=more_is_better)
     return dict(zip((f"{name}_median", f"{name}_q25", f"{name}_q75"), map(float, over), strict=True))
 
 

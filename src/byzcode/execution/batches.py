@@ -37,6 +37,7 @@ from byzcode.execution.run_locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
 from byzcode.kernels import native
 from byzcode.randomness import BLOCK
 from byzcode.specs.plain_json import read_json
+from byzcode.specs.quantities import COUNTS, quantities_of
 from byzcode.specs.run import RunSpec, parse
 from byzcode.specs.strict import Strict
 from byzcode.storage import allocations, trajectories
@@ -46,9 +47,9 @@ from byzcode.studies.files import read_text
 from byzcode.studies.names import Filename
 from byzcode.studies.requests import Id
 from byzcode.training.batch import shape_of
-from byzcode.training.loop import train as train_one
-from byzcode.training.loop import train_together
-from byzcode.training.records import QUANTITIES, Measurements
+from byzcode.training.records import Measurements
+from byzcode.training.workers import train as train_one
+from byzcode.training.workers import train_together
 
 #: What part of the free memory a batch may take by our estimate of it.
 FILLED = 0.5
@@ -267,20 +268,18 @@ def footprint(run: Run) -> float:
     """About how many bytes a run takes in a batch, at most: a test holds it above what the loop has at once."""
     spec, (seeds, devices, slots) = run.spec, run.held.shape
     number = 8 if spec.dtype == "float64" else 4
-    rows, samples = spec.samples, spec.samples // spec.subsets
+    sizes = spec.sizes
     numbers = (
-        (2 + (samples > 1))
-        * rows
-        * (spec.dimension + 3)  # once more while a batch is put together, or mixed per subset
-        + 12 * devices * spec.dimension  # messages, lies, their sorted copies
+        sizes.memory
+        + 12 * devices * sizes.dimension  # messages, lies, their sorted copies
         + 6 * devices * devices  # distances
     )
     whole_numbers = (
-        5 * devices * spec.dimension  # places in a sorted row, and the order of messages by their values
+        5 * devices * sizes.dimension  # places in a sorted row, and the order of messages by their values
         + 3 * devices * devices  # neighbours, in order
-        + 4 * devices * slots * samples  # who adds which rows, with weights
-        + 2 * BLOCK * (2 * devices + (spec.subsets if spec.assignment != "fixed" else 0))
-        + 2 * len(QUANTITIES) * len(spec.record.iterations(spec.iterations))
+        + 4 * devices * slots * sizes.rows  # who adds which rows, with weights
+        + 2 * BLOCK * (2 * devices + (sizes.subsets if spec.assignment != "fixed" else 0))
+        + 2 * (len(quantities_of(spec)) + len(COUNTS)) * len(spec.record.iterations(spec.iterations))
     )
     return float(seeds * (number * numbers + 8 * whole_numbers))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from byzcode.errors import UserError
 from byzcode.execution.system_locks import NoLocksError, locked
 from byzcode.lazy import torch
-from byzcode.training.loop import require
+from byzcode.training.workers import require
 
 #: Seconds between two looks whether a device has become free.
 PAUSE = 0.2

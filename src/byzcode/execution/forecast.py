@@ -102,7 +102,7 @@ def kind_of(spec: RunSpec) -> str:
 def measure(spec: RunSpec) -> Rate:
     """The rate of a kind of run, by two short trainings here and now."""
     from byzcode.storage import allocations
-    from byzcode.training.loop import train
+    from byzcode.training.workers import train
 
     _warm()
     seconds = []
@@ -120,7 +120,7 @@ def measure(spec: RunSpec) -> Rate:
 def _warm() -> None:
     """The first training of a process loads torch and the kernels: no part of a rate."""
     from byzcode.storage import allocations
-    from byzcode.training.loop import train
+    from byzcode.training.workers import train
 
     train(_smallest(), allocations.draw(_smallest().allocation_spec))
 

@@ -13,7 +13,7 @@ STACK = 7.0
 
 
 class Edge:
-    """The upper edge of a panel. ``stacked`` counts the marks at each place."""
+    """The upper edge of a panel, or the lower one where less is worse. ``stacked`` counts the marks at each place."""
 
     def __init__(self, axes: Axes, top: float) -> None:
         self.axes, self.top, self.stacked = axes, top, Counter[float]()

@@ -113,7 +113,9 @@ def _missing(line: Line, view: View) -> Iterator[str]:
         if stored.undefined is None and not (stored.status != Status.FINISHED).any():
             yield _NOTHING
         return
-    if finite.size and not finite.any():
+    if finite.size and view.share:
+        pass  # all of it is in the panel
+    elif finite.size and not finite.any():
         yield _ZERO
     elif finite.size and finite.max() <= 0:
         yield _NEGATIVE
@@ -124,7 +126,7 @@ def _missing(line: Line, view: View) -> Iterator[str]:
             yield _ABOVE
         if finite.min() <= 0:
             yield _REACHES
-    if (np.isinf(median) & (2 * stored.ended < stored.seeds)).any():
+    if (np.isposinf(median) & (2 * stored.ended < stored.seeds)).any():
         yield _INFINITE
     if stored.visible.any() and not (stored.x[stored.visible] >= view.start).any():
         yield _START
@@ -140,7 +142,8 @@ def _ended(lines: Sequence[Line]) -> list[str]:
             lost.append(f"{label} ({', '.join(found)})")
     said = []
     if lost:
-        said.append("A seed that ends early counts as infinite; where the median does, a mark says why.")
+        worst = "as less than any other" if lines[0].stored.share else "as infinite"
+        said.append(f"A seed that ends early counts {worst}; where the median does, a mark says why.")
         said.append("Where marks meet they stand side by side.")
     return said + sentence("Ended early, by iteration", lost)
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from byzcode.analysis.spread import Spread, spread
 from byzcode.figures.request import Curve, Run
-from byzcode.figures.scale import Extent, extent, window
+from byzcode.figures.scale import SHARES, Extent, extent, window
+from byzcode.figures.style import QUANTITIES
 from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
 from byzcode.studies.names import BoundName
@@ -38,6 +39,7 @@ class Stored:
     ended: NDArray[np.int64]  # the number of seeds that have ended, at each x
     undefined: str | None  # why nothing was trained, if so
     bounds: dict[BoundName, NDArray[np.float64]]  # medians of the bounds to draw
+    share: bool = False  # on a linear axis, where more is better
 
     @classmethod
     def read(cls, path: Path, run: str, plot: TrajectoryPlot) -> Stored:
@@ -58,7 +60,9 @@ class Stored:
             known = bounds(spec, dataset) if plot.overlay else {}
             laid = {name: spread(known[name].error[:, kept]).median for name in plot.overlay or () if name in known}
         measured = not np.isnan(values).all()
-        return cls(cost, spread(values), measured, status, since, ended, spec.undefined, laid)
+        share = QUANTITIES[plot.y].share
+        over = spread(values, more_is_better=share)
+        return cls(cost, over, measured, status, since, ended, spec.undefined, laid, share)
 
     @property
     def seeds(self) -> int:
@@ -72,8 +76,8 @@ class Stored:
 
     @property
     def visible(self) -> NDArray[np.bool_]:
-        """Where a logarithmic axis can show the median."""
-        shown: NDArray[np.bool_] = np.isfinite(self.y.median) & (self.y.median > 0)
+        """Where the axis can show the median."""
+        shown: NDArray[np.bool_] = np.isfinite(self.y.median) & ((self.y.median > 0) | self.share)
         return shown
 
     @property
@@ -124,19 +128,23 @@ class View(NamedTuple):
     end: float
     bottom: float
     top: float
+    share: bool = False
 
     @classmethod
     def of(cls, row: Sequence[Panel], panels: Sequence[Panel], plot: TrajectoryPlot) -> View:
         """The limits for a row of panels. A curve that ends early sets no lower limit for the others."""
         lines = [line for panel in row for line in panel.lines]
         steady = [line for line in lines if line.stored.ending is Status.FINISHED] or lines
+        reached = [float(x) for panel in panels for line in panel.lines for x in line.stored.x if x > 0] or [1.0]
+        start, end = 0.0 if plot.x == "iteration" else min(reached), max(reached)
+        start = start if start < end else end / 10
+        if QUANTITIES[plot.y].share:
+            return cls(start, end, *SHARES, share=True)
         bottom, top = window(found for line in steady if (found := line.stored.extent(floor=line.run.is_floor)))
         risen = [found.high for line in lines if (found := line.stored.extent(floor=False))]
         laid = [bound for line in steady for bound in line.stored.bounds.values()]
         risen += [found.high for bound in laid if (found := extent(bound))]
-        reached = [float(x) for panel in panels for line in panel.lines for x in line.stored.x if x > 0] or [1.0]
-        start, end = 0.0 if plot.x == "iteration" else min(reached), max(reached)
-        return cls(start if start < end else end / 10, end, bottom, max([top, *risen]))
+        return cls(start, end, bottom, max([top, *risen]))
 
     def shows(self, line: Line) -> bool:
         """Whether any part of a line is in the panel."""

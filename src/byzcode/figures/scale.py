@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MultipleLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from byzcode.figures.style import number, value_words
@@ -86,6 +86,16 @@ def cost_ticks(axes: Axes, low: float, high: float) -> str:
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0, 3.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value / size)))
     return unit
+
+
+#: The limits of an axis of shares: a share of 1 is seen below the upper one.
+SHARES = (0.0, 1.02)
+
+
+def share_y(axes: Axes) -> None:
+    """A linear y axis for shares, from 0 to 1."""
+    axes.set_ylim(*SHARES)
+    axes.yaxis.set_major_locator(MultipleLocator(0.2))
 
 
 def log_y(axes: Axes, bottom: float, top: float) -> None:

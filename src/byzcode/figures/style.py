@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from matplotlib.typing import ColorType
 
 from byzcode.specs.components import in_words
 from byzcode.specs.methods import METHODS
+from byzcode.specs.quantities import metrics
 from byzcode.specs.run import COMPONENTS
 from byzcode.studies.fields import in_digits
 from byzcode.studies.letters import BUNDLED
@@ -163,10 +164,11 @@ _VALUES = {"True": "yes", "False": "no", "redrawn": "liars redrawn", "persistent
 
 
 class Quantity(NamedTuple):
-    """A measured quantity in words, and as a formula."""
+    """A measured quantity in words, and as a formula. A share is drawn on a linear axis from 0 to 1."""
 
     words: str
     symbol: str
+    share: bool = False
 
 
 QUANTITIES = {
@@ -179,6 +181,7 @@ QUANTITIES = {
     "largest_heterogeneity": Quantity("largest heterogeneity", r"$\max\,\|\nabla f_k-\nabla F\|$"),
     "gradient_norm": Quantity("gradient norm", r"$\|\nabla F\|$"),
     "distance_to_optimum": Quantity("distance to optimum", r"$\|\theta-\theta^{\star}\|$"),
+    **{name: Quantity(metric.words, metric.symbol, metric.linear) for name, metric in metrics().items()},
 }
 
 
@@ -239,10 +242,17 @@ def value_words(key: str, value: Any) -> str:
     if key == "method" and value in METHODS:
         return METHODS[value].title
     name, options, rest = str(value).partition(" (")  # a component of a grid: "name (option value)"
-    entry = COMPONENTS.get(key, {}).get(name)
+    entry = _table_of(key).get(name)
     words = in_words(name, entry) if entry else _VALUES.get(name, name.replace("_", " "))
     said = (options + rest).replace("share ", "k/D = ").replace("_", " ").replace(" -", " \N{MINUS SIGN}")
     return literal(words + said)
+
+
+def _table_of(key: str) -> Mapping[str, Any]:
+    """The table of which a key of a run, or an option of a problem, names an entry; empty where it names none."""
+    head, _, option = key.partition(".")
+    of_options = [entry.tables for entry in COMPONENTS.get(head, {}).values() if hasattr(entry, "tables")]
+    return COMPONENTS.get(key) or next((tables[option] for tables in of_options if option in tables), {})
 
 
 def level_words(key: str | None, value: Any) -> str:

@@ -15,7 +15,7 @@ from byzcode.figures.columns import with_levels
 from byzcode.figures.edge import Edge
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Facets, Request, distinct, in_order
-from byzcode.figures.scale import Positions, extent, log_y, near, window
+from byzcode.figures.scale import SHARES, Positions, extent, log_y, near, share_y, window
 from byzcode.figures.style import (
     QUANTITIES,
     SOFT,
@@ -27,6 +27,7 @@ from byzcode.figures.style import (
 )
 from byzcode.figures.sweep_points import COST, Panel, Point, Summary, points_of, quantities_of
 from byzcode.figures.sweep_words import legend, notes
+from byzcode.specs.quantities import is_share
 from byzcode.storage.layout import STAGES
 from byzcode.studies.study import SweepPlot
 from byzcode.training.status import Status
@@ -57,7 +58,10 @@ def sweep(request: Request, results: Path) -> Drawing:
     for quantity in quantities:
         limits[quantity] = _limits(panels, quantity)
         for panel in panels:
-            log_y(panel.axes[quantity], *limits[quantity])
+            if is_share(quantity):
+                share_y(panel.axes[quantity])
+            else:
+                log_y(panel.axes[quantity], *limits[quantity])
             places.dress(panel.axes[quantity])
             risen = _draw(panel, quantity, places, limits[quantity])
             if not any(_is_drawn(point, quantity, limits[quantity]) for point in panel.points):
@@ -69,6 +73,8 @@ def sweep(request: Request, results: Path) -> Drawing:
 
 
 def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
+    if is_share(quantity):
+        return SHARES
     points = [point for panel in panels for point in panel.points]
     medians = [(np.array([point.median(quantity)]), point.run.is_floor) for point in points]
     return window(span for median, floor in medians if (span := extent(median, floor=floor)))
@@ -76,7 +82,8 @@ def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
 
 def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, float]) -> float:
     """Draw the curves of a panel; returns how many points the marks on its upper edge rise above it."""
-    axes, edge = panel.axes[quantity], Edge(panel.axes[quantity], limits[1])
+    share = is_share(quantity)
+    axes, edge = panel.axes[quantity], Edge(panel.axes[quantity], limits[0] if share else limits[1])
     labels = distinct(point.curve.label for point in panel.points)
     moving = distinct(point.curve.label for point in panel.points if point.x is not None)
     step = min(_NUDGE, _CROWD * places.closest / max(1, len(moving)))
@@ -93,7 +100,7 @@ def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, f
             if _is_on_edge(point, quantity):
                 at = places.at(point.x, 0.0) if label in moving else place
                 edge.mark(at, _ending(point), of_panel=point.x is None)
-    return edge.height
+    return 0.0 if share else edge.height
 
 
 def _is_on_edge(point: Point, quantity: str) -> bool:
@@ -114,7 +121,7 @@ def _draw_curve(
     looks = distinct(point.style for point in points)
     joined = line_style(looks[0], phase=phase) | ({"color": SOFT, "linewidth": 0.8} if len(looks) > 1 else {})
     medians = np.array([point.median(quantity) for point in points])
-    medians[~((medians > 0) & np.isfinite(medians))] = np.nan
+    medians[~(((medians > 0) | is_share(quantity)) & np.isfinite(medians))] = np.nan
     axes.plot(x, medians, **joined, zorder=2)
     for point, place, median in zip(points, x, medians, strict=True):
         if np.isfinite(median):
@@ -126,7 +133,7 @@ def _draw_curve(
 def _draw_level(axes: Axes, point: Point, quantity: str, place: float, limits: tuple[float, float]) -> None:
     """A curve that does not vary with x: a horizontal line and a band."""
     median = point.median(quantity)
-    if 0 < median < np.inf:
+    if limits[0] <= median < np.inf if is_share(quantity) else 0 < median < np.inf:
         low, high = near(np.array(point.quartiles(quantity)), *limits)
         axes.axhspan(low, high, color=point.style.color, alpha=0.13, linewidth=0, zorder=1.5)
         axes.axhline(median, **line_style(point.style), zorder=1.9)

@@ -12,6 +12,7 @@ from byzcode.figures.request import Request
 from byzcode.figures.style import INK, line_style, literal, mark_legend, marker_style
 from byzcode.figures.sweep_points import COST, Panel, Point
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
+from byzcode.specs.quantities import is_share
 from byzcode.studies.study import SweepPlot
 from byzcode.training.status import RAN_AWAY, Status
 
@@ -47,7 +48,8 @@ def notes(panels: Sequence[Panel], plot: SweepPlot, limits: Mapping[str, tuple[f
         *lone_seed("bar", seeds),
     ]
     if any(point.ending in RAN_AWAY for point in points):
-        lines.append("A mark on the upper edge: infinite, as half of the seeds or more ended so.")
+        where = "lower edge: less than any other" if is_share(plot.y) else "upper edge: infinite"
+        lines.append(f"A mark on the {where}, as half of the seeds or more ended so.")
     if any(point.moves for point in points):
         lines.append(
             "Hollow: some seeds had not reached a plateau when training ended; on the upper edge, half of them or more."
@@ -70,7 +72,9 @@ def _told(
         "Fewer than half of the seeds ended early": [point for point in ran if any(point.ended.values())],
         "Below its panel": [point for point in points if 0 < median[id(point)] < bottom],
         "Above its panel": [point for point in ran if top < median[id(point)] < np.inf],
-        "0 or below, where a logarithmic axis has no place for it": [p for p in points if median[id(p)] <= 0],
+        "0 or below, where a logarithmic axis has no place for it": [
+            p for p in points if median[id(p)] <= 0 and not is_share(plot.y)
+        ],
         "Infinite, though half of the seeds or more had not ended": [p for p in ran if np.isinf(median[id(p)])],
         "Not measured, so not drawn": [point for point in ran if not point.is_measured(plot.y)],
         "Where a cost is missing, the plateau is no lower than the start": [

@@ -17,7 +17,7 @@ from byzcode.figures.line_words import THIN, by_style, legend, notes
 from byzcode.figures.lines import Line, Panel, Stored, View
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Facets, Request, distinct, in_order, only_run
-from byzcode.figures.scale import apart, cost_ticks, log_y, near
+from byzcode.figures.scale import apart, cost_ticks, log_y, near, share_y
 from byzcode.figures.style import (
     BOUNDS,
     COSTS,
@@ -114,7 +114,10 @@ def _hues(request: Request, plot: TrajectoryPlot) -> list[tuple[Any, ColorType |
 
 def _draw(panel: Panel, plot: TrajectoryPlot, view: View, *, hued: bool) -> None:
     axes = panel.axes
-    log_y(axes, view.bottom, view.top)
+    if view.share:
+        share_y(axes)
+    else:
+        log_y(axes, view.bottom, view.top)
     if plot.x != "iteration":
         axes.set_xscale("log", nonpositive="mask")
     axes.set_xlim(view.start, view.end)
@@ -170,7 +173,7 @@ def _is_marked(line: Line) -> bool:
 def _crossing(line: Line, view: View) -> tuple[float, float]:
     """The point where a line ends because its median becomes infinite, or where it leaves the panel before that."""
     x, median = line.stored.x, line.stored.y.median
-    after = int((~(median <= view.top)).argmax())
+    after = int((~(np.isfinite(median) & (median <= view.top))).argmax())
     before = max(0, after - 1)
     if after == 0 or not np.isfinite(median[after]) or median[before] <= 0:
         height = float(np.clip(median[before], view.bottom, view.top))
@@ -202,7 +205,7 @@ def _label(page: Page, panels: Sequence[Panel], plot: TrajectoryPlot, view: View
     for panel in panels:
         titles = [level_words(getattr(plot, field), level) for field, level in panel.levels.items()]
         panel.axes.set_title(", ".join(words for words in titles if words))
-        panel.axes.set_ylabel(f"{quantity.words} {quantity.symbol}")
+        panel.axes.set_ylabel(f"{quantity.words} {quantity.symbol}".strip())
         unit = cost_ticks(panel.axes, view.start, view.end) if plot.x != "iteration" else ""
         panel.axes.label_outer()
     for panel in panels[-len(page.axes[0]) :]:  # the lowest of each column, even if the last row is not full
@@ -216,10 +219,14 @@ def _label_ends(page: Page, panel: Panel, hue: str) -> None:
     If there are too many, only the legend shows them.
     """
     axes = panel.axes
-    bottom, top = np.log(axes.get_ylim())
+    share = all(line.stored.share for line in panel.lines)
+    scaled = np.asarray if share else np.log
+    bottom, top = scaled(axes.get_ylim())
     ends = [(line, line.stored.y.median[-1]) for line in panel.lines if line.level is not None]
     heights = {
-        line.run.run: (np.log(end) - bottom) / (top - bottom) for line, end in ends if np.isfinite(end) and end > 0
+        line.run.run: (scaled(end) - bottom) / (top - bottom)
+        for line, end in ends
+        if np.isfinite(end) and (end > 0 or share)
     }
     labelled = [line for line, _ in ends if 0 <= heights.get(line.run.run, -1) <= 1]
     words = [page.ruler.wrapped(value_words(hue, line.level), _BESIDE, TICK - 0.5, math=True) for line in labelled]

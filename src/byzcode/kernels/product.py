@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from byzcode.lazy import torch
@@ -34,6 +35,27 @@ def times(matrices: Tensor, vectors: Tensor) -> Tensor:
         return torch.bmm(matrices, vectors.unsqueeze(-1)).squeeze(-1)
     found = [torch.mv(_aligned(a), _aligned(b)) for a, b in zip(matrices.unbind(), vectors.unbind(), strict=True)]
     return torch.stack(found) if len(found) > 1 else found[0].unsqueeze(0)
+
+
+def batched(left: Tensor, right: Tensor) -> Tensor:
+    """Products (R, M, I, K) by (R, M, K, J) of many small matrices, with the same bits for a run alone and in a batch.
+
+    On the CPU the M products of a run are made together, run by run, for the reason in :func:`product`. Cost: M I J K.
+    """
+    if left.device.type != "cpu":
+        return torch.matmul(left, right)
+    made = [torch.bmm(_aligned(a), _aligned(b)) for a, b in zip(left.unbind(), right.unbind(), strict=True)]
+    return torch.stack(made) if len(made) > 1 else made[0].unsqueeze(0)
+
+
+def by_run(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    """A function of entries or rows, of values (R, ...), with the same bits for a run alone and in a batch.
+
+    On the CPU torch computes exp, log and their kin in vectors, and the last few entries of an array in another way.
+    """
+    if values.device.type != "cpu" or len(values) == 1:
+        return function(values)
+    return torch.stack([function(each) for each in values.unbind()])
 
 
 def _aligned(tensor: Tensor) -> Tensor:

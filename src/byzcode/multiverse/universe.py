@@ -13,7 +13,7 @@ from byzcode.multiverse.plan import Multiverse
 from byzcode.multiverse.readings import Universe
 from byzcode.specs.ids import by_id
 from byzcode.storage import allocations
-from byzcode.training.loop import train
+from byzcode.training.workers import train
 
 #: The columns of the evidence that a reading stores.
 KEPT = ["claim", "cell", "mark", "test", "effect", "low", "high", "verdict", "pairs", "seeds", "note"]

@@ -1,17 +1,20 @@
 """What is learnt: problems, in one table.
 
-``PROBLEMS[name](seeds, device, dtype, **options)`` builds R problems, one a seed. Every problem has an option
-``subsets``, the number M of data subsets, and ``dimension``, the number D of parameters.
-:mod:`byzcode.problems.problem` says what a problem is made of, and which of its options may differ within a batch.
+``PROBLEMS[name](seeds, device, dtype, **options)`` builds R problems, one per seed; ``PROBLEMS[name].sizes(**options)``
+says how many subsets, samples and parameters they have. :mod:`byzcode.problems.problem` says what a problem is made of,
+what its entry says of it, and which of its options may differ within a batch.
 """
 
-from collections.abc import Callable
+from byzcode.lazy import Table
+from byzcode.problems.problem import ALONG_RUNS, Known, Metric, Problem, ProblemKind, Sizes, Smooth, Solved, joined
 
-from byzcode.problems.linear_regression import linear_regression
-from byzcode.problems.problem import ALONG_RUNS, Problem, joined
+PROBLEMS = Table(
+    __name__,
+    ProblemKind,
+    (
+        "linear_regression",
+        "softmax_regression",
+    ),
+)
 
-PROBLEMS: dict[str, Callable[..., Problem]] = {
-    "linear_regression": linear_regression,
-}
-
-__all__ = ["ALONG_RUNS", "PROBLEMS", "Problem", "joined"]
+__all__ = ["ALONG_RUNS", "PROBLEMS", "Known", "Metric", "Problem", "ProblemKind", "Sizes", "Smooth", "Solved", "joined"]

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from byzcode.kernels.distances import power_of_two
 from byzcode.kernels.gather import Code, coded_rows
 from byzcode.kernels.product import times
 from byzcode.lazy import torch
-from byzcode.problems.problem import ALONG_RUNS
+from byzcode.problems.problem import ALONG_RUNS, ProblemKind, Sizes
 from byzcode.randomness import Stream
 
 if TYPE_CHECKING:
@@ -162,6 +162,18 @@ def linear_regression(
     return LinearRegression(features, labels, subsets, *rest)
 
 
+def _sizes(*, subsets: int, dimension: int, samples_per_subset: int, **_: Any) -> Sizes:
+    samples = subsets * samples_per_subset
+    return Sizes(
+        subsets=subsets,
+        samples=samples,
+        dimension=dimension,
+        data=samples * dimension,
+        memory=3 * samples * (dimension + 3),  # features, in units, and their squares or gradients
+        rows=samples_per_subset,
+    )
+
+
 def _solved(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Features (K, D), labels (K,), the optimum (D,), smoothness and strong convexity, both (), of one seed."""
     optimum = torch.linalg.lstsq(features, labels.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
@@ -198,3 +210,6 @@ def _draw(
     features = scale * features
     labels = (features * np.repeat(truth, samples, axis=0)).sum(axis=1)
     return features, labels + noise * normal("label noise", subsets * samples)
+
+
+ENTRY = ProblemKind(linear_regression, sizes=_sizes)

@@ -20,7 +20,7 @@ ENTRY = "ENTRY"
 WORDS = frozenset(
     {
         *("title", "source", "lacks", "kappa", "sharp_kappa", "jumps", "pairwise", "laws", "spectral"),
-        *("knows", "delta", "unbiased", "choices", "idle", "redundancies", "labels"),
+        *("delta", "unbiased", "choices", "idle", "redundancies", "labels"),
     }
 )
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 #: What the server does with an iteration: apply the rule to all messages, decode them, average the honest ones (it
 #: knows who lies), or take the true gradient.
-Server = Literal["rule", "decoder", "honest_mean", "true_gradient"]
+ServerKind = Literal["rule", "decoder", "honest_mean", "true_gradient"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Method:
     title: str
     source: str
     coded: bool
-    server: Server = "rule"
+    server: ServerKind = "rule"
     decoder: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)

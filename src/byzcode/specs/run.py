@@ -23,8 +23,9 @@ from byzcode.coding import DECODERS, ENCODERS
 from byzcode.compression import COMPRESSORS
 from byzcode.errors import KeyedError, complain, from_validation, one_of
 from byzcode.pre_aggregation import PRE_AGGREGATORS
-from byzcode.problems import PROBLEMS
+from byzcode.problems import PROBLEMS, ProblemKind, Sizes
 from byzcode.provenance.content import canonical, short_hash
+from byzcode.schedules import SCHEDULES
 from byzcode.specs.components import Choice, Component
 from byzcode.specs.methods import METHODS, Method
 from byzcode.specs.plain_json import read_json
@@ -37,6 +38,7 @@ Attack = Annotated[Component, Choice(ATTACKS, "attack")]
 Compression = Annotated[Component, Choice(COMPRESSORS, "compressor")]
 PreAggregation = Annotated[Component, Choice(PRE_AGGREGATORS, "pre-aggregator")]
 Aggregation = Annotated[Component, Choice(RULES, "rule")]
+Schedule = Annotated[Component, Choice(SCHEDULES, "schedule")]
 
 #: What one run may ask for. An array of so many numbers takes 75 GiB in float64: no more fits a large node or a GPU.
 MOST_NUMBERS = 10**10
@@ -53,7 +55,12 @@ COMPONENTS: dict[str, Mapping[str, Any]] = {
     "attack": ATTACKS,
     "pre_aggregation": PRE_AGGREGATORS,
     "aggregation": RULES,
+    "step_schedule": SCHEDULES,
 }
+
+#: Fields that runs had before they were fields: left out of the canonical JSON where they have these values, so that a
+#: field that is added changes no run id.
+_IMPLIED: Mapping[str, Any] = {"step_unit": "1/L", "step_schedule": {"name": "constant"}}
 
 
 class Byzantine(Strict):
@@ -185,10 +192,19 @@ class RunSpec(Identified):
         default=Component(name="none"), validate_default=True, description="What the server does in front of its rule."
     )
     aggregation: Aggregation = Field(description="What the server makes of the messages; some methods fix it.")
-    step_size: Annotated[float, Field(gt=0)] = Field(
-        default=0.5, description="eta as a multiple of 1 / L, L the smoothness of F (computed for each seed)."
+    step_size: Annotated[float, Field(gt=0)] = Field(default=0.5, description="eta, in units of step_unit.")
+    step_unit: Literal["1/L", "absolute"] = Field(
+        default=None,
+        validate_default=True,
+        description=(
+            "Whether step_size is a multiple of 1/L, L the smoothness of F (computed for each seed), or eta itself. "
+            "1/L if left out, where the problem knows L."
+        ),
     )
-    start: Literal["zero"] = Field(default="zero", description="theta^0.")
+    step_schedule: Schedule = Field(
+        default=Component(name="constant"), validate_default=True, description="How the step changes during training."
+    )
+    start: Literal["zero"] = Field(default="zero", description="theta^0: where the problem starts, zero in most.")
     iterations: Annotated[int, Field(ge=1, le=MOST_ITERATIONS)] = Field(
         default=500, description=f"T, the number of steps, at most {MOST_ITERATIONS}."
     )
@@ -210,19 +226,29 @@ class RunSpec(Identified):
         return int(round(self.byzantine.alpha * self.devices, 9) + 0.5)  # 0.29 times 50 is 14.499999999999998
 
     @property
+    def problem_kind(self) -> ProblemKind:
+        """What the table says of the problem."""
+        return PROBLEMS[self.problem.name]
+
+    @property
+    def sizes(self) -> Sizes:
+        """How large the problem is."""
+        return _sizes_of(self.problem)
+
+    @property
     def subsets(self) -> int:
         """M, the number of data subsets."""
-        return int(self.problem.options["subsets"])
+        return self.sizes.subsets
 
     @property
     def samples(self) -> int:
         """K, the number of samples in all subsets."""
-        return self.subsets * int(self.problem.options.get("samples_per_subset", 1))
+        return self.sizes.samples
 
     @property
     def dimension(self) -> int:
         """D, the number of parameters."""
-        return int(self.problem.options["dimension"])
+        return self.sizes.dimension
 
     @property
     def _left(self) -> int:
@@ -256,6 +282,11 @@ class RunSpec(Identified):
         if self.f <= most:
             return None
         return f"f = {self.f} liars, but {decoder} with redundancy {self.redundancy} bears at most {most}"
+
+    def canonical(self) -> str:
+        """The content as JSON with sorted keys, without what :data:`_IMPLIED` says."""
+        values = self.model_dump(mode="json")
+        return canonical({key: value for key, value in values.items() if _IMPLIED.get(key) != value})
 
     @property
     def run_id(self) -> str:
@@ -294,7 +325,8 @@ class RunSpec(Identified):
         """An uncoded device holds its M / N subsets unless told otherwise."""
         if value is not None or not {"method", "problem", "devices"} <= info.data.keys():
             return value
-        method, subsets, devices = info.data["method"], info.data["problem"].options["subsets"], info.data["devices"]
+        method, devices = info.data["method"], info.data["devices"]
+        subsets = _sizes_of(info.data["problem"]).subsets
         if METHODS[method].coded:
             raise KeyedError("redundancy", None, f"method {method} is coded: say how many subsets each device holds")
         if subsets < devices:
@@ -303,12 +335,24 @@ class RunSpec(Identified):
             )
         return subsets // devices
 
+    @field_validator("step_unit", mode="before")
+    @classmethod
+    def _unit(cls, value: Any, info: ValidationInfo) -> Any:
+        """1/L where the problem knows L, unless told otherwise."""
+        if "problem" not in info.data:
+            return value
+        problem = info.data["problem"].name
+        smooth = "smoothness" in PROBLEMS[problem].knows
+        if value == "1/L" and not smooth:
+            raise KeyedError("step_unit", value, f"problem {problem} does not know its smoothness L; allowed: absolute")
+        return value if value is not None else "1/L" if smooth else "absolute"
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _check_sizes(
             self,
             {
-                "problem": ("seeds M s D, the features", self.samples * self.dimension),
+                "problem": ("the features of all seeds", self.sizes.data),
                 "devices": ("seeds N D, the messages", self.devices * self.dimension),
             },
         )
@@ -330,6 +374,14 @@ class RunSpec(Identified):
         if points > MOST_POINTS:
             raise KeyedError("record.step", self.record.step, f"{points} points are recorded; allowed: {MOST_POINTS}")
         return self
+
+
+def _sizes_of(problem: Component) -> Sizes:
+    """How large a problem is. Raises KeyedError where its options make none."""
+    try:
+        return PROBLEMS[problem.name].sizes(**problem.options)
+    except KeyedError as error:
+        raise KeyedError(f"problem.{error.key}", error.value, error.allowed) from None
 
 
 class AllocationSpec(Identified):

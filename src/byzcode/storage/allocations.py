@@ -127,7 +127,7 @@ def open(path: str | Path, name: str | None = None) -> xarray.Dataset:  # noqa: 
 def _read(path: Path, wanted: AllocationSpec | str | None) -> tuple[AllocationSpec, Stored]:
     """A file and the spec in it, which is the one that is ``wanted``, or has that id. Raises UserError."""
 
-    def expected(attributes: dict[str, Any]) -> tuple[AllocationSpec, Sizes]:
+    def expected(attributes: dict[str, Any]) -> tuple[AllocationSpec, Sizes, Mapping[str, Variable]]:
         text = attributes["spec"]
         if isinstance(wanted, AllocationSpec) and text != wanted.canonical():
             raise UserError(f"{path}: holds another allocation: {short(text, 500)}; expected {wanted.canonical()}")
@@ -135,15 +135,16 @@ def _read(path: Path, wanted: AllocationSpec | str | None) -> tuple[AllocationSp
         if isinstance(wanted, str) and spec.allocation_id != wanted:
             raise UserError(f"{path}: holds allocation {spec.allocation_id}; expected {wanted}")
         most = spec.redundancy if _exactly(spec) else spec.subsets
-        return spec, {
+        sizes = {
             "seed": [len(spec.seeds)],
             "device": [spec.devices],
             "slot": range(spec.redundancy if _exactly(spec) else 1, most + 1),
             "data_subset": [spec.subsets],
             "overlap": range(1, most + 2),
         }
+        return spec, sizes, VARIABLES
 
-    spec, stored = read_netcdf(path, KIND, VARIABLES, ("spec", "engine_digest"), expected)
+    spec, stored = read_netcdf(path, KIND, ("spec", "engine_digest"), expected)
     if odd := _odd(spec, stored.arrays):
         raise UserError(f"{path}: foreign: {odd}")
     return spec, stored

@@ -74,7 +74,7 @@ STAGES = _stages(
         "trajectories",
         "trajectories",
         (NETCDF,),
-        ("byzcode.training.loop", "byzcode.storage.trajectories", "byzcode.storage.allocations"),
+        ("byzcode.training.workers", "byzcode.storage.trajectories", "byzcode.storage.allocations"),
     ),
     Stage("summarise", "summaries", "summaries", ("csv",), ("byzcode.analysis.summary",)),
     Stage("figure", "figures", "figures", _PICTURE, ("byzcode.figures",)),

@@ -131,22 +131,22 @@ def digest(array: NDArray[Any]) -> str:
 def read(
     path: Path,
     kind: str,
-    variables: Mapping[str, Variable],
     required: Sequence[str],
-    about: Callable[[dict[str, Any]], tuple[T, Sizes]],
+    about: Callable[[dict[str, Any]], tuple[T, Sizes, Mapping[str, Variable]]],
 ) -> tuple[T, Stored]:
     """Read one of our files. ``required`` names the attributes that must be texts.
 
-    ``about`` turns the attributes into a description of the file and the allowed sizes of its dimensions. Numbers are
-    read only after names, types and sizes have been checked. Raises UserError if the file is missing, truncated,
-    damaged, foreign, incomplete or too large.
+    ``about`` turns the attributes into a description of the file, the allowed sizes of its dimensions, and its
+    variables. Numbers are read only after names, types and sizes have been checked. Raises UserError if the file is
+    missing, truncated, damaged, foreign, incomplete or too large.
     """
     content = seal.sealed(path)
     try:
         with netCDF4.Dataset("memory", memory=content) as file:
             file.set_auto_maskandscale(False)
-            attributes = _attributes(file, path, kind, variables, required, len(content))
-            found, sizes = about(attributes)
+            attributes = _attributes(file, path, kind, required)
+            found, sizes, variables = about(attributes)
+            _check_variables(file, path, variables, len(content))
             _check_sizes(file, path, variables, sizes)
             labels = {name: _attributes_of(file[name]) for name in variables}
             arrays = {
@@ -160,21 +160,8 @@ def read(
     return found, Stored(attributes, arrays, labels)
 
 
-def _attributes(
-    file: netCDF4.Dataset,
-    path: Path,
-    kind: str,
-    variables: Mapping[str, Variable],
-    required: Sequence[str],
-    size: int,
-) -> dict[str, Any]:
+def _attributes(file: netCDF4.Dataset, path: Path, kind: str, required: Sequence[str]) -> dict[str, Any]:
     """The attributes of a file. Raises UserError if it does not look like one of ours."""
-    numbers = sum(
-        np.dtype(about.dtype).itemsize * math.prod(len(file.dimensions.get(name, ())) for name in about.dimensions)
-        for about in variables.values()
-    )
-    if size > 1.1 * numbers + _BESIDE:
-        raise UserError(f"{path}: foreign: {size} bytes, for {numbers} bytes of numbers")
     attributes = _attributes_of(file)
     if not _is(attributes.get("byzcode_file"), kind):
         raise UserError(f"{path}: foreign file: its attribute byzcode_file is not {kind!r}")
@@ -185,6 +172,17 @@ def _attributes(
             raise UserError(f"{path}: incomplete: its attribute {name} is missing")
         if not isinstance(attributes[name], str):
             raise UserError(f"{path}: foreign: its attribute {name} is no text")
+    return attributes
+
+
+def _check_variables(file: netCDF4.Dataset, path: Path, variables: Mapping[str, Variable], size: int) -> None:
+    """Raise UserError where the variables of a file are others, or where it is larger than they can make it."""
+    numbers = sum(
+        np.dtype(about.dtype).itemsize * math.prod(len(file.dimensions.get(name, ())) for name in about.dimensions)
+        for about in variables.values()
+    )
+    if size > 1.1 * numbers + _BESIDE:
+        raise UserError(f"{path}: foreign: {size} bytes, for {numbers} bytes of numbers")
     for name, about in variables.items():
         if name not in file.variables or file[name].dimensions != about.dimensions:
             raise UserError(f"{path}: incomplete: variable {name}{about.dimensions} is not in it")
@@ -193,7 +191,6 @@ def _attributes(
     odd += [*file.cmptypes, *file.enumtypes, *file.vltypes]
     if odd:
         raise UserError(f"{path}: foreign: {min(odd)} is none of its variables and dimensions")
-    return attributes
 
 
 def _check_sizes(file: netCDF4.Dataset, path: Path, variables: Mapping[str, Variable], sizes: Sizes) -> None:

@@ -19,6 +19,7 @@ from byzcode.kernels.native import library
 from byzcode.lazy import torch
 from byzcode.provenance.content import canonical, long_hash
 from byzcode.specs import parts
+from byzcode.specs.quantities import NEEDS, lacking
 from byzcode.specs.run import RunSpec
 from byzcode.storage.allocations import allocation_digest
 from byzcode.storage.layout import STAGES
@@ -85,6 +86,13 @@ VARIABLES = {
         ("seed",), "i8", "1", "first recorded iteration at which a seed had its status", f"{NEVER}: it finished"
     ),
 }
+
+
+def variables_of(spec: RunSpec) -> dict[str, Variable]:
+    """The variables of a run's file: those of what its problem knows, and its metrics."""
+    known = {name: about for name, about in VARIABLES.items() if name not in NEEDS or lacking(spec, name) is None}
+    metrics = spec.problem_kind.metrics.items()
+    return known | {name: Variable(_BOTH, "f8", own.units, own.long_name, own.comment) for name, own in metrics}
 
 
 def engine_digest(spec: RunSpec) -> str:
@@ -157,8 +165,9 @@ def write(
         raise UserError(f"{path}: not stored: {edited[0]} was edited while the run was trained: train it again")
     said = Statement("train", engine_digest(spec), long_hash(spec.canonical()), allocation_digest(held))
     iterations = np.asarray(spec.record.iterations(spec.iterations))
+    variables = variables_of(spec)
     values = {
-        **vars(measured),
+        **measured.arrays(),
         "seed": np.asarray(spec.seeds),
         "iteration": iterations,
         "gradients_computed": gradients_per_iteration(held)[:, None] * iterations,
@@ -166,7 +175,7 @@ def write(
     with writing(path, said) as file:
         fill(
             file,
-            VARIABLES,
+            variables,
             values,
             {
                 "Conventions": "CF-1.11",
@@ -188,7 +197,7 @@ def write(
                 "peak_memory_mib": round(peak_memory(), 1),  # of the process
             },
         )
-        for name, about in VARIABLES.items():
+        for name, about in variables.items():
             if about.dimensions == _BOTH:
                 file[name].coordinates = "seed iteration"
         file["status"].flag_values = np.asarray(list(Status), dtype=np.int8)
@@ -213,11 +222,12 @@ def open(path: str | Path, run: RunSpec | str | None = None) -> xarray.Dataset: 
     Raises UserError, one line that names the file and what is wrong, where it is missing, truncated, damaged, foreign
     or incomplete, or holds another run than it says or than was asked for.
     """
-    return _read(Path(path), run)[1].dataset(VARIABLES)
+    spec, stored = _read(Path(path), run)
+    return stored.dataset(variables_of(spec))
 
 
 def _read(path: Path, run: RunSpec | str | None) -> tuple[RunSpec, Stored]:
-    def expected(attributes: dict[str, Any]) -> tuple[RunSpec, Sizes]:
+    def expected(attributes: dict[str, Any]) -> tuple[RunSpec, Sizes, Mapping[str, Variable]]:
         spec = RunSpec.from_json(attributes["spec"], path)
         if spec.run_id != attributes["run_id"]:
             raise UserError(f"{path}: its run_id {attributes['run_id']} is not that of its spec, {spec.run_id}")
@@ -226,9 +236,10 @@ def _read(path: Path, run: RunSpec | str | None) -> tuple[RunSpec, Stored]:
             raise UserError(f"{path}: holds run {spec.run_id}; expected {expected_id}")
         if isinstance(run, RunSpec) and spec.canonical() != run.canonical():
             raise UserError(f"{path}: holds another run of the same id: {short(spec.canonical(), 500)}")
-        return spec, {"seed": [len(spec.seeds)], "iteration": [len(spec.record.iterations(spec.iterations))]}
+        sizes = {"seed": [len(spec.seeds)], "iteration": [len(spec.record.iterations(spec.iterations))]}
+        return spec, sizes, variables_of(spec)
 
-    spec, stored = read(path, KIND, VARIABLES, ("spec", "run_id", "engine_digest"), expected)
+    spec, stored = read(path, KIND, ("spec", "run_id", "engine_digest"), expected)
     if odd := _odd(spec, stored.arrays):
         raise UserError(f"{path}: foreign: {odd}")
     return spec, stored

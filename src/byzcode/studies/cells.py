@@ -13,6 +13,7 @@ from byzcode.specs.last_part import lacking
 from byzcode.studies.claim import COSTS, Claim, Falls, Grows, Law, Open, Predicted, Side, Tested
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, in_digits, tolerated
+from byzcode.studies.measured import claim_with_quantity
 from byzcode.studies.study import Study
 
 Values = Mapping[str, Any]
@@ -87,7 +88,15 @@ def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -
             name: tuple(_member(study, members, side, each, f"{where}.{name}") for each in asked) if side else ()
             for name, side in sides.items()
         }
-        found = Cell(study.study, claim, place, words, runs["curve"], runs["against"])
+        specs = [member.spec for side in runs.values() for member in side]
+        found = Cell(
+            study.study,
+            claim_with_quantity(claim, specs, where),
+            place,
+            words,
+            runs["curve"],
+            runs["against"],
+        )
         _check(found, where)
         yield found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
@@ -13,7 +13,10 @@ from byzcode.studies.names import Key, Label, Mark, Name, Quantity, Text, Value
 When = Literal["plateau", "end", "start"]
 
 #: The compared quantity: one of the trajectories, or the cost of an iteration, summed over all devices.
-Measured = Quantity | Literal["gradients_computed", "bits_sent"]
+if TYPE_CHECKING:
+    Measured: TypeAlias = str
+else:
+    Measured = Quantity | Literal["gradients_computed", "bits_sent"]
 
 #: Costs are compared per iteration, whatever part of a training counts.
 COSTS = ("gradients_computed", "bits_sent")
@@ -33,7 +36,7 @@ def _labelled(value: Any) -> Any:
 OneSide = Annotated[Side, BeforeValidator(_labelled, json_schema_input_type=Side | str)]
 
 
-class Record(Strict):
+class Stated(Strict):
     """The fields of every claim."""
 
     claim: Name = Field(description="Name, unique in the study.")
@@ -42,7 +45,7 @@ class Record(Strict):
     mark: Mark = Field(description="Whether a source states it, or we inferred it.")
 
 
-class Tested(Record):
+class Tested(Stated):
     """The fields of every claim that is tested."""
 
     curve: OneSide = Field(description="The curve to test: a label, or a label and values of grid keys.")
@@ -121,7 +124,7 @@ class Predicted(Tested):
     margin: Margin = Field(description="As predicted: the ratio is between 1 / margin and margin.")
 
 
-class Open(Record):
+class Open(Stated):
     """A claim that this project cannot test."""
 
     test: Literal["open"] = Field(description="The kind of test: none.")

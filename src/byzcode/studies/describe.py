@@ -47,11 +47,17 @@ def describe(spec: RunSpec) -> str:
             f"compression {_words(spec.compression)}.",
             attack,
             f"The server {server}.",
-            f"{spec.iterations} steps of size {in_digits(spec.step_size)} / L from {spec.start}, in {spec.dtype}; "
+            f"{spec.iterations} steps of size {_step(spec)} from {spec.start}, in {spec.dtype}; "
             f"recorded: {every(spec.record.step)}.",
             f"Seeds: {', '.join(map(str, spec.seeds))}.",
         ]
     )
+
+
+def _step(spec: RunSpec) -> str:
+    """The size of the first step, and how it changes, if it does."""
+    size = f"{in_digits(spec.step_size)} / L" if spec.step_unit == "1/L" else in_digits(spec.step_size)
+    return size if spec.step_schedule.name == "constant" else f"{size} (schedule {_words(spec.step_schedule)})"
 
 
 def _words(component: Component) -> str:

@@ -6,11 +6,13 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+
+from byzcode.specs.quantities import QUANTITIES, metrics
 
 
 class Spelt:
@@ -99,18 +101,11 @@ Value = Annotated[Any, AfterValidator(_plain)]
 #: The origin of a value in the project's reading of the papers.
 Mark = Literal["stated", "inferred", "unknown", "derived"]
 
-#: The quantities measured during training.
-Quantity = Literal[
-    "loss",
-    "excess_loss",
-    "aggregation_error",
-    "honest_dispersion",
-    "coding_bias",
-    "heterogeneity",
-    "largest_heterogeneity",
-    "gradient_norm",
-    "distance_to_optimum",
-]
+#: The quantities measured during training: those of any problem, and the metrics of single ones.
+if TYPE_CHECKING:
+    Quantity: TypeAlias = str
+else:
+    Quantity = Literal[(*QUANTITIES, *metrics())]
 
 #: A bound on the error of the aggregate, by its name in ``byzcode.theory.bounds.bounds``.
 BoundName = Literal["rule", "device", "pairs", "allocation", "expected"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from byzcode.specs import parts
 from byzcode.specs.ids import by_id
 from byzcode.specs.last_part import What, lacking
 from byzcode.specs.run import AllocationSpec, RunSpec, parse
-from byzcode.studies import places
+from byzcode.studies import measured, places
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.choices import check
 from byzcode.studies.configuration import BASE, Configuration
@@ -99,8 +99,7 @@ class PlannedStudy:
 
     def shown(self, plot: Plot) -> list[Member]:
         """The runs that a plot draws."""
-        chosen = getattr(plot, "curves", None)
-        return [member for member in self.members if chosen is None or member.curve.label in chosen]
+        return _shown(plot, self.members)
 
     def by_curve(self, plot: Plot) -> list[list[Member]]:
         """The runs that a plot draws, curve by curve."""
@@ -184,10 +183,12 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
         members = expand(study, reading, path)
         by_id((member.spec for member in members), path, runs)
         by_id((member.spec.allocation_spec for member in members), path, allocations)
+        study = _with_quantities(study, members)
         _check_styles(members, styles, style_file, path)
         studies[study.study] = PlannedStudy(study, path, members, styles)
         for name in sorted(study.plots):
             _check_places(studies[study.study], name)
+            _check_quantities(studies[study.study], name)
             _check_levels(studies[study.study], name)
         _check_claims(studies[study.study])
     _check_figure_names(studies)
@@ -235,6 +236,26 @@ def _check_styles(members: list[Member], styles: Mapping[str, LineStyle], style_
         if style not in styles:
             where = f"{path}: curve {curve.label!r}"
             raise complain(where, "style", style, f"not in {style_file}; " + one_of(styles, style))
+
+
+def _shown(plot: Plot, members: Sequence[Member]) -> list[Member]:
+    chosen = getattr(plot, "curves", None)
+    return [member for member in members if chosen is None or member.curve.label in chosen]
+
+
+def _with_quantities(study: Study, members: Sequence[Member]) -> Study:
+    """A study whose plots all name what they draw."""
+    plots = {name: measured.with_quantity(plot, _shown(plot, members)) for name, plot in study.plots.items()}
+    return study if plots == study.plots else study.model_copy(update={"plots": plots})
+
+
+def _check_quantities(planned: PlannedStudy, name: str) -> None:
+    """A plot draws what its runs have."""
+    plot = planned.study.plots[name]
+    try:
+        measured.check_plot(plot, planned.shown(plot))
+    except KeyedError as error:
+        raise complain(planned.path, f"plots.{name}.{error.key}", error.value, error.allowed) from None
 
 
 def _check_places(planned: PlannedStudy, name: str) -> None:

@@ -32,6 +32,7 @@ from byzcode.coding import DECODERS, ENCODERS
 from byzcode.compression import COMPRESSORS
 from byzcode.specs.last_part import LEVEL, mean_by_stretch, steps_within
 from byzcode.specs.methods import METHODS
+from byzcode.specs.quantities import lacking
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
 from byzcode.theory.arrays import Floats
@@ -181,15 +182,20 @@ def floor_bound(spec: RunSpec, measured: Mapping[Any, Any], error: Floats, part:
     """The bound on :func:`floor` that a bound (R, n) on the error gives by L2, (R,).
 
     Exact where every iteration is recorded; else averages over recorded iterations stand for those over all. NaN
-    where the step is longer than 1/L, for which L2 says nothing.
+    where L2 says nothing: L is not known, the step is longer than 1/L, or changes during training.
     """
     late = _Late.of(spec, part)
     loss = _floats(measured["loss"])
-    if spec.step_size > 1 or not late.stretches.size:
+    known = lacking(spec, "smoothness") is None and spec.step_schedule.name == "constant"
+    if not known or not late.stretches.size:
         return np.full(len(loss), np.nan)
-    step = spec.step_size / _floats(measured["smoothness"])
+    smoothness = _floats(measured["smoothness"])
+    absolute = spec.step_unit == "absolute"
+    step = np.full_like(smoothness, spec.step_size) if absolute else spec.step_size / smoothness
+    too_long = step * smoothness > 1 if absolute else np.full(len(loss), spec.step_size > 1)
     first, steps = loss[:, late.places][:, 0], late.stretches.sum()
-    return mean_squared_gradient(first, loss[:, -1], steps, step, late.mean(np.square(error)))
+    bound = mean_squared_gradient(first, loss[:, -1], steps, step, late.mean(np.square(error)))
+    return np.where(too_long, np.nan, bound)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.allocation import EMPTY
 from byzcode.coding import ENCODERS
-from byzcode.problems import ALONG_RUNS, PROBLEMS, Problem, joined
+from byzcode.lazy import torch
+from byzcode.problems import ALONG_RUNS, PROBLEMS, Problem, Smooth, joined
 from byzcode.provenance.content import canonical
+from byzcode.schedules import SCHEDULES
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 #: What may differ among the runs of a batch: data, lists, weights and steps all have a leading axis of runs. Of a
 #: method only its server counts; the rest of it stands in the other fields.
-_ALONG_RUNS = {"seeds", "method", "allocation", "encoding", "step_size"}
+_ALONG_RUNS = {"seeds", "method", "allocation", "encoding", "step_size", "step_unit"}
 
 
 def shape_of(spec: RunSpec) -> str:
@@ -51,7 +54,13 @@ class Batch:
     problem: Problem
     held: NDArray[np.int32]
     weights: NDArray[Any]
-    step: Tensor  # (R, 1)
+    step: Tensor  # (R, 1), before the schedule
+
+    @cached_property
+    def schedule(self) -> Callable[[int], float]:
+        """By what the step of an iteration is multiplied."""
+        schedule = self.spec.step_schedule
+        return partial(SCHEDULES[schedule.name], iterations=self.spec.iterations, **schedule.options)
 
 
 def assemble(parts: Sequence[Part], device: str) -> Batch:
@@ -64,16 +73,26 @@ def assemble(parts: Sequence[Part], device: str) -> Batch:
         PROBLEMS[spec.problem.name](part.seeds, device, spec.dtype, **part.spec.problem.options) for part in parts
     ]
     problem = joined(problems)
-    steps = np.repeat([part.spec.step_size for part in parts], [len(part.seeds) for part in parts])
-    like = problem.smoothness
     return Batch(
         spec=spec,
         seeds=tuple(seed for part in parts for seed in part.seeds),
         problem=problem,
         held=np.concatenate([_widened(part.held, slots, EMPTY) for part in parts]),
         weights=np.concatenate([_widened(_weights(part), slots, 0) for part in parts]),
-        step=(like.new_tensor(steps) / like).unsqueeze(-1),
+        step=_steps(parts, problem).unsqueeze(-1),
     )
+
+
+def _steps(parts: Sequence[Part], problem: Problem) -> Tensor:
+    """Eta of each run, (R,): step_size, over L where that is its unit."""
+    lengths = [len(part.seeds) for part in parts]
+    step = problem.start().new_tensor(np.repeat([part.spec.step_size for part in parts], lengths))
+    relative = [part.spec.step_unit == "1/L" for part in parts]
+    if not any(relative):
+        return step
+    smoothness = cast(Smooth, problem).smoothness
+    among = torch.tensor(np.repeat(relative, lengths), device=step.device)
+    return step / torch.where(among, smoothness, torch.ones_like(smoothness))
 
 
 def _weights(part: Part) -> NDArray[Any]:

@@ -15,6 +15,33 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class Exchange:
+    """The messages of one iteration. Nobody lies until the server looks at what it receives."""
+
+    def __init__(self, channel: Channel, coded: Tensor, threat: Threat, iteration: int) -> None:
+        self._channel, self._coded = channel, coded
+        self.threat, self.iteration = threat, iteration
+        self.sent, self.bits = channel.sent(coded, iteration)
+        self._received: Tensor | None = None
+
+    @property
+    def honest(self) -> Tensor:
+        """The messages of honest devices as they are sent, (R, N - f, D)."""
+        return self.threat.of_honest(self.sent)
+
+    @property
+    def received(self) -> Tensor:
+        """What the server receives, (R, N, D)."""
+        if self._received is None:
+            self._received = self._channel.received(self._coded, self.sent, self.threat, self.iteration)
+        return self._received
+
+    @property
+    def lies(self) -> Tensor | None:
+        """What the server received of liars, (R, f, D); None where it did not look."""
+        return None if self._received is None else self.threat.of_liars(self._received)
+
+
 class Channel:
     """The compressor and the attack of a run.
 
@@ -30,6 +57,10 @@ class Channel:
         self._squeezed = spec.byzantine.compressed and not COMPRESSORS[spec.compression.name].lossless
         self._compression = [Stream(seed, "compression") for seed in seeds]
         self._lying = [Stream(seed, "attack") for seed in seeds]
+
+    def carry(self, coded: Tensor, threat: Threat, iteration: int) -> Exchange:
+        """What devices make of coded gradients (R, N, D) in an iteration, honest ones and liars."""
+        return Exchange(self, coded, threat, iteration)
 
     def sent(self, coded: Tensor, iteration: int) -> Compressed:
         """The messages (R, N, D) of an iteration as they are sent if no device lies, and their bits."""

@@ -1,16 +1,20 @@
-"""What the server makes of the messages that it receives: a rule, with or without pre-aggregation, or a decoder."""
+"""What the server makes of an iteration: one strategy per kind of server, in one table."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from byzcode.aggregation import RULES
 from byzcode.coding import DECODERS
+from byzcode.lazy import torch
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.randomness import Draws, Stream
-from byzcode.specs.methods import METHODS
+from byzcode.specs.methods import METHODS, ServerKind
 from byzcode.specs.run import RunSpec
+from byzcode.training.channel import Exchange
+from byzcode.training.iterate import Iterate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,29 +27,98 @@ class Answer(NamedTuple):
     failed: Tensor | None = None
 
 
-class Server:
-    """The server of a run. ``kind`` is that of its method; what it needs beside messages, the engine gives."""
+class Server(ABC):
+    """The server of a run."""
 
-    def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None:
-        method = METHODS[spec.method]
-        self.kind = method.server
-        self._f = spec.f
-        self._before = PRE_AGGREGATORS[spec.pre_aggregation.name], spec.pre_aggregation.options
-        self._rule = RULES[spec.aggregation.name], spec.aggregation.options
-        self._streams = [Stream(seed, "pre_aggregation") for seed in seeds]
-        self._decode = (
-            DECODERS[method.decoder].prepare(spec.devices, spec.subsets, spec.redundancy) if method.decoder else None
-        )
-
-    def answer(self, messages: Tensor, iteration: int) -> Answer:
-        """What it makes of messages (R, N, D) in an iteration."""
-        if self._decode is not None:
-            return Answer(*self._decode(messages))
-        before, options = self._before
-        mixed = before(messages, self._f, Draws(self._streams, iteration, like=messages), **options)
-        rule, options = self._rule
-        return Answer(rule(mixed, self._f, **options))
+    @abstractmethod
+    def answer(self, exchange: Exchange, at: Iterate) -> Answer:
+        """What it makes of an iteration."""
 
     def aggregate(self, messages: Tensor, iteration: int) -> Tensor:
-        """Only where it would step."""
-        return self.answer(messages, iteration).aggregate
+        """What it would make of other messages (R, N, D), for attacks that try it; no lie reaches most servers."""
+        raise AssertionError("no lie reaches this server")
+
+
+class Receiving(Server):
+    """A server that has nothing but the messages it receives."""
+
+    @abstractmethod
+    def of(self, messages: Tensor, iteration: int) -> Answer:
+        """What it makes of messages (R, N, D)."""
+
+    def answer(self, exchange: Exchange, at: Iterate) -> Answer:
+        """What it makes of those that arrive."""
+        return self.of(exchange.received, exchange.iteration)
+
+    def aggregate(self, messages: Tensor, iteration: int) -> Tensor:
+        """What it would make of other messages."""
+        return self.of(messages, iteration).aggregate
+
+
+class Rule(Receiving):
+    """Applies a robust rule, with or without pre-aggregation."""
+
+    def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None:
+        self._f = spec.f
+        self._before, self._before_options = PRE_AGGREGATORS[spec.pre_aggregation.name], spec.pre_aggregation.options
+        self._rule, self._rule_options = RULES[spec.aggregation.name], spec.aggregation.options
+        self._streams = [Stream(seed, "pre_aggregation") for seed in seeds]
+
+    def of(self, messages: Tensor, iteration: int) -> Answer:
+        """The aggregate of the rule."""
+        draws = Draws(self._streams, iteration, like=messages)
+        mixed = self._before(messages, self._f, draws, **self._before_options)
+        return Answer(self._rule(mixed, self._f, **self._rule_options))
+
+
+class Decoder(Receiving):
+    """Decodes the gradient out of codewords."""
+
+    def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None:
+        decoder = DECODERS[METHODS[spec.method].decoder]
+        self._decode = decoder.prepare(spec.devices, spec.subsets, spec.redundancy)
+
+    def of(self, messages: Tensor, iteration: int) -> Answer:
+        """The decoded gradient, and where there is none."""
+        return Answer(*self._decode(messages))
+
+
+class HonestMean(Server):
+    """Knows who lies, and averages the messages of the others."""
+
+    def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None: ...
+
+    def answer(self, exchange: Exchange, at: Iterate) -> Answer:
+        """The mean of the honest messages."""
+        return Answer(exchange.honest.mean(dim=-2))
+
+
+class TrueGradient(Server):
+    """Knows the gradient of F."""
+
+    def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None: ...
+
+    def answer(self, exchange: Exchange, at: Iterate) -> Answer:
+        """That gradient."""
+        return Answer(at.gradient)
+
+
+class Undefined(Server):
+    """Has a rule that is not defined for so many liars: it makes nothing of an iteration."""
+
+    def answer(self, exchange: Exchange, at: Iterate) -> Answer:
+        """NaN."""
+        return Answer(torch.full_like(at.theta, torch.nan))
+
+
+SERVERS: dict[ServerKind, type[Rule | Decoder | HonestMean | TrueGradient]] = {
+    "rule": Rule,
+    "decoder": Decoder,
+    "honest_mean": HonestMean,
+    "true_gradient": TrueGradient,
+}
+
+
+def server_of(spec: RunSpec, seeds: Sequence[int]) -> Server:
+    """The server of a run."""
+    return Undefined() if spec.undefined is not None else SERVERS[METHODS[spec.method].server](spec, seeds)

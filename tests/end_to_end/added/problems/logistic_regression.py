@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from pydantic import Field
 from byzcode.kernels.gather import Code, coded_rows
 from byzcode.kernels.product import times
 from byzcode.lazy import torch
+from byzcode.problems.problem import ProblemKind, Sizes
 from byzcode.randomness import Stream
 
 if TYPE_CHECKING:
@@ -127,3 +128,11 @@ def _solved(signed: NDArray[np.float64], ridge: float) -> tuple[NDArray[np.float
         hessian = (signed.T * (chance * (1 - chance))) @ signed / rows + ridge * np.eye(dimension)
         theta = theta - np.linalg.solve(hessian, gradient)
     return theta, np.float64(np.linalg.norm(signed, 2) ** 2 / (4 * rows) + ridge)
+
+
+def _sizes(*, subsets: int, dimension: int, **_: Any) -> Sizes:
+    features = subsets * dimension
+    return Sizes(subsets, samples=subsets, dimension=dimension, data=features, memory=4 * (features + subsets))
+
+
+ENTRY = ProblemKind(logistic_regression, _sizes)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from byzcode.kernels.gather import Code, coded_rows
 from byzcode.lazy import torch
+from byzcode.problems.problem import ProblemKind, Sizes
 from byzcode.randomness import Stream
 
 if TYPE_CHECKING:
@@ -91,3 +92,11 @@ def mean_estimation(
     drawn = [Stream(seed, "mean_estimation").at(0).standard_normal((subsets + 1, dimension)) for seed in seeds]
     points = torch.from_numpy(np.stack([each[0] + spread * each[1:] for each in drawn]))
     return MeanEstimation(points.to(device=device, dtype=getattr(torch, dtype)))
+
+
+def _sizes(*, subsets: int, dimension: int, **_: Any) -> Sizes:
+    points = subsets * dimension
+    return Sizes(subsets, samples=subsets, dimension=dimension, data=points, memory=4 * points)
+
+
+ENTRY = ProblemKind(mean_estimation, _sizes)

@@ -1,0 +1,32 @@
+"""Handwritten digits, 8 x 8 pixels, as scikit-learn bundles them: 1,797 examples of 10 classes.
+
+They are the test part of the UCI data set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 1998).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from byzcode.data.data_set import DataSet, Examples, Split
+from byzcode.randomness import Stream
+
+_TRAINING, _TEST = 1500, 297
+
+
+@cache
+def _load() -> Split:
+    """Pixels between 0 and 1. A fixed permutation, whatever the seed of a run, says which examples are for testing."""
+    from sklearn.datasets import load_digits
+
+    features, labels = load_digits(return_X_y=True)
+    order = Stream(0, "digits/split").at(0).permutation(len(labels))
+    features, labels = features[order] / 16, labels[order].astype(np.int64)
+    for array in (features, labels):
+        array.flags.writeable = False
+    training, test = slice(0, _TRAINING), slice(_TRAINING, None)
+    return Split(Examples(features[training], labels[training]), Examples(features[test], labels[test]))
+
+
+ENTRY = DataSet(_load, title="digits", training=_TRAINING, test=_TEST, features=64, classes=10)

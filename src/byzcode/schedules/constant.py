@@ -1,0 +1,13 @@
+"""The same step throughout."""
+
+from __future__ import annotations
+
+from byzcode.schedules.schedule import Schedule
+
+
+def constant(iteration: int, iterations: int) -> float:
+    """1."""
+    return 1.0
+
+
+ENTRY = Schedule(constant)

@@ -1,0 +1,20 @@
+"""What a schedule is: a function of the iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from byzcode.lazy import Entry
+
+
+@dataclass(frozen=True)
+class Schedule(Entry):
+    """``schedule(iteration, iterations, **options)`` is a factor of the step."""
+
+    function: Callable[..., float]
+
+    def __call__(self, iteration: int, iterations: int, **options: Any) -> float:
+        """The factor; see the class."""
+        return self.function(iteration, iterations, **options)

@@ -1,0 +1,77 @@
+"""What is measured of a run: of every problem, of one that knows its optimum or its constants, and of one alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from byzcode.problems import PROBLEMS, Known, Metric
+
+if TYPE_CHECKING:
+    from byzcode.specs.run import RunSpec
+
+#: Measured at each recorded iteration, in the order of files.
+QUANTITIES = (
+    "loss",
+    "excess_loss",
+    "aggregation_error",
+    "honest_dispersion",
+    "coding_bias",
+    "heterogeneity",
+    "largest_heterogeneity",
+    "gradient_norm",
+    "distance_to_optimum",
+)
+#: What adds up from iteration to iteration.
+COUNTS = ("bits_sent", "decoding_failures", "decoding_errors")
+#: Constants of the problem, one number per seed.
+CONSTANTS: tuple[Known, ...] = ("smoothness", "strong_convexity")
+
+#: What a problem must know for a quantity to be measured.
+NEEDS: Mapping[str, Known] = {
+    "excess_loss": "optimum",
+    "distance_to_optimum": "optimum",
+    **{constant: constant for constant in CONSTANTS},
+}
+_WORDS: Mapping[Known, str] = {
+    "optimum": "its optimum",
+    "smoothness": "its smoothness L",
+    "strong_convexity": "its strong convexity mu",
+}
+
+
+def metrics() -> dict[str, Metric]:
+    """The metrics of all problems, by name."""
+    return {name: metric for kind in PROBLEMS.values() for name, metric in kind.metrics.items()}
+
+
+def quantities_of(spec: RunSpec) -> tuple[str, ...]:
+    """What is measured of a run, in the order of files."""
+    kind = spec.problem_kind
+    common = [name for name in QUANTITIES if name not in NEEDS or NEEDS[name] in kind.knows]
+    return (*common, *kind.metrics)
+
+
+def constants_of(spec: RunSpec) -> tuple[Known, ...]:
+    """The constants that its problem knows."""
+    return tuple(name for name in CONSTANTS if name in spec.problem_kind.knows)
+
+
+def lacking(spec: RunSpec, name: str) -> str | None:
+    """Why a run has no quantity or constant of that name; None where it has it."""
+    kind, problem = spec.problem_kind, spec.problem.name
+    if name in NEEDS:
+        return None if NEEDS[name] in kind.knows else f"problem {problem} does not know {_WORDS[NEEDS[name]]}"
+    if name in (*QUANTITIES, *COUNTS, *kind.metrics):
+        return None
+    return f"problem {problem} has no metric of that name"
+
+
+def is_share(name: str) -> bool:
+    """Whether a quantity is a number between 0 and 1 of which more is better."""
+    return name in (found := metrics()) and found[name].linear
+
+
+def progress_of(spec: RunSpec) -> str:
+    """By what the progress of a run is told: the excess loss where the optimum is known, else the training loss."""
+    return "excess_loss" if "optimum" in spec.problem_kind.knows else "loss"

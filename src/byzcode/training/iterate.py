@@ -1,0 +1,40 @@
+"""F at an iterate: each part computed once, when something first needs it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from byzcode.kernels.distances import lengths
+from byzcode.problems import Problem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Iterate:
+    """theta (R, D) of an iteration, and what the problem says of F there."""
+
+    def __init__(self, problem: Problem, theta: Tensor) -> None:
+        self.problem, self.theta = problem, theta
+        self.forward: Any = problem.forward(theta)  # every iteration needs it
+
+    @cached_property
+    def loss(self) -> Tensor:
+        """F, (R,)."""
+        return self.problem.loss(self.forward)
+
+    @cached_property
+    def gradient(self) -> Tensor:
+        """The gradient of F, (R, D)."""
+        return self.problem.gradient(self.forward)
+
+    @cached_property
+    def gradient_norm(self) -> Tensor:
+        """The norm of the gradient, (R,)."""
+        return lengths(self.gradient)
+
+    @cached_property
+    def heterogeneity(self) -> Tensor:
+        """The root mean squared distance of the subsets' gradients from that of F, (R,)."""
+        return self.problem.heterogeneity(self.forward, self.gradient)

@@ -1,0 +1,142 @@
+"""What is measured at a recorded iteration, in one table, and what adds up over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+from byzcode.kernels.distances import lengths
+from byzcode.lazy import torch
+from byzcode.problems import Problem, Solved
+from byzcode.specs.quantities import COUNTS, constants_of, quantities_of
+from byzcode.specs.run import RunSpec
+from byzcode.training.channel import Exchange
+from byzcode.training.iterate import Iterate
+from byzcode.training.records import Book, Measurements
+from byzcode.training.server import Answer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: A decoded gradient counts as exact up to this part of the size of the subsets' gradients.
+EXACT = 1e-6
+
+
+class Moment:
+    """An iteration: where theta is, what was sent, and what the server made of it."""
+
+    def __init__(self, at: Iterate, exchange: Exchange, answer: Answer) -> None:
+        self.at, self.exchange, self.answer = at, exchange, answer
+
+    @cached_property
+    def dispersion(self) -> tuple[Tensor, Tensor]:
+        """How far honest messages are apart, and their mean from the gradient, both (R,)."""
+        return dispersion(self.exchange.honest, self.at.gradient)
+
+
+def _solved(at: Iterate) -> Solved:
+    return cast(Solved, at.problem)
+
+
+#: How each quantity is measured, (R,).
+MEASURES: Mapping[str, Callable[[Moment], Tensor]] = {
+    "loss": lambda moment: moment.at.loss,
+    "excess_loss": lambda moment: _solved(moment.at).excess_loss(moment.at.forward),
+    "aggregation_error": lambda moment: lengths(moment.answer.aggregate - moment.at.gradient),
+    "honest_dispersion": lambda moment: moment.dispersion[0],
+    "coding_bias": lambda moment: moment.dispersion[1],
+    "heterogeneity": lambda moment: moment.at.heterogeneity,
+    "largest_heterogeneity": lambda moment: moment.at.problem.largest_heterogeneity(
+        moment.at.forward, moment.at.gradient
+    ),
+    "gradient_norm": lambda moment: moment.at.gradient_norm,
+    "distance_to_optimum": lambda moment: lengths(moment.at.theta - _solved(moment.at).optimum),
+}
+
+
+class Recorder:
+    """Measures and records a batch of runs."""
+
+    def __init__(self, spec: RunSpec, problem: Problem) -> None:
+        theta, metrics = problem.start(), spec.problem_kind.metrics
+        self._on_cpu, self._undefined, self._devices = theta.device.type == "cpu", bool(spec.undefined), spec.devices
+        self._measures = {
+            name: MEASURES[name] if name in MEASURES else _of_problem(metrics[name].measure)
+            for name in quantities_of(spec)
+        }
+        self._ledger = Ledger(theta)
+        self._book = Book(
+            theta,
+            spec.record.iterations(spec.iterations),
+            spec.diverged_at,
+            {name: getattr(problem, name) for name in constants_of(spec)},
+            names=(*self._measures, *COUNTS),
+            undefined=self._undefined,
+        )
+
+    def enter(self, moment: Moment) -> int:
+        """Record an iteration if that is wanted; returns how many iterations were done since the last one, or 0."""
+        iteration = moment.exchange.iteration
+        if not self._book.wants(iteration):
+            return 0
+        if iteration == 0 and (lies := moment.exchange.lies) is not None:
+            self._book.begin(lies, moment.answer.aggregate)
+        measured = {name: measure(moment) for name, measure in self._measures.items()}
+        self._book.enter(iteration, **measured, **self._ledger.totals())
+        return self._book.since_last(iteration)
+
+    def all_ended(self, iteration: int) -> bool:
+        """Whether no run is left, as far as that can be told without waiting for a GPU."""
+        return self._undefined or (self._on_cpu and self._book.all_ended(iteration))
+
+    def count(self, moment: Moment) -> None:
+        """Add up what an iteration costs, and whether its gradient was decoded."""
+        if moment.answer.failed is not None:
+            at = moment.at
+            self._ledger.decoded(moment.answer, at.gradient, at.heterogeneity + at.gradient_norm)
+        self._ledger.sent(moment.exchange.bits, self._devices)
+
+    def close(self) -> Measurements:
+        """All that was recorded."""
+        return self._book.close()
+
+
+def _of_problem(measure: Callable[[Problem, object], Tensor]) -> Callable[[Moment], Tensor]:
+    return lambda moment: measure(moment.at.problem, moment.at.forward)
+
+
+class Ledger:
+    """What has added up since the start, (R,): bits sent, iterations not decoded or wrongly."""
+
+    def __init__(self, theta: Tensor) -> None:
+        self._same = 0  # bits that do not depend on what is sent
+        self._bits = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
+        self._failed, self._wrong = torch.zeros_like(self._bits), torch.zeros_like(self._bits)
+
+    def sent(self, bits: int | Tensor, devices: int) -> None:
+        """Count what all devices sent in an iteration."""
+        if isinstance(bits, int):
+            self._same += bits * devices
+        else:
+            self._bits = self._bits + bits.sum(dim=-1)
+
+    def decoded(self, answer: Answer, gradient: Tensor, scale: Tensor) -> None:
+        """Count what the decoder noticed, and what is wrong."""
+        assert answer.failed is not None
+        self._failed = self._failed + answer.failed
+        self._wrong = self._wrong + ~(lengths(answer.aggregate - gradient) <= EXACT * scale)
+
+    def totals(self) -> dict[str, Tensor]:
+        """The counts, by their names in a trajectory."""
+        return {"bits_sent": self._bits + self._same, "decoding_failures": self._failed, "decoding_errors": self._wrong}
+
+
+def dispersion(among: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """How far honest messages (R, H, D) are apart, and their mean from the gradient; NaN where messages are none."""
+    if among.shape[-1] != gradient.shape[-1]:
+        nothing = torch.full_like(gradient[:, 0], torch.nan)
+        return nothing, nothing
+    centre = among.mean(dim=-2)
+    away = (among - centre.unsqueeze(-2)).flatten(-2)
+    return lengths(away) / among.shape[-2] ** 0.5, lengths(centre - gradient)

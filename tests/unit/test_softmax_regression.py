@@ -1,0 +1,187 @@
+"""Softmax regression on digits: against autograd, plain loops and scikit-learn; and what a run of it leaves behind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from byzcode.data import DATA_SETS, PARTITIONS
+from byzcode.kernels.gather import Code
+from byzcode.problems import PROBLEMS
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations, trajectories
+from byzcode.training.workers import train, train_together
+
+BUILD = PROBLEMS["softmax_regression"]
+SUBSETS = 30
+
+
+def built(seeds=(0, 5), dtype="float64", **options):
+    return BUILD(seeds, "cpu", dtype, **{"subsets": SUBSETS, "partition": "by_label", "ridge": 0.1, **options})
+
+
+def theta_of(problem, scale=0.3):
+    dice = np.random.default_rng(3)
+    return torch.from_numpy(scale * dice.normal(size=problem.start().shape))
+
+
+def loss_of(features, targets, theta, ridge):
+    """F of one seed by torch's own loss: features (K, d), targets (K, C), theta (D,)."""
+    scores = features @ theta.view(targets.shape[-1], -1).T
+    return torch.nn.functional.cross_entropy(scores, targets.argmax(dim=-1)) + ridge / 2 * theta.square().sum()
+
+
+def spec_of(**changes):
+    problem = {"name": "softmax_regression", "subsets": 20, "partition": "by_label", **changes.pop("problem", {})}
+    values = {"method": "cra_dl", "redundancy": 4, "aggregation": "median", "devices": 10, "attack": "sign_flip"}
+    return RunSpec.parse({**values, "problem": problem, "iterations": 8, "seeds": [3, 0], **changes}, "test")
+
+
+# --- the problem ------------------------------------------------------------------------------------------------------
+
+
+def test_loss_and_gradient_are_those_of_autograd():
+    problem = built()
+    theta = theta_of(problem)
+    forward = problem.forward(theta)
+    for seed in range(2):
+        one = theta[seed].clone().requires_grad_()
+        loss = loss_of(problem.features[seed], problem.targets[seed], one, 0.1)
+        loss.backward()
+        assert float(problem.loss(forward)[seed]) == pytest.approx(loss.item(), rel=1e-13)
+        np.testing.assert_allclose(problem.gradient(forward)[seed], one.grad, rtol=1e-11, atol=1e-14)
+
+
+def test_coded_gradients_are_those_of_a_loop_over_devices_and_examples():
+    problem = built()
+    theta, dice = theta_of(problem), np.random.default_rng(4)
+    held = np.stack([[dice.permutation(SUBSETS)[:7] for _ in range(5)] for _ in range(2)])
+    weight = dice.normal(size=held.shape)
+    sent = problem.coded_gradients(problem.forward(theta), Code(torch.from_numpy(held), torch.from_numpy(weight)))
+    features, targets = problem.features.numpy(), problem.targets.numpy()
+    share = features.shape[1] // SUBSETS
+    for seed, device in np.ndindex(2, 5):
+        matrix, message = theta[seed].numpy().reshape(10, 64), np.zeros((10, 64))
+        for subset, factor in zip(held[seed, device], weight[seed, device], strict=True):
+            for example in range(subset * share, (subset + 1) * share):
+                scores = matrix @ features[seed, example]
+                chances = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+                message += factor / share * np.outer(chances - targets[seed, example], features[seed, example])
+            message += factor * 0.1 * matrix
+        np.testing.assert_allclose(sent[seed, device], message.ravel(), rtol=1e-10, atol=1e-13)
+
+
+def test_the_optimum_of_scikit_learn_is_ours():
+    ridge = 0.1
+    problem = built((0,), ridge=ridge)
+    features, labels = problem.features[0].numpy(), problem.targets[0].argmax(dim=-1).numpy()
+    solved = LogisticRegression(C=1 / (ridge * len(labels)), fit_intercept=False, tol=1e-10, max_iter=10_000)
+    best = torch.from_numpy(solved.fit(features, labels).coef_.reshape(1, -1))
+    forward = problem.forward(best)
+    assert float(problem.gradient(forward).norm()) < 1e-6
+    accuracy = solved.score(problem.test_features[0], problem.test_targets[0].argmax(dim=-1))
+    assert float(problem.test_accuracy(forward)) == pytest.approx(accuracy)
+    values = {"method": "gradient_descent", "devices": 10, "iterations": 1000, "step_size": 1.0, "seeds": 1}
+    told = {"name": "softmax_regression", "subsets": 20, "ridge": ridge}
+    spec = RunSpec.parse({**values, "problem": told, "record": {"step": 1000}}, "test")
+    reached = train(spec, allocations.draw(spec.allocation_spec)).loss[0, -1]
+    assert reached == pytest.approx(float(problem.loss(forward)), rel=1e-9)
+
+
+def test_smoothness_bounds_the_hessian():
+    problem = built((1,))
+    theta = torch.zeros(640, dtype=torch.float64)
+    hessian = torch.func.hessian(lambda at: loss_of(problem.features[0], problem.targets[0], at, 0.1))(theta)
+    largest = float(torch.linalg.eigvalsh(hessian)[-1])
+    assert largest <= float(problem.smoothness) <= 5 * largest
+    assert float(problem.strong_convexity) == 0.1
+
+
+def test_relabelled_is_a_problem_with_the_opposite_classes():
+    problem = built()
+    forward = problem.relabelled(problem.forward(theta_of(problem)))
+    for seed in range(2):
+        one = theta_of(problem)[seed].clone().requires_grad_()
+        loss_of(problem.features[seed], problem.targets[seed].flip(-1), one, 0.1).backward()
+        np.testing.assert_allclose(problem.gradient(forward)[seed], one.grad, rtol=1e-11, atol=1e-14)
+
+
+def test_equal_scores_share_the_credit():
+    problem = built()
+    assert problem.test_accuracy(problem.forward(problem.start())).tolist() == pytest.approx([0.1, 0.1], rel=1e-14)
+
+
+# --- the data ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_a_data_set_is_as_large_as_it_says_and_is_split_once(name):
+    known, (training, test) = DATA_SETS[name], DATA_SETS[name].load()
+    assert training.features.shape == (known.training, known.features)
+    assert test.features.shape == (known.test, known.features)
+    assert set(training.labels) == set(test.labels) == set(range(known.classes))
+    rows = {row.tobytes() for row in training.features}
+    assert sum(row.tobytes() in rows for row in test.features) <= 0.01 * known.test
+    assert not training.features.flags.writeable
+
+
+@pytest.mark.parametrize("name", PARTITIONS)
+@pytest.mark.parametrize("subsets", [1, 7, 100])
+def test_a_partition_gives_each_subset_equally_many_examples_once(name, subsets):
+    labels = np.repeat(np.arange(10), 15)
+    places = PARTITIONS[name](labels, subsets, np.random.default_rng(0))
+    assert places.shape == (subsets, 150 // subsets)
+    assert len(set(places.ravel())) == places.size
+    assert not np.array_equal(places, PARTITIONS[name](labels, subsets, np.random.default_rng(1)))
+
+
+def test_sorted_by_label_a_subset_has_few_classes():
+    labels = np.repeat(np.arange(10), 15)
+    few = [len(set(labels[own])) for own in PARTITIONS["by_label"](labels, 30, np.random.default_rng(0))]
+    many = [len(set(labels[own])) for own in PARTITIONS["iid"](labels, 30, np.random.default_rng(0))]
+    assert max(few) == 1
+    assert min(many) > 1
+
+
+def test_too_many_subsets_are_refused_before_anything_is_loaded():
+    with pytest.raises(Exception, match=r"test: problem\.subsets = 1501: allowed: 1 to 1500"):
+        spec_of(problem={"subsets": 1501})
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_has_the_same_bits_alone_in_a_batch_and_in_other_processes():
+    spec = spec_of(seeds=[3, 0, 8])
+    held = allocations.draw(spec.allocation_spec)
+    whole = train(spec, held).arrays()
+    others = [train(spec, held, threads=2), train_together([spec], [held], device="cpu")[0]]
+    for other in others:
+        for name, array in other.arrays().items():
+            assert array.tobytes() == whole[name].tobytes(), name
+    for place, seed in enumerate(spec.seeds):
+        one = spec_of(seeds=[seed])
+        for name, array in train(one, held[place : place + 1]).arrays().items():
+            assert array.tobytes() == whole[name][place : place + 1].tobytes(), name
+
+
+def test_single_precision_is_near_double():
+    fine, rough = (train(s, allocations.draw(s.allocation_spec)) for s in (spec_of(), spec_of(dtype="float32")))
+    np.testing.assert_allclose(rough.loss, fine.loss, rtol=1e-4)
+
+
+def test_its_file_has_what_the_problem_knows_and_its_metric(tmp_path):
+    spec = spec_of()
+    held = allocations.draw(spec.allocation_spec)
+    measured = train(spec, held)
+    spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
+    trajectories.write(tmp_path / "run.nc", spec, measured, held, **spent)
+    stored = trajectories.open(tmp_path / "run.nc", spec.run_id)
+    assert {"loss", "test_accuracy", "smoothness", "strong_convexity"} <= set(stored)
+    assert not {"excess_loss", "distance_to_optimum"} & set(stored)
+    assert stored["test_accuracy"].attrs["units"] == "1"
+    assert "classified correctly" in stored["test_accuracy"].attrs["long_name"]
+    np.testing.assert_array_equal(stored["test_accuracy"], measured.metrics["test_accuracy"])
+    assert trajectories.agrees(tmp_path / "run.nc", spec, held, "cpu")
