@@ -1,7 +1,9 @@
 # make reproduce | quick | multiverse | test | bench: each makes .venv from requirements.lock first, if it is missing or older.
-# A C++ compiler is used where there is one (src/byzcode/kernels/native.cpp); without it the same numbers take longer.
+# A C++ compiler is used where there is one (src/byzcode/kernels/*.cpp); without it the same numbers take longer.
 PYTHON ?= python3
 VENV := .venv
+# What the compiled kernels are made of.
+COMPILED := $(wildcard src/byzcode/kernels/*.cpp src/byzcode/kernels/*.h) src/byzcode/provenance/compiled.py
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .PHONY: reproduce quick multiverse reference archive test test-faults test-slurm bench setup lock clean
@@ -43,7 +45,7 @@ bench: setup $(VENV)/peers
 
 setup: $(VENV)/done
 
-$(VENV)/done: requirements.lock requirements-torch.lock pyproject.toml src/byzcode/kernels/native.cpp
+$(VENV)/done: requirements.lock requirements-torch.lock pyproject.toml setup.py $(COMPILED)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "byzcode needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

@@ -27,7 +27,12 @@ The packages, the lowest first; each imports from those above it in this list al
 
 import os
 
+from byzcode.provenance import sources as _sources
+
 __version__ = "0.1.0"
+
+# Before the modules that compute are loaded: a result that is stored later names the code that made it.
+_sources.loaded()
 
 # A stored file is written under a name of its own and read from memory, so nothing here needs the locks of HDF5. Some
 # file systems of clusters have none, and HDF5 opens no file there. It looks at this when netCDF4 is imported.

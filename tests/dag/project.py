@@ -5,6 +5,7 @@ Snakemake runs in the copy, with the copy's own package first on the path: its c
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -150,6 +151,17 @@ class Project:
         after = change(before)
         assert after != before, "no edit"
         file.write_text(after, encoding="utf-8")
+
+    def change(self, module: str, function: str) -> None:
+        """Change a function of the package: it has one more statement, which does nothing."""
+
+        def changed(text: str) -> str:
+            tree = ast.parse(text)
+            (found,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+            found.body.insert(0, ast.Expr(ast.Constant(0)))
+            return ast.unparse(tree)
+
+        self.rewrite(f"src/byzcode/{module}", changed)
 
     def files(self, pattern: str) -> list[Path]:
         """Files under results, in order. As in a shell, a star stands for no hidden file."""

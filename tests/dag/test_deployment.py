@@ -63,7 +63,7 @@ def snakemake(project: Project, programs: Path, *arguments: str) -> None:
 
 def test_an_environment_that_snakemake_makes_has_the_project_in_it(tmp_path: Path) -> None:
     project = Project.create(tmp_path / "project", {"sweep": TINY["sweep"]})
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, project.root)
     fields = {
         "prefix": tmp_path / "conda",

@@ -5,17 +5,25 @@ from __future__ import annotations
 import ast
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from dag.project import NOTHING, STUDIES, TINY, Jobs, Project
+from dag.small_results import inside
+
+from byzcode.kernels import native
+from byzcode.storage import trajectories
+from byzcode.studies.plan import load_plan_file
 
 pytestmark = pytest.mark.slow  # together; none of them takes ten seconds once the first results are there
 
 LINES, SWEEP, HOLDING = (f"{STUDIES}/{name}.yaml" for name in ("lines", "sweep", "holding"))
 ENGINE, ATTACK = "src/byzcode/training/loop.py", "src/byzcode/attacks/sign_flip.py"
+NATIVE = "src/byzcode/kernels/statistic.cpp"
 SUMMARY, STYLE = "src/byzcode/analysis/summary.py", "src/byzcode/figures/style.py"
 
 STUDIES_TRAINED = {"lines", "sweep"}
@@ -35,6 +43,56 @@ def add_comments(project: Project) -> None:
     for path in (ENGINE, ATTACK, SUMMARY, STYLE):
         project.rewrite(path, lambda text: ast.unparse(ast.parse(text)) + "\n\n# A comment.\n")
         project.rewrite(path, lambda text: text.replace('"""', '"""Said otherwise. ', 1))
+
+
+def reformat(project: Project) -> None:
+    """All sources by ``ruff format`` at another width, and the imports of each the other way round."""
+    source = project.root / "src" / "byzcode"
+    subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--quiet", "--line-length", "60", "--isolated", str(source)],
+        check=True,
+    )
+    for path in source.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        imports = [node for node in imports if getattr(node, "module", "") != "__future__"]
+        texts = ["".join(lines[node.lineno - 1 : node.end_lineno]) for node in imports]
+        for node, text in zip(imports, reversed(texts), strict=True):
+            lines[node.lineno - 1 : node.end_lineno] = [text, *[""] * ((node.end_lineno or 0) - node.lineno)]
+        path.write_text("".join(lines), encoding="utf-8")
+
+
+#: For each table that lists its components by name, one of them, and its module.
+LISTED = {
+    "attacks": "nan",
+    "aggregation": "norm_trimming",
+    "compression": "natural",
+    "allocation": "difference_set",
+    "pre_aggregation": "clipping",
+}
+
+
+def add_components(project: Project) -> None:
+    """A copy of a component of each kind under another name, with its line in the table."""
+    for package, last in LISTED.items():
+        folder = project.root / "src" / "byzcode" / package
+        shutil.copy(folder / f"{last}.py", folder / "added.py")
+        project.rewrite(
+            f"src/byzcode/{package}/__init__.py",
+            lambda text, last=last: text.replace(f'"{last}",', f'"{last}", "added",'),
+        )
+
+
+def remove_component(project: Project) -> None:
+    """An attack that no run names, its file and its line."""
+    (project.root / "src/byzcode/attacks/mimic.py").unlink()
+    project.rewrite("src/byzcode/attacks/__init__.py", lambda text: text.replace('"mimic",', ""))
+
+
+def add_elsewhere(project: Project) -> None:
+    for path in ("multiverse/universe.py", "scorecard/page.py", "recommend/search.py", "verify/verification.py"):
+        add_code(project, f"src/byzcode/{path}")
 
 
 def reverse_keys(project: Project) -> None:
@@ -143,6 +201,23 @@ EDITS: dict[str, tuple[Edit, Jobs]] = {
     ),
     # code
     "comments": (add_comments, NOTHING),
+    "formatting and the order of imports": (reformat, NOTHING),
+    "a new component of each kind": (add_components, NOTHING),
+    "a component that no run names, removed": (remove_component, NOTHING),
+    "another attack": (lambda project: project.change("attacks/alie.py", "mean_and_std"), NOTHING),
+    "a kernel that no run uses": (
+        lambda project: project.rewrite("src/byzcode/kernels/distances.cpp", lambda text: text + "\nint added;\n"),
+        NOTHING,
+    ),
+    "figures, but no training": (
+        lambda project: add_code(project, "src/byzcode/theory/constants.py"),
+        Jobs(figure=FIGURES),
+    ),
+    "code of the multiverse, the scorecard, advice and checks": (add_elsewhere, NOTHING),
+    "an allocation": (
+        lambda project: project.change("allocation/disjoint.py", "disjoint"),
+        Jobs(allocate=1, train=1, summarise={"lines"}, figure={"lines-loss", "lines-excess"}),
+    ),
     "code of the summaries": (
         lambda project: add_code(project, SUMMARY),
         Jobs(summarise=STUDIES_TRAINED, figure={"sweep-plateau"}),
@@ -159,14 +234,26 @@ def test_a_change_reruns_what_it_concerns(project: Project, edit: Edit, expected
     assert project.would_make() == expected
 
 
-@pytest.mark.parametrize("path", [ENGINE, ATTACK])
-def test_code_that_trains_retrains_everything(project: Project, path: str) -> None:
-    add_code(project, path)
+@pytest.mark.parametrize("records", [True, False], ids=["records", "no records"])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda project: add_code(project, ENGINE),
+        lambda project: project.change("attacks/sign_flip.py", "sign_flip"),
+        lambda project: project.change("kernels/order.py", "_statistic"),
+        lambda project: project.rewrite(NATIVE, lambda text: text.replace("T(0.5)", "T(0.25)")),
+    ],
+    ids=["engine", "attack", "kernel", "compiled kernel"],
+)
+def test_code_that_trains_retrains_what_uses_it(project: Project, edit: Edit, records: bool) -> None:
+    if not records:
+        forget(project)
+    edit(project)
 
     jobs = project.would_make()
 
-    assert (jobs.train, jobs.summarise) == (3, STUDIES_TRAINED)
-    assert set(jobs.figure) >= FIGURES_OF_RUNS
+    assert (jobs.allocate, jobs.train, jobs.summarise) == (0, 3, STUDIES_TRAINED)
+    assert FIGURES_OF_RUNS <= set(jobs.figure) <= FIGURES
 
 
 def test_how_studies_are_read_is_no_matter_of_the_trainings(project: Project) -> None:
@@ -194,29 +281,147 @@ def test_the_workflow_is_the_same_from_its_own_snakefile(project: Project) -> No
     assert project.would_make("--snakefile", "workflow/Snakefile", "--profile", "profiles/default") == NOTHING
 
 
-def test_code_tracking_off_lets_an_edit_of_the_engine_pass(tmp_path: Path) -> None:
-    project = Project.create(tmp_path / "project", TINY, code_tracking="off")
-    target = "results/summaries/sweep.csv"
-    assert project.make(target) == Jobs(allocate=2, train=2, summarise={"sweep"})
-
-    add_code(project, ENGINE)
-
-    assert project.would_make(target) == NOTHING
-
-
-def test_switching_code_tracking_off_retrains_nothing(project: Project) -> None:
-    add_code(project, ENGINE)
+def test_code_tracking_off_lets_edits_of_code_pass(project: Project) -> None:
+    for path in (ENGINE, SUMMARY, STYLE):
+        add_code(project, path)
 
     assert project.would_make("--config", "code_tracking=off") == NOTHING
 
 
-def test_results_of_another_engine_are_told_apart_when_snakemakes_notes_are_lost(project: Project) -> None:
+def test_the_plan_says_which_source_changed(project: Project) -> None:
     forget(project)
     assert "3 runs: 3 current" in project.byzcode("plan").stdout
 
-    add_code(project, ENGINE)
+    project.change("attacks/sign_flip.py", "sign_flip")
+    project.change("aggregation/krum.py", "scores")
 
-    assert "3 runs: 3 of another engine" in project.byzcode("plan").stdout
+    said = project.byzcode("plan").stdout
+    assert "3 runs: 3 of another engine" in said
+    assert [line for line in said.splitlines() if "changed" in line] == [
+        "attacks/sign_flip.py changed since 3 runs were trained"
+    ]
+
+
+LOST: dict[str, tuple[Edit, Jobs]] = {
+    "a curve less": EDITS["a curve less"],
+    "a caption": EDITS["a caption"],
+    "the colour of one method": EDITS["the colour of one method"],
+    "a point in a sweep": EDITS["a point in a sweep"],
+    "code of the summaries": EDITS["code of the summaries"],
+    "an allocation": EDITS["an allocation"],
+    "a trajectory removed": (
+        lambda project: remove(project, "trajectories/*.nc"),
+        Jobs(train=3, summarise=STUDIES_TRAINED, figure=FIGURES_OF_RUNS),
+    ),
+    "allocations removed": (lambda project: remove(project, "allocations/*.nc"), NOTHING),
+    "a figure cut short": (lambda project: cut(project, "figures/lines-loss.sha256"), Jobs(figure={"lines-loss"})),
+    "trajectories copied, newer than their figures": (lambda project: touch(project, "trajectories/*.nc"), NOTHING),
+    "allocations newer": (lambda project: touch(project, "allocations/*.nc"), NOTHING),
+}
+
+
+@pytest.mark.parametrize(("edit", "expected"), LOST.values(), ids=LOST)
+def test_files_say_what_is_to_be_made_when_snakemakes_records_are_lost(
+    project: Project, edit: Edit, expected: Jobs
+) -> None:
+    forget(project)
+    edit(project)
+
+    assert project.would_make() == expected
+
+
+def remove(project: Project, pattern: str) -> None:
+    for path in project.files(pattern):
+        path.unlink()
+
+
+def cut(project: Project, name: str) -> None:
+    path = project.root / "results" / name
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def touch(project: Project, pattern: str) -> None:
+    for path in project.files(pattern):
+        os.utime(path)
+
+
+def test_a_trajectory_removed_is_trained_again_with_what_was_made_of_it(project: Project) -> None:
+    """One that a single study draws, and its figures."""
+    with inside(project.root):
+        plan = load_plan_file()
+    (run,) = set(plan.studies["lines"].run_ids()) - set(plan.studies["sweep"].run_ids())
+    (project.root / "results" / "trajectories" / f"{run}.nc").unlink()
+
+    assert project.make() == Jobs(train=1, summarise={"lines"}, figure={"lines-loss", "lines-excess"})
+    assert project.would_make() == NOTHING
+
+
+def test_what_is_forced_runs_and_what_is_touched_does_not(project: Project) -> None:
+    assert project.would_make("--forcerun", "summarise") == Jobs(summarise=STUDIES_TRAINED, figure={"sweep-plateau"})
+    add_code(project, STYLE)
+    touched = project.snakemake("--cores", "1", "--touch")
+    assert touched.returncode == 0, touched.stdout + touched.stderr
+    assert project.would_make() == Jobs(figure=FIGURES)  # a new time makes no figure current
+
+
+def test_a_run_of_the_same_id_is_no_result_of_this_one(project: Project) -> None:
+    """Two step sizes whose specs share the 48 bits of their ids."""
+    one, other = 0.110092662, 0.134193345
+    project.edit(LINES, "curves", to=[{**TINY["lines"]["curves"][1], "step_size": one}])
+    project.edit(LINES, "plots", to={"loss": TINY["lines"]["plots"]["loss"]})
+    assert project.make("results/summaries/lines.csv").train == 1
+    project.edit(LINES, "curves", 0, "step_size", to=other)
+
+    assert project.would_make("results/summaries/lines.csv") == Jobs(train=1, summarise={"lines"})
+    both = [{**TINY["lines"]["curves"][1], "label": str(size), "step_size": size} for size in (one, other)]
+    project.edit(LINES, "curves", to=both)
+    failed = project.snakemake("--dry-run")
+    assert failed.returncode == 1
+    said = failed.stdout + failed.stderr
+    assert f"{LINES}: two specs have the id 2ba4dfb573d2; they differ in step_size ({one} and {other})" in said
+    assert "Traceback" not in said
+
+
+def test_code_edited_while_it_trains_stores_nothing(project: Project, tmp_path: Path) -> None:
+    """Old numbers would be stored under the identity of the new code."""
+    with inside(project.root):
+        plan = load_plan_file()
+    spec = next(iter(plan.runs.values())).canonical()
+    script = (
+        "import sys; from pathlib import Path; from byzcode.cli import main; from byzcode.execution import batches\n"
+        "train, path = batches.train_one, Path(sys.argv.pop())\n"
+        "def edited(*a, **k):\n"
+        "    path.write_text(path.read_text() + '\\nADDED = 1\\n')\n"
+        "    return train(*a, **k)\n"
+        "batches.train_one = edited\n"
+        "main()"
+    )
+    out = tmp_path / "out.nc"
+    source = project.root / "src/byzcode/randomness.py"
+    done = project.run(sys.executable, "-c", script, "train", "--spec", spec, "--out", str(out), str(source))
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"byzcode: {out}: not stored: randomness.py was edited while the run was trained: train it again"
+    )
+    assert not out.exists()
+
+
+def test_compiled_kernels_of_other_sources_are_not_used_and_it_says_so(project: Project, tmp_path: Path) -> None:
+    if native.library() is None:
+        pytest.skip("there are no compiled kernels")
+    project.rewrite(NATIVE, lambda text: text.replace("T(0.5)", "T(0.25)"))
+    with inside(project.root):
+        spec = next(iter(load_plan_file().runs.values())).canonical()
+    out = tmp_path / "out.nc"
+    done = project.byzcode("train", "--spec", spec, "--out", str(out))
+
+    assert done.returncode == 0, done.stderr
+    said = "the compiled kernels, was built from other sources and is not used"
+    assert said in done.stderr
+    assert trajectories.open(out).attrs["kernels"] == "plain"
+    for command in ("plan", "verify"):
+        assert said in project.byzcode(command).stdout
 
 
 def test_what_was_added_is_made_and_then_current(project: Project) -> None:

@@ -15,9 +15,9 @@ from vouched import vouched
 
 from byzcode.cli import app
 from byzcode.errors import UserError
-from byzcode.provenance.code import stage_digest
 from byzcode.provenance.content import canonical, short_hash
 from byzcode.storage import allocations, checksums, netcdf, seal, trajectories
+from byzcode.storage.layout import STAGES
 from byzcode.training.workers import train
 
 COSTS = {"device": "cpu", "threads": 1, "wall_seconds": 1.5, "cpu_seconds": 1.25}
@@ -318,7 +318,7 @@ def test_a_list_says_what_made_its_files(tmp_path):
     checksums.write(tmp_path / "a.sha256", "figure", {"study": "a", "runs": [1]}, files)
     found = checksums.Checklist.read(tmp_path / "a.sha256")
     request = short_hash(canonical({"runs": [1], "study": "a"}))
-    assert (found.stage, found.code, found.request) == ("figure", stage_digest("figure"), request)
+    assert (found.stage, found.code, found.request) == ("figure", STAGES["figure"].digest(), request)
     assert list(found.sums) == ["a.csv", "a.svg"]
     assert found.content("a.svg") == b".svg"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +11,13 @@ import pytest
 
 import byzcode
 from byzcode.provenance import code as identity
-from byzcode.provenance.code import STAGES, code_digest, import_closure
+from byzcode.provenance import compiled, sources, syntax
+from byzcode.provenance.code import Code, digest, loaded
 from byzcode.provenance.content import canonical, short_hash
-from byzcode.storage import allocations, trajectories
+from byzcode.specs import parts
+from byzcode.specs.run import RunSpec
+from byzcode.storage import allocations
+from byzcode.storage.layout import STAGES
 
 SOURCE = Path(byzcode.__file__).parent
 
@@ -52,6 +55,7 @@ OTHER = {
     "string that is no docstring": CODE.replace("return x + 1", 'y = "text"\n        return x + 1'),
     "decorator": CODE.replace("    def f", "    @staticmethod\n    def f"),
     "import": CODE.replace("import os", "import sys"),
+    "name of an import": CODE.replace("import os", "import os as system"),
     "annotation": CODE.replace("x: int", "x: float"),  # components read their options from these
 }
 
@@ -95,109 +99,120 @@ OTHER_C = {
 @pytest.mark.parametrize("name", SAME_C)
 def test_layout_and_comments_mean_nothing_in_c(name):
     assert SAME_C[name] != C
-    assert identity._words(SAME_C[name]) == identity._words(C)
+    assert compiled.words(SAME_C[name]) == compiled.words(C)
 
 
 @pytest.mark.parametrize("name", OTHER_C)
 def test_code_means_something_in_c(name):
     assert OTHER_C[name] != C
-    assert identity._words(OTHER_C[name]) != identity._words(C)
+    assert compiled.words(OTHER_C[name]) != compiled.words(C)
+
+
+def meaning(text):
+    return syntax.module(text).whole.meaning
 
 
 @pytest.mark.parametrize("name", SAME)
 def test_layout_comments_and_docstrings_mean_nothing(name):
     assert SAME[name] != CODE
-    assert identity._meaning(SAME[name]) == identity._meaning(CODE)
+    assert meaning(SAME[name]) == meaning(CODE)
 
 
 @pytest.mark.parametrize("name", OTHER)
 def test_code_means_something(name):
     assert OTHER[name] != CODE
-    assert identity._meaning(OTHER[name]) != identity._meaning(CODE)
+    assert meaning(OTHER[name]) != meaning(CODE)
 
 
-def digest_after(monkeypatch, module, change):
-    """The digest of the engine were the source of one module another."""
-    source = identity._source
-    monkeypatch.setattr(identity, "_source", lambda name: change(source(name)) if name == module else source(name))
-    return code_digest.__wrapped__(*STAGES["train"])
+IMPORTS = """
+import a
+from b import c, d
+
+def f():
+    from g import h
+    import i
+    return h, i
+"""
+
+
+def test_the_order_of_imports_means_nothing():
+    other = IMPORTS.replace("import a\nfrom b import c, d", "from b import d\nfrom b import c\nimport a")
+    other = other.replace("    from g import h\n    import i\n", "    import i\n    from g import h\n")
+    assert other != IMPORTS
+    assert meaning(other) == meaning(IMPORTS)
+    assert meaning(IMPORTS.replace("c, d", "c, d as e")) != meaning(IMPORTS)
+
+
+# --- a package in five files -----------------------------------------------------------------------------------------
+
+TINY = {
+    "__init__.py": "",
+    "training/loop.py": "from byzcode.attacks import ATTACKS, Attack\nfrom byzcode.kernels.order import total\n",
+    "attacks/__init__.py": (
+        "from byzcode.attacks.attack import Attack\nfrom byzcode.lazy import Table\n"
+        "ATTACKS = Table(__name__, Attack, ('flip',))\n"
+    ),
+    "attacks/attack.py": "class Attack: ...\nUNUSED = 1\n",
+    "attacks/flip.py": (
+        "from byzcode.kernels import order\nfrom byzcode.attacks.attack import Attack\n"
+        "def flip(x): return helper(order.median(x))\ndef helper(x): return -x\ndef kappa(f): return f\n"
+        "ENTRY = Attack(flip, title='Flip', kappa=kappa)\n"
+    ),
+    "attacks/shift.py": (
+        "from byzcode.attacks.attack import Attack\nfrom byzcode.attacks.flip import helper\n"
+        "ENTRY = Attack(lambda x: helper(x))\n"
+    ),
+    "kernels/__init__.py": "",
+    "kernels/native.py": "def function(name): ...\n",
+    "kernels/order.py": (
+        "from byzcode.kernels.native import function\nWIDEST = 3\n"
+        "def median(x): return function('statistic')(x, WIDEST)\ndef total(x): return x\ndef other(x): return 2 * x\n"
+    ),
+    "kernels/statistic.cpp": '#include "vector.h"\nint statistic;\n',
+    "kernels/distances.cpp": "int distances;\n",
+    "kernels/vector.h": "int vector;\n",
+    "figures/__init__.py": "import byzcode.training.loop\n",
+}
+CORE, FLIP, SHIFT = "byzcode.training.loop", "byzcode.attacks.flip:ENTRY", "byzcode.attacks.shift:ENTRY"
 
 
 @pytest.mark.parametrize(
-    "module", ["byzcode.attacks.sign_flip", "byzcode.kernels.order", "byzcode.training.loop", "byzcode.coding"]
+    ("file", "old", "new", "concerned"),
+    [
+        ("attacks/flip.py", "return helper(", "return -helper(", {"flip", "figure"}),
+        ("attacks/flip.py", "return -x", "return x", {"flip", "shift", "figure"}),
+        ("attacks/flip.py", "return f", "return 2 * f", {"figure"}),
+        ("attacks/flip.py", "title='Flip'", "title='Sign flip'", {"figure"}),
+        ("attacks/shift.py", "helper(x)", "-helper(x)", {"shift"}),
+        ("attacks/attack.py", "...", "x = 1", {"core", "flip", "shift", "figure"}),
+        ("attacks/attack.py", "UNUSED = 1", "UNUSED = 2", set()),
+        ("attacks/__init__.py", "('flip',)", "('flip', 'shift')", set()),
+        ("kernels/order.py", "return x", "return 1 * x", {"core", "flip", "shift"}),
+        ("kernels/order.py", "WIDEST = 3", "WIDEST = 4", {"flip", "figure"}),
+        ("kernels/order.py", "2 * x", "3 * x", set()),
+        ("kernels/native.py", "...", "return name", {"flip", "figure"}),
+        ("kernels/statistic.cpp", "int s", "long s", {"flip", "figure"}),
+        ("kernels/vector.h", "int v", "long v", {"flip", "figure"}),
+        ("kernels/distances.cpp", "int d", "long d", set()),
+        ("figures/__init__.py", "loop", "loop as x", set()),
+        ("training/loop.py", "import total", "import total\nNEW = 1", {"core", "flip", "shift"}),
+    ],
 )
-def test_the_engine_digest_follows_the_code_it_runs(module, monkeypatch):
-    before = trajectories.engine_digest()
-    assert digest_after(monkeypatch, module, lambda text: text) == before
-    assert digest_after(monkeypatch, module, lambda text: text + "\n# a comment\n") == before
-    assert digest_after(monkeypatch, module, lambda text: text + "\nEXTRA = 1\n") != before
+def test_an_edit_concerns_what_uses_it(file, old, new, concerned):
+    assert old in TINY[file]
+    before, after = Code(TINY), Code({**TINY, file: TINY[file].replace(old, new)})
+    roots = {"core": [CORE], "flip": [CORE, FLIP], "shift": [CORE, SHIFT], "figure": [f"{FLIP}*"]}
+    differ = {name for name, own in roots.items() if before.parts(own) != after.parts(own)}
+    assert differ == concerned
+    for name in differ:
+        assert identity.changed(before.parts(roots[name]), after.parts(roots[name])) == [file]
 
 
-@pytest.mark.parametrize("name", ["loops.c", "loops.cpp", "loops.h"])
-def test_the_engine_digest_follows_the_kernels_in_c(name, monkeypatch, tmp_path):
-    """In a copy of the package, with a source in C among its kernels."""
-    package = shutil.copytree(SOURCE, tmp_path / "byzcode", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
-    monkeypatch.setattr(identity, "files", lambda _: package)
-    monkeypatch.setattr(identity, "_path", identity._path.__wrapped__)
-
-    def digest(folder, text):
-        source = package / folder / name
-        source.write_text(text)
-        found = code_digest.__wrapped__(*STAGES["train"])
-        source.unlink()
-        return found
-
-    without = code_digest.__wrapped__(*STAGES["train"])
-    assert digest("kernels", C) != without
-    assert digest("kernels", SAME_C["comment"]) == digest("kernels", C)
-    assert digest("kernels", OTHER_C["constant"]) != digest("kernels", C)
-    assert digest("figures", C) == without
-
-
-def test_the_engine_digest_does_not_follow_other_code(monkeypatch):
-    before = trajectories.engine_digest()
-    for module in ("byzcode.figures", "byzcode.analysis.plateau", "byzcode.errors", "byzcode.cli"):
-        assert digest_after(monkeypatch, module, lambda text: text + "\nEXTRA = 1\n") == before
-
-
-def test_a_digest_tells_modules_and_roots_apart():
-    digests = {code_digest(root) for root in ("byzcode.training.loop", "byzcode.kernels", "byzcode.specs.methods")}
-    assert len(digests) == 3
-    assert all(len(digest) == 12 and int(digest, 16) >= 0 for digest in digests)
-    assert code_digest("byzcode.coding", "byzcode.specs.methods") == code_digest(
-        "byzcode.specs.methods", "byzcode.coding"
-    )
-
-
-def test_the_closure_of_the_engine():
-    found = import_closure("byzcode.training.loop")
-    assert found == sorted(set(found))
-    for module in (
-        "byzcode",
-        "byzcode.training.loop",
-        "byzcode.attacks",
-        "byzcode.attacks.sign_flip",
-        "byzcode.aggregation.phocas",
-        "byzcode.kernels.order",
-        "byzcode.allocation.scheme",
-        "byzcode.coding.encoders.replication",
-        "byzcode.problems.linear_regression",
-        "byzcode.randomness",
-        "byzcode.specs.run",
-    ):
-        assert module in found
-    assert not [m for m in found if m.startswith(("byzcode.figures", "byzcode.analysis", "byzcode.cli"))]
-    assert "byzcode.storage.allocations" not in found
-    assert "byzcode.storage.allocations" in import_closure(*STAGES["train"])
-
-
-def test_the_closure_has_every_module_that_python_loads():
-    """What the walk over import statements finds is checked against a real import."""
-    loaded = run_python(
-        "import byzcode.training.workers, byzcode.storage.trajectories, byzcode.storage.allocations, sys;"
-        "print(*[m for m in sys.modules if m.split('.')[0] == 'byzcode'])"
-    ).split()
-    assert set(loaded) <= set(import_closure(*STAGES["train"]))
+def test_what_is_gone_is_no_silent_digest():
+    with pytest.raises(ModuleNotFoundError):
+        Code(TINY).parts(["byzcode.nonsense"])
+    with pytest.raises(ModuleNotFoundError):
+        Code(TINY).parts(["byzcode.attacks.flip:NOTHING"])
 
 
 @pytest.mark.parametrize(
@@ -215,14 +230,142 @@ def test_the_closure_has_every_module_that_python_loads():
         "async def f():\n  {}",
     ],
 )
-def test_an_import_is_found_wherever_it_stands(block):
-    assert identity._named(block.format("from byzcode import coding")) == ["byzcode", "byzcode.coding"]
-    assert identity._named(block.format("import byzcode.coding, os")) == ["byzcode.coding"]
+def test_an_import_counts_wherever_it_stands(block):
+    for line in ("from byzcode import attacks", "import byzcode.attacks.attack, os"):
+        code = Code({**TINY, "a.py": block.format(line)})
+        named = {"attacks/attack.py"} & code.parts(["byzcode.a"]).keys()
+        assert named == {"attacks/attack.py"}
 
 
-def test_an_unknown_module_is_no_silent_digest():
-    with pytest.raises(ModuleNotFoundError):
-        import_closure("byzcode.nonsense")
+# --- the package itself ----------------------------------------------------------------------------------------------
+
+RUN = {
+    "method": "cra_dl",
+    "redundancy": 4,
+    "devices": 6,
+    "problem": {"name": "linear_regression", "subsets": 12, "dimension": 3},
+    "aggregation": "median",
+    "attack": "sign_flip",
+}
+
+
+DRACO = {"method": "draco_repetition", "redundancy": 6, "aggregation": "mean"}
+
+
+def roots_of(**changes):
+    return (*STAGES["train"].modules, *parts.of_run(RunSpec.parse(RUN | changes, "run")))
+
+
+def concerns(changes, **run):
+    """Whether edits of sources, by name, concern a run."""
+    roots, texts = roots_of(**run), dict(sources.loaded())
+    for name, (old, new) in changes.items():
+        assert old in texts[name], f"{old!r} is not in {name}"
+        texts[name] = texts[name].replace(old, new)
+    return Code(texts).parts(roots) != loaded().parts(roots)
+
+
+def test_every_source_that_a_run_needs_counts():
+    found = loaded().modules(*roots_of())
+    assert found == sorted(set(found))
+    for module in (
+        "byzcode.training.loop",
+        "byzcode.attacks.sign_flip",
+        "byzcode.aggregation.median",
+        "byzcode.kernels.order",
+        "byzcode.allocation.random",
+        "byzcode.coding.encoders.uniform",
+        "byzcode.problems.linear_regression",
+        "byzcode.randomness",
+        "byzcode.specs.run",
+        "byzcode.storage.allocations",
+    ):
+        assert module in found
+    assert not [m for m in found if m.startswith(("byzcode.figures", "byzcode.analysis", "byzcode.cli"))]
+    assert "byzcode.attacks.alie" not in found
+
+
+def test_no_module_is_loaded_by_a_training_that_does_not_count():
+    """The walk over import statements is checked against a real training: all it loads counts, or is neutral."""
+    module = run_python(
+        "import sys\n"
+        "from byzcode.specs.run import RunSpec\n"
+        "from byzcode.storage import allocations, trajectories\n"
+        "from byzcode.training import workers\n"
+        f"spec = RunSpec.parse({RUN | {'iterations': 2, 'seeds': 1}}, 'run')\n"
+        "workers.train(spec, allocations.draw(spec.allocation_spec))\n"
+        "print(*[m for m in sys.modules if m.split('.')[0] == 'byzcode'])"
+    ).split()
+    counted = set(loaded().modules(*roots_of()))
+    rest = {name for name in module if name not in counted and not identity._neutral(name)}
+    files = {"/".join(name.split(".")[1:]) + ".py" for name in rest if not name.startswith(identity.BY_DEFINITION)}
+    assert files & sources.loaded().keys() == set()  # packages, whose own files hold docstrings, aside
+
+
+@pytest.mark.parametrize(
+    ("run", "file", "old", "new"),
+    [
+        ({}, "training/loop.py", "from byzcode.lazy", "NEW = 1\nfrom byzcode.lazy"),
+        ({}, "kernels/statistic.cpp", "T(0.5)", "T(0.25)"),
+        ({}, "kernels/coded.cpp", "sum[k] +=", "sum[k] -="),
+        ({"attack": "alie_search"}, "attacks/alie.py", "def mean_and_std(", "def mean_and_std(new, "),
+        ({"aggregation": "multi_krum"}, "aggregation/krum.py", "def scores(", "def scores(new, "),
+        ({"aggregation": "krum"}, "kernels/distances.cpp", "away * away", "away + away"),
+        (DRACO, "coding/decoders/repetition.py", "def prepare(", "def prepare(new, "),
+    ],
+)
+def test_an_edit_concerns_the_runs_that_use_it(run, file, old, new):
+    assert concerns({file: (old, new)}, **run)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("attacks/alie.py", "def mean_and_std(", "def mean_and_std(new, "),
+        ("aggregation/krum.py", "def scores(", "def scores(new, "),
+        ("kernels/distances.cpp", "away * away", "away + away"),
+        ("specs/methods.py", 'title="LAD"', 'title="Other"'),
+        ("specs/methods.py", 'title="CRA-DL"', 'title="Other"'),
+        ("specs/methods.py", "fixed=_WHOLE", "fixed={}"),
+        ("errors.py", "import", "import sys, "),
+        ("storage/layout.py", '"trajectories",', '"runs",'),
+    ],
+)
+def test_an_edit_does_not_concern_other_runs(file, old, new):
+    if file == "errors.py":
+        old, new = "def short(", "def short_(): ...\ndef short("
+    assert not concerns({file: (old, new)})
+
+
+def test_a_new_component_concerns_no_run_and_no_stage():
+    texts = dict(sources.loaded())
+    for package, last in (("attacks", '"nan",'), ("aggregation", '"norm_trimming",'), ("compression", '"natural",')):
+        assert last in texts[f"{package}/__init__.py"]
+        texts[f"{package}/__init__.py"] = texts[f"{package}/__init__.py"].replace(last, f'{last}\n        "new",')
+        texts[f"{package}/new.py"] = texts[f"{package}/none.py"] if package == "attacks" else "NEW = 1\n"
+    code = Code(texts)
+    assert code.parts(roots_of()) == loaded().parts(roots_of())
+    for stage in STAGES.values():
+        assert code.parts(stage.modules) == loaded().parts(stage.modules), stage.name
+
+
+def test_runs_have_digests_of_their_own():
+    digests = {digest(loaded().parts(roots_of(**run))) for run in ({}, {"attack": "alie"}, {"aggregation": "krum"})}
+    assert len(digests) == 3
+    assert all(len(found) == 12 and int(found, 16) >= 0 for found in digests)
+
+
+def test_an_edit_after_the_package_was_loaded_is_noticed(monkeypatch):
+    roots = roots_of()
+    assert identity.edited(roots) == []
+    texts = dict(sources.loaded())
+    for text, expected in (
+        (texts["randomness.py"] + "\n# A comment.\n", []),
+        (texts["randomness.py"] + "\nNEW = 1\n", ["randomness.py"]),
+        (texts["randomness.py"] + "\ndef unfinished(:\n", ["randomness.py"]),
+    ):
+        monkeypatch.setattr(sources, "read", lambda text=text: {**texts, "randomness.py": text})
+        assert identity.edited(roots) == expected
 
 
 def test_canonical_json():
@@ -259,7 +402,7 @@ def imported(module, *, at_import):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: relative imports are not followed by import_closure"
+            assert node.level == 0, f"{module}: relative imports are not followed"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= inner if inner <= MODULES.keys() else {node.module} | inner
         waiting += list(ast.iter_child_nodes(node))

@@ -21,7 +21,6 @@ from commands import ONE, REQUESTS, RUN, TWO, Call, arguments, byzcode, complain
 from byzcode.errors import UserError
 from byzcode.execution import batches
 from byzcode.multiverse import universe
-from byzcode.multiverse.summarise import made_in
 from byzcode.provenance.content import canonical
 from byzcode.scorecard import page
 from byzcode.specs.run import AllocationSpec
@@ -171,7 +170,10 @@ def test_a_device_is_never_replaced(command: str, project: Path, byzcode: Call) 
         assert "it is a device" in complaint(byzcode(*arguments(command, str(path).removesuffix(suffix))))
 
 
-@pytest.mark.parametrize("path", [*made_in(Path("results/multiverse")), Path("results/multiverse/multiverse.sha256")])
+OF_ALL = [Path("results/multiverse", name) for name in (*STAGES["multiverse"].files("multiverse"), "multiverse.sha256")]
+
+
+@pytest.mark.parametrize("path", OF_ALL)
 def test_all_that_the_multiverse_writes_is_tried(path: Path, project: Path, byzcode: Call) -> None:
     path.mkdir(parents=True)
     with unchanged(project):

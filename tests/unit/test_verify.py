@@ -12,12 +12,11 @@ import netCDF4
 import pytest
 from dag.small_results import byzcode, figure, inside, make, multiverse, scorecard
 
-from byzcode.provenance.code import stage_digest
-from byzcode.storage import checksums, netcdf, seal
+from byzcode.storage import allocations, checksums, netcdf, seal, trajectories
 from byzcode.studies.plan import load_plan_file
-from byzcode.verify import Verification
 from byzcode.verify.archived import FOLDER, MANIFEST
 from byzcode.verify.report import folded
+from byzcode.verify.verification import Verification
 
 CONFIG = "config/config.yaml"
 RESULTS = Path("results")
@@ -135,8 +134,14 @@ def edit(path, name, value):
 def test_a_file_of_other_code_is_stale(folder, stage):
     """A fault, unless it is allowed; then it is told."""
     path = first(f"{folder}/*.nc")
+    about = {"allocate": allocations.about, "train": trajectories.about}[stage]
+    _, attributes = about(path)
     edit(path, "engine_digest", "0123456789ab")
-    line = f"{path}: stale: made by code 0123456789ab of {stage}; here it is {stage_digest(stage)}"
+    edit(path, "engine_parts", attributes["engine_parts"].replace('"randomness.py":"', '"randomness.py":"_'))
+    line = (
+        f"{path}: stale: made by code 0123456789ab of {stage}; here it is {attributes['engine_digest']}: "
+        "randomness.py changed"
+    )
     assert own(verified().faults()) == [line]
     assert verified().faults(allow_stale=True) == []
     assert counts(folder) == [3, 3, 3, 2, 0]

@@ -3,7 +3,7 @@
 
 rule allocate:
     output:
-        f"{ROOT}/allocations/{{allocation}}.nc",
+        jobs.file("allocate", "{allocation}", "nc"),
     log:
         f"{ROOT}/logs/allocate/{{allocation}}.log",
     localrule: True
@@ -15,7 +15,6 @@ rule allocate:
         runtime=10,
     params:
         spec=jobs.allocation_spec,
-        code=jobs.code("allocate"),
     message:
         "allocate {wildcards.allocation}"
     shell:

@@ -5,8 +5,8 @@ rule claims:
     input:
         jobs.trajectories_of_claims,
     output:
-        table=f"{ROOT}/claims/{{study}}.csv",
-        checksums=f"{ROOT}/claims/{{study}}.sha256",
+        table=jobs.file("claims", "{study}", "csv"),
+        checksums=jobs.file("claims", "{study}", "sha256"),
     log:
         f"{ROOT}/logs/claims/{{study}}.log",
     localrule: True
@@ -19,7 +19,6 @@ rule claims:
     params:
         request=jobs.claims_request,
         argument=jobs.argument(jobs.claims_request),
-        code=jobs.code("claims"),
         results=jobs.results_folder,
     message:
         "claims {wildcards.study}"

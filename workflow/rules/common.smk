@@ -11,7 +11,6 @@ ROOT = jobs.root
 TRAINED = jobs.trained
 CLAIMED = list(jobs.plan.claimed)
 FIGURES = list(jobs.plan.figures)
-MULTIVERSE = ["claims", "choices", "tree", "sizes", "stated"]
 
 
 wildcard_constraints:

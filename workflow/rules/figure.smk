@@ -5,17 +5,17 @@ rule figure:
     input:
         jobs.data_of_figure,
     output:
-        pdf=f"{ROOT}/figures/{{figure}}.pdf",
+        pdf=jobs.file("figure", "{figure}", "pdf"),
         svg=report(
-            f"{ROOT}/figures/{{figure}}.svg",
+            jobs.file("figure", "{figure}", "svg"),
             caption="../report/figure.rst",
             category=jobs.paper_of_figure,
             subcategory=jobs.study_of_figure,
             labels=jobs.labels_of_figure,
         ),
-        png=f"{ROOT}/figures/{{figure}}.png",
-        csv=f"{ROOT}/figures/{{figure}}.csv",
-        checksums=f"{ROOT}/figures/{{figure}}.sha256",
+        png=jobs.file("figure", "{figure}", "png"),
+        csv=jobs.file("figure", "{figure}", "csv"),
+        checksums=jobs.file("figure", "{figure}", "sha256"),
     log:
         f"{ROOT}/logs/figure/{{figure}}.log",
     localrule: True
@@ -29,7 +29,6 @@ rule figure:
         request=jobs.figure_request,
         argument=jobs.argument(jobs.figure_request),
         stem=jobs.figure_stem,
-        code=jobs.code("figure"),
         caption=jobs.caption_of_figure,
         results=jobs.results_folder,
     message:

@@ -3,8 +3,8 @@
 
 rule reading:
     output:
-        table=f"{ROOT}/multiverse/readings/{{reading}}.csv",
-        checksums=f"{ROOT}/multiverse/readings/{{reading}}.sha256",
+        table=jobs.file("reading", "{reading}", "csv"),
+        checksums=jobs.file("reading", "{reading}", "sha256"),
     log:
         f"{ROOT}/logs/multiverse/{{reading}}.log",
     conda:
@@ -16,7 +16,6 @@ rule reading:
     params:
         request=jobs.reading_request,
         argument=jobs.argument(jobs.reading_request),
-        code=jobs.code("reading"),
     message:
         "reading {wildcards.reading}"
     shell:
@@ -27,14 +26,13 @@ rule multiverse:
     input:
         jobs.readings_of_multiverse,
     output:
-        expand(f"{ROOT}/multiverse/{{table}}.csv", table=MULTIVERSE),
-        expand(f"{ROOT}/multiverse/multiverse.{{suffix}}", suffix=["pdf", "png", "csv"]),
+        jobs.multiverse_files,
         svg=report(
-            f"{ROOT}/multiverse/multiverse.svg",
+            jobs.file("multiverse", "multiverse", "svg"),
             caption="../report/multiverse.rst",
             category="Multiverse",
         ),
-        checksums=f"{ROOT}/multiverse/multiverse.sha256",
+        checksums=jobs.file("multiverse", "multiverse", "sha256"),
     log:
         f"{ROOT}/logs/multiverse.log",
     localrule: True
@@ -47,7 +45,6 @@ rule multiverse:
     params:
         request=jobs.multiverse_request,
         argument=jobs.argument(jobs.multiverse_request),
-        code=jobs.code("multiverse"),
         results=jobs.results_folder,
     message:
         "multiverse"

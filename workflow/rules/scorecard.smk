@@ -6,12 +6,12 @@ rule scorecard:
         expand(rules.claims.output, study=CLAIMED),
     output:
         html=report(
-            f"{ROOT}/scorecard.html",
+            jobs.file("scorecard", "scorecard", "html"),
             caption="../report/scorecard.rst",
             category="Scorecard",
         ),
-        csv=f"{ROOT}/scorecard.csv",
-        checksums=f"{ROOT}/scorecard.sha256",
+        csv=jobs.file("scorecard", "scorecard", "csv"),
+        checksums=jobs.file("scorecard", "scorecard", "sha256"),
     log:
         f"{ROOT}/logs/scorecard.log",
     localrule: True
@@ -24,7 +24,6 @@ rule scorecard:
     params:
         request=jobs.scorecard_request,
         argument=jobs.argument(jobs.scorecard_request),
-        code=jobs.code("scorecard"),
         results=jobs.results_folder,
         stem=jobs.scorecard_stem,
     message:

@@ -5,8 +5,8 @@ rule summarise:
     input:
         jobs.trajectories_of_study,
     output:
-        table=f"{ROOT}/summaries/{{study}}.csv",
-        checksums=f"{ROOT}/summaries/{{study}}.sha256",
+        table=jobs.file("summarise", "{study}", "csv"),
+        checksums=jobs.file("summarise", "{study}", "sha256"),
     log:
         f"{ROOT}/logs/summarise/{{study}}.log",
     localrule: True
@@ -19,7 +19,6 @@ rule summarise:
     params:
         request=jobs.summary_request,
         argument=jobs.argument(jobs.summary_request),
-        code=jobs.code("summarise"),
         results=jobs.results_folder,
     message:
         "summarise {wildcards.study}"

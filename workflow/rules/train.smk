@@ -5,7 +5,7 @@ rule train:
     input:
         allocation=jobs.allocation_of_run,
     output:
-        f"{ROOT}/trajectories/{{run}}.nc",
+        jobs.file("train", "{run}", "nc"),
     log:
         f"{ROOT}/logs/train/{{run}}.log",
     conda:
@@ -17,7 +17,6 @@ rule train:
         gpu=1 if jobs.device == "cuda" else 0,
     params:
         spec=jobs.run_spec,
-        code=jobs.code("train"),
         device=jobs.run_device,
     message:
         "train {wildcards.run}"

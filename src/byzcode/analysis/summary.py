@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 from byzcode.analysis.plateau import plateau
 from byzcode.analysis.spread import spread
 from byzcode.errors import UserError
+from byzcode.provenance.code import comparable
 from byzcode.specs import last_part
 from byzcode.specs.quantities import QUANTITIES, is_share, progress_of, quantities_of
 from byzcode.specs.quantities import lacking as absence
@@ -64,18 +65,12 @@ OPTIONS = ("allocation", "compression", "attack", "pre_aggregation", "aggregatio
 
 def summarise(paths: Sequence[Path], runs: Sequence[str]) -> pd.DataFrame:
     """One row per run. Raises UserError if a file is not readable or if files come from different engines."""
-    digests: dict[str, Path] = {}
+    sources: dict[str, tuple[str, Path]] = {}
     rows = []
     for path, run in zip(paths, runs, strict=True):
         dataset = trajectories.open(path, run)
-        digests.setdefault(dataset.attrs["engine_digest"], path)
+        _check_same_engine(trajectories.parts_in(dataset.attrs), path, sources)
         rows.append(_row(dataset, RunSpec.from_json(dataset.attrs["spec"], path)))
-    if len(digests) > 1:
-        (one, first), (other, second) = list(digests.items())[:2]
-        raise UserError(
-            f"{first} was made by engine {one}, {second} by {other}: these do not compare; "
-            "retrain with: snakemake --cores all --forcerun train"
-        )
     return _without_what_no_run_has(pd.DataFrame(rows))
 
 
@@ -87,6 +82,17 @@ def _without_what_no_run_has(table: pd.DataFrame) -> pd.DataFrame:
     dropped += [column for column in ("sigma_h",) if table[column].isna().all()]
     dropped += [ABSENT] if (table[ABSENT] == "").all() else []
     return table.drop(columns=dropped)
+
+
+def _check_same_engine(parts: Mapping[str, str], path: Path, sources: dict[str, tuple[str, Path]]) -> None:
+    """Raise UserError if a file was made by another version of a source than one of the files before it."""
+    for name, meaning in parts.items():
+        other, first = sources.setdefault(name, (meaning, path)) if comparable(name) else (meaning, path)
+        if other != meaning:
+            raise UserError(
+                f"{first} and {path} were made by different versions of {name}: these do not compare; "
+                "retrain with: snakemake --cores all --forcerun train"
+            )
 
 
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")  # levels may be 0, infinite or NaN

@@ -27,8 +27,8 @@ def verify(
 
     Ends with 0 if all is well; with 1 if anything is missing, damaged, of another run, stale or outside a tolerance.
     """
-    from byzcode.verify import Verification
     from byzcode.verify.report import counted
+    from byzcode.verify.verification import Verification
 
     configured, _ = load(config)
     folder = Path(configured.config.results) if results is None else results

@@ -27,6 +27,7 @@ def job(
     results: Path | None,
     files: Sequence[Path],
     listed: Path | None = None,
+    entries: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
     """Read and check a request; after the block, which makes ``files`` of it, list their checksums in ``listed``.
 
@@ -34,6 +35,7 @@ def job(
 
     The request is returned as it stands, for its hash. Before the block, raises UserError where the request is wrong,
     or where a file cannot be written, or is one of those that are read. ``results`` is None for a job that reads none.
+    ``entries`` are those of the components that it trains with; they may be added in the block.
     """
     from byzcode.specs.plain_json import read_json
     from byzcode.specs.run import parse
@@ -52,7 +54,7 @@ def job(
     read = inputs.read_by(stage, content, results or listed.parent)
     apart([*files, listed], [*files_of(request), *read])
     yield content
-    checksums.write(listed, stage, content, files, read)
+    checksums.write(listed, stage, content, files, read, entries)
 
 
 def list_of(table: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from byzcode.cli.arguments import Results, Stem
 from byzcode.cli.jobs import RequestText, job
+from byzcode.errors import complain
 
 
 def figure(request: RequestText, results: Results, out: Stem) -> None:
@@ -11,9 +12,16 @@ def figure(request: RequestText, results: Results, out: Stem) -> None:
     from byzcode.figures import draw
     from byzcode.figures.request import Request
     from byzcode.storage.atomic import with_suffixes
+    from byzcode.storage.layout import LIST, STAGES
 
-    *files, listed = with_suffixes(out, "csv", "pdf", "png", "svg", "sha256")
-    with job("figure", Request, request, results, files, listed) as content:
+    *files, listed = with_suffixes(out, *STAGES["figure"].suffixes, LIST)
+    entries: list[str] = []
+    with job("figure", Request, request, results, files, listed, entries) as content:
+        entries += content.get("entries", ())
+        try:
+            STAGES["figure"].parts(entries)
+        except ModuleNotFoundError as error:
+            raise complain("figure request", "entries", str(error), "entries of components of byzcode") from None
         draw(content, results, out)
 
 
@@ -21,20 +29,22 @@ def scorecard(request: RequestText, results: Results, out: Stem) -> None:
     """The verdicts on all claims, as a page (html) and as a table (csv)."""
     from byzcode.scorecard.page import write
     from byzcode.storage.atomic import with_suffixes
+    from byzcode.storage.layout import LIST, STAGES
     from byzcode.studies.requests import Scorecard
 
-    *files, listed = with_suffixes(out, "csv", "html", "sha256")
+    *files, listed = with_suffixes(out, *STAGES["scorecard"].suffixes, LIST)
     with job("scorecard", Scorecard, request, results, files, listed) as content:
         write(content, results, out)
 
 
 def multiverse(request: RequestText, results: Results) -> None:
     """What all readings say together: tables and a picture of which claims hold, and which choices decide them."""
-    from byzcode.multiverse.summarise import made_in, summarise
+    from byzcode.multiverse.summarise import summarise
+    from byzcode.storage.layout import STAGES
     from byzcode.studies.requests import Multiverse
 
-    folder = results / "multiverse"
-    files, listed = made_in(folder), folder / "multiverse.sha256"
+    listed = STAGES["multiverse"].path(results, "multiverse")
+    files = [listed.with_name(name) for name in STAGES["multiverse"].files("multiverse")]
     with job("multiverse", Multiverse, request, results, files, listed) as content:
-        readings = [folder / "readings" / f"{name}.csv" for name in content["readings"]]
-        summarise(readings, folder, content.get("requests"))
+        readings = [STAGES["reading"].table(results, name) for name in content["readings"]]
+        summarise(readings, listed.parent, content.get("requests"))

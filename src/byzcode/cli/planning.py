@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byzcode.cli.arguments import Configs, console, load
-from byzcode.errors import UserError, complain, one_of
+from byzcode.errors import complain, one_of
 
 if TYPE_CHECKING:
     from byzcode.specs.run import RunSpec
@@ -24,25 +24,30 @@ def plan(
     at_once: Annotated[int, typer.Option(min=1, help="Jobs that run at a time, for --slurm.")] = 50,
 ) -> None:
     """List the runs of each study: id, label, and whether the result is present and current; or what is to be done."""
+    from byzcode.verify.states import notes, state
+
     configured, _ = load(config)
     for warning in configured.unreadable():
         print(f"byzcode: warning: {warning}", file=sys.stderr)
     results = Path(configured.config.results)
-    states = {run: _state(results, run) for run in configured.runs}
+    found = {run: state(results, spec) for run, spec in configured.runs.items()}
+    states = {run: each.word for run, each in found.items()}
     if slurm:
         from byzcode.execution.forecast import told
 
         terminal = console(120)
-        for part in told(configured, [run for run, state in states.items() if state != "current"], at_once):
+        for part in told(configured, [run for run, word in states.items() if word != "current"], at_once):
             terminal.print(part)
         return
     for planned in configured.studies.values():
         print(f"{planned.study.study}: {planned.study.title} ({planned.path})")
         print("\n".join(dict.fromkeys(_line(member, states) for member in planned.members)))
     counted = list(states.values())
-    print(f"{len(counted)} runs: " + ", ".join(f"{counted.count(state)} {state}" for state in dict.fromkeys(counted)))
-    for run in (run for run, state in states.items() if state == "unreadable"):
-        _stored_spec(results, run)  # raises what is wrong with it
+    print(f"{len(counted)} runs: " + ", ".join(f"{counted.count(word)} {word}" for word in dict.fromkeys(counted)))
+    for note in notes(found):
+        print(note)
+    for run in (run for run, word in states.items() if word == "unreadable"):
+        _stored_spec(results, configured.runs[run])  # raises what is wrong with it
 
 
 def _line(member: Member, states: Mapping[str, str]) -> str:
@@ -63,7 +68,9 @@ def explain(
     config: Configs = None,
 ) -> None:
     """Say in words what a stored file is, or will be."""
+    from byzcode.storage.layout import trajectory
     from byzcode.studies.describe import describe
+    from byzcode.verify.states import notes, state
 
     configured, configuration = load(config)
     results = Path(configured.config.results)
@@ -77,44 +84,32 @@ def explain(
     if name in configured.allocations:
         print(_explain_allocation(configured, name))
         return
-    state = _state(results, name)
-    print(f"{_trajectory(results, name)}: {state}")
-    print(describe(configured.runs[name] if name in configured.runs else _stored_spec(results, name)))
+    spec = configured.runs[name] if name in configured.runs else _stored_spec(results, name)
+    found = state(results, spec)
+    print(f"{trajectory(results, name)}: {found.word}")
+    print(describe(spec))
     print(f"Studies: {', '.join(_studies_of(configured, name)) or 'none of the configured ones'}.")
-    if state == "unreadable":
-        _stored_spec(results, name)  # raises what is wrong with it
+    for note in notes({name: found}):
+        print(note)
+    if found.word == "unreadable":
+        _stored_spec(results, spec)  # raises what is wrong with it
 
 
-def _trajectory(results: Path, run: str) -> Path:
-    return results / "trajectories" / f"{run}.nc"
-
-
-def _state(results: Path, run: str) -> str:
-    """missing, current, made by another engine, or unreadable."""
-    from byzcode.storage import trajectories
-
-    path = _trajectory(results, run)
-    if not path.exists():
-        return "missing"
-    try:
-        _, digest = trajectories.read_spec(path, run)
-    except UserError:
-        return "unreadable"
-    return "current" if digest == trajectories.engine_digest() else "of another engine"
-
-
-def _stored_spec(results: Path, run: str) -> RunSpec:
+def _stored_spec(results: Path, run: RunSpec | str) -> RunSpec:
     """The spec of a stored run. Raises UserError where it is damaged, or another run."""
     from byzcode.storage import trajectories
+    from byzcode.storage.layout import trajectory
 
-    return trajectories.read_spec(_trajectory(results, run), run)[0]
+    name = run if isinstance(run, str) else run.run_id
+    return trajectories.read_spec(trajectory(results, name), run)[0]
 
 
 def _explain_allocation(configured: Plan, name: str) -> str:
     from byzcode.storage import allocations
+    from byzcode.storage.layout import allocation
 
     spec = configured.allocations[name]
-    path = Path(configured.config.results) / "allocations" / f"{name}.nc"
+    path = allocation(Path(configured.config.results), name)
     if path.exists():
         allocations.about(path, name)  # raises what is wrong with it
     return (

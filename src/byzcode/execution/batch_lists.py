@@ -9,6 +9,7 @@ from pathlib import Path
 
 from byzcode.errors import UserError
 from byzcode.provenance.content import short_hash
+from byzcode.storage.layout import allocation, trajectory
 from byzcode.studies.plan import Plan
 
 
@@ -44,8 +45,8 @@ class BatchLists:
             spec = self.plan.runs[run]
             lists.setdefault(self.of_run[run], {})[run] = {
                 "spec": spec.model_dump(mode="json"),
-                "allocation": f"{self.results}/allocations/{spec.allocation_spec.allocation_id}.nc",
-                "out": f"{self.results}/trajectories/{run}.nc",
+                "allocation": str(allocation(self.results, spec.allocation_spec.allocation_id)),
+                "out": str(trajectory(self.results, run)),
             }
         for path, listed in lists.items():
             write_list(path, str(self._folder), listed)

@@ -34,6 +34,7 @@ from byzcode.errors import UserError
 from byzcode.execution import cuda
 from byzcode.execution.progress import progress
 from byzcode.execution.run_locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
+from byzcode.kernels import native
 from byzcode.randomness import BLOCK
 from byzcode.specs.plain_json import read_json
 from byzcode.specs.quantities import COUNTS, quantities_of
@@ -89,7 +90,7 @@ def write_list(path: Path, folder: str, runs: Mapping[str, Mapping[str, Any]]) -
 
 def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, device: str) -> None:
     """Store the trajectory of a run at ``out``: fetched if it waits, else trained beside others of the list."""
-    trajectories.engine_digest()  # now: the code may be edited while it trains
+    _say_if_slow(device)
     folder, listed = _read(together)
     apart([out], (Path(each.allocation) for each in listed.values()))
     own = Run(spec, _held(spec, allocation))
@@ -117,7 +118,7 @@ def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, thr
     Among results of the workflow, one process at a time trains a run: another one waits for it and takes what it
     stored, if that is what it would store itself.
     """
-    trajectories.engine_digest()  # now: the code may be edited while it trains
+    _say_if_slow(device)
     own, name = Run(spec, _held(spec, allocation)), spec.run_id
     results = out.parent.parent
     shared = out.name == f"{name}.nc" and (results / RESULTS_LOCK).exists()
@@ -135,6 +136,12 @@ def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, thr
         trajectories.write(
             out, spec, measured, own.held, device=device, threads=threads, wall_seconds=wall, cpu_seconds=cpu
         )
+
+
+def _say_if_slow(device: str) -> None:
+    """Say why compiled kernels that are there are not used."""
+    if device == "cpu" and (why := native.unused()):
+        print(why, file=sys.stderr, flush=True)
 
 
 def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str, locks: RunLocks) -> None:

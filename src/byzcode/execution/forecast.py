@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from byzcode.provenance.content import canonical
 from byzcode.specs.run import RunSpec
+from byzcode.storage.layout import STAGES
 from byzcode.training.memory import peak_memory
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def told(plan: Plan, missing: Sequence[str], at_once: int) -> Iterator[Table | s
     if not missing:
         yield "No run is missing."
         return
-    sized = size({run: plan.runs[run] for run in missing}, Path(plan.config.results) / "trajectories")
+    sized = size({run: plan.runs[run] for run in missing}, Path(plan.config.results) / STAGES["train"].folder)
     yield _of_studies(plan, sized)
     yield (
         f"Rates: {sized.stored} of {len(missing)} runs by stored trajectories of their kind, the others measured here "

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from byzcode.errors import UserError
+from byzcode.execution.decisions import missing_of
 from byzcode.execution.slurm import from_command_line
 
 
@@ -45,7 +46,9 @@ def _appeared(workflow: Any, results: Path, job: Any) -> bool:
     if not ours or job.rule in workflow.dag.forcerules or not all(file.exists() for file in files):
         return False
     marked = workflow.async_run(workflow.persistence.incomplete(job))
-    return bool(marked or workflow.dag.reason(job).missing_output)
+    return bool(
+        marked or workflow.dag.reason(job).missing_output or not missing_of(workflow.dag).isdisjoint(job.output)
+    )
 
 
 def start_again(workflow: Any) -> NoReturn:

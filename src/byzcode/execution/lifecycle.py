@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from byzcode.execution import noted, slurm
+from byzcode.execution import slurm
 from byzcode.execution.batch_lists import BatchLists
 from byzcode.execution.request_files import RequestFiles
 from byzcode.execution.snakemake import Snakemake, inform, inherited_by_jobs, one_line
@@ -30,7 +30,6 @@ class Lifecycle:
     requests: RequestFiles
     batches: Callable[[], BatchLists | None]
     whole_of: Callable[[set[Path]], set[Path]]
-    digests: Mapping[str, str]
     _workplace: Workplace | None = None
 
     def register(self) -> None:
@@ -46,7 +45,6 @@ class Lifecycle:
         """Prepare all that the jobs need. Raises WorkflowError, by Snakemake, where they cannot run."""
         with one_line():
             workplace = self._workplace = Workplace(LOCK, self.results, inform, inherited_by_jobs)
-            noted.write(noted.NOTE, self.digests)
             if not self.snakemake.touches:
                 self._settle(workplace)
             self._drop_requests()

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from snakemake.exceptions import WorkflowError
+from snakemake.jobs import Job
 from snakemake.logging import logger
 from snakemake.shell import shell
 
 from byzcode.errors import UserError, in_locale
-from byzcode.execution import handlers, kept
+from byzcode.execution import decisions, handlers, kept
 from byzcode.studies.configuration import BASE, Configuration
 
 inform: Callable[[str], None] = logger.info
@@ -88,6 +89,21 @@ class Snakemake:
     def touches(self) -> bool:
         """Whether files only get a new time (``--touch``)."""
         return bool(self._workflow.touch)
+
+    def decide(self, decided: Callable[[], decisions.Decided]) -> None:
+        """Let files decide which jobs run; see :mod:`byzcode.execution.decisions`."""
+
+        def told() -> decisions.Decided:
+            with one_line():
+                return decided()
+
+        decisions.decide(self._workflow, Job, told)
+
+    @property
+    def targets(self) -> list[str]:
+        """The targets of the command line."""
+        settings = self._workflow.dag_settings
+        return [str(target) for target in (settings.targets if settings else ())]
 
     def needed_jobs(self) -> list[Any]:
         """The jobs that are about to run."""

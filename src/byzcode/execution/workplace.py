@@ -28,16 +28,14 @@ from byzcode.execution.lock import FolderLock
 from byzcode.execution.processes import Process
 from byzcode.execution.run_locks import RESULTS_LOCK
 from byzcode.execution.system_locks import NoLocksError, locked
+from byzcode.storage.layout import STAGES
 from byzcode.storage.regular import reason
 
 #: In a folder of results: what all jobs that make them have open.
 JOBS = ".byzcode.jobs"
 
 #: Where the workflow writes, in a folder of results.
-FOLDERS = (
-    *(".", "allocations", "trajectories", "summaries", "figures", "claims"),
-    *("batches", "multiverse", "multiverse/readings"),
-)
+FOLDERS = tuple(dict.fromkeys([".", "batches", *(stage.folder or "." for stage in STAGES.values())]))
 
 #: Seconds between two looks at jobs that are waited for, and between two lines about them.
 PAUSE, REMINDER = 0.5, 600.0

@@ -25,6 +25,7 @@ from byzcode.figures.style import INK, SOFT, TICK, level_words, number, value_wo
 from byzcode.figures.words import listing, lone_seed, seeds_of
 from byzcode.specs.run import AllocationSpec
 from byzcode.storage import allocations
+from byzcode.storage.layout import STAGES
 
 _BAR = "#9CC3DC"
 _LAW: dict[str, Any] = {"color": INK, "linewidth": 0.8, "marker": "o", "markersize": 1.5}
@@ -84,7 +85,7 @@ def allocation(request: Request, results: Path) -> Drawing:
         for run in curve.runs:
             look = next(look for look in curve.looks if run.method in look.methods)
             users.setdefault(run.allocation, []).append(look.label)
-    stored = [_read(results / "allocations" / f"{name}.nc", name, distinct(labels)) for name, labels in users.items()]
+    stored = [_read(STAGES["allocate"].path(results, name), name, distinct(labels)) for name, labels in users.items()]
     abreast = 1 if len(stored) <= _LINES else 2
     page = Page(request, -(-len(stored) // abreast), 2 * abreast, aspect=0.5 if abreast == 1 else 0.85)
     pairs = [(row[2 * place], row[2 * place + 1]) for row in page.axes for place in range(abreast)]

@@ -36,6 +36,7 @@ from byzcode.figures.style import (
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
 from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
+from byzcode.storage.layout import trajectory
 from byzcode.studies.names import BoundName
 from byzcode.studies.study import BoundsPlot, LineStyle
 from byzcode.theory.bounds import bounds as bounds_of
@@ -106,7 +107,7 @@ def bounds(request: Request, results: Path) -> Drawing:
             for x in in_order(distinct(run.point[plot.x] for run in here)):
                 run = only_run(curve, [run for run in here if run.point[plot.x] == x], request.study)
                 assert run is not None  # x comes from these runs
-                found.append(_read(curve, x, run, results / "trajectories" / f"{run.run}.nc", plot.bounds))
+                found.append(_read(curve, x, run, trajectory(results, run.run), plot.bounds))
         return found
 
     page = Page(request, 2, len(columns.levels), aspect=0.6, sharex=True, sharey="row")

@@ -95,6 +95,10 @@ class Curve(Strict):
         return len(distinct({run.run for run in self.runs if run.point[key] == level} for level in levels)) > 1
 
 
+#: An entry of a component or a method with its words, see :mod:`byzcode.specs.parts`.
+EntryName = Annotated[str, Field(pattern=r"^byzcode(\.\w+)+:\w+(\[\w+\])?\*$")]
+
+
 class Request(Strict):
     """The JSON that ``PlannedStudy.figure_json`` writes."""
 
@@ -104,6 +108,7 @@ class Request(Strict):
     plot: Plot
     curves: Annotated[tuple[Curve, ...], Field(min_length=1)]
     summary: Id | None = None  # the hash of the summary's request, if the figure reads a summary
+    entries: tuple[EntryName, ...] = ()  # those of its components: what it shows of them
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -28,6 +28,7 @@ from byzcode.figures.style import (
 from byzcode.figures.sweep_points import COST, Panel, Point, Summary, points_of, quantities_of
 from byzcode.figures.sweep_words import legend, notes
 from byzcode.specs.quantities import is_share
+from byzcode.storage.layout import STAGES
 from byzcode.studies.study import SweepPlot
 from byzcode.training.status import Status
 
@@ -40,7 +41,7 @@ def sweep(request: Request, results: Path) -> Drawing:
     plot = request.plot
     assert isinstance(plot, SweepPlot)
     quantities = quantities_of(plot)
-    summary = Summary.read(results / "summaries" / f"{request.study}.csv", (plot.y, COST), request.summary)
+    summary = Summary.read(STAGES["summarise"].table(results, request.study), (plot.y, COST), request.summary)
     columns = Facets.of(request.curves, plot.columns)
     page = Page(request, len(quantities), len(columns.levels), sharex=True, sharey="row")
     panels = [

@@ -30,6 +30,7 @@ from byzcode.figures.style import (
     ramp,
     value_words,
 )
+from byzcode.storage.layout import trajectory
 from byzcode.studies.study import TrajectoryPlot
 from byzcode.training.status import Status
 
@@ -59,7 +60,7 @@ def trajectories(request: Request, results: Path) -> Drawing:
 
     @cache
     def read(run: str) -> Stored:
-        return Stored.read(results / "trajectories" / f"{run}.nc", run, plot)
+        return Stored.read(trajectory(results, run), run, plot)
 
     def lines(row: Any, column: Any) -> list[Line]:
         found = []

@@ -21,6 +21,7 @@ from byzcode.figures.style import axis_words, line_style, literal, marker_style
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence
 from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
+from byzcode.storage.layout import trajectory
 from byzcode.studies.study import LineStyle
 from byzcode.theory.constants import coded_variance
 
@@ -70,9 +71,7 @@ class Point:
 
 def variance(request: Request, results: Path) -> Drawing:
     """Draw ``kind: variance``. Raises UserError."""
-    points = [
-        _read(curve, run, results / "trajectories" / f"{run.run}.nc") for curve in request.curves for run in curve.runs
-    ]
+    points = [_read(curve, run, trajectory(results, run.run)) for curve in request.curves for run in curve.runs]
     shown = [point for point in points if point.is_drawn]
     page = Page(request, 2, 1, aspect=0.5, sharex=True)
     above, below = (line[0] for line in page.axes)

@@ -15,7 +15,7 @@ from byzcode.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Number of coordinates summed at a time, and number of lanes of each sum; as in native.cpp.
+#: Number of coordinates summed at a time, and number of lanes of each sum; as in distances.cpp.
 _BLOCK, _LANES = 256, 8
 
 #: The unit of a message is at least this fraction of its size; otherwise its square could overflow.
@@ -93,7 +93,7 @@ def _one_by_one(away: Tensor, units: Tensor) -> Tensor:
 
 
 def _plain(away: NDArray[Any]) -> NDArray[Any]:
-    """Squared distances (N, N) of messages (N, D), summed in the order of native.cpp."""
+    """Squared distances (N, N) of messages (N, D), summed in the order of distances.cpp."""
     devices, dimension = away.shape
     away = np.pad(away, [(0, 0), (0, -dimension % _LANES)])
     distances = np.zeros((devices, devices))

@@ -1,7 +1,8 @@
-"""The compiled hot loops of ``native.cpp``. They exist if a compiler was available when byzcode was installed.
+"""The compiled hot loops. They exist if a compiler was available when byzcode was installed.
 
-Otherwise, and for tensors that they do not accept, the torch and numpy code beside each call runs. It is slower, with
-the same bits in double precision (docs/performance.md lists the exceptions).
+The library is used only if it was built from the sources in this folder, with the flags of
+:mod:`byzcode.provenance.compiled`. Otherwise, and for tensors that it does not accept, the torch and numpy code beside
+each call runs. It is slower, with the same bits in double precision (docs/performance.md lists the exceptions).
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byzcode.lazy import torch
+from byzcode.provenance import sources
+from byzcode.provenance.compiled import fingerprint
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _POINTER, _SIZE = ctypes.c_void_p, ctypes.c_int64
-#: The arguments of each function, as native.cpp declares them.
+#: The arguments of each function, as the source of that name declares them.
 _ARGUMENTS = {
     "coded": [_POINTER] * 7 + [_SIZE] * 6,
     "statistic": [_POINTER] * 3 + [_SIZE] * 6,
@@ -26,14 +29,40 @@ _ARGUMENTS = {
 }
 
 
-@cache
 def library() -> ctypes.CDLL | None:
-    """The compiled library, or None."""
+    """The compiled library, or None where there is none of these sources."""
+    return _loaded()[0]
+
+
+def unused() -> str | None:
+    """Why a compiled library that is there is not used, in one line; None if it is used, or there is none."""
+    return _loaded()[1]
+
+
+@cache
+def _loaded() -> tuple[ctypes.CDLL | None, str | None]:
     names = (Path(__file__).with_name(f"_native{suffix}") for suffix in EXTENSION_SUFFIXES)
     path = next((name for name in names if name.is_file()), None)
+    if path is None:
+        return None, None
     try:
-        return ctypes.CDLL(str(path)) if path else None
-    except OSError:  # built for another system
+        found = ctypes.CDLL(str(path))
+    except OSError:
+        return None, f"{path.name}, the compiled kernels, was built for another system and is not used: {_BUILD}"
+    if _fingerprint_of(found) != fingerprint(sources.loaded()):
+        return None, f"{path.name}, the compiled kernels, was built from other sources and is not used: {_BUILD}"
+    return found, None
+
+
+_BUILD = "`make setup` builds it; until then the same numbers take longer"
+
+
+def _fingerprint_of(compiled: ctypes.CDLL) -> str | None:
+    """The fingerprint that a library carries; a library of before has none."""
+    try:
+        size = len(fingerprint({})) + 1
+        return (ctypes.c_char * size).in_dll(compiled, "byzcode_fingerprint").value.decode(errors="replace")
+    except ValueError:
         return None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Above this number of devices numpy's sort is faster: a network has N log^2 N comparators and leaves the cache.
 WIDEST = 512
 
-#: The statistics of native.cpp, by their number there.
+#: The statistics of statistic.cpp, by their number there.
 _SORTED, _MEDIAN, _TRIMMED_MEAN, _NEAREST_MEDIAN, _NEAREST_TRIMMED_MEAN = range(5)
 
 
@@ -133,7 +133,7 @@ def _places(chosen: Tensor, devices: int) -> Tensor:
 
 
 def _statistic(messages: Tensor, which: int, f: int, first: int, last: int) -> Tensor | None:
-    """A statistic of native.cpp, which needs the sorted values ``first`` to ``last``; None if it is not available."""
+    """A statistic of statistic.cpp, which needs the sorted values ``first`` to ``last``; None if not available."""
     devices, dimension = messages.shape[-2:]
     compiled = function("statistic", messages)
     if compiled is None or devices > WIDEST:

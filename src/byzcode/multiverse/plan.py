@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from byzcode.errors import KeyedError, complain, one_of
 from byzcode.multiverse.readings import Universe, changes, read_as, universes
 from byzcode.provenance.content import canonical, short_hash
+from byzcode.specs import parts
 from byzcode.specs.run import COMPONENTS, RunSpec, parse
 from byzcode.studies.alternatives import Alternatives, Asked, MultiverseConfig
 from byzcode.studies.cells import Cell, check_levels
@@ -45,6 +46,7 @@ class Multiverse:
     plan: Plan
     settings: MultiverseConfig
     alternatives: Alternatives
+    _tests: dict[str, list[Test]] = field(default_factory=dict, compare=False)  # by reading, once they are known
 
     @classmethod
     def load(cls, plan: Plan) -> Multiverse:
@@ -61,6 +63,16 @@ class Multiverse:
 
     def tests(self, universe: Universe) -> list[Test]:
         """The tests under a reading. Raises UserError."""
+        if universe.name not in self._tests:
+            self._tests[universe.name] = self._all_tests(universe)
+        return self._tests[universe.name]
+
+    def entries(self, universe: Universe) -> list[str]:
+        """The entries of components and methods that the runs under a reading name. Raises UserError."""
+        specs = (spec for test in self.tests(universe) for spec in test.specs.values())
+        return sorted({entry for spec in specs for entry in parts.of_run(spec)})
+
+    def _all_tests(self, universe: Universe) -> list[Test]:
         found: dict[str, Test] = {}
         for asked in self.settings.claims:
             changed = changes(universe.taken, self.alternatives.choices, asked.study)

@@ -11,14 +11,7 @@ from byzcode.multiverse.picture import picture
 from byzcode.multiverse.stored import read
 from byzcode.multiverse.summary import claims, sizes, stated
 from byzcode.storage.atomic import text
-
-TABLES = ("claims", "choices", "tree", "sizes", "stated")
-
-
-def made_in(out: Path) -> list[Path]:
-    """The files that :func:`summarise` writes into a folder."""
-    names = [f"{name}.csv" for name in TABLES] + [f"multiverse.{suffix}" for suffix in ("pdf", "svg", "png", "csv")]
-    return [out / name for name in names]
+from byzcode.storage.layout import STAGES
 
 
 def summarise(paths: Sequence[Path], out: Path, requests: Mapping[str, str] | None = None) -> list[Path]:
@@ -32,11 +25,13 @@ def summarise(paths: Sequence[Path], out: Path, requests: Mapping[str, str] | No
     """
     table = read(paths, requests)
     by_claim, by_choice = claims(table), choices(table)
-    tables = dict(zip(TABLES, (by_claim, by_choice, tree(table), sizes(table), stated(table)), strict=True))
+    tables = dict(
+        zip(STAGES["multiverse"].tables, (by_claim, by_choice, tree(table), sizes(table), stated(table)), strict=True)
+    )
     with theme():
         drawing = picture(table, by_claim, by_choice)
         for name, rows in tables.items():
             with text(Path(out) / f"{name}.csv") as file:
                 rows.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
         drawing.save(Path(out) / "multiverse")
-    return made_in(Path(out))
+    return [Path(out) / name for name in STAGES["multiverse"].files("multiverse")]

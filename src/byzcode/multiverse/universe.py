@@ -11,6 +11,7 @@ from byzcode.analysis.levels import Run, of_measurements
 from byzcode.execution.progress import progress
 from byzcode.multiverse.plan import Multiverse
 from byzcode.multiverse.readings import Universe
+from byzcode.specs.ids import by_id
 from byzcode.storage import allocations
 from byzcode.training.workers import train
 
@@ -21,7 +22,7 @@ KEPT = ["claim", "cell", "mark", "test", "effect", "low", "high", "verdict", "pa
 def verdicts(multiverse: Multiverse, universe: Universe) -> pd.DataFrame:
     """One row per test: the reading, and the verdict on the claim under it. Raises UserError."""
     tests = multiverse.tests(universe)
-    specs = {name: spec for test in tests for name, spec in test.specs.items()}
+    specs = by_id((spec for test in tests for spec in test.specs.values()), f"reading {universe.name}")
     drawn = cache(allocations.draw)  # many runs share an allocation
     with progress(f"reading {universe.name}", len(specs), "runs") as advance:
 

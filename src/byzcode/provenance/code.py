@@ -1,173 +1,246 @@
-"""Identities: of a run by its content, of code by its syntax trees."""
+"""Which code made a result: by source, a hash of what counts of it.
+
+A module counts as a whole, with all that it imports from this package. Of components, kernels, the table of methods and
+the ``__init__`` of packages only those definitions count that are used. The search stops at a table: it does not
+follow it into its components. A run names its own, as ``byzcode.aggregation.median:ENTRY``, so a new component
+concerns no existing result.
+"""
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterator, Sequence
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache, cached_property
+from typing import NamedTuple
 
+from byzcode.provenance import compiled, sources
 from byzcode.provenance.content import canonical, short_hash
+from byzcode.provenance.syntax import IN_WORDS, Module, Piece, Use, module
 
 PACKAGE = "byzcode"
 
+#: Modules that change no number: words, torch at first use, identities, how bytes get to a disk and where.
+NEUTRAL = frozenset(
+    {
+        PACKAGE,
+        *(f"{PACKAGE}.{name}" for name in ("errors", "lazy", "specs.ids", "specs.parts")),
+        *(f"{PACKAGE}.storage.{name}" for name in ("atomic", "layout", "regular", "statement")),
+    }
+)
+_NEUTRAL_PACKAGE = f"{PACKAGE}.provenance"
 
-#: The modules whose code settles what each stage of the workflow makes.
-STAGES = {
-    "allocate": ("byzcode.storage.allocations",),
-    "train": ("byzcode.training.workers", "byzcode.storage.trajectories", "byzcode.storage.allocations"),
-    "summarise": ("byzcode.analysis.summary",),
-    "figure": ("byzcode.figures",),
-    "claims": ("byzcode.analysis.evidence",),
-    "scorecard": ("byzcode.scorecard.page",),
-    "reading": ("byzcode.multiverse.universe",),
-    "multiverse": ("byzcode.multiverse.summarise",),
-}
+#: The packages of the components.
+COMPONENTS = (
+    *("aggregation", "allocation", "attacks", "coding", "compression", "data"),
+    *("pre_aggregation", "problems", "schedules"),
+)
 
-#: Modules that can change no number: the version, what is said about mistakes, when torch is loaded.
-NEUTRAL = {"byzcode", "byzcode.errors", "byzcode.lazy"}
+#: Where only the definitions that are used count, beside the ``__init__`` of every package.
+BY_DEFINITION = tuple(f"{PACKAGE}.{name}." for name in (*COMPONENTS, "kernels", "specs.methods"))
 
-#: What is compiled into the package: its text counts as code, beside the modules that call it.
-IN_C = {".c", ".cc", ".cpp", ".cu", ".h", ".hpp"}
-#: What pages are made of, word by word.
-IN_PAGES = {".css", ".jinja"}
+#: ``function("distances", ...)`` stands for the compiled source of that name.
+_COMPILED = Use(f"{PACKAGE}.kernels.native", "function")
+
+_PAGES = (".css", ".jinja")
+_STATEMENTS = "(statements)"
 
 
-def stage_digest(stage: str) -> str:
-    """The identity of the code of a stage."""
-    return code_digest(*STAGES[stage])
+class Node(NamedTuple):
+    """A module as a whole, or one of its definitions, or a source that is no module."""
+
+    file: str
+    name: str | None = None
+
+
+class Code:
+    """The code of a package: texts by their paths in it."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts = texts
+        self._closures: dict[str, frozenset[Node]] = {}
+        self._parts: dict[frozenset[str], dict[str, str]] = {}
+
+    def parts(self, roots: Iterable[str]) -> dict[str, str]:
+        """By source, a hash of what counts of it for some roots: ``module``, or ``module:name``.
+
+        Raises ModuleNotFoundError for a module that is not there.
+        """
+        named = frozenset(roots)
+        if named not in self._parts:
+            nodes: set[Node] = set().union(*(self._closure(root) for root in named))
+            self._parts[named] = self._hashes(nodes)
+        return self._parts[named]
+
+    def modules(self, *roots: str) -> list[str]:
+        """The modules that count for some roots, in order."""
+        return sorted(_module_of(name) for name in self.parts(roots) if name.endswith(".py"))
+
+    def _hashes(self, nodes: Collection[Node]) -> dict[str, str]:
+        names: dict[str, set[str | None]] = {}
+        for node in nodes:
+            names.setdefault(node.file, set()).add(node.name)
+        parts = {file: self._hash(file, frozenset(own)) for file, own in names.items()}
+        return {file: found for file, found in sorted(parts.items()) if found}
+
+    def _hash(self, file: str, names: frozenset[str | None]) -> str:
+        """A hash of what counts of a file; nothing where it has no meaning."""
+        if not file.endswith(".py"):
+            return short_hash(canonical(self._words(file)))
+        if None in names:
+            return self._module(file).whole.meaning
+        pieces = {piece.meaning for name in names for piece in self._pieces(Node(file, name))}
+        return short_hash("\n".join(sorted(pieces))) if pieces else ""
+
+    def _words(self, file: str) -> list[str]:
+        text = self.texts[file]
+        return text.split() if file.endswith(_PAGES) else [*compiled.FLAGS, *compiled.words(text)]
+
+    # --- the search ----------------------------------------------------------------------------------------------
+
+    def _closure(self, root: str) -> frozenset[Node]:
+        if root not in self._closures:
+            name, _, definition = root.partition(":")
+            file = self._file(name)
+            if file is None:
+                raise ModuleNotFoundError(name)
+            known = self._module(file).definitions
+            if definition not in known:  # no entry of a table, it has no words of its own
+                definition = definition.removesuffix(IN_WORDS)
+            if definition and definition not in known:
+                raise ModuleNotFoundError(root)
+            waiting, found = [Node(file, definition or None), *self._parents(file)], set[Node]()
+            while waiting:
+                node = waiting.pop()
+                if node not in found:
+                    found.add(node)
+                    waiting += self._used_by(node)
+            self._closures[root] = frozenset(found)
+        return self._closures[root]
+
+    def _used_by(self, node: Node) -> Iterator[Node]:
+        if not node.file.endswith(".py"):
+            return
+        about = self._module(node.file)
+        for piece in self._pieces(node):
+            uses = set(piece.imports)
+            uses |= {about.imported[name] for name in piece.names & about.imported.keys()}
+            attributes = {(about.imported[name], inner) for name, inner in piece.attributes if name in about.imported}
+            for use in uses:
+                yield from self._of_use(use, {inner for owner, inner in attributes if owner == use})
+            if node.name is not None:
+                yield from (Node(node.file, name) for name in piece.names & about.definitions.keys())
+            for name, text in piece.called:
+                if about.imported.get(name) == _COMPILED:
+                    yield from map(Node, compiled.with_included(f"{compiled.FOLDER}/{text}.cpp", self.texts))
+
+    def _pieces(self, node: Node) -> list[Piece]:
+        """The parts of a module that a node stands for."""
+        about = self._module(node.file)
+        if node.name is None:
+            return [about.whole]
+        if node.name == _STATEMENTS:
+            return about.statements
+        return [] if node.name in about.tables else about.definitions.get(node.name, [])
+
+    def _of_use(self, use: Use, attributes: Collection[str]) -> Iterator[Node]:
+        """What an import stands for: a module, a definition, or what a package has imported itself."""
+        whole = f"{use.module}.{use.name}" if use.name else use.module
+        file = self._file(whole)
+        if file is not None:  # a module: of those by definition, the names that are used of it
+            if not _by_definition(file):
+                yield from self._node(whole, None)
+            else:
+                about = self._module(file)
+                for name in attributes or (*about.definitions, *about.imported):
+                    yield from self._node(whole, name)
+        elif use.name and self._file(use.module) is not None:
+            yield from self._node(use.module, use.name)
+
+    def _node(self, name: str, definition: str | None) -> Iterator[Node]:
+        file = self._file(name)
+        if file is None or _neutral(name):
+            return
+        yield from self._parents(file)
+        if definition is None or not _by_definition(file):
+            yield Node(file)
+            return
+        about = self._module(file)
+        if definition in about.definitions or definition in about.tables:
+            yield Node(file, definition)
+        elif definition in about.imported:
+            yield from self._of_use(about.imported[definition], ())
+        yield Node(file, _STATEMENTS)
+
+    def _parents(self, file: str) -> Iterator[Node]:
+        """The packages that a file lies in, and the parts of pages in the innermost."""
+        folders = file.split("/")[:-1]
+        for depth in range(1, len(folders) + 1):
+            package = "/".join([*folders[:depth], "__init__.py"])
+            if package in self.texts and package != file:
+                yield Node(package, _STATEMENTS)
+        yield from (Node(page) for page in self._pages.get("/".join(folders), ()))
+
+    @cached_property
+    def _pages(self) -> dict[str, list[str]]:
+        pages: dict[str, list[str]] = {}
+        for name in self.texts:
+            if name.endswith(_PAGES):
+                pages.setdefault(name.rpartition("/")[0], []).append(name)
+        return pages
+
+    def _module(self, file: str) -> Module:
+        return module(self.texts[file])
+
+    def _file(self, name: str) -> str | None:
+        """The file of a module of the package."""
+        package, *inner = name.split(".")
+        if package != PACKAGE:
+            return None
+        stem = "/".join(inner)
+        files = (f"{stem}.py", f"{stem}/__init__.py") if inner else ("__init__.py",)
+        return next((file for file in files if file in self.texts), None)
+
+
+def _module_of(file: str) -> str:
+    return ".".join([PACKAGE, *file.removesuffix(".py").removesuffix("/__init__").split("/")])
+
+
+def _neutral(name: str) -> bool:
+    return name in NEUTRAL or f"{name}.".startswith(f"{_NEUTRAL_PACKAGE}.")
+
+
+def _by_definition(file: str) -> bool:
+    return file.endswith("__init__.py") or f"{_module_of(file)}.".startswith(BY_DEFINITION)
+
+
+def digest(parts: Mapping[str, str]) -> str:
+    """The identity of some code, by its parts."""
+    return short_hash(canonical(dict(parts)))
 
 
 @cache
-def code_digest(*roots: str) -> str:
-    """The identity of some modules and of all that they import inside this package.
-
-    It is made of syntax trees without docstrings, and of the words of compiled sources: a comment, a docstring or a
-    line break changes nothing.
-    """
-    modules = [module for module in import_closure(*roots) if module not in NEUTRAL]
-    trees = {module: _meaning(_source(module)) for module in modules}
-    texts = {f"{module}/{path.name}": _text(path) for module in modules for path in _beside(module)}
-    return short_hash(canonical(trees | texts))
+def loaded() -> Code:
+    """The code of this process, as it was when it was loaded."""
+    return Code(sources.loaded())
 
 
-def import_closure(*roots: str) -> list[str]:
-    """The modules of this package that some of its modules import, directly or not, themselves included."""
-    waiting, found = list(roots), set()
-    while waiting:
-        module = waiting.pop()
-        if module in found:
-            continue
-        found.add(module)
-        parent = module.rpartition(".")[0]
-        waiting += _imports(module) + ([parent] if parent else [])
-    return sorted(found)
-
-
-def _imports(module: str) -> list[str]:
-    """Modules of the package that a module names in its import statements, wherever these stand, or in a table."""
-    source = _source(module)
-    named = _named(source) + [f"{module}.{name}" for name in _listed(source)]
-    return [name for name in named if _path(name) is not None]
-
-
-@cache
-def _listed(source: str) -> list[str]:
-    """The components that a source lists in a call of :class:`byzcode.lazy.Table`."""
-    calls = [node for node in ast.walk(_tree(source)) if isinstance(node, ast.Call)] if "Table(" in source else []
-    tables = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Table"]
-    return [name for table in tables for name in ast.literal_eval(table.args[2])]
-
-
-@cache
-def _named(source: str) -> list[str]:
-    """What of the package a source may import: of ``from a import b`` both ``a`` and ``a.b``."""
-    named: list[str] = []
-    for node in _statements(_tree(source)):
-        if isinstance(node, ast.Import):
-            named += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            named.append(node.module)
-            named += [f"{node.module}.{alias.name}" for alias in node.names]
-    return [name for name in named if name.split(".")[0] == PACKAGE]
-
-
-@cache
-def _meaning(source: str) -> str:
-    return _shape(_tree(source))
-
-
-@cache
-def _tree(source: str) -> ast.Module:
-    """The syntax tree without docstrings. Stages share most modules: each is parsed once."""
-    tree = ast.parse(source)
-    for node in [tree, *_statements(tree)]:
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:]
-    return tree
-
-
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """All statements below a node. Each training looks through the engine, and most nodes stand in expressions."""
-    for blocks in ("body", "orelse", "finalbody", "handlers", "cases"):
-        for inner in getattr(node, blocks, ()):
-            yield inner
-            yield from _statements(inner)
-
-
-def _shape(node: Any) -> str:
-    """A tree in words, the same under every Python (each writes ``ast.dump`` in its own way).
-
-    Whether a name is read or written follows from its place, so ``ctx``, a third of all nodes, is left out.
-    """
-    if isinstance(node, ast.AST):
-        fields = [(name, getattr(node, name, None)) for name in node._fields if name != "ctx"]
-        inner = [f"{name}={_shape(value)}" for name, value in fields if value is not None and value != []]
-        return f"{type(node).__name__}({','.join(inner)})"
-    return f"[{','.join(map(_shape, node))}]" if isinstance(node, list) else repr(node)
-
-
-def _beside(module: str) -> list[Path]:
-    """The sources in C and its kin, and of pages, that lie beside the modules of a package."""
-    path = _path(module)
-    if path is None or path.name != "__init__.py":
+def edited(roots: Iterable[str]) -> list[str]:
+    """Which sources of some roots are no longer as this process has loaded them; words and layout do not count."""
+    now, before = sources.read(), loaded()
+    if now == before.texts:
         return []
-    return sorted(found for found in path.parent.iterdir() if found.suffix in IN_C | IN_PAGES)
+    named = tuple(roots)
+    parts = before.parts(named)
+    try:
+        return changed(parts, Code(now).parts(named))
+    except (SyntaxError, ModuleNotFoundError):  # it is being edited
+        return [name for name in parts if now.get(name) != before.texts[name]]
 
 
-def _text(path: Path) -> Any:
-    text = path.read_text("utf-8")
-    return _words(text) if path.suffix in IN_C else text.split()
+def comparable(file: str) -> bool:
+    """Whether all results that name a source have the same hash of it: it counts as a whole."""
+    return not (file.endswith(".py") and _by_definition(file))
 
 
-_TEXT = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\\n])+'"
-_COMMENT = re.compile(rf"//[^\n]*|/\*.*?\*/|({_TEXT})", re.DOTALL)
-_OPERATOR = r"<<=|>>=|->|\+\+|--|<<|>>|&&|\|\||::|[-+*/%&|^<>=!]=|[^\w\s]"
-_WORD = re.compile(rf"^[ \t]*#.*|{_TEXT}|\w+|{_OPERATOR}", re.MULTILINE)
-
-
-def _words(source: str) -> list[str]:
-    """The words of a source in C or C++, without comments and blank space; a line of the preprocessor is one word."""
-    joined = source.replace("\\\n", "")
-    bare = _COMMENT.sub(lambda found: found[1] or " ", joined)  # a text may hold what looks like a comment
-    return [" ".join(word.split()) if word.lstrip().startswith("#") else word for word in _WORD.findall(bare)]
-
-
-def _source(module: str) -> str:
-    path = _path(module)
-    if path is None:
-        raise ModuleNotFoundError(module)
-    return path.read_text(encoding="utf-8")
-
-
-@cache
-def _path(module: str) -> Path | None:
-    base = Path(str(files(PACKAGE))).joinpath(*module.split(".")[1:])
-    candidates: Sequence[Path] = (base / "__init__.py", base.with_suffix(".py"))
-    return next((path for path in candidates if path.is_file()), None)
+def changed(parts: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
+    """The sources that differ between two codes: changed, added or gone."""
+    return sorted(name for name in parts.keys() | others.keys() if parts.get(name) != others.get(name))

@@ -22,3 +22,8 @@ def in_ascii(text: str) -> str:
 def short_hash(text: str) -> str:
     """The first 12 hex digits of the sha256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def long_hash(text: str) -> str:
+    """The whole sha256 of a text: other than a short one, no two texts share it."""
+    return hashlib.sha256(text.encode()).hexdigest()

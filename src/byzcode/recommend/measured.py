@@ -18,6 +18,7 @@ from byzcode.recommend.words import number
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 from byzcode.storage import checksums
+from byzcode.storage.layout import STAGES
 
 #: A run whose redundancy is this factor away is no measurement of what is recommended.
 FARTHEST = 2.0
@@ -62,7 +63,7 @@ def measurements(results: Path, need: Need) -> pd.DataFrame:
     Raises UserError where one is damaged.
     """
     tables = []
-    for path in sorted((results / "summaries").glob("*.csv")):
+    for path in sorted((results / STAGES["summarise"].folder).glob("*.csv")):
         content = checksums.checked(path, "summarise")
         try:
             table = pd.read_csv(content)

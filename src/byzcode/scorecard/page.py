@@ -19,6 +19,7 @@ from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.table import VERDICTS, checked, read, versions, with_versions
 from byzcode.specs.run import parse
 from byzcode.storage.atomic import text
+from byzcode.storage.layout import STAGES
 from byzcode.studies.requests import Scorecard
 
 #: The columns that all cells of a claim share; cells that differ in them are shown as different claims.
@@ -91,7 +92,9 @@ def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
     for these requests. Raises UserError if a file is missing, foreign or cannot be written.
     """
     asked = parse(Scorecard, request, "scorecard request")
-    table = scorecard([read(results / "claims" / f"{study}.csv", asked.claims.get(study)) for study in asked.studies])
+    table = scorecard(
+        [read(STAGES["claims"].table(results, study), asked.claims.get(study)) for study in asked.studies]
+    )
     found = versions()
     written = page(table, reading=asked.reading, versions=found, results=str(results))
     for suffix, content in (("html", written), ("csv", with_versions(table, found).to_csv(index=False))):

@@ -12,8 +12,8 @@ import pandas as pd
 
 from byzcode import __version__
 from byzcode.errors import UserError, complain, one_of
-from byzcode.provenance.code import stage_digest
 from byzcode.storage import checksums
+from byzcode.storage.layout import STAGES
 from byzcode.studies.names import Mark
 
 #: The possible verdicts of a test.
@@ -72,5 +72,5 @@ def with_versions(table: pd.DataFrame, versions: Mapping[str, str]) -> pd.DataFr
 def versions() -> dict[str, str]:
     """The versions that determine the numbers of a scorecard made by this installation."""
     libraries = {name: version(name) for name in ("torch", "numpy", "scipy")}
-    own = {"python": platform.python_version(), "engine digest": stage_digest("train")}
+    own = {"python": platform.python_version(), "engine digest": STAGES["train"].digest()}
     return {"byzcode": __version__, **libraries, **own}

@@ -37,7 +37,7 @@ class Choice:
 
     def __init__(self, table: Mapping[str, Callable[..., Any]], what: str) -> None:
         self.models = [_model(name, function) for name, function in table.items()]
-        self._names, self._what = tuple(table), what
+        self.table, self._names, self._what = table, tuple(table), what
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """A union told apart by ``name``, which a bare name is turned into."""

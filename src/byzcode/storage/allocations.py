@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,11 +15,14 @@ from byzcode import __version__
 from byzcode.allocation import ALLOCATIONS, EMPTY
 from byzcode.allocation.statistics import overlaps, replications
 from byzcode.errors import UserError, short
-from byzcode.provenance.code import stage_digest
+from byzcode.provenance.content import canonical, long_hash
 from byzcode.randomness import Stream
+from byzcode.specs import parts
 from byzcode.specs.run import AllocationSpec
+from byzcode.storage.layout import STAGES
 from byzcode.storage.netcdf import Sizes, Stored, Variable, fill, writing
 from byzcode.storage.netcdf import read as read_netcdf
+from byzcode.storage.statement import Statement
 
 if TYPE_CHECKING:
     import xarray
@@ -60,19 +64,32 @@ def draw(spec: AllocationSpec) -> NDArray[np.int32]:
     return np.stack([np.pad(held, ((0, 0), (0, slots - held.shape[1])), constant_values=EMPTY) for held in lists])
 
 
-def engine_digest() -> str:
+def allocation_digest(held: NDArray[np.int32]) -> str:
+    """The identity of who holds what, (R, N, S)."""
+    return hashlib.sha256(np.ascontiguousarray(held, dtype="<i4").tobytes()).hexdigest()[:12]
+
+
+def engine_digest(spec: AllocationSpec) -> str:
     """The identity of the code that makes an allocation."""
-    return stage_digest("allocate")
+    return STAGES["allocate"].digest(parts.of_allocation(spec))
 
 
 def write(spec: AllocationSpec, path: Path) -> None:
-    """Draw the allocations of a spec and store them. Raises UserError where the file cannot be written."""
-    values = _values(spec, draw(spec))
-    with writing(path) as file:
+    """Draw the allocations of a spec and store them.
+
+    Raises UserError where the file cannot be written, or the code was edited since this process loaded it.
+    """
+    held = draw(spec)
+    named = parts.of_allocation(spec)
+    if edited := STAGES["allocate"].edited(named):
+        raise UserError(f"{path}: not stored: {edited[0]} was edited while it was made: make it again")
+    code = engine_digest(spec)
+    said = Statement("allocate", code, long_hash(spec.canonical()), allocation_digest(held))
+    with writing(path, said) as file:
         fill(
             file,
             VARIABLES,
-            values,
+            _values(spec, held),
             {
                 "Conventions": "CF-1.11",
                 "title": f"Allocation of {spec.subsets} data subsets to {spec.devices} devices",
@@ -80,7 +97,8 @@ def write(spec: AllocationSpec, path: Path) -> None:
                 "allocation_id": spec.allocation_id,
                 "spec": spec.canonical(),
                 "byzcode_version": __version__,
-                "engine_digest": engine_digest(),
+                "engine_digest": code,
+                "engine_parts": canonical(STAGES["allocate"].parts(named)),
                 "numpy_version": version("numpy"),
             },
         )
@@ -92,7 +110,7 @@ def read(path: Path, wanted: AllocationSpec | str) -> NDArray[np.int32]:
     return stored.arrays["subset"].astype(np.int32, copy=False)
 
 
-def about(path: str | Path, name: str | None = None) -> tuple[AllocationSpec, dict[str, Any]]:
+def about(path: str | Path, name: AllocationSpec | str | None = None) -> tuple[AllocationSpec, dict[str, Any]]:
     """The spec of a stored allocation, and all attributes of its file. Raises UserError as :func:`open` does."""
     spec, stored = _read(Path(path), name)
     return spec, stored.attributes

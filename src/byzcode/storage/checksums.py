@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from byzcode.errors import UserError
-from byzcode.provenance.code import stage_digest
 from byzcode.provenance.content import canonical, short_hash
 from byzcode.storage.atomic import whole
 from byzcode.storage.inputs import hash_of
+from byzcode.storage.layout import LIST, STAGES
 from byzcode.storage.seal import content_of, seal, sealed
+from byzcode.storage.statement import Statement
 
-SUFFIX = ".sha256"
+SUFFIX = f".{LIST}"
 
-_FIRST = re.compile(r"# byzcode ([a-z]+) ([0-9a-f]{12}) ([0-9a-f]{12}) ([0-9a-f]{12})")
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\x00]+)")
 
 
@@ -46,10 +46,11 @@ class Checklist:
     def read(cls, path: Path) -> Checklist:
         """Read a list. Raises UserError if it is missing or not a list of checksums."""
         first, *lines = sealed(path).decode(errors="replace").split("\n")
-        head, found = _FIRST.fullmatch(first), [_LINE.fullmatch(line) for line in lines]
-        if head is None or None in found:
+        said, found = Statement.parse(first), [_LINE.fullmatch(line) for line in lines]
+        if said is None or None in found:
             raise UserError(f"{path}: foreign: no list of checksums")
-        return cls(path, head[1], head[2], head[3], head[4], {line[2]: line[1] for line in found if line})
+        sums = {line[2]: line[1] for line in found if line}
+        return cls(path, said.stage, said.code, said.request, said.inputs, sums)
 
     def content(self, name: str) -> bytes:
         """The content of a listed file. Raises UserError if the file is missing, not listed or changed."""
@@ -68,10 +69,21 @@ def beside(path: Path) -> Path:
 
 
 def write(
-    out: Path, stage: str, request: Mapping[str, Any], files: Sequence[Path], inputs: Sequence[Path] = ()
+    out: Path,
+    stage: str,
+    request: Mapping[str, Any],
+    files: Sequence[Path],
+    inputs: Sequence[Path] = (),
+    entries: Sequence[str] = (),
 ) -> None:
-    """Write the list ``out`` of all ``files`` that a job made in its folder from ``inputs``. Raises UserError."""
-    lines = [f"# byzcode {stage} {stage_digest(stage)} {short_hash(canonical(request))} {hash_of(inputs)}"]
+    """Write the list ``out`` of all ``files`` that a job made in its folder from ``inputs``.
+
+    ``entries`` are those of the components that the job names. Raises UserError, also if the code was edited since
+    this process loaded it.
+    """
+    if edited := STAGES[stage].edited(entries):
+        raise UserError(f"{out}: not stored: {edited[0]} was edited while it was made: make it again")
+    lines = [str(Statement(stage, STAGES[stage].digest(entries), short_hash(canonical(request)), hash_of(inputs)))]
     lines += [f"{hashlib.sha256(content_of(path)).hexdigest()}  {path.name}" for path in files]
     with whole(out) as listing:
         listing.write_text("\n".join(lines), encoding="utf-8")

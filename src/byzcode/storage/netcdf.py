@@ -70,8 +70,11 @@ class Stored(NamedTuple):
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[netCDF4.Dataset]:
-    """A new file that appears at ``path`` only if the block succeeds. Raises UserError if it cannot be written."""
+def writing(path: Path, statement: object = None) -> Iterator[netCDF4.Dataset]:
+    """A new file that appears at ``path`` only if the block succeeds. Raises UserError if it cannot be written.
+
+    ``statement`` is a line that says what made it, see :mod:`byzcode.storage.statement`.
+    """
     with whole(path) as temporary:
         try:
             with _created(temporary) as file:
@@ -79,7 +82,7 @@ def writing(path: Path) -> Iterator[netCDF4.Dataset]:
         except (RuntimeError, OSError) as error:
             _probe(temporary)
             raise OSError(error.errno if isinstance(error, OSError) else 0, str(error.args[-1])) from None
-        seal.seal(temporary)
+        seal.seal(temporary, statement)
 
 
 def _probe(path: Path) -> None:

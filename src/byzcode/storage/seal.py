@@ -22,10 +22,15 @@ LENGTH = len(_LINE.format(64 * "0"))
 MOST_BYTES = 2**30
 
 
-def seal(path: Path) -> None:
-    """Append the line with the checksum."""
+def seal(path: Path, statement: object = None) -> None:
+    """Append the line with the checksum, after a line that says what made the file, if one is given."""
     with path.open("r+b") as file:
+        if statement is not None:
+            file.seek(0, os.SEEK_END)
+            file.write(f"\n{statement}".encode())
+            file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0, os.SEEK_END)
         file.write(_LINE.format(digest).encode())
 
 
@@ -52,6 +57,11 @@ def checksum_in(path: Path) -> str:
     if found is None:
         raise UserError(f"{path}: truncated, damaged or foreign: it does not end with its checksum")
     return found[1].decode()
+
+
+def before(end: bytes) -> bytes:
+    """The line before the last one, of the end of a sealed file; nothing where that is not sealed."""
+    return end[:-LENGTH].rpartition(b"\n")[2] if _FOUND.fullmatch(end[-LENGTH:]) else b""
 
 
 def content_of(path: Path, most: int = MOST_BYTES) -> bytes:

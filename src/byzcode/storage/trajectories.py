@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
+import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -13,12 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode import __version__
-from byzcode.errors import UserError
+from byzcode.errors import UserError, short
 from byzcode.kernels.native import library
-from byzcode.provenance.code import stage_digest
+from byzcode.lazy import torch
+from byzcode.provenance.content import canonical, long_hash
+from byzcode.specs import parts
 from byzcode.specs.quantities import NEEDS, lacking
 from byzcode.specs.run import RunSpec
+from byzcode.storage.allocations import allocation_digest
+from byzcode.storage.layout import STAGES
 from byzcode.storage.netcdf import Sizes, Stored, Variable, fill, read, writing
+from byzcode.storage.statement import Statement
 from byzcode.training.memory import peak_memory
 from byzcode.training.records import Measurements, gradients_per_iteration
 from byzcode.training.status import NEVER, Status
@@ -89,14 +95,23 @@ def variables_of(spec: RunSpec) -> dict[str, Variable]:
     return known | {name: Variable(_BOTH, "f8", own.units, own.long_name, own.comment) for name, own in metrics}
 
 
-def engine_digest() -> str:
-    """The identity of the code that makes a trajectory."""
-    return stage_digest("train")
+def engine_digest(spec: RunSpec) -> str:
+    """The identity of the code that makes the trajectory of a run."""
+    return STAGES["train"].digest(parts.of_run(spec))
 
 
-def allocation_digest(held: NDArray[np.int32]) -> str:
-    """The identity of who holds what, (R, N, S)."""
-    return hashlib.sha256(np.ascontiguousarray(held, dtype="<i4").tobytes()).hexdigest()[:12]
+def engine_parts(spec: RunSpec) -> dict[str, str]:
+    """That code by source: a hash of what counts of each."""
+    return STAGES["train"].parts(parts.of_run(spec))
+
+
+def parts_in(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """The code that a file names, by source; nothing where it was stored before files named it."""
+    try:
+        found = json.loads(str(attributes.get("engine_parts", "{}")))
+    except (ValueError, RecursionError):
+        return {}
+    return {str(name): str(meaning) for name, meaning in found.items()} if isinstance(found, dict) else {}
 
 
 def provenance(spec: RunSpec, held: NDArray[np.int32], device: str) -> dict[str, str]:
@@ -104,16 +119,26 @@ def provenance(spec: RunSpec, held: NDArray[np.int32], device: str) -> dict[str,
     return {
         "spec": spec.canonical(),
         "allocation_digest": allocation_digest(held),
-        "engine_digest": engine_digest(),
+        "engine_digest": engine_digest(spec),
         **{f"{name}_version": version(name) for name in ("torch", "numpy", "netCDF4", "pydantic")},
         "device": device,
     }
 
 
+#: Variables of the environment that choose how MKL and torch compute, by the attributes that hold them.
+_CHOSEN_BY = {"mkl_cbwr": "MKL_CBWR", "aten_cpu_capability": "ATEN_CPU_CAPABILITY"}
+
+
+def processor() -> dict[str, str]:
+    """What a run's bits owe to the processor: its capability for torch, and what the environment asks for."""
+    chosen = {name: os.environ.get(variable, "not set") for name, variable in _CHOSEN_BY.items()}
+    return {"cpu_capability": torch.backends.cpu.get_cpu_capability(), **chosen}
+
+
 def agrees(path: Path, spec: RunSpec, held: NDArray[np.int32], device: str) -> bool:
     """Whether a file is there, whole, and what a training of this run, here and now, would store."""
     try:
-        _, found = _read(path, spec.run_id)
+        _, found = _read(path, spec)
     except UserError:
         return False
     expected = provenance(spec, held, device)
@@ -132,7 +157,13 @@ def write(
     cpu_seconds: float,
     batch_runs: int = 1,
 ) -> None:
-    """Store a run, one of ``batch_runs`` trained as one batch. Raises UserError where the file cannot be written."""
+    """Store a run, one of ``batch_runs`` trained as one batch.
+
+    Raises UserError where the file cannot be written, or the code was edited since this process loaded it.
+    """
+    if edited := STAGES["train"].edited(parts.of_run(spec)):
+        raise UserError(f"{path}: not stored: {edited[0]} was edited while the run was trained: train it again")
+    said = Statement("train", engine_digest(spec), long_hash(spec.canonical()), allocation_digest(held))
     iterations = np.asarray(spec.record.iterations(spec.iterations))
     variables = variables_of(spec)
     values = {
@@ -141,7 +172,7 @@ def write(
         "iteration": iterations,
         "gradients_computed": gradients_per_iteration(held)[:, None] * iterations,
     }
-    with writing(path) as file:
+    with writing(path, said) as file:
         fill(
             file,
             variables,
@@ -154,6 +185,8 @@ def write(
                 "run_id": spec.run_id,
                 "byzcode_version": __version__,
                 **provenance(spec, held, device),
+                **processor(),
+                "engine_parts": canonical(engine_parts(spec)),
                 "python_version": platform.python_version(),
                 "platform": f"{platform.system()} {platform.machine()}",
                 "threads": threads,
@@ -171,20 +204,20 @@ def write(
         file["status"].flag_meanings = " ".join(status.word for status in Status)
 
 
-def about(path: str | Path, run: str | None = None) -> tuple[RunSpec, dict[str, Any]]:
+def about(path: str | Path, run: RunSpec | str | None = None) -> tuple[RunSpec, dict[str, Any]]:
     """The spec of a stored run, and all attributes of its file. Raises UserError as :func:`open` does."""
     spec, stored = _read(Path(path), run)
     return spec, stored.attributes
 
 
-def read_spec(path: str | Path, run: str | None = None) -> tuple[RunSpec, str]:
+def read_spec(path: str | Path, run: RunSpec | str | None = None) -> tuple[RunSpec, str]:
     """The spec and the engine digest of a stored run. Raises UserError as :func:`open` does."""
     spec, attributes = about(path, run)
     return spec, attributes["engine_digest"]
 
 
-def open(path: str | Path, run: str | None = None) -> xarray.Dataset:  # noqa: A001 - read as trajectories.open
-    """A stored run, in memory; the one of the id ``run``, where that is given.
+def open(path: str | Path, run: RunSpec | str | None = None) -> xarray.Dataset:  # noqa: A001 - read as trajectories.open
+    """A stored run, in memory; that of a spec or of an id, ``run``, where one is given.
 
     Raises UserError, one line that names the file and what is wrong, where it is missing, truncated, damaged, foreign
     or incomplete, or holds another run than it says or than was asked for.
@@ -193,13 +226,16 @@ def open(path: str | Path, run: str | None = None) -> xarray.Dataset:  # noqa: A
     return stored.dataset(variables_of(spec))
 
 
-def _read(path: Path, run: str | None) -> tuple[RunSpec, Stored]:
+def _read(path: Path, run: RunSpec | str | None) -> tuple[RunSpec, Stored]:
     def expected(attributes: dict[str, Any]) -> tuple[RunSpec, Sizes, Mapping[str, Variable]]:
         spec = RunSpec.from_json(attributes["spec"], path)
         if spec.run_id != attributes["run_id"]:
             raise UserError(f"{path}: its run_id {attributes['run_id']} is not that of its spec, {spec.run_id}")
-        if run is not None and spec.run_id != run:
-            raise UserError(f"{path}: holds run {spec.run_id}; expected {run}")
+        expected_id = run.run_id if isinstance(run, RunSpec) else run
+        if expected_id is not None and spec.run_id != expected_id:
+            raise UserError(f"{path}: holds run {spec.run_id}; expected {expected_id}")
+        if isinstance(run, RunSpec) and spec.canonical() != run.canonical():
+            raise UserError(f"{path}: holds another run of the same id: {short(spec.canonical(), 500)}")
         sizes = {"seed": [len(spec.seeds)], "iteration": [len(spec.record.iterations(spec.iterations))]}
         return spec, sizes, variables_of(spec)
 

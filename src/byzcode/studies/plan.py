@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from byzcode.errors import KeyedError, complain, one_of
 from byzcode.provenance.content import canonical, short_hash
+from byzcode.specs import parts
+from byzcode.specs.ids import by_id
 from byzcode.specs.last_part import What, lacking
 from byzcode.specs.run import AllocationSpec, RunSpec, parse
 from byzcode.studies import measured, places
@@ -91,6 +93,7 @@ class PlannedStudy:
                 "paper": self.study.paper and self.study.paper.model_dump(),
                 "plot": plot.model_dump(),
                 "curves": curves,
+                "entries": parts.drawn(member.spec for member in self.shown(plot)),
             }
         )
 
@@ -170,12 +173,16 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
         for name, value in read_yaml(style_file).items()
     }
     studies: dict[str, PlannedStudy] = {}
+    runs: dict[str, RunSpec] = {}
+    allocations: dict[str, AllocationSpec] = {}
     for path in _study_files(settings.studies, standing("studies")):
         study = load(Study, path)
         if study.study in studies:
             other = studies[study.study].path
             raise complain(path, "study", study.study, f"already the name of the study in {other}; each name once")
         members = expand(study, reading, path)
+        by_id((member.spec for member in members), path, runs)
+        by_id((member.spec.allocation_spec for member in members), path, allocations)
         study = _with_quantities(study, members)
         _check_styles(members, styles, style_file, path)
         studies[study.study] = PlannedStudy(study, path, members, styles)

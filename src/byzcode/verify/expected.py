@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from byzcode.multiverse.plan import Multiverse, together
-from byzcode.provenance.content import short_hash
+from byzcode.provenance.content import long_hash, short_hash
+from byzcode.specs import parts
+from byzcode.specs.run import AllocationSpec, RunSpec
+from byzcode.storage import layout
 from byzcode.storage.inputs import read_by
+from byzcode.storage.layout import STAGES
 from byzcode.studies.plan import Plan
-
-#: The tables of all readings together.
-MULTIVERSE = ("claims", "choices", "tree", "sizes", "stated")
-PICTURE = ("csv", "pdf", "png", "svg")
 
 #: Shows how many of so many steps are done, under a label.
 Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]
@@ -25,18 +25,34 @@ Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], None
 class Item:
     """What one job makes: a NetCDF file, whose name is the hash of its spec, or files with their list of checksums."""
 
-    kind: str  # a row of the report
     stage: str
     name: str
     path: Path  # the NetCDF file, or the list
+    request: str  # the hash of the spec, or of what was asked, in the list
     files: tuple[str, ...] = ()  # what the list lists
-    request: str = ""  # the hash of what was asked, in the list
     inputs: tuple[Path, ...] = ()  # what the job reads
+    spec: RunSpec | AllocationSpec | None = None  # of a NetCDF file
+    entries: tuple[str, ...] = ()  # those of the components that it was made with
+
+    @property
+    def kind(self) -> str:
+        """A row of the report."""
+        return STAGES[self.stage].kind
 
     @property
     def paths(self) -> list[Path]:
         """All its files."""
         return [*(self.path.with_name(name) for name in self.files), self.path]
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The code that makes it here and now, by source."""
+        return STAGES[self.stage].parts(self.entries)
+
+    @property
+    def code(self) -> str:
+        """The identity of that code."""
+        return STAGES[self.stage].digest(self.entries)
 
 
 def expected(plan: Plan, results: Path, progress: Progress, *, multiverse: bool | None = None) -> list[Item]:
@@ -55,44 +71,46 @@ def _netcdf(plan: Plan, results: Path) -> Iterator[Item]:
         for plot, about in planned.study.plots.items():
             held |= set(planned.allocation_ids(plot)) if about.kind == "allocation" else set()
     for name in sorted(held):
-        yield Item("allocations", "allocate", name, results / "allocations" / f"{name}.nc")
+        yield _stored("allocate", name, plan.allocations[name], results)
     for name, spec in plan.runs.items():
-        allocation = results / "allocations" / f"{spec.allocation_spec.allocation_id}.nc"
-        yield Item("trajectories", "train", name, results / "trajectories" / f"{name}.nc", inputs=(allocation,))
+        allocation = layout.allocation(results, spec.allocation_spec.allocation_id)
+        yield _stored("train", name, spec, results, allocation)
+
+
+def _stored(stage: str, name: str, spec: RunSpec | AllocationSpec, results: Path, *inputs: Path) -> Item:
+    path = STAGES[stage].path(results, name)
+    entries = parts.of_run(spec) if isinstance(spec, RunSpec) else parts.of_allocation(spec)
+    return Item(stage, name, path, long_hash(spec.canonical()), (), inputs, spec, tuple(entries))
 
 
 def _tables(plan: Plan, results: Path) -> Iterator[Item]:
     for name, planned in plan.studies.items():
         if planned.trained:
-            yield _listed("summaries", "summarise", results / "summaries" / name, planned.summary_json(), results)
+            yield _listed("summarise", name, planned.summary_json(), results)
     for name, (planned, plot) in plan.figures.items():
-        yield _listed("figures", "figure", results / "figures" / name, planned.figure_json(plot), results, PICTURE)
+        yield _listed("figure", name, planned.figure_json(plot), results)
     for name, planned in plan.claimed.items():
-        yield _listed("claims", "claims", results / "claims" / name, planned.claims_json(), results)
+        yield _listed("claims", name, planned.claims_json(), results)
     if plan.claimed:
-        yield _listed("scorecard", "scorecard", results / "scorecard", plan.scorecard_json(), results, ("csv", "html"))
+        yield _listed("scorecard", "scorecard", plan.scorecard_json(), results)
 
 
 def _multiverse(plan: Plan, results: Path, progress: Progress) -> list[Item]:
-    folder = results / "multiverse"
     found = Multiverse.load(plan)
     requests = {}
     with progress("what each reading asks", len(found.universes), "readings") as advance:
         for name in found.universes:
             requests[name] = found.request(name)
             advance(1)
-    files = (*(f"{name}.csv" for name in MULTIVERSE), *(f"multiverse.{suffix}" for suffix in PICTURE))
-    request = short_hash(together(requests))
     items = [
-        _listed("readings", "reading", folder / "readings" / name, asked, results) for name, asked in requests.items()
+        replace(_listed("reading", name, request, results), entries=tuple(found.entries(found.universes[name])))
+        for name, request in requests.items()
     ]
-    path, read = folder / "multiverse.sha256", tuple(item.path for item in items)
-    return [*items, Item("multiverse", "multiverse", "multiverse", path, files, request, read)]
+    return [*items, _listed("multiverse", "multiverse", together(requests), results)]
 
 
-def _listed(
-    kind: str, stage: str, stem: Path, request: str, results: Path, suffixes: tuple[str, ...] = ("csv",)
-) -> Item:
-    files = tuple(f"{stem.name}.{suffix}" for suffix in suffixes)
-    read = tuple(read_by(stage, json.loads(request), results))
-    return Item(kind, stage, stem.name, stem.with_name(f"{stem.name}.sha256"), files, short_hash(request), read)
+def _listed(stage: str, name: str, request: str, results: Path) -> Item:
+    about = STAGES[stage]
+    content = json.loads(request)
+    read, entries = tuple(read_by(stage, content, results)), tuple(content.get("entries", ()))
+    return Item(stage, name, about.path(results, name), short_hash(request), about.files(name), read, entries=entries)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from byzcode import __version__
 from byzcode.errors import UserError, printable, short
-from byzcode.provenance.code import stage_digest
+from byzcode.provenance.code import changed
 from byzcode.storage import allocations, trajectories
 from byzcode.storage.checksums import Checklist
 from byzcode.storage.inputs import hash_of
@@ -39,6 +39,7 @@ class Found:
     state: State
     faults: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    processor: str = ""  # of a trajectory: what its bits owe to the processor
 
 
 def look(items: Sequence[Item], progress: Progress) -> list[Found]:
@@ -46,7 +47,7 @@ def look(items: Sequence[Item], progress: Progress) -> list[Found]:
 
     @cache  # many runs share an allocation
     def held(path: Path) -> str:
-        return trajectories.allocation_digest(allocations.read(path, path.stem))
+        return allocations.allocation_digest(allocations.read(path, path.stem))
 
     with progress("verify", len(items), "results") as advance:
         found = []
@@ -84,7 +85,7 @@ def _look(item: Item, held: Callable[[Path], str]) -> Found:
 def _look_at_netcdf(item: Item, held: Callable[[Path], str]) -> Found:
     about: Any = {"allocate": allocations.about, "train": trajectories.about}[item.stage]
     try:
-        _, attributes = about(item.path, item.name)
+        _, attributes = about(item.path, item.spec)
     except UserError as error:
         return Found(item, "damaged", (str(error),))
     versions = {
@@ -92,12 +93,20 @@ def _look_at_netcdf(item: Item, held: Callable[[Path], str]) -> Found:
         for name in LIBRARIES
         if f"{name}_version" in attributes
     }
-    stale = _of_other_code(item.path, item.stage, attributes["engine_digest"])
+    stale = _of_other_code(item, attributes["engine_digest"], trajectories.parts_in(attributes))
     for path in item.inputs:
         with suppress(UserError):  # what is wrong with an input is said of the input
             if held(path) != str(attributes.get("allocation_digest")):
                 stale += (f"{item.path}: stale: trained with other lists than those in {path}",)
-    return Found(item, "stale" if stale else "current", stale, versions)
+    return Found(item, "stale" if stale else "current", stale, versions, _processor(attributes))
+
+
+def _processor(attributes: Mapping[str, Any]) -> str:
+    """The capability of the processor that trained a run, and what the environment asked of it."""
+    names = ("cpu_capability", "mkl_cbwr", "aten_cpu_capability")
+    said = {name: printable(short(attributes[name], 40)) for name in names if name in attributes}
+    chosen = [f"{name.upper()}={said[name]}" for name in names[1:] if said.get(name, "not set") != "not set"]
+    return " ".join([*([said["cpu_capability"]] if "cpu_capability" in said else []), *chosen])
 
 
 def _look_at_list(item: Item) -> Found:
@@ -115,7 +124,7 @@ def _look_at_list(item: Item) -> Found:
         faults.append(f"{item.path}: lists what {listed.stage} made; expected {item.stage}")
     if faults:
         return Found(item, "damaged", tuple(faults))
-    stale = _of_other_code(item.path, item.stage, listed.code)
+    stale = _of_other_code(item, listed.code, {})
     if listed.request != item.request:
         stale += (f"{item.path}: stale: made for another request than the configuration's",)
     elif not _of_these(listed.inputs, item.inputs):
@@ -131,6 +140,10 @@ def _of_these(inputs: str, paths: Sequence[Path]) -> bool:
         return True
 
 
-def _of_other_code(path: Path, stage: str, code: str) -> tuple[str, ...]:
-    here = stage_digest(stage)
-    return () if code == here else (f"{path}: stale: made by code {code} of {stage}; here it is {here}",)
+def _of_other_code(item: Item, code: str, parts: Mapping[str, str]) -> tuple[str, ...]:
+    """Says that other code made a file, and which sources differ, where the file names them."""
+    if code == item.code:
+        return ()
+    sources = changed(parts, item.parts) if parts else []
+    which = f": {', '.join(sources)} changed" if sources else ""
+    return (f"{item.path}: stale: made by code {code} of {item.stage}; here it is {item.code}{which}",)

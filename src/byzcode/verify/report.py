@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
+from byzcode.kernels import native
 from byzcode.verify.files import LIBRARIES, Found, installed
 from byzcode.verify.reference import Compared
 
@@ -59,6 +60,10 @@ def notes(found: Sequence[Found], left: Mapping[Path, Sequence[str]]) -> list[st
         for made, count in Counter(one.versions[name] for one in found if name in one.versions).items():
             if made != here[name]:
                 said.append(f"{count} files were made with {name} {made}; here it is {here[name]}")
+    processors = Counter(one.processor for one in found if one.processor)
+    if len(processors) > 1:  # their bits may differ
+        said += [f"{count} trajectories were made on a processor with {name}" for name, count in processors.items()]
+    said += filter(None, [native.unused()])
     said += [f"{folder}: not asked for: {_some(names)}" for folder, names in left.items()]
     return said
 

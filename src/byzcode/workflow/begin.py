@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from byzcode.errors import in_locale
-from byzcode.execution import command, noted
+from byzcode.execution import command
+from byzcode.execution.decisions import Decided
 from byzcode.execution.lifecycle import Lifecycle
-from byzcode.execution.snakemake import Snakemake, one_line, warn
+from byzcode.execution.snakemake import Snakemake, inform, one_line, warn
 from byzcode.execution.workplace import check_folders
-from byzcode.provenance.code import STAGES, stage_digest
+from byzcode.storage import layout
 from byzcode.studies.configuration import BASE
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.plan import Plan, load_plan
 from byzcode.workflow.jobs import Jobs
-
-#: The folders of results that a module may not move apart.
-FOLDERS = ("allocations", "trajectories", "summaries", "claims", "figures", "multiverse")
 
 
 def refuse_code(workflow: Any) -> None:
@@ -43,23 +41,31 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
     with one_line():
         configuration = snakemake.configuration(values)
         plan = load_plan(configuration.values, configuration.where)
-        results = snakemake.results(plan.config.results, FOLDERS)
+        results = snakemake.results(plan.config.results, layout.folders())
         check_folders(results)  # else Snakemake ends in a traceback where a file is in its way
     if not snakemake.is_job:
         for line in plan.unreadable():
             warn(in_locale(line))
-    jobs = Jobs(plan, snakemake, results, _digests(plan))
-    if any("multiverse" in word for word in sys.argv):
+    jobs = Jobs(plan, snakemake, results)
+    multiverse = any("multiverse" in word for word in [*sys.argv, *snakemake.targets])
+    if multiverse:
         _ = jobs.readings  # now: a mistake in its file then gives one line, without a trace of where Snakemake met it
-    lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _whole_of(plan, results), jobs.digests)
+    lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _whole_of(plan, results))
     lifecycle.register()
+    if not snakemake.is_job and not snakemake.touches:
+        snakemake.decide(lambda: _decided(plan, results, multiverse=multiverse))
     return jobs, lifecycle
 
 
-def _digests(plan: Plan) -> dict[str, str]:
-    """The digest of each stage's code; without code tracking, that with which Snakemake last ran here."""
-    current = {stage: stage_digest(stage) for stage in STAGES}
-    return current | noted.read(noted.NOTE, warn) if plan.config.code_tracking == "off" else current
+def _decided(plan: Plan, results: Path, *, multiverse: bool) -> Decided:
+    """Which files of a plan are current, and which are to be made again, by what they say."""
+    from byzcode.verify.stale import MISSING, standing
+
+    found = standing(plan, results, multiverse=multiverse)
+    for line in found.lines():
+        inform(line)
+    missing = frozenset(path for path, reason in found.stale.items() if reason == MISSING)
+    return Decided(found.current, frozenset(found.stale) - missing, missing)
 
 
 def _whole_of(plan: Plan, results: Path) -> Any:

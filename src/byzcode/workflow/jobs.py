@@ -19,6 +19,7 @@ from byzcode.execution.snakemake import Snakemake, one_line
 from byzcode.multiverse.plan import Multiverse, together
 from byzcode.scorecard import report
 from byzcode.specs.run import RunSpec
+from byzcode.storage.layout import LIST, NETCDF, STAGES
 from byzcode.studies.plan import Plan, PlannedStudy
 
 T = TypeVar("T")
@@ -26,12 +27,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Jobs:
-    """The jobs of a plan, with the digest of each stage's code."""
+    """The jobs of a plan."""
 
     plan: Plan
     snakemake: Snakemake
     results: Path
-    digests: Mapping[str, str]
 
     @property
     def root(self) -> str:
@@ -63,9 +63,13 @@ class Jobs:
 
     # --- for all rules -----------------------------------------------------------------------------------------------
 
-    def code(self, stage: str) -> str:
-        """The digest of a stage; with the name, since Snakemake compares params as a set of values."""
-        return f"{stage}:{self.digests.get(stage)}"
+    def file(self, stage: str, name: str, suffix: str) -> str:
+        """A file that a stage makes, as the rules name it."""
+        return str(Path(self.root) / STAGES[stage].folder / f"{name}.{suffix}")
+
+    def table(self, stage: str, name: str) -> list[str]:
+        """A table that a stage makes, with its list of checksums."""
+        return [self.file(stage, name, "csv"), self.file(stage, name, LIST)]
 
     def argument(self, request: Callable[[Any], str]) -> Callable[[Any, Any], str]:
         """What the command of a rule takes for its request. Not tracked: the request itself is."""
@@ -138,7 +142,7 @@ class Jobs:
         if kind == "allocation":
             return list(map(self._allocation, planned.allocation_ids(plot)))
         if kind == "sweep":
-            return with_checksums([f"{self.root}/summaries/{planned.study.study}"])
+            return self.table("summarise", planned.study.study)
         return self._trajectories(planned.run_ids(plot))
 
     def figure_request(self, wildcards: Any) -> str:
@@ -172,7 +176,13 @@ class Jobs:
 
     def readings_of_multiverse(self, wildcards: Any) -> list[str]:
         """What the tables of the multiverse read."""
-        return with_checksums([f"{self.root}/multiverse/readings/{name}" for name in self.readings])
+        return [path for name in self.readings for path in self.table("reading", name)]
+
+    @property
+    def multiverse_files(self) -> list[str]:
+        """The tables and pictures of the multiverse, but for the picture in the report."""
+        folder = Path(self.root) / STAGES["multiverse"].folder
+        return [str(folder / name) for name in STAGES["multiverse"].files("multiverse") if not name.endswith(".svg")]
 
     def multiverse_request(self, wildcards: Any) -> str:
         """What the tables of the multiverse are told."""
@@ -198,10 +208,10 @@ class Jobs:
         return self.plan.figures[wildcards.figure]
 
     def _allocation(self, name: str) -> str:
-        return f"{self.root}/allocations/{name}.nc"
+        return self.file("allocate", name, NETCDF)
 
     def _trajectories(self, runs: Iterable[str]) -> list[str]:
-        return [f"{self.root}/trajectories/{run}.nc" for run in runs]
+        return [self.file("train", run, NETCDF) for run in runs]
 
 
 def _asked_for(kind: str, name: str, known: Mapping[str, T]) -> T:
@@ -212,8 +222,3 @@ def _asked_for(kind: str, name: str, known: Mapping[str, T]) -> T:
                 f"{kind} {name}: not asked for by the configuration; `byzcode plan` lists the runs that are"
             )
     return known[name]
-
-
-def with_checksums(tables: Iterable[str]) -> list[str]:
-    """Tables, each with its list of checksums."""
-    return [f"{table}.{suffix}" for table in tables for suffix in ("csv", "sha256")]

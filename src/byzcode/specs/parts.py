@@ -1,0 +1,52 @@
+"""Which code a run names: the entries of its components and of its method, for :mod:`byzcode.provenance.code`.
+
+Each is ``module:name``; with a star behind it, with the words and bounds that a figure shows and no training uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from byzcode.coding import DECODERS
+from byzcode.lazy import ENTRY, Table
+from byzcode.provenance.syntax import IN_WORDS
+from byzcode.specs.components import Choice
+from byzcode.specs.methods import METHODS
+from byzcode.specs.run import AllocationSpec, RunSpec
+
+
+def of_run(spec: RunSpec) -> list[str]:
+    """The entries that a run names."""
+    decoder = METHODS[spec.method].decoder
+    return [
+        f"byzcode.specs.methods:METHODS[{spec.method}]",
+        *_components(spec),
+        *([_entry(DECODERS, decoder)] if decoder else []),
+    ]
+
+
+def drawn(specs: Iterable[RunSpec]) -> list[str]:
+    """The entries that some runs name, with their words, each once."""
+    return sorted({f"{entry}{IN_WORDS}" for spec in specs for entry in of_run(spec)})
+
+
+def of_allocation(spec: AllocationSpec) -> list[str]:
+    """The entry that an allocation names."""
+    return list(_components(spec))
+
+
+def _components(spec: RunSpec | AllocationSpec) -> Iterator[str]:
+    for name, field in type(spec).model_fields.items():
+        for choice in (each for each in field.metadata if isinstance(each, Choice)):
+            component = getattr(spec, name)
+            yield _entry(choice.table, component.name)
+            # Options that name a component of another table, as a problem its data.
+            tables = getattr(choice.table[component.name], "tables", {})
+            yield from (_entry(table, component.options[option]) for option, table in tables.items())
+
+
+def _entry(table: Mapping[str, Any], name: str) -> str:
+    if isinstance(table, Table):
+        return f"{table.module(name)}:{ENTRY}"
+    return f"{table[name].__module__}:{table[name].__name__}"

@@ -1,0 +1,103 @@
+"""Which results are current and which are to be made again, by what the files say of themselves.
+
+Snakemake asks at its start. No number is read: a file of each job has a line that says which code made it, for which
+request, of which inputs (:mod:`byzcode.storage.statement`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from byzcode.errors import UserError
+from byzcode.storage import seal
+from byzcode.storage.inputs import hash_of_sums
+from byzcode.storage.statement import Statement
+from byzcode.studies.plan import Plan
+from byzcode.verify.expected import Item, expected
+
+#: Why a result is made again.
+MISSING, UNREADABLE = "missing", "not readable"
+CODE, REQUEST, INPUTS = "of other code", "of another request", "made from other files"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The results of a plan: files of current ones, and of those that are to be made again, with the reason.
+
+    A missing allocation is neither: it is needed only if one of its runs is trained.
+    """
+
+    current: frozenset[str] = frozenset()
+    stale: dict[str, str] = field(default_factory=dict)  # the reason by file
+    jobs: Counter[tuple[str, str]] = field(default_factory=Counter)  # how many, by stage and reason
+
+    def lines(self) -> list[str]:
+        """What is to be made again, a line for each stage and reason."""
+        return [
+            f"{stage}: {count} {'result is' if count == 1 else 'results are'} {reason}"
+            for (stage, reason), count in self.jobs.items()
+            if reason != MISSING
+        ]
+
+
+def standing(plan: Plan, results: Path, *, multiverse: bool) -> Standing:
+    """How the results of a plan stand; those of the multiverse only if they are wanted. Raises UserError."""
+    tracked = plan.config.code_tracking != "off"
+    reason_of = _reasons(tracked=tracked)
+    current: set[str] = set()
+    stale: dict[str, str] = {}
+    jobs: Counter[tuple[str, str]] = Counter()
+    for item in expected(plan, results, _silent, multiverse=multiverse):
+        reason = reason_of(item)
+        if reason is None:
+            current |= {str(path) for path in item.paths}
+        elif not (reason == MISSING and item.stage == "allocate"):
+            stale |= {str(path): reason for path in item.paths}
+            jobs[item.stage, reason] += 1
+    return Standing(frozenset(current), stale, jobs)
+
+
+def _reasons(*, tracked: bool) -> Callable[[Item], str | None]:
+    """Why an item is to be made again, or None. Files that several items read are looked at once."""
+    statement = cache(Statement.of)
+
+    @cache
+    def checksum(path: Path) -> str | None:
+        try:
+            return seal.checksum_in(path)
+        except UserError:
+            return None
+
+    def inputs(item: Item) -> str | None:
+        """What the inputs of an item are now; None where one is missing, or not readable."""
+        if item.stage == "allocate":
+            return None
+        if item.stage == "train":
+            said = statement(item.inputs[0])
+            return said.inputs if said else None
+        sums = [checksum(path) for path in item.inputs]
+        return None if None in sums else hash_of_sums(filter(None, sums))
+
+    def reason(item: Item) -> str | None:
+        if not all(path.exists() for path in item.paths):
+            return MISSING
+        said = statement(item.path)
+        if said is None or said.stage != item.stage:
+            return UNREADABLE
+        if said.request != item.request:
+            return REQUEST
+        if tracked and said.code != item.code:
+            return CODE
+        return None if inputs(item) in (None, said.inputs) else INPUTS
+
+    return reason
+
+
+@contextmanager
+def _silent(label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    yield lambda done: None

@@ -1,0 +1,68 @@
+"""The states of the runs of a plan, for ``byzcode plan`` and ``byzcode explain``: what is stored of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from byzcode.errors import UserError, printable, short
+from byzcode.kernels import native
+from byzcode.provenance.code import changed
+from byzcode.specs.run import RunSpec
+from byzcode.storage import layout, trajectories
+from byzcode.verify.files import installed
+
+
+@dataclass(frozen=True)
+class State:
+    """What is stored of a run, in a word; which sources differ from those that made it, and with which libraries."""
+
+    word: str  # missing, current, of another engine, unreadable
+    changed: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def state(results: Path, spec: RunSpec) -> State:
+    """The state of a run."""
+    path = layout.trajectory(results, spec.run_id)
+    if not path.exists():
+        return State("missing")
+    try:
+        _, attributes = trajectories.about(path, spec)
+    except UserError:
+        return State("unreadable")
+    versions = {name: printable(short(attributes[key], 40)) for name, key in _VERSIONS.items() if key in attributes}
+    if attributes["engine_digest"] == trajectories.engine_digest(spec):
+        return State("current", versions=versions)
+    return State("of another engine", _changed(attributes, spec), versions)
+
+
+#: Libraries whose versions change numbers, and cause no run to be trained again.
+_VERSIONS = {name: f"{name}_version" for name in ("torch", "numpy")}
+
+
+def _changed(attributes: Mapping[str, object], spec: RunSpec) -> tuple[str, ...]:
+    stored = trajectories.parts_in(attributes)
+    return tuple(changed(stored, trajectories.engine_parts(spec))) if stored else ()
+
+
+def notes(states: Mapping[str, State]) -> Iterator[str]:
+    """Which sources changed since runs were trained, how many runs each concerns; other libraries than those here."""
+    stale = [one for one in states.values() if one.word == "of another engine"]
+    for name, count in sorted(Counter(name for one in stale for name in one.changed).items()):
+        yield f"{name} changed since {_runs(count)} trained"
+    if unnamed := sum(not one.changed for one in stale):
+        yield f"{_runs(unnamed)} trained before trajectories named their sources"
+    here = installed()
+    for name in _VERSIONS:
+        for made, count in sorted(Counter(one.versions.get(name, here[name]) for one in states.values()).items()):
+            if made != here[name]:
+                yield f"{_runs(count)} trained with {name} {made}; here it is {here[name]}"
+    if unused := native.unused():
+        yield unused
+
+
+def _runs(count: int) -> str:
+    return f"{count} run was" if count == 1 else f"{count} runs were"
