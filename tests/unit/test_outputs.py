@@ -26,6 +26,7 @@ from byzcode.scorecard import page
 from byzcode.specs.run import AllocationSpec
 from byzcode.storage import allocations, netcdf, trajectories
 from byzcode.storage.atomic import text, whole, with_suffixes, writable
+from byzcode.storage.layout import STAGES
 from byzcode.training import workers
 
 __all__ = ["byzcode"]
