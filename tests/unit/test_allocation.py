@@ -16,7 +16,7 @@ from byzcode.allocation.statistics import incidence, overlaps, replications
 from byzcode.coding import ENCODERS
 from byzcode.errors import UserError
 from byzcode.randomness import Stream
-from byzcode.specs.run import AllocationSpec
+from byzcode.specs.allocation import AllocationSpec
 from byzcode.storage import allocations, seal
 
 

@@ -9,7 +9,8 @@ from degenerate import STYLES, drawing, planned, stored
 
 from byzcode.figures.columns import with_levels
 from byzcode.specs.methods import METHODS
-from byzcode.specs.run import Byzantine, Record, RunSpec
+from byzcode.specs.run import RunSpec
+from byzcode.specs.settings import Byzantine, Record
 from byzcode.studies.study import BoundsPlot, LineStyle, SweepPlot, TrajectoryPlot
 
 METHODS_ASKED = ["cra_dl", "gradient_descent", "draco_cyclic"]

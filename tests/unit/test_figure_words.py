@@ -385,7 +385,7 @@ def test_other_signs_are_text(sign):
 def test_a_refusal_is_one_line():
     study = planned({"curves": [{"label": "A"}], "plots": {"p": {"kind": "variance", "caption": "c"}}})
     _check_places(study, "p")
-    from byzcode.specs.run import parse
+    from byzcode.specs.parsing import parse
 
     with pytest.raises(
         UserError, match=r"a.yaml: title = 'a\\ufffeb': contains U\+FFFE, which is not a character"

@@ -23,7 +23,8 @@ from byzcode.figures.request import Facets, Request
 from byzcode.figures.scale import Extent, apart, window
 from byzcode.figures.style import theme
 from byzcode.figures.variance import over_training
-from byzcode.specs.run import AllocationSpec, RunSpec
+from byzcode.specs.allocation import AllocationSpec
+from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations as allocation
 from byzcode.storage import trajectories
 from byzcode.studies.expand import expand

@@ -19,7 +19,8 @@ from resealed import Parts, change, numbers, parts, store, stretch
 
 from byzcode.allocation import EMPTY
 from byzcode.errors import UserError
-from byzcode.specs.run import AllocationSpec, RunSpec
+from byzcode.specs.allocation import AllocationSpec
+from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations, netcdf, trajectories
 from byzcode.training.workers import train
 

@@ -21,7 +21,7 @@ from byzcode.specs.last_part import (
     steps_within,
     within,
 )
-from byzcode.specs.run import Record
+from byzcode.specs.settings import Record
 
 RECORDS = st.one_of(
     st.builds(Record, spacing=st.just("every"), step=st.one_of(st.integers(1, 60), st.integers(1, 10**7))),

@@ -12,7 +12,8 @@ from unit.claim_runs import ROOT
 from byzcode.errors import UserError
 from byzcode.multiverse.readings import read_as
 from byzcode.provenance.content import canonical
-from byzcode.specs.run import RunSpec, parse
+from byzcode.specs.parsing import parse
+from byzcode.specs.run import RunSpec
 from byzcode.studies.expand import expand, merge
 from byzcode.studies.plan import load_plan, read_yaml
 from byzcode.studies.study import Reading, Study

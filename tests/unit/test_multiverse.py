@@ -18,7 +18,8 @@ from byzcode.errors import UserError
 from byzcode.multiverse.plan import Multiverse, of_request
 from byzcode.multiverse.readings import Universe, changes, read_as, universes
 from byzcode.multiverse.universe import KEPT, verdicts
-from byzcode.specs.run import RunSpec, parse
+from byzcode.specs.parsing import parse
+from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations, trajectories
 from byzcode.studies.alternatives import Alternatives
 from byzcode.studies.expand import lookup

@@ -23,7 +23,7 @@ from byzcode.execution import batches
 from byzcode.multiverse import universe
 from byzcode.provenance.content import canonical
 from byzcode.scorecard import page
-from byzcode.specs.run import AllocationSpec
+from byzcode.specs.allocation import AllocationSpec
 from byzcode.storage import allocations, netcdf, trajectories
 from byzcode.storage.atomic import text, whole, with_suffixes, writable
 from byzcode.storage.layout import STAGES

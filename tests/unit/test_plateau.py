@@ -15,7 +15,7 @@ from byzcode.analysis.spread import spread
 from byzcode.analysis.summary import summarise
 from byzcode.errors import UserError
 from byzcode.specs.last_part import lacking
-from byzcode.specs.run import Record
+from byzcode.specs.settings import Record
 from byzcode.storage import allocations, trajectories
 from byzcode.training.status import Status
 from byzcode.training.workers import train

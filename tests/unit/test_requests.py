@@ -15,8 +15,9 @@ from commands import ALLOCATION, CLAIM, ONE, REQUESTS, RUN, Call, byzcode, compl
 
 from byzcode.multiverse.plan import Multiverse
 from byzcode.provenance.content import canonical
+from byzcode.specs.allocation import AllocationSpec
 from byzcode.specs.plain_json import MOST_DEEP
-from byzcode.specs.run import AllocationSpec, RunSpec
+from byzcode.specs.run import RunSpec
 from byzcode.studies.plan import load_plan_file
 
 __all__ = ["byzcode"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from byzcode.errors import UserError
-from byzcode.specs.run import parse
+from byzcode.specs.parsing import parse
 from byzcode.studies.study import WorkflowConfig
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from byzcode import errors
 from byzcode.errors import UserError
+from byzcode.specs.allocation import AllocationSpec
 from byzcode.specs.methods import METHODS
-from byzcode.specs.run import COMPONENTS, AllocationSpec, RunSpec
+from byzcode.specs.run import COMPONENTS, RunSpec
 from byzcode.studies.describe import describe
 from byzcode.studies.expand import merge
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byzcode.allocation import ALLOCATIONS
-from byzcode.specs.run import AllocationSpec
+from byzcode.specs.allocation import AllocationSpec
 from byzcode.storage import allocations
 from byzcode.theory import expectations, overlaps, worst_case
 

@@ -286,7 +286,7 @@ import resource, signal, sys
 from pathlib import Path
 from byzcode.storage import allocations
 from byzcode.errors import UserError
-from byzcode.specs.run import AllocationSpec
+from byzcode.specs.allocation import AllocationSpec
 
 spec = AllocationSpec.parse(
     {"allocation": "random", "devices": 100, "subsets": 1000, "redundancy": 40, "seeds": 10}, "test"

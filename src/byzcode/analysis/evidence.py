@@ -16,7 +16,7 @@ from byzcode.analysis.levels import Levels, Run, of_dataset
 from byzcode.analysis.paired import holm
 from byzcode.analysis.ratios import Outcome
 from byzcode.errors import UserError
-from byzcode.specs.run import parse
+from byzcode.specs.parsing import parse
 from byzcode.storage import trajectories
 from byzcode.studies.claim import Claim, Open, When
 from byzcode.studies.fields import in_digits

@@ -51,7 +51,7 @@ def recommend(
 
 def _results() -> Path:
     """The folder of results of the configuration; that of every configuration by default where there is none here."""
-    from byzcode.specs.run import parse
+    from byzcode.specs.parsing import parse
     from byzcode.studies.configuration import BASE, Configuration
     from byzcode.studies.study import WorkflowConfig
 

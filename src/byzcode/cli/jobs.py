@@ -37,8 +37,8 @@ def job(
     or where a file cannot be written, or is one of those that are read. ``results`` is None for a job that reads none.
     ``entries`` are those of the components that it trains with; they may be added in the block.
     """
+    from byzcode.specs.parsing import parse
     from byzcode.specs.plain_json import read_json
-    from byzcode.specs.run import parse
     from byzcode.storage import checksums, inputs
     from byzcode.storage.apart import apart
     from byzcode.storage.atomic import writable

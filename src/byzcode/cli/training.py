@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from byzcode.cli.arguments import Out, SpecText, files_of, read_spec
-from byzcode.specs.run import AllocationSpec, RunSpec
+from byzcode.specs.allocation import AllocationSpec
+from byzcode.specs.run import RunSpec
 
 
 def allocate(spec: SpecText, out: Out) -> None:

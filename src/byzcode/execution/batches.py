@@ -36,9 +36,10 @@ from byzcode.execution.progress import progress
 from byzcode.execution.run_locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
 from byzcode.kernels import native
 from byzcode.randomness import BLOCK
+from byzcode.specs.parsing import parse
 from byzcode.specs.plain_json import read_json
 from byzcode.specs.quantities import COUNTS, quantities_of
-from byzcode.specs.run import RunSpec, parse
+from byzcode.specs.run import RunSpec
 from byzcode.specs.strict import Strict
 from byzcode.storage import allocations, trajectories
 from byzcode.storage.apart import apart

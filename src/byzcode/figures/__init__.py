@@ -18,7 +18,7 @@ from byzcode.figures.style import theme
 from byzcode.figures.sweep import sweep
 from byzcode.figures.trajectories import trajectories
 from byzcode.figures.variance import variance
-from byzcode.specs.run import parse
+from byzcode.specs.parsing import parse
 
 FIGURES: dict[str, Callable[[Request, Path], Drawing]] = {
     "trajectories": trajectories,

@@ -23,7 +23,7 @@ from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Request, distinct
 from byzcode.figures.style import INK, SOFT, TICK, level_words, number, value_words
 from byzcode.figures.words import listing, lone_seed, seeds_of
-from byzcode.specs.run import AllocationSpec
+from byzcode.specs.allocation import AllocationSpec
 from byzcode.storage import allocations
 from byzcode.storage.layout import STAGES
 

@@ -11,7 +11,8 @@ from byzcode.errors import KeyedError, complain, one_of
 from byzcode.multiverse.readings import Universe, changes, read_as, universes
 from byzcode.provenance.content import canonical, short_hash
 from byzcode.specs import parts
-from byzcode.specs.run import COMPONENTS, RunSpec, parse
+from byzcode.specs.parsing import parse
+from byzcode.specs.run import COMPONENTS, RunSpec
 from byzcode.studies.alternatives import Alternatives, Asked, MultiverseConfig
 from byzcode.studies.cells import Cell, check_levels
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from byzcode.errors import complain
-from byzcode.specs.run import MOST_NUMBERS
+from byzcode.specs.settings import MOST_NUMBERS
 
 #: Bits of one number in a message.
 NUMBER = 32

@@ -17,7 +17,7 @@ from byzcode.analysis.evidence import LEVEL, scorecard
 from byzcode.scorecard import words
 from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.table import VERDICTS, checked, read, versions, with_versions
-from byzcode.specs.run import parse
+from byzcode.specs.parsing import parse
 from byzcode.storage.atomic import text
 from byzcode.storage.layout import STAGES
 from byzcode.studies.requests import Scorecard

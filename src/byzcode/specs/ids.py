@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from byzcode.errors import UserError, short
-from byzcode.specs.run import AllocationSpec, Identified, RunSpec
+from byzcode.specs.allocation import AllocationSpec
+from byzcode.specs.parsing import Identified
+from byzcode.specs.run import RunSpec
 
 S = TypeVar("S", RunSpec, AllocationSpec)
 

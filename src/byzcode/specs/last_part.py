@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from byzcode.specs.run import Record
+    from byzcode.specs.settings import Record
 
 #: A level is taken over this last part of the iterations; drift is looked for over this last part.
 LEVEL, TREND = Fraction(1, 5), Fraction(2, 5)

@@ -11,9 +11,10 @@ from typing import Any
 from byzcode.coding import DECODERS
 from byzcode.lazy import ENTRY, Table
 from byzcode.provenance.syntax import IN_WORDS
+from byzcode.specs.allocation import AllocationSpec
 from byzcode.specs.components import Choice
 from byzcode.specs.methods import METHODS
-from byzcode.specs.run import AllocationSpec, RunSpec
+from byzcode.specs.run import RunSpec
 
 
 def of_run(spec: RunSpec) -> list[str]:

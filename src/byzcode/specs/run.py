@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -21,18 +18,18 @@ from byzcode.allocation import ALLOCATIONS
 from byzcode.attacks import ATTACKS
 from byzcode.coding import DECODERS, ENCODERS
 from byzcode.compression import COMPRESSORS
-from byzcode.errors import KeyedError, complain, from_validation, one_of
+from byzcode.errors import KeyedError, one_of
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.problems import PROBLEMS, ProblemKind, Sizes
 from byzcode.provenance.content import canonical, short_hash
 from byzcode.schedules import SCHEDULES
+from byzcode.specs.allocation import Allocation, AllocationSpec, check_held, check_sizes
 from byzcode.specs.components import Choice, Component
 from byzcode.specs.methods import METHODS, Method
-from byzcode.specs.plain_json import read_json
-from byzcode.specs.strict import Strict
+from byzcode.specs.parsing import Identified
+from byzcode.specs.settings import MOST_DEVICES, MOST_ITERATIONS, MOST_POINTS, MOST_SEEDS, Byzantine, Record, Seeds
 
 Problem = Annotated[Component, Choice(PROBLEMS, "problem")]
-Allocation = Annotated[Component, Choice(ALLOCATIONS, "allocation")]
 Encoding = Annotated[Component, Choice(ENCODERS, "encoding")]
 Attack = Annotated[Component, Choice(ATTACKS, "attack")]
 Compression = Annotated[Component, Choice(COMPRESSORS, "compressor")]
@@ -40,11 +37,6 @@ PreAggregation = Annotated[Component, Choice(PRE_AGGREGATORS, "pre-aggregator")]
 Aggregation = Annotated[Component, Choice(RULES, "rule")]
 Schedule = Annotated[Component, Choice(SCHEDULES, "schedule")]
 
-#: What one run may ask for. An array of so many numbers takes 75 GiB in float64: no more fits a large node or a GPU.
-MOST_NUMBERS = 10**10
-MOST_SEEDS, MOST_DEVICES, MOST_ITERATIONS = 10_000, 100_000, 10**8
-#: Recorded iterations of all seeds together: 700 MB of a trajectory.
-MOST_POINTS = 10**7
 
 #: The fields of a RunSpec that hold a component, and the tables that these are from.
 COMPONENTS: dict[str, Mapping[str, Any]] = {
@@ -61,92 +53,6 @@ COMPONENTS: dict[str, Mapping[str, Any]] = {
 #: Fields that runs had before they were fields: left out of the canonical JSON where they have these values, so that a
 #: field that is added changes no run id.
 _IMPLIED: Mapping[str, Any] = {"step_unit": "1/L", "step_schedule": {"name": "constant"}}
-
-
-class Byzantine(Strict):
-    """How many devices lie, and which."""
-
-    alpha: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.2, description="Byzantine fraction; f = alpha N, rounded half up."
-    )
-    identities: Literal["redrawn", "persistent"] = Field(
-        default="redrawn", description="Liars drawn anew at each iteration (as CRA-DL states), or once."
-    )
-    compressed: bool = Field(
-        default=True,
-        description=(
-            "Whether lies go through the compressor, as honest messages do (so a copied message goes twice), or are "
-            "sent whole."
-        ),
-    )
-
-
-class Record(Strict):
-    """Which iterations are recorded: every k-th, or log-spaced ones. The first and the last always are."""
-
-    spacing: Literal["every", "log"] = Field(default="every", description="Evenly, or denser at the beginning.")
-    step: Annotated[int, Field(ge=1, le=MOST_ITERATIONS)] = Field(
-        default=5, description="Every so many iterations; or, with spacing log, so many points a decade, at most 1000."
-    )
-
-    @model_validator(mode="after")
-    def _few_a_decade(self) -> Self:
-        if self.spacing == "log" and self.step > 1000:
-            raise KeyedError("record.step", self.step, "allowed: 1 to 1000 points a decade")
-        return self
-
-    def points(self, last: int) -> int:
-        """How many iterations are recorded, at most."""
-        return last // self.step + 2 if self.spacing == "every" else len(self.iterations(last))
-
-    def iterations(self, last: int, *, after: int = -1) -> list[int]:
-        """The recorded iterations, 0 to ``last``, or those of them ``after`` another one before the last."""
-        if self.spacing == "every":
-            inner = range((after // self.step + 1) * self.step, last, self.step)
-            return [*inner, last]
-        points: set[int] = {0, last}
-        exponent = max(0, math.floor(self.step * math.log10(max(after, 1))) - 1)
-        while (point := round(10 ** (exponent / self.step))) < last:
-            points.add(point)
-            exponent += 1
-        return sorted(point for point in points if point > after)
-
-
-def _seeds(value: Any) -> Any:
-    """``seeds: 10`` means 0 to 9."""
-    if not isinstance(value, int | float | str | Mapping | None):
-        return value
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
-    if number > MOST_SEEDS:  # before they are written out
-        raise ValueError(f"allowed: at most {MOST_SEEDS} seeds")
-    if not (number >= 1 and number == int(number)):
-        raise ValueError(f"allowed: how many seeds, 1 to {MOST_SEEDS}, or a list of them")
-    return list(range(int(number)))
-
-
-Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
-    BeforeValidator(_seeds, json_schema_input_type=int | list[int]),
-    Field(min_length=1, max_length=MOST_SEEDS),
-]
-
-
-class Identified(Strict):
-    """What has an identity: the hash of its canonical JSON."""
-
-    def canonical(self) -> str:
-        """The content as JSON with sorted keys."""
-        return canonical(self.model_dump(mode="json"))
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any], where: object) -> Self:
-        """A validated spec. Raises UserError, one message that begins with ``where``."""
-        return parse(cls, values, where)
-
-    @classmethod
-    def from_json(cls, text: str, where: object) -> Self:
-        """A validated spec of a JSON text. Raises UserError."""
-        return cls.parse(read_json(text, where), where)
 
 
 def method_named(name: Any) -> Method:
@@ -349,14 +255,14 @@ class RunSpec(Identified):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _check_sizes(
+        check_sizes(
             self,
             {
                 "problem": ("the features of all seeds", self.sizes.data),
                 "devices": ("seeds N D, the messages", self.devices * self.dimension),
             },
         )
-        _check_held(self, "problem.subsets")
+        check_held(self, "problem.subsets")
         if METHODS[self.method].server == "decoder":
             reason = DECODERS[METHODS[self.method].decoder].refuses(self.devices, self.subsets, self.redundancy)
             if reason is not None:
@@ -384,87 +290,12 @@ def _sizes_of(problem: Component) -> Sizes:
         raise KeyedError(f"problem.{error.key}", error.value, error.allowed) from None
 
 
-class AllocationSpec(Identified):
-    """What settles an allocation file: the same for every run that holds its subsets in the same way."""
-
-    allocation: Allocation
-    devices: Annotated[int, Field(ge=1, le=MOST_DEVICES)]
-    subsets: Annotated[int, Field(ge=1)]
-    redundancy: Annotated[int, Field(ge=1)]
-    seeds: Seeds
-
-    @property
-    def allocation_id(self) -> str:
-        """The identity of the allocation, as :attr:`RunSpec.run_id` is that of a run."""
-        return short_hash(self.canonical())
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        _check_held(self, "subsets")
-        return self
-
-
-def _check_held(spec: RunSpec | AllocationSpec, key: str) -> None:
-    """Raise KeyedError where no allocation is as a spec asks; ``key`` is that of the number of subsets."""
-    devices, subsets, redundancy = spec.devices, spec.subsets, spec.redundancy
-    if redundancy > subsets:
-        raise KeyedError("redundancy", redundancy, f"allowed: 1 to {subsets} (the number of subsets, M)")
-    _check_sizes(
-        spec,
-        {
-            "redundancy": ("seeds N r, who holds what", devices * redundancy),
-            "seeds": ("seeds N (N - 1) / 2, the pairs of devices", devices * (devices - 1) // 2),
-            key: ("seeds M, how often each is held", subsets),
-        },
-    )
-    if devices * subsets > MOST_NUMBERS:
-        what = f"N M, whether a device holds a subset: {devices * subsets} numbers"
-        raise KeyedError(key, subsets, f"{what}; allowed: at most {MOST_NUMBERS}")
-    reason = ALLOCATIONS[spec.allocation.name].refuses(devices, subsets, redundancy)
-    if reason is not None:
-        raise KeyedError("redundancy", redundancy, f"{reason}; with allocation {spec.allocation.name}")
-    if len(set(spec.seeds)) < len(spec.seeds):
-        raise KeyedError("seeds", list(spec.seeds), "each seed once")
-
-
-def _check_sizes(spec: RunSpec | AllocationSpec, arrays: Mapping[str, tuple[str, int]]) -> None:
-    """Raise KeyedError where an array is too large: by key what it is and how many numbers it has for each seed."""
-    seeds = len(spec.seeds)
-    for key, (what, numbers) in arrays.items():
-        if seeds * numbers > MOST_NUMBERS:
-            given = getattr(spec, key.rpartition(".")[2])
-            given = given.options if isinstance(given, Component) else seeds if key == "seeds" else given
-            raise KeyedError(key, given, f"{what}: {seeds * numbers} numbers; allowed: at most {MOST_NUMBERS}")
-
-
 def _check_options(key: str, component: Component, refuses: Callable[..., tuple[str, str] | None], *sizes: int) -> None:
     """Raise KeyedError where a component refuses one of its options at some sizes."""
     refused = refuses(*sizes, **component.options)
     if refused is not None:
         option, allowed = refused
         raise KeyedError(f"{key}.{option}", component.options[option], allowed)
-
-
-T = TypeVar("T", bound=BaseModel)
-
-
-def parse(model: type[T], values: Mapping[str, Any], where: object) -> T:
-    """Validate a mapping. Raises UserError, one message that begins with ``where``, whatever the order of keys."""
-    for order in (dict, in_order):
-        try:
-            return model.model_validate(order(values))
-        except ValidationError as error:
-            refusal = from_validation(error, where, model)
-        except KeyedError as error:
-            refusal = complain(where, error.key, error.value, error.allowed)
-    raise refusal
-
-
-def in_order(value: Any) -> Any:
-    """A value of a file with the keys of all its mappings sorted."""
-    if isinstance(value, Mapping):
-        return {key: in_order(value[key]) for key in sorted(value, key=str)}
-    return [in_order(each) for each in value] if isinstance(value, list) else value
 
 
 def _agrees(given: Any, fixed: Any) -> bool:

@@ -18,7 +18,7 @@ from byzcode.errors import UserError, short
 from byzcode.provenance.content import canonical, long_hash
 from byzcode.randomness import Stream
 from byzcode.specs import parts
-from byzcode.specs.run import AllocationSpec
+from byzcode.specs.allocation import AllocationSpec
 from byzcode.storage.layout import STAGES
 from byzcode.storage.netcdf import Sizes, Stored, Variable, fill, writing
 from byzcode.storage.netcdf import read as read_netcdf

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from byzcode.errors import KeyedError, UserError, complain, one_of
 from byzcode.provenance.content import canonical
 from byzcode.specs.methods import METHODS
-from byzcode.specs.run import COMPONENTS, RunSpec, in_order, method_named
+from byzcode.specs.parsing import in_order
+from byzcode.specs.run import COMPONENTS, RunSpec, method_named
 from byzcode.studies.choices import Choices
 from byzcode.studies.fields import settled, tolerated, without_point
 from byzcode.studies.layers import Layer, Values, layered, over

@@ -13,9 +13,11 @@ from pydantic import BaseModel
 from byzcode.errors import KeyedError, complain, one_of
 from byzcode.provenance.content import canonical, short_hash
 from byzcode.specs import parts
+from byzcode.specs.allocation import AllocationSpec
 from byzcode.specs.ids import by_id
 from byzcode.specs.last_part import What, lacking
-from byzcode.specs.run import AllocationSpec, RunSpec, parse
+from byzcode.specs.parsing import parse
+from byzcode.specs.run import RunSpec
 from byzcode.studies import measured, places
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.choices import check

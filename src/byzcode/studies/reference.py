@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from byzcode.errors import component_models
 from byzcode.specs.components import Component
 from byzcode.specs.methods import METHODS
-from byzcode.specs.run import COMPONENTS, Byzantine, Record, RunSpec
+from byzcode.specs.run import COMPONENTS, RunSpec
+from byzcode.specs.settings import Byzantine, Record
 from byzcode.studies.alternatives import Alternative, Asked, MultiverseConfig, OpenChoice
 from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Open, Predicted, Side
 from byzcode.studies.study import (

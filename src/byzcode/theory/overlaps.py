@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.allocation import ALLOCATIONS
-from byzcode.specs.run import AllocationSpec
+from byzcode.specs.allocation import AllocationSpec
 from byzcode.storage import allocations
 
 #: Up to so many devices all eigenvalues of their overlaps are computed: it takes less than a second.

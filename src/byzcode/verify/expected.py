@@ -11,7 +11,8 @@ from pathlib import Path
 from byzcode.multiverse.plan import Multiverse, together
 from byzcode.provenance.content import long_hash, short_hash
 from byzcode.specs import parts
-from byzcode.specs.run import AllocationSpec, RunSpec
+from byzcode.specs.allocation import AllocationSpec
+from byzcode.specs.run import RunSpec
 from byzcode.storage import layout
 from byzcode.storage.inputs import read_by
 from byzcode.storage.layout import STAGES
