@@ -114,7 +114,9 @@ MISTAKES = {
     "an option of who lies": in_base("byzantine.identitis", "redrawn", "unknown key; did you mean 'identities'?"),
     "a style": in_curve(0, "style", "rba", "not in config/style.yaml; did you mean 'rba_dl'? allowed: ma, "),
     "a kind of plot": in_study(("plots", "loss", "kind"), "pie", "unknown name; allowed: trajectories, sweep, "),
-    "a quantity": in_study(("plots", "loss", "y"), "accuracy", "y = 'accuracy': allowed: loss, excess_loss"),
+    "a quantity": in_study(
+        ("plots", "loss", "y"), "accuracy", "y = 'accuracy': did you mean 'test_accuracy'? allowed: loss, excess_loss"
+    ),
     "a curve of a plot": in_study(
         ("plots", "excess", "curves"), ["RBA"], "plots.excess.curves = 'RBA': not a curve of this study; did you mean"
     ),
@@ -162,7 +164,7 @@ MISTAKES = {
     "iterations beyond count": in_base("iterations", 10**15, "allowed: at most 100000000"),
     "subsets beyond count": in_base("problem.subsets", 10**12, "allowed: at most 1000000000"),
     "features beyond memory": Mistake(
-        LINES, ("base", "problem.dimension"), 10**9, RBA, "seeds M s D, the features: 24000000000 numbers; allowed"
+        LINES, ("base", "problem.dimension"), 10**9, RBA, "the features of all seeds: 24000000000 numbers; allowed"
     ),
     "points beyond memory": Mistake(
         LINES, ("base", "iterations"), 10**8, RBA, "record.step = 5: 40000004 points are recorded; allowed: 10000000"

@@ -112,7 +112,7 @@ def test_an_accepted_run_is_trained(values: Any) -> None:
         return
     try:
         byzcode("train", "--spec", text, "--out", "results/run.nc")
-        assert trajectories.read_spec(Path("results/run.nc"))[0] == spec
+        assert trajectories.load(Path("results/run.nc")).spec == spec
         event("trained")
     finally:
         shutil.rmtree("results", ignore_errors=True)

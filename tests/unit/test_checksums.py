@@ -191,14 +191,14 @@ def test_attributes_of_other_types_are_refused(name, value, said, run):
     with netCDF4.Dataset(run, "a") as dataset:
         dataset.setncattr(name, value)
     seal.seal(run)
-    assert refusal(lambda: trajectories.about(run)) == f"{run}: {said}"
+    assert refusal(lambda: trajectories.load(run)) == f"{run}: {said}"
 
 
 def test_a_checksum_that_is_no_text_is_refused(run):
     with netCDF4.Dataset(run, "a") as dataset:
         dataset["loss"].sha256 = [1, 2]
     seal.seal(run)
-    assert "the checksum of variable loss" in refusal(lambda: trajectories.about(run))
+    assert "the checksum of variable loss" in refusal(lambda: trajectories.load(run))
 
 
 ODD = {
@@ -223,7 +223,7 @@ def test_what_is_no_file_or_too_large_is_refused(kind, tmp_path):
     except OSError:
         pytest.skip("this file system has no files of 10 TiB")
     assert refusal(lambda: seal.content_of(path)) == f"{path}: cannot be read: {said}"
-    assert refusal(lambda: trajectories.about(path)) == f"{path}: cannot be read: {said}"
+    assert refusal(lambda: trajectories.load(path)) == f"{path}: cannot be read: {said}"
     if kind != "10 TiB of nothing":
         refusal(lambda: seal.checksum_in(path))
 
@@ -267,7 +267,7 @@ def test_another_run_than_the_one_asked_for_is_refused(make_spec, tmp_path):
     first, second = paths
     swap(first, second)
     assert trajectories.open(first).attrs["run_id"] == second.stem  # it was not said which
-    for read in (trajectories.open, trajectories.read_spec, trajectories.about):
+    for read in (trajectories.open, trajectories.load):
         message = refusal(lambda read=read: read(first, first.stem))
         assert message == f"{first}: holds run {second.stem}; expected {first.stem}"
 

@@ -12,7 +12,7 @@ from unit.claim_runs import DOWN, LOWER, SEEDS, claim, run, scattered
 from byzcode.analysis import evidence
 from byzcode.analysis.comparisons import TESTS
 from byzcode.analysis.evidence import Asked, scorecard, verdicts
-from byzcode.analysis.levels import of_dataset, of_measurements
+from byzcode.analysis.levels import of_measurements, of_stored
 from byzcode.storage import allocations, trajectories
 from byzcode.training.workers import train
 
@@ -127,7 +127,7 @@ def test_a_stored_run_is_the_run_that_was_trained(make_spec, tmp_path):
     measured = train(one, held)
     path = tmp_path / "run.nc"
     trajectories.write(path, one, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
-    left, right = of_dataset(trajectories.open(path)), of_measurements(one, measured, held)
+    left, right = of_stored(trajectories.load(path)), of_measurements(one, measured, held)
     assert left.spec == right.spec
     assert left.values.keys() == right.values.keys()
     for name in left.values:

@@ -98,8 +98,8 @@ def of_run(spec: RunSpec, path: Path) -> set[str]:
         path,
         lambda: trajectories.open(path),
         lambda: trajectories.open(path, spec.run_id),
-        lambda: trajectories.read_spec(path),
-        lambda: trajectories.about(path, spec.run_id),
+        lambda: trajectories.load(path),
+        lambda: trajectories.load(path, spec.run_id),
     )
 
 
@@ -110,7 +110,7 @@ def of_held(spec: AllocationSpec, path: Path) -> set[str]:
         lambda: allocations.read(path, spec),
         lambda: allocations.read(path, name),
         lambda: allocations.open(path),
-        lambda: allocations.about(path, name),
+        lambda: allocations.load(path, name),
     )
 
 
@@ -257,7 +257,7 @@ def test_a_spec_of_another_size_is_no_leave_to_read_as_much(run: tuple[RunSpec, 
         stretch(found, "iteration", 10**6 + 1)
 
     change(path, pretend)
-    [said] = refusals(path, lambda: trajectories.open(path, spec.run_id), lambda: trajectories.about(path, spec.run_id))
+    [said] = refusals(path, lambda: trajectories.open(path, spec.run_id), lambda: trajectories.load(path, spec.run_id))
     assert said == f"holds run {huge.run_id}; expected {spec.run_id}"
 
 
@@ -395,7 +395,7 @@ from byzcode.storage import allocations, trajectories
 
 held, run, out = map(Path, sys.argv[1:])
 trajectories.open(run)
-spec, _ = allocations.about(held)
+spec = allocations.load(held).spec
 allocations.open(held)
 allocations.write(spec, out)
 allocations.read(out, spec)

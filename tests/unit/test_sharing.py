@@ -123,7 +123,8 @@ def test_the_first_trains_all_and_the_others_fetch(place, tmp_path):
     assert not any(place.out(spec).exists() for spec in others)
     for spec in others:
         place.train(spec)
-        assert trajectories.read_spec(place.out(spec)) == (spec, trajectories.engine_digest(spec))
+        stored = trajectories.load(place.out(spec))
+        assert (stored.spec, stored.attributes["engine_digest"]) == (spec, trajectories.engine_digest(spec))
         assert place.out(spec).stat().st_mtime >= place.allocation(spec).stat().st_mtime
     assert place.all_waiting() == set()
     for spec in place.specs:

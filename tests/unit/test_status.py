@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from byzcode.analysis.levels import of_dataset, of_measurements
+from byzcode.analysis.levels import of_measurements, of_stored
 from byzcode.analysis.summary import summarise
 from byzcode.attacks import Attack
 from byzcode.storage import allocations, trajectories
@@ -244,7 +244,7 @@ def test_a_seed_that_ran_away_counts_as_infinite_and_an_undefined_run_as_nothing
 @pytest.mark.parametrize("at", ["start", "plateau", "end"])
 def test_of_an_undefined_run_no_level_is_known_not_even_a_cost(at, stored):
     spec, measured, path, held = stored("half of them lie")
-    for one in (of_dataset(trajectories.open(path)), of_measurements(spec, measured, held)):
+    for one in (of_stored(trajectories.load(path)), of_measurements(spec, measured, held)):
         for quantity in ("excess_loss", "loss", "honest_dispersion", "gradients_computed", "bits_sent"):
             found = one.levels(quantity, at)
             assert np.isnan(found.level).all()
@@ -254,7 +254,7 @@ def test_of_an_undefined_run_no_level_is_known_not_even_a_cost(at, stored):
 @pytest.mark.parametrize("name", ["ascent", "no limit", "NaN"])
 def test_of_a_seed_that_ran_away_the_level_is_the_limit(name, stored):
     _, measured, path, _ = stored(name, diverged_at=1e6)
-    found = of_dataset(trajectories.open(path)).levels("excess_loss", "plateau")
+    found = of_stored(trajectories.load(path)).levels("excess_loss", "plateau")
     assert found.diverged.all()
     assert found.settled.all()
     np.testing.assert_allclose(found.level, 1e6 * measured.excess_loss[:, 0])

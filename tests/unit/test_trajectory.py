@@ -39,7 +39,7 @@ def refusal(path) -> str:
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
     with pytest.raises(UserError):
-        trajectories.read_spec(path)
+        trajectories.load(path)
     return message.removeprefix(f"{path}: ")
 
 
@@ -61,7 +61,8 @@ def test_what_is_written_is_read_again(stored):
         np.testing.assert_array_equal(dataset[name].values, getattr(measured, name))
     assert dataset["status"].values.tolist() == [Status.FINISHED] * 2
     assert dataset["status_at"].values.tolist() == [NEVER, NEVER]
-    assert trajectories.read_spec(path) == (spec, trajectories.engine_digest(spec))
+    stored = trajectories.load(path)
+    assert (stored.spec, stored.attributes["engine_digest"]) == (spec, trajectories.engine_digest(spec))
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 

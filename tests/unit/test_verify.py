@@ -134,8 +134,8 @@ def edit(path, name, value):
 def test_a_file_of_other_code_is_stale(folder, stage):
     """A fault, unless it is allowed; then it is told."""
     path = first(f"{folder}/*.nc")
-    about = {"allocate": allocations.about, "train": trajectories.about}[stage]
-    _, attributes = about(path)
+    load = {"allocate": allocations.load, "train": trajectories.load}[stage]
+    attributes = load(path).attributes
     edit(path, "engine_digest", "0123456789ab")
     edit(path, "engine_parts", attributes["engine_parts"].replace('"randomness.py":"', '"randomness.py":"_'))
     line = (

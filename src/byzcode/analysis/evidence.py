@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from byzcode.analysis.comparisons import TESTS
-from byzcode.analysis.levels import Levels, Run, of_dataset
+from byzcode.analysis.levels import Levels, Run, of_stored
 from byzcode.analysis.paired import holm
 from byzcode.analysis.ratios import Outcome
 from byzcode.errors import UserError
@@ -75,7 +75,7 @@ def of_study(request: Mapping[str, Any], path_of: Callable[[str], Path]) -> pd.D
 
     @cache
     def run_of(name: str) -> Run:
-        return of_dataset(trajectories.open(path_of(name), name))
+        return of_stored(trajectories.load(path_of(name), name))
 
     rows = evidence([Asked(one.claim, one.cell, one.place, one.runs, one.against) for one in wanted.cells], run_of)
     rows.insert(0, "study", wanted.study)

@@ -16,7 +16,7 @@ from byzcode.training.records import Measurements, gradients_per_iteration
 from byzcode.training.status import Status, ran_away
 
 if TYPE_CHECKING:
-    import xarray
+    from byzcode.storage.netcdf import Stored
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -78,11 +78,10 @@ class Run:
         return np.asarray(self.spec.record.iterations(self.spec.iterations))
 
 
-def of_dataset(dataset: xarray.Dataset) -> Run:
+def of_stored(stored: Stored[RunSpec]) -> Run:
     """The run of a trajectory file."""
-    spec = RunSpec.from_json(dataset.attrs["spec"], dataset.attrs["run_id"])
-    values = {str(name): found.to_numpy() for name, found in dataset.data_vars.items() if found.ndim == 2}
-    return Run(spec, values, dataset["status"].to_numpy())
+    values = {name: array for name, array in stored.arrays.items() if array.ndim == 2}
+    return Run(stored.spec, values, stored.arrays["status"])
 
 
 def of_measurements(spec: RunSpec, measured: Measurements, held: NDArray[np.int32]) -> Run:

@@ -68,9 +68,9 @@ def summarise(paths: Sequence[Path], runs: Sequence[str]) -> pd.DataFrame:
     sources: dict[str, tuple[str, Path]] = {}
     rows = []
     for path, run in zip(paths, runs, strict=True):
-        dataset = trajectories.open(path, run)
-        _check_same_engine(trajectories.parts_in(dataset.attrs), path, sources)
-        rows.append(_row(dataset, RunSpec.from_json(dataset.attrs["spec"], path)))
+        stored = trajectories.load(path, run)
+        _check_same_engine(trajectories.parts_in(stored.attributes), path, sources)
+        rows.append(_row(stored.dataset(), stored.spec))
     return _without_what_no_run_has(pd.DataFrame(rows))
 
 

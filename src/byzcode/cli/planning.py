@@ -101,7 +101,7 @@ def _stored_spec(results: Path, run: RunSpec | str) -> RunSpec:
     from byzcode.storage.layout import trajectory
 
     name = run if isinstance(run, str) else run.run_id
-    return trajectories.read_spec(trajectory(results, name), run)[0]
+    return trajectories.load(trajectory(results, name), run).spec
 
 
 def _explain_allocation(configured: Plan, name: str) -> str:
@@ -111,7 +111,7 @@ def _explain_allocation(configured: Plan, name: str) -> str:
     spec = configured.allocations[name]
     path = allocation(Path(configured.config.results), name)
     if path.exists():
-        allocations.about(path, name)  # raises what is wrong with it
+        allocations.load(path, name)  # raises what is wrong with it
     return (
         f"{path}: {'present' if path.exists() else 'missing'}\n"
         f"Allocation ({spec.allocation.name}) of {spec.subsets} subsets to {spec.devices} devices, "

@@ -150,12 +150,12 @@ def _stored(folder: Path, kinds: set[str]) -> dict[str, tuple[Rate, float]]:
     found: dict[str, tuple[Rate, float]] = {}
     for path in sorted(folder.glob("[!.]*.nc")):
         try:
-            spec, attributes = trajectories.about(path)
-            seconds, peak = (float(attributes[name]) for name in ("cpu_seconds", "peak_memory_mib"))
+            stored = trajectories.load(path)
+            seconds, peak = (float(stored.attributes[name]) for name in ("cpu_seconds", "peak_memory_mib"))
         except (KeyError, TypeError, ValueError, UserError):
             continue  # what is damaged is no matter of how long the others take: it is made again
-        kind = kind_of(spec)
-        if kind in kinds and str(attributes.get("device")) == "cpu" and math.isfinite(seconds + peak):
+        spec, kind = stored.spec, kind_of(stored.spec)
+        if kind in kinds and str(stored.attributes.get("device")) == "cpu" and math.isfinite(seconds + peak):
             rate = Rate(seed=0.0, iteration=seconds / len(spec.seeds) / spec.iterations, stored=True)
             before = found.get(kind, (rate, 0.0))
             found[kind] = (max(before[0], rate, key=lambda one: one.iteration), max(before[1], peak))

@@ -111,8 +111,8 @@ def allocation(request: Request, results: Path) -> Drawing:
 
 def _read(path: Path, name: str, labels: list[str]) -> Stored:
     """Read an allocation. Raises UserError."""
-    dataset = allocations.open(path, name)
-    spec = AllocationSpec.from_json(dataset.attrs["spec"], path)
+    stored = allocations.load(path, name)
+    spec, dataset = stored.spec, stored.dataset()
     devices, subsets, redundancy = spec.devices, spec.subsets, spec.redundancy
     form = ALLOCATIONS[spec.allocation.name].laws
     known = form(devices, subsets, redundancy, **spec.allocation.options) if form else None

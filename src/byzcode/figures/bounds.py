@@ -34,7 +34,6 @@ from byzcode.figures.style import (
     marker_style,
 )
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
-from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
 from byzcode.storage.layout import trajectory
 from byzcode.studies.names import BoundName
@@ -152,8 +151,8 @@ def bounds(request: Request, results: Path) -> Drawing:
 
 
 def _read(curve: Curve, x: Any, run: Run, path: Path, wanted: Sequence[BoundName]) -> Point:
-    dataset = trajectories.open(path, run.run)
-    spec = RunSpec.from_json(dataset.attrs["spec"], path)
+    stored = trajectories.load(path, run.run)
+    spec, dataset = stored.spec, stored.dataset()
     above: dict[BoundName, Above] = {}
     with np.errstate(all="ignore"):  # a bound of huge values is infinite, and a ratio to 0 is undefined
         measured, known = floor(spec, dataset), bounds_of(spec, dataset)

@@ -16,7 +16,6 @@ from byzcode.analysis.spread import Spread, spread
 from byzcode.figures.request import Curve, Run
 from byzcode.figures.scale import SHARES, Extent, extent, window
 from byzcode.figures.style import QUANTITIES
-from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
 from byzcode.studies.names import BoundName
 from byzcode.studies.study import LineStyle, TrajectoryPlot
@@ -44,8 +43,8 @@ class Stored:
     @classmethod
     def read(cls, path: Path, run: str, plot: TrajectoryPlot) -> Stored:
         """Read a run. Raises UserError."""
-        dataset = trajectories.open(path, run)
-        spec = RunSpec.from_json(dataset.attrs["spec"], path)
+        stored = trajectories.load(path, run)
+        spec, dataset = stored.spec, stored.dataset()
         iteration = dataset["iteration"].to_numpy()
         kept = iteration <= (plot.last or np.inf)
         values = dataset[plot.y].to_numpy()[:, kept]

@@ -19,7 +19,6 @@ from byzcode.figures.request import Curve, Look, Request, Run, distinct
 from byzcode.figures.scale import Extent, Positions, log_y, near, window
 from byzcode.figures.style import axis_words, line_style, literal, marker_style
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence
-from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
 from byzcode.storage.layout import trajectory
 from byzcode.studies.study import LineStyle
@@ -97,8 +96,8 @@ def variance(request: Request, results: Path) -> Drawing:
 
 
 def _read(curve: Curve, run: Run, path: Path) -> Point:
-    dataset = trajectories.open(path, run.run)
-    spec = RunSpec.from_json(dataset.attrs["spec"], path)
+    stored = trajectories.load(path, run.run)
+    spec, dataset = stored.spec, stored.dataset()
     parts = [dataset[name].to_numpy() for name in ("honest_dispersion", "coding_bias")]
     with np.errstate(all="ignore"):  # ratios of huge values are infinite; those to a heterogeneity of 0 are undefined
         ratio = measured_variance(*parts) / dataset["heterogeneity"].to_numpy() ** 2

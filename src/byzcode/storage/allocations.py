@@ -106,26 +106,23 @@ def write(spec: AllocationSpec, path: Path) -> None:
 
 def read(path: Path, wanted: AllocationSpec | str) -> NDArray[np.int32]:
     """The held subsets (R, N, S) of the allocation of a spec or an id. Raises UserError where the file is another's."""
-    _, stored = _read(path, wanted)
-    return stored.arrays["subset"].astype(np.int32, copy=False)
+    return load(path, wanted).arrays["subset"].astype(np.int32, copy=False)
 
 
-def about(path: str | Path, name: AllocationSpec | str | None = None) -> tuple[AllocationSpec, dict[str, Any]]:
-    """The spec of a stored allocation, and all attributes of its file. Raises UserError as :func:`open` does."""
-    spec, stored = _read(Path(path), name)
-    return spec, stored.attributes
-
-
-def open(path: str | Path, name: str | None = None) -> xarray.Dataset:  # noqa: A001 - read as allocation.file.open
+def open(path: str | Path, name: str | None = None) -> xarray.Dataset:  # noqa: A001 - read as allocations.open
     """A stored allocation, in memory; the one of the id ``name``, where that is given.
 
     Raises UserError where it is missing, truncated, damaged, foreign or incomplete, or another one.
     """
-    return _read(Path(path), name)[1].dataset(VARIABLES)
+    return load(path, name).dataset()
 
 
-def _read(path: Path, wanted: AllocationSpec | str | None) -> tuple[AllocationSpec, Stored]:
-    """A file and the spec in it, which is the one that is ``wanted``, or has that id. Raises UserError."""
+def load(path: str | Path, wanted: AllocationSpec | str | None = None) -> Stored[AllocationSpec]:
+    """A stored allocation with its spec, as numpy arrays; that of a spec or of an id, ``wanted``, if one is given.
+
+    Raises UserError as :func:`open` does.
+    """
+    path = Path(path)
 
     def expected(attributes: dict[str, Any]) -> tuple[AllocationSpec, Sizes, Mapping[str, Variable]]:
         text = attributes["spec"]
@@ -144,10 +141,10 @@ def _read(path: Path, wanted: AllocationSpec | str | None) -> tuple[AllocationSp
         }
         return spec, sizes, VARIABLES
 
-    spec, stored = read_netcdf(path, KIND, ("spec", "engine_digest"), expected)
-    if odd := _odd(spec, stored.arrays):
+    stored = read_netcdf(path, KIND, ("spec", "engine_digest"), expected)
+    if odd := _odd(stored.spec, stored.arrays):
         raise UserError(f"{path}: foreign: {odd}")
-    return spec, stored
+    return stored
 
 
 def _exactly(spec: AllocationSpec) -> bool:

@@ -10,9 +10,10 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import netCDF4
 import numpy as np
@@ -52,19 +53,22 @@ class Variable(NamedTuple):
     comment: str = ""
 
 
-class Stored(NamedTuple):
-    """The content of a file: its attributes, and the numbers and attributes of each variable."""
+@dataclass(frozen=True)
+class Stored(Generic[T]):
+    """The content of a file: its specification and attributes; by variable, its numbers, their kind and attributes."""
 
+    spec: T
     attributes: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
+    variables: Mapping[str, Variable]
     labels: dict[str, dict[str, Any]]
 
-    def dataset(self, variables: Mapping[str, Variable]) -> xarray.Dataset:
+    def dataset(self) -> xarray.Dataset:
         """The content as an xarray dataset."""
         import xarray
 
         return xarray.Dataset(
-            {name: (variables[name].dimensions, array, self.labels[name]) for name, array in self.arrays.items()},
+            {name: (self.variables[name].dimensions, array, self.labels[name]) for name, array in self.arrays.items()},
             attrs=self.attributes,
         )
 
@@ -133,10 +137,10 @@ def read(
     kind: str,
     required: Sequence[str],
     about: Callable[[dict[str, Any]], tuple[T, Sizes, Mapping[str, Variable]]],
-) -> tuple[T, Stored]:
+) -> Stored[T]:
     """Read one of our files. ``required`` names the attributes that must be texts.
 
-    ``about`` turns the attributes into a description of the file, the allowed sizes of its dimensions, and its
+    ``about`` turns the attributes into the specification in the file, the allowed sizes of its dimensions, and its
     variables. Numbers are read only after names, types and sizes have been checked. Raises UserError if the file is
     missing, truncated, damaged, foreign, incomplete or too large.
     """
@@ -145,7 +149,7 @@ def read(
         with netCDF4.Dataset("memory", memory=content) as file:
             file.set_auto_maskandscale(False)
             attributes = _attributes(file, path, kind, required)
-            found, sizes, variables = about(attributes)
+            spec, sizes, variables = about(attributes)
             _check_variables(file, path, variables, len(content))
             _check_sizes(file, path, variables, sizes)
             labels = {name: _attributes_of(file[name]) for name in variables}
@@ -157,7 +161,7 @@ def read(
         raise UserError(f"{path}: damaged or not NetCDF: {error.args[-1] if error.args else error}") from None
     for each in labels.values():
         each.pop("coordinates", None)  # meant for other readers
-    return found, Stored(attributes, arrays, labels)
+    return Stored(spec, attributes, arrays, variables, labels)
 
 
 def _attributes(file: netCDF4.Dataset, path: Path, kind: str, required: Sequence[str]) -> dict[str, Any]:

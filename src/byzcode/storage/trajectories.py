@@ -138,11 +138,11 @@ def processor() -> dict[str, str]:
 def agrees(path: Path, spec: RunSpec, held: NDArray[np.int32], device: str) -> bool:
     """Whether a file is there, whole, and what a training of this run, here and now, would store."""
     try:
-        _, found = _read(path, spec)
+        attributes = load(path, spec).attributes
     except UserError:
         return False
     expected = provenance(spec, held, device)
-    return all(str(found.attributes.get(name)) == value for name, value in expected.items())
+    return all(str(attributes.get(name)) == value for name, value in expected.items())
 
 
 def write(
@@ -204,29 +204,19 @@ def write(
         file["status"].flag_meanings = " ".join(status.word for status in Status)
 
 
-def about(path: str | Path, run: RunSpec | str | None = None) -> tuple[RunSpec, dict[str, Any]]:
-    """The spec of a stored run, and all attributes of its file. Raises UserError as :func:`open` does."""
-    spec, stored = _read(Path(path), run)
-    return spec, stored.attributes
-
-
-def read_spec(path: str | Path, run: RunSpec | str | None = None) -> tuple[RunSpec, str]:
-    """The spec and the engine digest of a stored run. Raises UserError as :func:`open` does."""
-    spec, attributes = about(path, run)
-    return spec, attributes["engine_digest"]
-
-
 def open(path: str | Path, run: RunSpec | str | None = None) -> xarray.Dataset:  # noqa: A001 - read as trajectories.open
     """A stored run, in memory; that of a spec or of an id, ``run``, where one is given.
 
     Raises UserError, one line that names the file and what is wrong, where it is missing, truncated, damaged, foreign
     or incomplete, or holds another run than it says or than was asked for.
     """
-    spec, stored = _read(Path(path), run)
-    return stored.dataset(variables_of(spec))
+    return load(path, run).dataset()
 
 
-def _read(path: Path, run: RunSpec | str | None) -> tuple[RunSpec, Stored]:
+def load(path: str | Path, run: RunSpec | str | None = None) -> Stored[RunSpec]:
+    """A stored run with its spec, as numpy arrays. Raises UserError as :func:`open` does."""
+    path = Path(path)
+
     def expected(attributes: dict[str, Any]) -> tuple[RunSpec, Sizes, Mapping[str, Variable]]:
         spec = RunSpec.from_json(attributes["spec"], path)
         if spec.run_id != attributes["run_id"]:
@@ -239,10 +229,10 @@ def _read(path: Path, run: RunSpec | str | None) -> tuple[RunSpec, Stored]:
         sizes = {"seed": [len(spec.seeds)], "iteration": [len(spec.record.iterations(spec.iterations))]}
         return spec, sizes, variables_of(spec)
 
-    spec, stored = read(path, KIND, ("spec", "run_id", "engine_digest"), expected)
-    if odd := _odd(spec, stored.arrays):
+    stored = read(path, KIND, ("spec", "run_id", "engine_digest"), expected)
+    if odd := _odd(stored.spec, stored.arrays):
         raise UserError(f"{path}: foreign: {odd}")
-    return spec, stored
+    return stored
 
 
 def _odd(spec: RunSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:

@@ -83,9 +83,9 @@ def _look(item: Item, held: Callable[[Path], str]) -> Found:
 
 
 def _look_at_netcdf(item: Item, held: Callable[[Path], str]) -> Found:
-    about: Any = {"allocate": allocations.about, "train": trajectories.about}[item.stage]
+    load: Any = {"allocate": allocations.load, "train": trajectories.load}[item.stage]
     try:
-        _, attributes = about(item.path, item.spec)
+        attributes = load(item.path, item.spec).attributes
     except UserError as error:
         return Found(item, "damaged", (str(error),))
     versions = {

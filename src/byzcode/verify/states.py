@@ -30,7 +30,7 @@ def state(results: Path, spec: RunSpec) -> State:
     if not path.exists():
         return State("missing")
     try:
-        _, attributes = trajectories.about(path, spec)
+        attributes = trajectories.load(path, spec).attributes
     except UserError:
         return State("unreadable")
     versions = {name: printable(short(attributes[key], 40)) for name, key in _VERSIONS.items() if key in attributes}
