@@ -91,9 +91,23 @@ def test_reading_one_entry_imports_no_other() -> None:
 
 SOURCES = Path(byzcode.__file__).parent
 #: Where components are named: in their own packages, in methods, which are made of them, and as defaults of a run.
-HOMES = ("aggregation", "allocation", "attacks", "coding", "compression", "pre_aggregation", "specs")
+HOMES = {"specs"} | {
+    table.module(name).split(".")[1] for table in TABLES.values() if isinstance(table, Table) for name in table
+}
 #: Names that are also words for something else.
-WORDS = {"constant", "identity", "infinite", "mean", "median", "nan", "none", "random", "replication", "uniform"}
+WORDS = {
+    "constant",
+    "identity",
+    "infinite",
+    "mean",
+    "median",
+    "nan",
+    "none",
+    "random",
+    "replication",
+    "steps",
+    "uniform",
+}
 
 
 MODULES = [path.relative_to(SOURCES).as_posix() for path in sorted(SOURCES.rglob("*.py"))]
