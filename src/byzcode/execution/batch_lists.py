@@ -1,4 +1,4 @@
-"""Which runs are trained as one batch on a GPU: the lists that :mod:`byzcode.execution.batches` reads."""
+"""List the runs that a GPU trains as one batch; :mod:`byzcode.execution.batches` reads the lists."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from byzcode.studies.plan import Plan
 
 @dataclass(frozen=True)
 class BatchLists:
-    """The lists of a plan's runs, in a folder of results."""
+    """The batch lists of a plan's runs, in a folder of results."""
 
     plan: Plan
     results: Path
 
     @cached_property
     def of_run(self) -> dict[str, Path]:
-        """The list of each run: the runs of a study that have one shape are a batch."""
+        """The list of each run: the runs of a study that have the same shape form a batch."""
         from byzcode.training.batch import shape_of
 
         paths: dict[str, Path] = {}
@@ -33,7 +33,7 @@ class BatchLists:
         return paths
 
     def write(self, runs: Iterable[str]) -> None:
-        """Write the lists of the runs that are about to be trained. Raises UserError where there is no GPU for them."""
+        """Write the lists of the runs that are about to be trained. Raises UserError if there is no GPU."""
         from byzcode.execution.batches import write_list
         from byzcode.execution.cuda import count
 

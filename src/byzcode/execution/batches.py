@@ -1,17 +1,17 @@
-"""How the job of a run trains it: alone, or with runs of one shape as one batch, though each is a job of its own.
+"""Train the run of a job, alone or in a batch with other runs of the same shape, each of which is a job of its own.
 
-A GPU is filled by many runs only, and the workflow has one job a run, so that only what changed runs again. So the
-first job of a batch to come also trains the runs whose jobs will come later, and leaves their trajectories waiting in
-a folder; a later job finds its own there and moves it into place, for which torch is not even imported.
+Only many runs together fill a GPU, but the workflow has one job per run, so that only what changed runs again.
+Therefore the first job of a batch also trains runs whose jobs come later, and leaves their trajectories waiting in a
+folder; a later job moves its own trajectory from there into place, without importing torch.
 
-Which runs are a batch is listed in a file::
+A file lists the runs of a batch::
 
     {"folder": "results/batches", "runs": {"<run id>": {"spec": {...}, "allocation": "a.nc", "out": "b.nc"}, ...}}
 
-The list only proposes. A run is trained beside others where its shape is theirs, nobody else trains it, its file is not
-newer than the list and nothing that serves waits for it. A waiting trajectory is used where it is whole and of the same
-spec, allocation, code, libraries and device; otherwise it is thrown away. Who trains a run holds a lock on it
-(:mod:`byzcode.execution.run_locks`): a job whose run another process trains waits, and takes what came of it.
+The list only proposes. A run joins the batch if it has the same shape, no other process trains it, its file is not
+newer than the list, and no usable trajectory waits for it. A waiting trajectory is used if it is complete and has the
+same spec, allocation, code, libraries and device; otherwise it is deleted. The process that trains a run locks it
+(:mod:`byzcode.execution.run_locks`): a job whose run is locked waits, and then takes the result.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ from byzcode.training.records import Measurements
 from byzcode.training.workers import train as train_one
 from byzcode.training.workers import train_together
 
-#: What part of the free memory a batch may take by our estimate of it.
+#: The part of the free memory that a batch may take, by our estimate.
 FILLED = 0.5
 
 
-#: Of a list: that of 100,000 runs has some 100 million.
+#: The largest size of a list; a list of 100,000 runs has about 100 million bytes.
 _MOST_BYTES = 2**28
 
 
 class _Listed(Strict):
-    """A run of a list."""
+    """A run in a list."""
 
     spec: dict[str, Any]
     allocation: Filename
@@ -69,7 +69,7 @@ class _Listed(Strict):
 
 
 class _List(Strict):
-    """The file."""
+    """The file of a list."""
 
     folder: Filename
     runs: dict[Id, _Listed]
@@ -77,25 +77,25 @@ class _List(Strict):
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run that is asked for, and what its devices hold, (R, N, S)."""
+    """A run to train, and the subsets that its devices hold, (R, N, S)."""
 
     spec: RunSpec
     held: NDArray[np.int32]
 
 
 def write_list(path: Path, folder: str, runs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write a list, in the form above; what waits will lie in ``folder``."""
+    """Write a list, in the form above; waiting trajectories will lie in ``folder``."""
     with text(path) as written:
         json.dump({"folder": folder, "runs": runs}, written)
 
 
 def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, device: str) -> None:
-    """Store the trajectory of a run at ``out``: fetched if it waits, else trained beside others of the list."""
+    """Store the trajectory of a run at ``out``: take it if it waits, else train it in a batch of runs of the list."""
     _say_if_slow(device)
     folder, listed = _read(together)
     apart([out], (Path(each.allocation) for each in listed.values()))
     own = Run(spec, _held(spec, allocation))
-    writable(_waiting(folder, own))  # if it is there, it serves or is replaced; so are those of the others
+    writable(_waiting(folder, own))  # a trajectory that waits there is used or replaced, and so are the others
     waited = False
     with RunLocks(folder / ".lock") as locks:
         while True:
@@ -105,19 +105,19 @@ def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, 
                         return
                     chosen = [own, *_others(own, folder, listed, together.stat().st_mtime, locks, device)]
                     break
-            waited = locks.take(spec.run_id, wait=True)  # until the process that trains it is done, or dead
+            waited = locks.take(spec.run_id, wait=True)  # until the process that trains it has ended
         with cuda.reserved() if device == "cuda" else nullcontext(device) as here:
             fitting = fit(chosen, FILLED * (cuda.room() if device == "cuda" else _memory()))
             for run in chosen[len(fitting) :]:
-                locks.leave(run.spec.run_id)  # to whoever comes next
+                locks.leave(run.spec.run_id)  # its own job will train it
             _train(fitting, folder, out, device, here, locks)
 
 
 def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, threads: int) -> None:
-    """Store the trajectory of a run at ``out``, trained by itself.
+    """Train a run by itself, and store its trajectory at ``out``.
 
-    Among results of the workflow, one process at a time trains a run: another one waits for it and takes what it
-    stored, if that is what it would store itself.
+    In the results of the workflow, one process at a time trains a run. Another process waits for it, and uses the
+    stored trajectory if a training would store the same now.
     """
     _say_if_slow(device)
     own, name = Run(spec, _held(spec, allocation)), spec.run_id
@@ -140,19 +140,19 @@ def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, thr
 
 
 def _say_if_slow(device: str) -> None:
-    """Say why compiled kernels that are there are not used."""
+    """Say why compiled kernels that exist are not used."""
     if device == "cpu" and (why := native.unused()):
         print(why, file=sys.stderr, flush=True)
 
 
 def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str, locks: RunLocks) -> None:
-    """Train a batch and store the first run at ``out``, the others where they wait."""
+    """Train a batch; store the first run at ``out``, and the others where they wait for their jobs."""
     while True:
         wall, cpu = time.perf_counter(), time.process_time()
         try:
             measured = _measured(batch, here)
             break
-        except RuntimeError as error:  # no memory, or a run that fails: it is to be its own failure
+        except RuntimeError as error:  # no memory, or a run that fails: only its own job should fail
             if len(batch) == 1:
                 raise
             reason = str(error).partition("\n")[0]
@@ -187,23 +187,23 @@ def _measured(batch: Sequence[Run], device: str) -> list[Measurements]:
 
 
 def stored_meanwhile(own: Run, out: Path, device: str) -> bool:
-    """Whether the process that was waited for has stored what a training would store now."""
+    """Whether another process, which this one waited for, has stored what a training would store now."""
     if not trajectories.agrees(out, own.spec, own.held, device):
         return False
-    os.utime(out)  # newer than its allocation, as Snakemake wants it
+    os.utime(out)  # Snakemake requires it to be newer than its allocation
     print(f"{out}: trained by another process meanwhile", file=sys.stderr)
     return True
 
 
 def _fetched(own: Run, folder: Path, out: Path, device: str) -> bool:
-    """Move a waiting trajectory into place, if there is one that serves."""
+    """Move a waiting trajectory into place, and return whether a usable one was there."""
     waiting = _waiting(folder, own)
     if not trajectories.agrees(waiting, own.spec, own.held, device):
         waiting.unlink(missing_ok=True)
         return False
     with whole(out) as temporary:
         shutil.move(waiting, temporary)
-        os.utime(temporary)  # newer than its allocation, as Snakemake wants it, and than the list
+        os.utime(temporary)  # Snakemake requires it to be newer than its allocation and than the list
     print(f"{out}: trained in an earlier batch", file=sys.stderr)
     return True
 
@@ -211,8 +211,8 @@ def _fetched(own: Run, folder: Path, out: Path, device: str) -> bool:
 def _others(
     own: Run, folder: Path, listed: Mapping[str, _Listed], since: float, locks: RunLocks, device: str
 ) -> Iterator[Run]:
-    """The runs of a list that are to be trained beside ``own``: of as many devices as there are, one's share."""
-    if locks.without:  # others may be training these
+    """The runs of a list to train with ``own``: the share of one GPU, if the runs are divided among all GPUs."""
+    if locks.without:  # other processes may be training these
         return
     left = {name: each for name, each in listed.items() if name != own.spec.run_id}
     left = {name: each for name, each in left.items() if not _newer(Path(each.out), since)}
@@ -234,7 +234,7 @@ def _others(
 
 
 def _readable(spec: RunSpec, allocation: Path) -> Run | None:
-    """A run on its allocation, which is drawn where its file is yet to be made; none where that is not its own."""
+    """A run with its allocation, which is drawn if its file is missing; None if the file holds another allocation."""
     try:
         return Run(spec, _held(spec, allocation if allocation.exists() else None))
     except UserError:
@@ -260,25 +260,25 @@ def _read(path: Path) -> tuple[Path, dict[str, _Listed]]:
 
 
 def fit(runs: Sequence[Run], room: float) -> list[Run]:
-    """The first of some runs that together fit into so many bytes; the first one always."""
+    """The first runs that together fit into ``room`` bytes; the first one is always among them."""
     taken = np.cumsum([footprint(run) for run in runs])
     return list(runs[: max(1, int((taken <= room).sum()))])
 
 
 def footprint(run: Run) -> float:
-    """About how many bytes a run takes in a batch, at most: a test holds it above what the loop has at once."""
+    """An upper estimate of the bytes that a run takes in a batch; a test checks that the loop never takes more."""
     spec, (seeds, devices, slots) = run.spec, run.held.shape
     number = 8 if spec.dtype == "float64" else 4
     sizes = spec.sizes
     numbers = (
         sizes.memory
-        + 12 * devices * sizes.dimension  # messages, lies, their sorted copies
+        + 12 * devices * sizes.dimension  # messages, Byzantine messages, their sorted copies
         + 6 * devices * devices  # distances
     )
     whole_numbers = (
         5 * devices * sizes.dimension  # places in a sorted row, and the order of messages by their values
         + 3 * devices * devices  # neighbours, in order
-        + 4 * devices * slots * sizes.rows  # who adds which rows, with weights
+        + 4 * devices * slots * sizes.rows  # which device adds which rows, with weights
         + 2 * BLOCK * (2 * devices + (sizes.subsets if spec.assignment != "fixed" else 0))
         + 2 * (len(quantities_of(spec)) + len(COUNTS)) * len(spec.record.iterations(spec.iterations))
     )

@@ -1,4 +1,4 @@
-"""The command line that the workflow's jobs call."""
+"""Make sure that the workflow's jobs find the ``byzcode`` command."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def put_in_path() -> None:
-    """Let processes of this one find ``byzcode``, which lies beside this Python, where it is not in PATH.
+    """Add the folder of this Python to PATH if child processes would not find ``byzcode`` otherwise.
 
-    So it is where Snakemake was called by its path, and its environment is not activated.
+    PATH lacks it if Snakemake was called by its path, without activating its environment.
     """
     beside = Path(sys.executable).parent
     if shutil.which("byzcode") is None and (beside / "byzcode").exists():

@@ -1,4 +1,4 @@
-"""CUDA devices: how many there are, and one for this process alone."""
+"""CUDA devices: count them, and reserve one for this process."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from byzcode.execution.system_locks import NoLocksError, locked
 from byzcode.lazy import torch
 from byzcode.training.workers import require
 
-#: Seconds between two looks whether a device has become free.
+#: Seconds between two checks whether a device has become free.
 PAUSE = 0.2
 
 
 def count() -> int:
-    """How many CUDA devices this process may use, as the driver says; torch is not needed for it."""
+    """The number of CUDA devices that this process may use, according to the driver; does not need torch."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -36,11 +36,11 @@ def count() -> int:
 
 @contextmanager
 def reserved() -> Iterator[str]:
-    """A device that no other training of this user on this machine has: the current one while the block runs.
+    """Make a device current that no other training of this user on this machine uses, while the block runs.
 
-    Waits until one is free. Of those that ``CUDA_VISIBLE_DEVICES`` leaves, the first free one; each has a lock file in
-    the temporary folder of the machine, named by its UUID, since a batch system may call all of them number 0. The
-    system drops a lock with its process. Raises UserError where there is no device.
+    Takes the first free device that ``CUDA_VISIBLE_DEVICES`` allows, and waits until there is one. Each device has a
+    lock file in the temporary folder of the machine. The UUID of the device names the file, because a batch system may
+    call all devices number 0. The system releases a lock when its process ends. Raises UserError if there is no device.
     """
     require("cuda")
     folder = Path(tempfile.gettempdir()) / f"byzcode-{os.getuid()}"
@@ -52,7 +52,7 @@ def reserved() -> Iterator[str]:
 
 @contextmanager
 def first_free(paths: list[Path]) -> Iterator[int]:
-    """The place of the first lock file that nobody holds, held while the block runs. Waits for one."""
+    """Lock the first free file while the block runs, and yield its place in the list. Waits until a file is free."""
     waiting = False
     try:
         paths[0].parent.mkdir(mode=0o700, exist_ok=True)
@@ -80,5 +80,5 @@ def _locked(descriptor: int) -> bool:
 
 
 def room() -> float:
-    """Bytes of the current device that are free."""
+    """The number of free bytes on the current device."""
     return float(torch.cuda.mem_get_info()[0])

@@ -1,9 +1,9 @@
-"""Which jobs Snakemake runs is decided by what files say of themselves; its own records only serve what says nothing.
+"""Let our files decide which jobs Snakemake runs, by what they say about themselves.
 
 Snakemake keeps records of params and code, and compares times. Records are lost with their folder, and times change
-when files are copied. So of our files, those that are current stay whatever records and times say, and those that are
-stale are made again. Jobs still run when they are forced, when an output is missing that is needed, and when a job runs
-that makes one of their inputs.
+when files are copied. Therefore a file of ours that is current stays, whatever records and times say, and a stale one
+is made again. A job still runs if it is forced, if an output that is needed is missing, or if a job runs that makes one
+of its inputs. For all other files Snakemake's own records decide.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 
 class Decided(NamedTuple):
-    """Files by their paths: those that are current, those that are to be made again, and those that are missing."""
+    """The paths of the files that are current, of those to be made again, and of those that are missing."""
 
     current: frozenset[str]
     stale: frozenset[str]
     missing: frozenset[str]
 
 
-#: What Snakemake asks of its records, as methods of its persistence, and what current jobs are told.
+#: The methods by which Snakemake queries its records (its persistence), and their results for current jobs.
 _RECORDS: dict[str, Any] = {
     "has_metadata": True,
     "has_outdated_metadata": False,
@@ -30,9 +30,9 @@ _RECORDS: dict[str, Any] = {
 
 
 def decide(workflow: Any, job_class: Any, decided: Callable[[], Decided]) -> None:
-    """Let the jobs of a workflow depend on what its files say, which is looked at when its graph is about to be made.
+    """Call ``decided`` when Snakemake is about to make its graph of jobs, and let its result decide which jobs run.
 
-    Several modules of one workflow may each decide on their files.
+    Each module of a workflow may decide on its own files.
     """
     prepare = workflow._prepare_dag
 
@@ -65,7 +65,7 @@ def _is_current(job: Any) -> bool:
 
 
 def _pass_over(persistence: Any, name: str, answer: Any) -> None:
-    """Let a question to Snakemake's records have this answer for current jobs."""
+    """Let a query of Snakemake's records return ``answer`` for current jobs."""
     ask = getattr(persistence, name)
     setattr(persistence, name, lambda job, *more, **options: answer if _is_current(job) else ask(job, *more, **options))
 

@@ -1,7 +1,7 @@
-"""How much work runs are, before they are trained: CPU time and memory, by rates that were measured.
+"""Forecast the CPU time and the memory of runs before they are trained, from measured rates.
 
-A rate is that of stored trajectories of the same kind, where there are some; else a few iterations are trained here and
-now. Seconds are CPU seconds of this machine, or of the one that made the stored trajectories.
+The rate of a kind of run comes from stored trajectories of that kind if there are any; otherwise a few iterations are
+trained now. Seconds are CPU seconds of this machine, or of the machine that made the stored trajectories.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
     from byzcode.studies.plan import Plan
 
-#: CPU seconds of a SLURM job, and of each training in it, beside the training: Snakemake starts once for the job, and
-#: once more for each step of it. Measured (docs/cluster.md), because it shows in no file.
+#: Extra CPU seconds of a SLURM job, and of each training in it: Snakemake starts once for the job, and once more for
+#: each step of it. No file records this, so the numbers were measured (docs/cluster.md).
 JOB, STEP = 2.6, 3.9
 
-#: Trainings in a job: the sizes that a plan compares.
+#: The numbers of trainings per job that a plan compares.
 GROUPS = (1, 5, 20, 100)
-#: Cores of a node that a plan takes for itself, as one job in which Snakemake runs as on one machine.
+#: Cores of the single large job that a plan compares, in which Snakemake runs as on one machine.
 NODE = 32
 
-#: Iterations of the two short trainings whose difference is the rate: without what a training does once.
+#: Iterations of the two short trainings. The rate is their difference, which excludes work done once per training.
 SHORT, LONG = 10, 50
-#: Seeds of them: as many as are trained side by side at the size of the papers.
+#: Their number of seeds: as many as are trained side by side at the size of the papers.
 SEEDS = 4
 
 
 @dataclass(frozen=True)
 class Rate:
-    """CPU seconds of a kind of run: once for each seed, and for each iteration of a seed."""
+    """CPU seconds of a kind of run: per seed, and per iteration of a seed."""
 
     seed: float
     iteration: float
@@ -58,11 +58,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class Size:
-    """What some runs take: CPU seconds each, with the start of their process; and MiB of the largest of them."""
+    """The CPU seconds of each run, including the start of its process, and the memory of the largest run in MiB."""
 
     seconds: Mapping[str, float]
     memory: float
-    stored: int  # of the runs, how many by stored trajectories
+    stored: int  # the number of runs whose rate comes from stored trajectories
 
     def total(self, runs: Iterable[str]) -> float:
         """CPU seconds of some of the runs together."""
@@ -74,7 +74,7 @@ class Size:
 
 
 def size(runs: Mapping[str, RunSpec], folder: Path) -> Size:
-    """What runs take, by the trajectories in a folder and by short trainings of the kinds that have none there."""
+    """Forecast runs from the trajectories in a folder, and from short trainings of the kinds that have none there."""
     rates = _stored(folder, {kind_of(spec) for spec in runs.values()})
     memory = [peak for _, peak in rates.values()]
     found = {kind: rate for kind, (rate, _) in rates.items()}
@@ -82,7 +82,7 @@ def size(runs: Mapping[str, RunSpec], folder: Path) -> Size:
         if kind_of(spec) not in found:
             found[kind_of(spec)] = measure(spec)
     if len(found) > len(rates):
-        memory.append(peak_memory())  # it has just trained them
+        memory.append(peak_memory())  # this process has just trained runs of these kinds
     start = start_seconds() if runs else 0.0
     return Size(
         seconds={run: start + found[kind_of(spec)].seconds(spec) for run, spec in runs.items()},
@@ -92,7 +92,7 @@ def size(runs: Mapping[str, RunSpec], folder: Path) -> Size:
 
 
 def kind_of(spec: RunSpec) -> str:
-    """What settles the cost of an iteration of a seed: sizes, and the names of all components."""
+    """All that determines the cost of an iteration of a seed: sizes, and the names of all components."""
     components = ("problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation")
     names = [getattr(spec, component).name for component in components]
     sizes = [spec.devices, spec.redundancy, spec.subsets, spec.samples, spec.dimension, spec.f]
@@ -100,7 +100,7 @@ def kind_of(spec: RunSpec) -> str:
 
 
 def measure(spec: RunSpec) -> Rate:
-    """The rate of a kind of run, by two short trainings here and now."""
+    """Measure the rate of a kind of run by two short trainings."""
     from byzcode.storage import allocations
     from byzcode.training.workers import train
 
@@ -118,7 +118,7 @@ def measure(spec: RunSpec) -> Rate:
 
 @cache
 def _warm() -> None:
-    """The first training of a process loads torch and the kernels: no part of a rate."""
+    """Train once, because the first training of a process loads torch and the kernels, which are not part of a rate."""
     from byzcode.storage import allocations
     from byzcode.training.workers import train
 
@@ -127,7 +127,7 @@ def _warm() -> None:
 
 @cache
 def start_seconds() -> float:
-    """CPU seconds of a training's process beside the training, measured on the smallest there is."""
+    """CPU seconds that a training's process takes besides the training, measured on the smallest run."""
     before = _of_children()
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "run.nc")
@@ -143,7 +143,7 @@ def _smallest() -> RunSpec:
 
 
 def _stored(folder: Path, kinds: set[str]) -> dict[str, tuple[Rate, float]]:
-    """Rates of kinds of runs and the largest MiB they took, by whatever of them is stored."""
+    """The rate and the largest memory in MiB of each kind of run that has stored trajectories."""
     from byzcode.errors import UserError
     from byzcode.storage import trajectories
 
@@ -153,7 +153,7 @@ def _stored(folder: Path, kinds: set[str]) -> dict[str, tuple[Rate, float]]:
             stored = trajectories.load(path)
             seconds, peak = (float(stored.attributes[name]) for name in ("cpu_seconds", "peak_memory_mib"))
         except (KeyError, TypeError, ValueError, UserError):
-            continue  # what is damaged is no matter of how long the others take: it is made again
+            continue  # a damaged file is made again, and does not affect the forecast of other runs
         spec, kind = stored.spec, kind_of(stored.spec)
         if kind in kinds and str(stored.attributes.get("device")) == "cpu" and math.isfinite(seconds + peak):
             rate = Rate(seed=0.0, iteration=seconds / len(spec.seeds) / spec.iterations, stored=True)
@@ -169,7 +169,7 @@ def _of_children() -> float:
 
 @dataclass(frozen=True)
 class Jobs:
-    """SLURM jobs of so many trainings each: how many, CPU hours with their starts, minutes, hours for all of them."""
+    """SLURM jobs of ``group`` trainings each: their number, CPU hours with starts, minutes, and hours for all jobs."""
 
     group: int
     jobs: int
@@ -180,9 +180,10 @@ class Jobs:
 
 
 def grouped(seconds: Sequence[float], group: int, at_once: int) -> Jobs:
-    """What trainings of so many CPU seconds come to, ``group`` to a job of one core, ``at_once`` jobs at a time.
+    """Forecast trainings of these CPU ``seconds``, ``group`` per job of one core, with ``at_once`` jobs in parallel.
 
-    The hours are those of the work shared out evenly, at least those of one job: a queue comes on top.
+    The hours assume that the work is shared out evenly, and are at least those of one job. Waiting in the queue is not
+    included.
     """
     jobs = -(-len(seconds) // group)
     total = sum(seconds) + JOB * jobs + STEP * len(seconds)
@@ -199,7 +200,7 @@ def grouped(seconds: Sequence[float], group: int, at_once: int) -> Jobs:
 
 
 def told(plan: Plan, missing: Sequence[str], at_once: int) -> Iterator[Table | str]:
-    """What the missing runs of a plan come to: a table of studies, one of jobs, and words about rates and memory."""
+    """The forecast of a plan's missing runs: a table of studies, a table of jobs, and lines on rates and memory."""
     if not missing:
         yield "No run is missing."
         return

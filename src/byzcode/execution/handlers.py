@@ -1,4 +1,4 @@
-"""The handlers of a workflow that another one uses as a module: Snakemake itself leaves those of modules out."""
+"""Call the handlers of a workflow that another workflow uses as a module; Snakemake itself ignores those of modules."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Handler = Callable[[Any], object]
 
 
 def beside(workflow: Any, name: str, ours: Handler) -> None:
-    """Let a workflow call ``ours`` before its own handler ``name``, whether that is registered before or afterwards.
+    """Let a workflow call ``ours`` before its own handler ``name``, whether that handler is registered before or after.
 
-    ``name`` is onstart, onsuccess or onerror; a handler takes the path of Snakemake's log. After an error in ``ours``
-    the other one is not called.
+    ``name`` is onstart, onsuccess or onerror; a handler takes the path of Snakemake's log. If ``ours`` raises an error,
+    the workflow's own handler is not called.
     """
     attribute, register = f"_{name}", getattr(workflow, name)
 
@@ -27,7 +27,7 @@ def beside(workflow: Any, name: str, ours: Handler) -> None:
         before = getattr(workflow, attribute)
         register(theirs)
         now = getattr(workflow, attribute)
-        if now is not before:  # else it is a module's
+        if now is not before:  # else the handler is that of a module, which Snakemake has ignored
             setattr(workflow, attribute, both(now))
 
     setattr(workflow, attribute, both(getattr(workflow, attribute)))

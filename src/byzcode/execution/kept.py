@@ -1,8 +1,8 @@
-"""What a Snakemake that was killed has left finished: recorded as done, not made again.
+"""Keep the finished files of a Snakemake that was killed: record them as done instead of making them again.
 
-Snakemake marks the files of a job as incomplete until it has seen the job end, and deletes marked files. Ours are whole
-or not there, and say what they are of. So what is whole, of this code and of what is asked for now, is recorded as if
-the job had just ended; anything else stays marked.
+Snakemake marks the files of a job as incomplete until it has seen the job end, and deletes marked files. Our files are
+either complete or missing, and say what made them. Therefore a file that is complete, of this code and for the present
+request is recorded as if its job had just ended; any other file stays marked.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from byzcode.execution.slurm import from_command_line
 
 
 def keep(workflow: Any, results: Path, whole_of: Callable[[set[Path]], set[Path]], say: Callable[[str], None]) -> bool:
-    """Record finished jobs that Snakemake is about to run again, and return whether there were some.
+    """Record finished jobs that Snakemake is about to run again, and return whether there were any.
 
-    Then its graph of jobs is out of date. ``whole_of`` gives those of some files that are whole, of this code and of
-    what is asked for.
+    If there were, its graph of jobs is out of date. ``whole_of`` returns those of the given files that are complete, of
+    this code and for the present request.
     """
     found = [job for job in workflow.dag.needrun_jobs() if _appeared(workflow, results, job)]
     if not found:
@@ -40,7 +40,7 @@ def keep(workflow: Any, results: Path, whole_of: Callable[[set[Path]], set[Path]
 
 
 def _appeared(workflow: Any, results: Path, job: Any) -> bool:
-    """Whether the results of a job are there, though they are marked, or were not there when the graph was made."""
+    """Whether the results of a job exist although they are marked, or were missing when the graph was made."""
     files = [Path(file) for file in job.output]
     ours = bool(files) and all(file.is_relative_to(results) for file in files)
     if not ours or job.rule in workflow.dag.forcerules or not all(file.exists() for file in files):
@@ -52,13 +52,13 @@ def _appeared(workflow: Any, results: Path, job: Any) -> bool:
 
 
 def start_again(workflow: Any) -> NoReturn:
-    """Be Snakemake once more, from the start: what is to be done was found out before jobs of an earlier one had ended.
+    """Replace this process with a new Snakemake: this one planned its work before jobs of an earlier one had ended.
 
-    Raises UserError where Snakemake is part of another program.
+    Raises UserError if Snakemake is part of another program.
     """
     if not from_command_line(sys.argv[0]):
         ended = "jobs of an earlier Snakemake have ended, and what is left to do was found out before"
         raise UserError(f"{ended}: start Snakemake once more")
     workflow.logger_manager.stop()
     os.chdir(workflow.rundir)  # paths on the command line are relative to it
-    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - the words that this process was started with
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - the command line of this process

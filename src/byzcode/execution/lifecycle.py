@@ -1,4 +1,4 @@
-"""What a Snakemake run of this workflow does before its first job and after its last."""
+"""The work of a Snakemake run of this workflow before its first job and after its last."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LOCK = Path(".snakemake/byzcode.lock")
 class Lifecycle:
     """The start and the end of a Snakemake run.
 
-    ``whole_of`` gives those of some files that are whole, of this code and of what is asked for now; ``batches`` is
-    None where runs are not trained together.
+    ``whole_of`` returns those of the given files that are complete, of this code and for the present request.
+    ``batches`` returns None if runs are not trained together.
     """
 
     snakemake: Snakemake
@@ -33,7 +33,7 @@ class Lifecycle:
     _workplace: Workplace | None = None
 
     def register(self) -> None:
-        """Add this to the handlers of an outer workflow: Snakemake leaves out those of a module."""
+        """Add these methods to the handlers of an outer workflow; Snakemake ignores the handlers of a module."""
         if self.snakemake.is_module:
             self.snakemake.register(
                 onstart=lambda log: self.started(),
@@ -42,7 +42,7 @@ class Lifecycle:
             )
 
     def started(self) -> None:
-        """Prepare all that the jobs need. Raises WorkflowError, by Snakemake, where they cannot run."""
+        """Prepare all that the jobs need. Raises Snakemake's WorkflowError if they cannot run."""
         with one_line():
             workplace = self._workplace = Workplace(LOCK, self.results, inform, inherited_by_jobs)
             if not self.snakemake.touches:
@@ -52,18 +52,18 @@ class Lifecycle:
         self.snakemake.lift_rate_limit()
 
     def succeeded(self) -> None:
-        """Let another Snakemake work here."""
+        """Release the folders, so that another Snakemake may use them."""
         if self._workplace:
             self._workplace.release()
 
     def failed(self) -> None:
-        """Let another Snakemake work here; say so if the disk is full, since the log of a job is then empty."""
+        """Release the folders; report a full disk, because the log of a job is empty then."""
         self.succeeded()
         with one_line():
             try_folder(self.results)
 
     def _settle(self, workplace: Workplace) -> None:
-        """Wait for the jobs of a Snakemake that was killed, and keep what they have finished."""
+        """Wait for the jobs of a Snakemake that was killed, and keep the files that they have finished."""
         ended = self._join_cluster()
         workplace.wait_for_jobs()
         if self.snakemake.keep_finished(self.results, self.whole_of) or ended:
@@ -95,6 +95,6 @@ class Lifecycle:
         """List the runs that are about to be trained, batch by batch, for their jobs to read."""
         batches = self.batches()
         if batches is not None:
-            # By their wildcards: a workflow that has this one as a module may call its rules by other names.
+            # By their wildcards: a workflow that uses this one as a module may rename its rules.
             runs = (job.wildcards_dict.get("run") for job in self.snakemake.needed_jobs())
             batches.write(run for run in runs if run in batches.of_run)

@@ -1,9 +1,9 @@
-"""One Snakemake per folder: a lock of the system, and a note of who holds it.
+"""Allow one Snakemake per folder, by a lock of the system and a note that names the process that has it.
 
-The system drops a lock with its process, however that ends, so after a kill there is nothing to mend. The note
-(machine, process, since when) serves where machines do not see each other's locks, and where a file system has none at
-all (NFS without lockd, Lustre without ``-o flock``). There a second file stands in for the lock: the process that
-creates it holds the folder.
+The system releases a lock when its process ends, however it ends, so a kill leaves nothing to repair. The note
+(machine, process, start time) is needed if machines do not see each other's locks, or if the file system has no locks
+(NFS without lockd, Lustre without ``-o flock``). In the latter case a second file replaces the lock: the process that
+creates it has the folder.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from byzcode.execution import processes
 from byzcode.execution.system_locks import NoLocksError, locked
 from byzcode.storage.regular import reason
 
-#: Seconds between two signs of life of a holder; they are the time of the file.
+#: Seconds between two signs of life of a holder, which updates the time of the file.
 SIGN = 30.0
 
-#: Seconds without one after which a holder on another machine counts as dead.
+#: Seconds without a sign of life after which a holder on another machine counts as dead.
 SILENT = 600.0
 
-#: Seconds in which a file that was just created may be without its note.
+#: Seconds for which a file that was just created may lack its note.
 _BEGINNING = 10.0
 
-#: What stands in for locks of this process where there are none.
+#: The files of this process that replace locks on file systems without locks.
 _OWN: set[Path] = set()
 
 
 class FolderLock:
-    """A lock on a file, of this process.
+    """A lock of this process on a file.
 
-    ``without`` says why the file system has no locks, where it has none. Then a holder on this machine that was killed
-    is still noticed at once; one on another machine counts as alive until it has been silent for ``SILENT`` seconds.
+    If the file system has no locks, ``without`` says why. A killed holder on this machine is then still noticed at
+    once; a holder on another machine counts as alive until it has given no sign of life for ``SILENT`` seconds.
     """
 
     def __init__(self, path: Path, place: str = "in this folder") -> None:
-        """Take the lock. Raises UserError where another has it, perhaps on another machine, or there can be none."""
+        """Take the lock. Raises UserError if another process has it, perhaps on another machine, or on failure."""
         self.path = path
         self._file, self.without = _locked(path, place)
         self._stand_in = path.with_name(f"{path.name}.held")
@@ -70,7 +70,7 @@ class FolderLock:
         atexit.register(self.release)
 
     def release(self) -> None:
-        """Give the lock back, and say so in the file. Once more does nothing."""
+        """Release the lock and clear the note. A second call does nothing."""
         if self._ended.is_set():
             return
         self._ended.set()
@@ -97,7 +97,7 @@ class FolderLock:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock: a process of a machine, since a time."""
+    """The holder of a lock: a process of a machine, since a time."""
 
     host: str
     process: int
@@ -105,7 +105,7 @@ class Holder:
 
     @classmethod
     def of(cls, path: Path) -> Holder | None:
-        """The holder that a file notes, if it lives: on this machine, its process; on another one, by its signs."""
+        """The holder that a file names, if it is alive: by its process on this machine, by signs of life on another."""
         try:
             with path.open(encoding="utf-8", errors="replace") as file:
                 silent = _now(path.parent) - os.fstat(file.fileno()).st_mtime
@@ -115,14 +115,14 @@ class Holder:
             return None
         if noted.host != platform.node():
             return noted if silent < SILENT else None
-        own = noted.process == os.getpid()  # also of a Snakemake that has started itself again
+        own = noted.process == os.getpid()  # also true for a Snakemake that has restarted itself
         return noted if (path in _OWN if own else processes.runs(noted.process, noted.since)) else None
 
 
 def _locked(path: Path, place: str) -> tuple[TextIO, str]:
-    """A file with a lock, or without one and the reason for it."""
+    """The file with its lock and ``""``, or without a lock and the reason."""
     try:
-        # Not emptied when it is opened: what stands in it is another's until the lock is ours.
+        # Do not empty the file when opening it: its note belongs to another process until the lock is ours.
         file = path.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
         raise UserError(f"{path}: cannot be opened: {reason(error)}; allowed: a folder that can be written") from None
@@ -148,7 +148,7 @@ def _refused(place: str, holder: Holder | None, path: Path) -> UserError:
 
 
 def _created(path: Path, note: str) -> bool:
-    """Create a file that no other process has created, and write a note into it. Whether it could be created."""
+    """Create a file and write a note into it. Return False if another process has created it first."""
     for _ in range(2):
         try:
             with path.open("x", encoding="utf-8") as file:
@@ -161,12 +161,12 @@ def _created(path: Path, note: str) -> bool:
 
 
 def _clear(path: Path) -> None:
-    """Remove a file whose holder is dead. Of several processes that want to, one does it."""
+    """Remove a file whose holder is dead. If several processes try, only one does it."""
     turn = path.with_name(f"{path.name}.clear")
     try:
         turn.open("x").close()
     except FileExistsError:
-        if _age(turn) > SILENT:  # killed in the middle
+        if _age(turn) > SILENT:  # the process that created it was killed here
             turn.unlink(missing_ok=True)
         return
     try:
@@ -185,7 +185,7 @@ def _age(path: Path) -> float:
 
 
 def _now(folder: Path) -> float:
-    """The time by the clock that gives a folder's files theirs: that of another machine, perhaps."""
+    """The time of the clock that stamps the files of a folder; it may be the clock of another machine."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".byzcode.now.") as probe:
         return os.fstat(probe.fileno()).st_mtime
 

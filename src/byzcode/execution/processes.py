@@ -1,4 +1,4 @@
-"""Processes of this machine: whether one still runs, and which have a file open."""
+"""Processes of this machine: whether a process still runs, and which processes have a file open."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import psutil
 
-#: Seconds by which the clock may have been set since a process began.
+#: Seconds by which the clock may have been adjusted since a process began.
 _SLACK = 5.0
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process: its number, its command line, and whether it was stopped (SIGSTOP)."""
+    """A process: its number, its command line, and whether it is stopped (SIGSTOP)."""
 
     number: int
     words: tuple[str, ...]
@@ -24,7 +24,7 @@ class Process:
 
 
 def runs(number: int, since: datetime) -> bool:
-    """Whether a process that was there at a time still runs. A later process may have got its number."""
+    """Whether a process that ran at a time still runs; a later process may have received its number."""
     try:
         found = psutil.Process(number)
         begun: float = found.create_time()
@@ -36,7 +36,7 @@ def runs(number: int, since: datetime) -> bool:
 
 
 def with_open(path: Path) -> list[Process]:
-    """The other processes of this machine that have a file open, as far as this user may know."""
+    """The other processes of this machine that have a file open, as far as this user may see them."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):

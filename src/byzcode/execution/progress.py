@@ -1,4 +1,4 @@
-"""Progress of a training: a bar on a terminal, a line now and then in a log."""
+"""Show the progress of a training: a bar on a terminal, an occasional line in a log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAUSE = 10.0
 
 @contextmanager
 def progress(label: str, total: int, unit: str = "seed-iterations") -> Iterator[Callable[[int], None]]:
-    """Yields a function to be called with the number of steps just done."""
+    """Yield a function to call with the number of steps just done."""
     shown = _bar(label, total) if sys.stderr.isatty() else _lines(label, total, unit)
     with shown as advance:
         yield advance

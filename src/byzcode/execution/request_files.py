@@ -1,4 +1,4 @@
-"""How a request reaches its command: as an argument, or in a file where it is too long for one."""
+"""Pass a request to its command: as an argument, or in a file if it is too long for an argument."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from byzcode.provenance.content import in_ascii, short_hash
 from byzcode.storage.atomic import text as writing
 
-#: Characters of a request in a command; Linux allows 128 KiB for an argument, quotes included.
+#: The most characters of a request in a command; Linux allows 128 KiB for an argument, quotes included.
 LONGEST = 60_000
 
 FOLDER = Path(".snakemake/byzcode.requests")
@@ -17,16 +17,16 @@ FOLDER = Path(".snakemake/byzcode.requests")
 
 @dataclass(frozen=True)
 class RequestFiles:
-    """The files of long requests. Results in several folders (modules) have a folder of requests each."""
+    """The files of long requests. Each folder of results (one per module) has its own folder of requests."""
 
     results: Path
-    writes: Callable[[], bool]  # whether files are to be written: not in a dry run
+    writes: Callable[[], bool]  # whether to write files: not in a dry run
 
     def argument(self, request: str) -> str:
-        """What a command takes for a request: its text, or the file that holds it.
+        """The argument of a command for a request: its text, or the path of a file that contains it.
 
-        The text is in ASCII, since a locale may have no other letters. The process that will run the job writes the
-        file, on a cluster perhaps.
+        The text is ASCII, because a locale may lack other letters. The process that runs the job, which may be on a
+        cluster, writes the file.
         """
         request = in_ascii(request)
         if len(request) <= LONGEST:
@@ -38,7 +38,7 @@ class RequestFiles:
         return str(path)
 
     def keep_only(self, arguments: Collection[str]) -> None:
-        """Remove the files that are not among some arguments."""
+        """Remove all files that are not among the given arguments."""
         for path in self._folder.glob("*"):
             if str(path) not in arguments:
                 path.unlink(missing_ok=True)

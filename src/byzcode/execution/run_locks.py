@@ -1,4 +1,4 @@
-"""Locks on runs that are trained."""
+"""Locks on runs, so that one process at a time trains a run."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 from byzcode.errors import UserError
 from byzcode.execution.system_locks import NoLocksError, locked
 
-#: In a folder of results: the lock of the Snakemake that makes them, and those of the runs that are trained alone.
+#: Names in a folder of results: the lock of its Snakemake, and the locks of runs that are trained alone.
 RESULTS_LOCK, RUN_LOCKS = ".byzcode.lock", ".byzcode.runs"
 
 
 class RunLocks:
-    """Which runs this process trains: a byte of one file per run, locked.
+    """The runs that this process trains: one locked byte of a file per run.
 
-    ``without`` is true where the file system has no locks: then whoever asks for a run gets it.
+    ``without`` is true if the file system has no locks; then every process that tries to lock a run succeeds.
     """
 
-    _CHOICE = 0  # the byte of the process that is choosing runs
+    _CHOICE = 0  # locked by the process that is choosing runs
 
     def __init__(self, path: Path) -> None:
-        """Open the file. Raises UserError where it cannot be written."""
+        """Open the file. Raises UserError if it cannot be written."""
         self.without = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ class RunLocks:
         self._file.close()
 
     def take(self, run: str, *, wait: bool = False) -> bool:
-        """Try to lock a run; with ``wait``, block until it is locked. To lock it twice is no harm."""
+        """Try to lock a run; with ``wait``, block until it is locked. Locking it twice does no harm."""
         return self._lock(self._byte(run), fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def leave(self, run: str) -> None:
@@ -48,7 +48,7 @@ class RunLocks:
 
     @contextmanager
     def choosing(self) -> Iterator[None]:
-        """Let one process at a time choose; two that begin at once would share out a batch at random."""
+        """Let one process at a time choose runs; two that start together would divide a batch at random."""
         self._lock(self._CHOICE, fcntl.LOCK_EX)
         try:
             yield
@@ -56,7 +56,7 @@ class RunLocks:
             self._lock(self._CHOICE, fcntl.LOCK_UN)
 
     def _byte(self, run: str) -> int:
-        return 1 + int(run, 16)  # of a run's own, whatever is listed; a file need not reach so far to be locked there
+        return 1 + int(run, 16)  # depends on the run alone; a byte beyond the end of a file can be locked
 
     def _lock(self, byte: int, how: int) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What the workflow asks of SLURM: how ended jobs are seen, and what an earlier Snakemake has left in the queue."""
+"""Work with SLURM: choose how to see ended jobs, and clear the queue of the jobs of an earlier Snakemake."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from typing import Any
 
 from byzcode.errors import UserError, complain
 
-#: Seconds for an answer of SLURM, whose controller may be busy.
+#: Seconds to wait for an answer from SLURM, whose controller may be busy.
 PATIENCE = 60
 
-#: Seconds between two looks at jobs that are waited for: at first, and at most; each pause is twice the one before.
+#: Seconds between two checks of jobs to wait for: the first pause and the longest; each pause doubles.
 PAUSES = (2.0, 30.0)
 
-#: So many times in a row the controller may give no answer, where jobs are waited for: it may be started anew.
+#: While waiting for jobs, the number of failed queries in a row that is allowed: the controller may be restarting.
 SILENCES = 5
 
-#: Seconds that Snakemake's plugin lets pass between two looks at its jobs, at most.
+#: The longest pause, in seconds, between two checks of its jobs by Snakemake's plugin.
 LONGEST_PAUSE = 180
 
-#: States of a job that has ended, and of one that is yet to begin; any other state is one at work.
+#: The states of a job that has ended, and of a job that has not begun; in any other state a job runs.
 ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "EXPIRED", "FAILED", "LAUNCH_FAILED", "NODE_FAIL"),
     *("OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT"),
 }
 WAITING = {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"}
 
-#: What a user may set of how SLURM's programs choose and write. SLURM_CONF and SLURM_CLUSTERS say which SLURM.
+#: Variables by which a user may change the selection and output of SLURM's programs. SLURM_CONF and SLURM_CLUSTERS are
+#: not among them, because they choose the cluster.
 _FORMATTING = re.compile(r"(SQUEUE|SCANCEL|SCONTROL)_.*|SLURM_(BITSTR_LEN|JSON|TIME_FORMAT|YAML)")
 
-#: How the plugin names all jobs of one Snakemake: a UUID, after a prefix if the user sets one.
+#: The name that the plugin gives to all jobs of one Snakemake: a UUID, after a prefix if the user sets one.
 _NAME = re.compile(r"([\w-]+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -47,7 +48,7 @@ class SilenceError(UserError):
 
 @dataclass(frozen=True)
 class Polling:
-    """The program that is asked for the state of jobs, and one line that says why."""
+    """The program that reports the state of jobs, and a line that says why it was chosen."""
 
     command: str
     said: str
@@ -55,18 +56,18 @@ class Polling:
 
 @dataclass(frozen=True)
 class Job:
-    """A job in the queue: its id, as scancel takes it, and its state."""
+    """A job in the queue: its id, as scancel accepts it, and its state."""
 
     name: str
     state: str
 
 
 def polling(configuration: Mapping[str, str], asked: str, first: int, *, sacct: bool) -> Polling:
-    """How ended jobs are seen, by the configuration of a cluster; ``asked`` is the user's wish where there is a choice.
+    """Choose the program that reports ended jobs on this cluster; ``asked`` is the user's choice if both would work.
 
-    sacct needs slurmdbd, and where there is none it waits for ever, though it is installed. squeue shows an ended job
-    for MinJobAge seconds. If that is less than three times the ``first`` pause before a look, in seconds, the plugin
-    asks sacct all the same where it is installed (``sacct``). Raises UserError where it would wait for ever so.
+    sacct needs slurmdbd: without it, an installed sacct waits forever. squeue shows an ended job for MinJobAge seconds.
+    If MinJobAge is less than three times ``first``, the seconds before the plugin's first query, the plugin uses sacct
+    anyway if it is installed (``sacct``). Raises UserError if the plugin would then wait forever.
     """
     age = int(configuration.get("MinJobAge", "300").split()[0])
     back = sacct and age < 3 * first
@@ -88,11 +89,10 @@ def polling(configuration: Mapping[str, str], asked: str, first: int, *, sacct: 
 
 
 def arrays_fit(rules: str | None, submitted: Sequence[str], jobs: int) -> None:
-    """Refuse array jobs of ``rules``, as the plugin has them, where what is ``submitted`` does not fit into ``jobs``.
+    """Refuse array jobs of ``rules`` (the plugin's setting) if the ``submitted`` jobs, given by rule, exceed ``jobs``.
 
-    Of several jobs of such a rule, given by its name each, the plugin submits none in a turn that does not hold all of
-    them, and forgets these: the workflow would wait for ever. Jobs of other rules take places in a turn, too. Raises
-    UserError.
+    The plugin submits a rule's array only if all its jobs fit in one scheduling round; otherwise it drops them, and the
+    workflow would wait forever. Jobs of other rules take places in a round, too. Raises UserError.
     """
     chosen = {rule.strip() for rule in (rules or "").replace(";", ",").split(",")}
     together = any(number > 1 and chosen & {rule, "all"} for rule, number in Counter(submitted).items())
@@ -102,16 +102,16 @@ def arrays_fit(rules: str | None, submitted: Sequence[str], jobs: int) -> None:
 
 
 def configuration() -> dict[str, str]:
-    """The configuration of the cluster, as its controller says it. Raises UserError where that does not answer."""
+    """The configuration of the cluster, from its controller. Raises UserError if the controller does not answer."""
     lines = (line.partition("=") for line in _ask("scontrol", "show", "config").splitlines())
     return {key.strip(): value.strip() for key, _, value in lines}
 
 
 def see_cancelled(plugin: ModuleType) -> None:
-    """Let the plugin see that a job was cancelled, where it asks sacct.
+    """Let the plugin recognise cancelled jobs in the output of sacct.
 
-    sacct says by whom, ``CANCELLED by 1000``, which the plugin (2.8.0) takes for a job that still runs, and waits for
-    it for ever.
+    sacct names the user, as in ``CANCELLED by 1000``. The plugin (2.8.0) does not recognise this state, takes the job
+    for a running one, and waits for it forever.
     """
     query = plugin.query_job_status
 
@@ -123,17 +123,17 @@ def see_cancelled(plugin: ModuleType) -> None:
 
 
 def from_command_line(program: str) -> bool:
-    """Whether Snakemake is what Python was started for, by ``sys.argv[0]``; else it is part of another program."""
+    """Whether Python was started to run Snakemake, judged by ``sys.argv[0]``; else it is part of another program."""
     path = Path(program)
     return path.name == "snakemake" or (path.name == "__main__.py" and path.parent.name == "snakemake")
 
 
 def settle(folder: Path, say: Callable[[str], None]) -> bool:
-    """Let nothing of an earlier Snakemake be left in the queue, and return whether there was something.
+    """Clear the queue of the jobs of an earlier Snakemake, and return whether there were any.
 
-    Its jobs outlive a Snakemake that was killed, and this one knows nothing of them: both would train the same runs.
-    So those that wait are cancelled, and those that run are waited for, since what they finish counts. Raises UserError
-    where SLURM gives no answer several times in a row.
+    Jobs outlive a Snakemake that was killed. This Snakemake does not know them, so both would train the same runs.
+    Therefore cancel the jobs that wait in the queue, and wait for the jobs that run, because their results count.
+    Raises UserError if SLURM does not answer several times in a row.
     """
     found = _borne(folder)
     if not found:
@@ -152,7 +152,7 @@ def settle(folder: Path, say: Callable[[str], None]) -> bool:
 
 
 def _borne(folder: Path) -> list[Job]:
-    """What is left, as :func:`_cancel_waiting` has it, where some questions are not answered."""
+    """Call :func:`_cancel_waiting`, and repeat it while SLURM does not answer."""
     pause, longest = PAUSES
     for _ in range(SILENCES):
         try:
@@ -164,7 +164,7 @@ def _borne(folder: Path) -> list[Job]:
 
 
 def _cancel_waiting(folder: Path) -> list[Job]:
-    """The jobs that had not ended, of which those that waited are cancelled. One that began meanwhile is left alone."""
+    """Cancel the jobs that wait, and return all that had not ended. A job that has begun meanwhile is not cancelled."""
     found = earlier(folder)
     if waiting := [job.name for job in found if job.state in WAITING]:
         _ask("scancel", "--state=PENDING", *waiting)
@@ -172,14 +172,14 @@ def _cancel_waiting(folder: Path) -> list[Job]:
 
 
 def earlier(folder: Path) -> list[Job]:
-    """Jobs of this user that a Snakemake has submitted from a folder, and that have not ended."""
+    """The jobs of this user that a Snakemake has submitted from a folder and that have not ended."""
     columns = ("%i", "%T", "%j", "%Z")
     command = ("squeue", "--me", "--array", "--noheader", "--states=all", f"--format={'|'.join(columns)}")
     here = folder.resolve()
     jobs = (line.split("|", len(columns) - 1) for line in _ask(*command).splitlines())
     return [
         Job(name, state)
-        for name, state, title, where in (job for job in jobs if len(job) == len(columns))  # else the name of a cluster
+        for name, state, title, where in (job for job in jobs if len(job) == len(columns))  # not a cluster's name
         if _NAME.fullmatch(title) and state not in ENDED and Path(where).resolve() == here
     ]
 
@@ -187,7 +187,7 @@ def earlier(folder: Path) -> list[Job]:
 def _ask(*command: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not _FORMATTING.fullmatch(name)}
     try:
-        ended = subprocess.run(  # noqa: S603 - SLURM's programs, with no word of a user
+        ended = subprocess.run(  # noqa: S603 - SLURM's programs, with no text of a user
             command,
             capture_output=True,
             encoding="utf-8",

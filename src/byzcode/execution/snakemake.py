@@ -1,6 +1,6 @@
 """A Snakemake run as this package sees it. No other module of the package imports Snakemake.
 
-Snakemake has no interface for most of this: what is read here, and changed, is its ``workflow`` object of version 9.
+Snakemake has no interface for most of this, so this module reads and changes the ``workflow`` object of version 9.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Snakemake:
     """
 
     def __init__(self, workflow: Any, name: str) -> None:
-        """``name`` is that of the module in which another workflow uses this one."""
+        """``name`` is the name of the module, if another workflow uses this one as a module."""
         self._workflow, self._modifier, self._name = workflow, workflow.modifier, name
         self.is_module: bool = not workflow.modifier.is_main_snakefile()
 
@@ -57,9 +57,9 @@ class Snakemake:
         return Configuration.of_snakemake(values, files, "--config")
 
     def results(self, root: str, folders: Sequence[str]) -> Path:
-        """The folder in which results lie: a module may replace the prefix of paths.
+        """The folder of the results: a module may replace the prefix of paths.
 
-        Raises UserError where it would not replace that of all ``folders`` of ``root`` alike.
+        Raises UserError if it would not replace the prefix of all ``folders`` of ``root`` alike.
         """
         replaced = self._modifier.path_modifier.replace_prefix
         places = {str(Path(replaced(f"{root}/{folder}/x")).parent.parent) for folder in folders}
@@ -82,7 +82,7 @@ class Snakemake:
 
     @property
     def runs_jobs(self) -> bool:
-        """Whether jobs will run: not in a dry run, and not where Snakemake only lists or reports."""
+        """Whether jobs will run: not in a dry run, and not if Snakemake only lists or reports."""
         return self._workflow.executor_plugin is not None and not self._workflow.dryrun
 
     @property
@@ -110,11 +110,11 @@ class Snakemake:
         return list(self._workflow.dag.needrun_jobs())
 
     def keep_finished(self, results: Path, whole_of: Callable[[set[Path]], set[Path]]) -> bool:
-        """Record what an earlier Snakemake has left finished; see :func:`byzcode.execution.kept.keep`."""
+        """Record the finished files of an earlier Snakemake; see :func:`byzcode.execution.kept.keep`."""
         return kept.keep(self._workflow, results, whole_of, inform)
 
     def start_again(self) -> NoReturn:
-        """Replace this process with a new Snakemake. Raises UserError where Snakemake is part of another program."""
+        """Replace this process with a new Snakemake. Raises UserError if Snakemake is part of another program."""
         kept.start_again(self._workflow)
 
     def register(self, **own: handlers.Handler) -> None:
@@ -138,14 +138,14 @@ class Snakemake:
 
     @property
     def cluster(self) -> SlurmSettings | None:
-        """The settings of the SLURM plugin, where that submits the jobs."""
+        """The settings of the SLURM plugin, or None if another plugin runs the jobs."""
         if self._workflow.executor_plugin.name != "slurm":
             return None
         return SlurmSettings(self._workflow)
 
 
 class SlurmSettings:
-    """What Snakemake's SLURM plugin is told."""
+    """The settings of Snakemake's SLURM plugin."""
 
     def __init__(self, workflow: Any) -> None:
         self._workflow, self._settings = workflow, workflow.executor_settings
@@ -158,7 +158,7 @@ class SlurmSettings:
 
     @property
     def most_jobs(self) -> int:
-        """How many jobs may be in the queue at a time (``--jobs``)."""
+        """The most jobs that may be in the queue at a time (``--jobs``)."""
         return int(self._workflow.nodes)
 
     @property
@@ -168,7 +168,7 @@ class SlurmSettings:
 
     @property
     def status_command(self) -> str:
-        """The program that the plugin asks for the state of jobs."""
+        """The program that the plugin calls for the state of jobs."""
         return str(self._settings.status_command)
 
     @status_command.setter
@@ -176,5 +176,5 @@ class SlurmSettings:
         self._settings.status_command = command
 
     def submitted(self, jobs: Sequence[Any]) -> list[str]:
-        """The rules of those jobs that are submitted, one name per job."""
+        """The rules of those jobs that are submitted, a name per job."""
         return [job.rule.name for job in jobs if not self._workflow.is_local(job.rule)]

@@ -1,4 +1,4 @@
-"""Locks of the system, which it drops with the process that has them."""
+"""Locks of the system, which it releases when the process that has them ends."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Callable
 
 from byzcode.errors import UserError
 
-#: How the system says that another process has a lock, and that a file system has no locks.
+#: Error numbers of the system if another process has a lock, and if a file system has no locks.
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 class NoLocksError(Exception):
-    """The file system has no locks; its message says why."""
+    """The file system has no locks; the message says why."""
 
 
 def locked(lock: Callable[[], object], name: object) -> bool:
     """Call a function of :mod:`fcntl` that locks the file ``name``; false if another process has the lock.
 
-    Raises NoLocksError where the file system has no locks, UserError where the file cannot be locked.
+    Raises NoLocksError if the file system has no locks, UserError if the file cannot be locked.
     """
     try:
         lock()

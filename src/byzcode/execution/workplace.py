@@ -1,7 +1,7 @@
-"""Where a Snakemake works: a project and its results, held for it alone, with no job of an earlier one at work there.
+"""Reserve a project and its results for one Snakemake, and wait for the jobs of an earlier one.
 
-A job outlives a Snakemake that is killed alone. So each job inherits an open file, beside the results, from the
-Snakemake that starts it, and the system closes that file when the job ends: the next Snakemake waits for it.
+A job outlives a Snakemake that is killed alone. Therefore each job inherits an open file in the folder of results from
+the Snakemake that starts it. The system closes the file when the job ends, and the next Snakemake waits for that.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from byzcode.execution.system_locks import NoLocksError, locked
 from byzcode.storage.layout import STAGES
 from byzcode.storage.regular import reason
 
-#: In a folder of results: what all jobs that make them have open.
+#: The file in a folder of results that all its jobs have open.
 JOBS = ".byzcode.jobs"
 
-#: Where the workflow writes, in a folder of results.
+#: The folders, within the results, in which the workflow writes.
 FOLDERS = tuple(dict.fromkeys([".", "batches", *(stage.folder or "." for stage in STAGES.values())]))
 
-#: Seconds between two looks at jobs that are waited for, and between two lines about them.
+#: Seconds between two checks of jobs to wait for, and between two lines about them.
 PAUSE, REMINDER = 0.5, 600.0
 
-#: Seconds after which a half-written file without a writer goes, and a trajectory that waits for its job.
+#: Seconds after which a half-written file without a writer is removed, and a trajectory that waits for its job.
 _LITTER, _UNFETCHED = 3600.0, 86400.0
 
 _PART = re.compile(r"\.(?P<host>.+)\.(?P<process>[0-9]+)\.part\..+")
@@ -72,10 +72,10 @@ class _Jobs:
                 said = time.monotonic()
                 say(_told(self._path, processes.with_open(self._path)))
             _sleep(PAUSE)
-            if os.fstat(self.fileno()).st_nlink == 0:  # someone has removed it, as the line says
+            if os.fstat(self.fileno()).st_nlink == 0:  # the user has removed it, as the line suggests
                 self._file.close()
                 self._file = self._opened()
-        with suppress(OSError):  # where there are no locks, it is enough that the file is open
+        with suppress(OSError):  # without locks, it is enough that the file is open
             fcntl.flock(self._file, fcntl.LOCK_SH)
 
     def _free(self) -> bool:
@@ -92,18 +92,18 @@ class _Jobs:
 
 
 class Workplace:
-    """A project folder and its results, held by this process.
+    """A project folder and its results, reserved for this process.
 
-    A Snakemake may have this workflow as several modules: what one of them holds, the others hold with it.
+    A Snakemake may use this workflow as several modules; all modules of a process share their locks.
     """
 
     _locks: ClassVar[dict[Path, FolderLock]] = {}
     _jobs: ClassVar[dict[Path, _Jobs]] = {}
 
     def __init__(self, project: Path, results: Path, say: Say, inherited: Inherited) -> None:
-        """Hold both. Raises UserError where another Snakemake has one of them, or nothing can be written there.
+        """Lock both. Raises UserError if another Snakemake has one of them, or if they cannot be written.
 
-        ``inherited`` settles which open files the jobs inherit that are started from then on.
+        ``inherited`` sets the open files that all jobs started from then on inherit.
         """
         self._results, self._say, self._inherited = results, say, inherited
         try:
@@ -127,9 +127,9 @@ class Workplace:
             )
 
     def wait_for_jobs(self) -> None:
-        """Wait until all jobs of an earlier Snakemake have ended; those of this one are seen from now on.
+        """Wait until all jobs of an earlier Snakemake have ended; from now on, jobs of this one inherit the open file.
 
-        Raises UserError where the user stops it, by Ctrl-C or SIGTERM.
+        Raises UserError if the user stops it by Ctrl-C or SIGTERM.
         """
         with _stoppable():
             for path in (folder / JOBS for folder in self._places):
@@ -141,7 +141,7 @@ class Workplace:
         _sweep(self._results)
 
     def release(self) -> None:
-        """Let another Snakemake work here."""
+        """Release the folders, so that another Snakemake may use them."""
         while self._jobs:
             self._jobs.popitem()[1].close()
         self._inherited([])
@@ -150,7 +150,7 @@ class Workplace:
 
 
 def check_folders(results: Path) -> None:
-    """Raise UserError where a file, or a link to no folder, stands where a folder of the results is to be."""
+    """Raise UserError if a file, or a link to no folder, has the path of a folder of the results."""
     for path in (*reversed(results.parents), *(results / name for name in (*FOLDERS, "logs"))):
         if os.path.lexists(path) and not path.is_dir():
             kind = "a link to no folder" if path.is_symlink() else "a file"
@@ -158,7 +158,7 @@ def check_folders(results: Path) -> None:
 
 
 def try_folder(results: Path) -> None:
-    """Raise UserError where a folder cannot be written, or the disk is full: before anything runs."""
+    """Raise UserError if a folder cannot be written or the disk is full; called before anything runs."""
     trial = results / ".trial"
     try:
         results.mkdir(parents=True, exist_ok=True)
@@ -171,13 +171,13 @@ def try_folder(results: Path) -> None:
 
 
 def _places(results: Path) -> list[Path]:
-    """The folders to be held: the results, and those of their folders that are links to another place."""
+    """The folders to lock: the results, and those of their folders that are links to another place."""
     linked = [results / name for name in FOLDERS if (results / name).is_symlink() and (results / name).is_dir()]
     return list(dict.fromkeys([results, *linked]))
 
 
 def _told(path: Path, at_work: Sequence[Process]) -> str:
-    """What is waited for, and what to do about it."""
+    """A line that names the jobs that are waited for, and says how to end them."""
     waits = "jobs of an earlier Snakemake still run and are waited for, since what they finish counts"
     if not at_work:
         return f"{waits}: of another user, or on another machine; if there are none, delete {path}"
@@ -189,7 +189,7 @@ def _told(path: Path, at_work: Sequence[Process]) -> str:
 
 
 def _name(words: Sequence[str]) -> str:
-    """What a process does, by its command line: ``train 0123456789ab``; nothing where it is not a byzcode."""
+    """The byzcode command of a process and its output, such as ``train 0123456789ab``; empty for other programs."""
     place = next((place for place, word in enumerate(words) if Path(word).name == "byzcode"), len(words))
     command, options = words[place + 1 : place + 2], words[place + 2 :]
     made = [Path(value).stem for option, value in pairwise(options) if option == "--out"]
@@ -211,7 +211,7 @@ def _stoppable() -> Iterator[None]:
 
 
 def _sweep(results: Path) -> None:
-    """Remove what a kill has left half written, and what no job has fetched for a day."""
+    """Remove files that a kill has left half written, and trajectories that no job has fetched for a day."""
     folders = [results / name for name in FOLDERS]
     for litter in (path for folder in folders for path in folder.glob(".*.part.*")):
         if _older(litter, _LITTER) and not _written(litter):
@@ -229,6 +229,6 @@ def _older(path: Path, seconds: float) -> bool:
 
 
 def _written(path: Path) -> bool:
-    """Whether the process that a half-written file is of may still be at it; only this machine's are known."""
+    """Whether the process that writes a half-written file may still run; known only for processes of this machine."""
     found = _PART.fullmatch(path.name)
     return found is not None and found["host"] == platform.node() and psutil.pid_exists(int(found["process"]))

@@ -1,1 +1,1 @@
-"""What the rules of the Snakemake workflow are made of."""
+"""The code behind the rules of the Snakemake workflow."""

@@ -1,4 +1,4 @@
-"""What happens when Snakemake reads the rules: the plan is made, and with it what each job reads and is told."""
+"""Make the plan when Snakemake reads the rules, and from it the inputs and requests of all jobs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from byzcode.workflow.jobs import Jobs
 def refuse_code(workflow: Any) -> None:
     """Check, before Snakemake reads the configuration, that it is plain YAML.
 
-    Snakemake would run what a file calls code (``__use_yte__``), and would build objects and dates. A module may be
-    given its configuration; then the file belongs to another workflow.
+    Snakemake would run parts of a file that are marked as code (``__use_yte__``), and would build objects and dates. If
+    an outer workflow gives a module its configuration, the file belongs to that workflow and is not checked.
     """
     if not workflow.modifier.skip_configfile and Path(BASE).exists():
         with one_line():
@@ -32,9 +32,9 @@ def refuse_code(workflow: Any) -> None:
 
 
 def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Lifecycle]:
-    """What the rules ask, and what happens at the start and the end, for a configuration that Snakemake has read.
+    """The jobs for the rules, and the start and end of the run, from a configuration that Snakemake has read.
 
-    ``name`` is that of the module in which another workflow uses this one.
+    ``name`` is the name of the module, if another workflow uses this one as a module.
     """
     command.put_in_path()
     snakemake = Snakemake(workflow, name)
@@ -42,14 +42,14 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
         configuration = snakemake.configuration(values)
         plan = load_plan(configuration.values, configuration.where)
         results = snakemake.results(plan.config.results, layout.folders())
-        check_folders(results)  # else Snakemake ends in a traceback where a file is in its way
+        check_folders(results)  # else Snakemake ends with a traceback if a file has the path of a folder
     if not snakemake.is_job:
         for line in plan.unreadable():
             warn(in_locale(line))
     jobs = Jobs(plan, snakemake, results)
     multiverse = any("multiverse" in word for word in [*sys.argv, *snakemake.targets])
     if multiverse:
-        _ = jobs.readings  # now: a mistake in its file then gives one line, without a trace of where Snakemake met it
+        _ = jobs.readings  # load it now: a mistake in its file then gives one line, without Snakemake's traceback
     lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _whole_of(plan, results))
     lifecycle.register()
     if not snakemake.is_job and not snakemake.touches:
@@ -58,7 +58,7 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
 
 
 def _decided(plan: Plan, results: Path, *, multiverse: bool) -> Decided:
-    """Which files of a plan are current, and which are to be made again, by what they say."""
+    """The files of a plan that are current, stale or missing, by what they say about themselves."""
     from byzcode.verify.stale import MISSING, standing
 
     found = standing(plan, results, multiverse=multiverse)
@@ -70,7 +70,7 @@ def _decided(plan: Plan, results: Path, *, multiverse: bool) -> Decided:
 
 def _whole_of(plan: Plan, results: Path) -> Any:
     def whole_of(files: set[Path]) -> set[Path]:
-        from byzcode.verify.current import current  # seconds of imports, needed after a kill only
+        from byzcode.verify.current import current  # its imports take seconds, and only a run after a kill needs it
 
         return current(plan, results, files)
 

@@ -1,7 +1,7 @@
-"""What the job of each rule reads, and what it is told. The rules name these methods as functions.
+"""The inputs and params of the job of each rule. The rules use these methods as functions.
 
-Snakemake passes ``wildcards``. A method that also takes ``output`` gives a param that is not tracked: a change of it
-makes nothing again.
+Snakemake passes ``wildcards``. A method that also takes ``output`` returns a param that is not tracked: a change of it
+makes no file again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Jobs:
 
     @property
     def root(self) -> str:
-        """The folder of results as the rules name it: a module may move it (``results``)."""
+        """The folder of results as the rules name it; a module may move it (see ``results``)."""
         return self.plan.config.results
 
     @property
@@ -50,7 +50,7 @@ class Jobs:
 
     @cached_property
     def requests(self) -> RequestFiles:
-        """The files of requests that are too long for a command."""
+        """The files of requests that are too long for a command line."""
         return RequestFiles(self.results, lambda: self.snakemake.runs_jobs)
 
     @cached_property
@@ -58,13 +58,13 @@ class Jobs:
         return BatchLists(self.plan, self.results)
 
     def batches(self) -> BatchLists | None:
-        """Runs that a GPU trains together. Not on a cluster, where a job would hold a GPU only to wait for another."""
+        """The batches of runs that a GPU trains together; None on a cluster, where jobs would occupy a GPU to wait."""
         return self._all_batches if self.device == "cuda" and not self.snakemake.submits else None
 
     # --- for all rules -----------------------------------------------------------------------------------------------
 
     def file(self, stage: str, name: str, suffix: str) -> str:
-        """A file that a stage makes, as the rules name it."""
+        """The path of a file that a stage makes, as the rules name it."""
         return str(Path(self.root) / STAGES[stage].folder / f"{name}.{suffix}")
 
     def table(self, stage: str, name: str) -> list[str]:
@@ -72,29 +72,29 @@ class Jobs:
         return [self.file(stage, name, "csv"), self.file(stage, name, LIST)]
 
     def argument(self, request: Callable[[Any], str]) -> Callable[[Any, Any], str]:
-        """What the command of a rule takes for its request. Not tracked: the request itself is."""
+        """The argument of a rule's command for its request. Not tracked, because the request itself is tracked."""
         return lambda wildcards, output: self.requests.argument(request(wildcards))
 
     def memory(self, wildcards: Any, attempt: int) -> int:
-        """In MB. Each further attempt, where a profile allows some, gets more."""
+        """The memory of a job in MB. If a profile allows further attempts, each gets more."""
         return 1000 * attempt
 
     def minutes(self, wildcards: Any, attempt: int) -> int:
-        """The time limit of a job."""
+        """The time limit of a job in minutes."""
         return 60 * attempt
 
     def results_folder(self, wildcards: Any, output: Any) -> str:
-        """Where results lie, for the commands."""
+        """The folder of results, for the commands."""
         return str(self.results)
 
     # --- allocations and trainings -----------------------------------------------------------------------------------
 
     def allocation_spec(self, wildcards: Any) -> str:
-        """What an allocation is."""
+        """The spec of an allocation."""
         return _asked_for("allocation", wildcards.allocation, self.plan.allocations).canonical()
 
     def run_spec(self, wildcards: Any) -> str:
-        """What a run is."""
+        """The spec of a run."""
         return self._run(wildcards).canonical()
 
     def allocation_of_run(self, wildcards: Any) -> str:
@@ -102,31 +102,31 @@ class Jobs:
         return self._allocation(self._run(wildcards).allocation_spec.allocation_id)
 
     def run_device(self, wildcards: Any, output: Any) -> str:
-        """The device of a run, and the list of its batch. Not tracked: another device retrains nothing."""
+        """The device of a run, and the list of its batch. Not tracked, because another device retrains nothing."""
         batches = self.batches()
         return f"{self.device} --together {batches.of_run[wildcards.run]}" if batches else self.device
 
     # --- tables ------------------------------------------------------------------------------------------------------
 
     def trajectories_of_study(self, wildcards: Any) -> list[str]:
-        """What the summary of a study reads."""
+        """The inputs of a study's summary."""
         return self._trajectories(self.plan.studies[wildcards.study].run_ids())
 
     def summary_request(self, wildcards: Any) -> str:
-        """What the summary of a study is told."""
+        """The request of a study's summary."""
         return self.plan.studies[wildcards.study].summary_json()
 
     def trajectories_of_claims(self, wildcards: Any) -> list[str]:
-        """What the table of a study's claims reads."""
+        """The inputs of the table of a study's claims."""
         requests = [cell.request() for cell in self.plan.studies[wildcards.study].cells]
         return self._trajectories(sorted({run for request in requests for run in request["runs"] + request["against"]}))
 
     def claims_request(self, wildcards: Any) -> str:
-        """What the table of a study's claims is told."""
+        """The request of the table of a study's claims."""
         return self.plan.studies[wildcards.study].claims_json()
 
     def scorecard_request(self, wildcards: Any) -> str:
-        """What the scorecard is told."""
+        """The request of the scorecard."""
         return self.plan.scorecard_json()
 
     def scorecard_stem(self, wildcards: Any, output: Any) -> str:
@@ -136,7 +136,7 @@ class Jobs:
     # --- figures -----------------------------------------------------------------------------------------------------
 
     def data_of_figure(self, wildcards: Any) -> list[str]:
-        """What a figure reads."""
+        """The inputs of a figure."""
         planned, plot = self._figure(wildcards)
         kind = planned.study.plots[plot].kind
         if kind == "allocation":
@@ -146,7 +146,7 @@ class Jobs:
         return self._trajectories(planned.run_ids(plot))
 
     def figure_request(self, wildcards: Any) -> str:
-        """What a figure is told."""
+        """The request of a figure."""
         planned, plot = self._figure(wildcards)
         return planned.figure_json(plot)
 
@@ -155,46 +155,46 @@ class Jobs:
         return str(Path(output.pdf).with_suffix(""))
 
     def paper_of_figure(self, wildcards: Any) -> str:
-        """Where a figure stands in the report: its paper."""
+        """The category of a figure in the report: its paper."""
         return report.category(self._figure(wildcards)[0].study)
 
     def study_of_figure(self, wildcards: Any) -> str:
-        """Where a figure stands in the report, below its paper: its study."""
+        """The subcategory of a figure in the report, below its paper: its study."""
         return report.subcategory(self._figure(wildcards)[0].study)
 
     def labels_of_figure(self, wildcards: Any) -> dict[str, str]:
-        """What the report's list says of a figure."""
+        """The labels of a figure in the report's list."""
         planned, plot = self._figure(wildcards)
         return report.labels(planned.study, plot)
 
     def caption_of_figure(self, wildcards: Any, output: Any) -> str:
-        """The caption of a figure in the report. Not tracked: nothing else reads it."""
+        """The caption of a figure in the report. Not tracked, because only the report uses it."""
         planned, plot = self._figure(wildcards)
         return report.caption(planned.study, plot)
 
     # --- the multiverse ----------------------------------------------------------------------------------------------
 
     def readings_of_multiverse(self, wildcards: Any) -> list[str]:
-        """What the tables of the multiverse read."""
+        """The inputs of the multiverse's tables."""
         return [path for name in self.readings for path in self.table("reading", name)]
 
     @property
     def multiverse_files(self) -> list[str]:
-        """The tables and pictures of the multiverse, but for the picture in the report."""
+        """The tables and pictures of the multiverse, except the picture in the report."""
         folder = Path(self.root) / STAGES["multiverse"].folder
         return [str(folder / name) for name in STAGES["multiverse"].files("multiverse") if not name.endswith(".svg")]
 
     def multiverse_request(self, wildcards: Any) -> str:
-        """What the tables of the multiverse are told."""
+        """The request of the multiverse's tables."""
         return together(self.readings)
 
     def reading_request(self, wildcards: Any) -> str:
-        """What the table of a reading is told."""
+        """The request of a reading's table."""
         return _asked_for("reading", wildcards.reading, self.readings)
 
     @cached_property
     def readings(self) -> dict[str, str]:
-        """The requests of all readings: seconds of work, so only for targets of the multiverse."""
+        """The requests of all readings. They take seconds, so only targets of the multiverse use them."""
         with one_line():
             multiverse = Multiverse.load(self.plan)
             return {name: multiverse.request(name) for name in multiverse.universes}
@@ -215,7 +215,7 @@ class Jobs:
 
 
 def _asked_for(kind: str, name: str, known: Mapping[str, T]) -> T:
-    """An entry of a mapping. Raises WorkflowError, by Snakemake, for a name that nothing configured has."""
+    """An entry of a mapping. Raises Snakemake's WorkflowError for a name that the configuration does not contain."""
     if name not in known:
         with one_line():
             raise UserError(
