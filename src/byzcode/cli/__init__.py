@@ -29,10 +29,10 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user ends in one line and exit status 1."""
+    """Run the command line. A user's mistake ends with one line and exit status 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal or a log may lack some letters
+            stream.reconfigure(errors="backslashreplace")  # some terminals and logs cannot show all letters
     try:
         app()
     except UserError as error:
@@ -42,7 +42,7 @@ def main() -> None:
         print(f"byzcode: there is not enough memory: {error or 'none is left'}", file=sys.stderr)
         sys.exit(1)
     finally:
-        gc.freeze()  # the process ends: to search a plotting library once more for garbage takes a third of a second
+        gc.freeze()  # skip the last garbage collection, which takes a third of a second with a plotting library
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command that says what to use."""
+"""The command that recommends what to use."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def recommend(
 
 
 def _results() -> Path:
-    """The folder of results of the configuration; that of every configuration by default where there is none here."""
+    """The folder of results of the configuration; the default folder if there is no configuration file."""
     from byzcode.specs.parsing import parse
     from byzcode.studies.configuration import BASE, Configuration
     from byzcode.studies.study import WorkflowConfig

@@ -1,4 +1,4 @@
-"""What the commands share: their options, and what they are given in them."""
+"""The options that commands share, and functions that read their values."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from byzcode.studies.configuration import Configuration
     from byzcode.studies.plan import Plan
 
-#: Where a mistake of the command line is.
+#: The place that error messages name for a mistake on the command line.
 COMMAND = "the command"
 
 
 def _path_of_file(text: object) -> Path:
-    """The path after ``--out``. One that ends with / would be taken for a file's."""
+    """The path after ``--out``. Refuses a path that ends with /, because ``Path`` would drop the slash."""
     if not str(text) or str(text).endswith("/"):
         raise complain(COMMAND, "--out", text, "allowed: the path of a file, which does not end with /")
     return Path(str(text))
@@ -46,17 +46,17 @@ Configs = Annotated[
     ),
 ]
 
-#: Of a request or a spec: that of 100,000 runs has some 10 million.
+#: The largest size of a request or a spec; that of 100,000 runs has about 10 million bytes.
 _MOST_BYTES = 2**28
 
 
 def read_spec(model: Any, text: str) -> Any:
-    """A spec from a JSON text or from the file that holds one."""
+    """A spec, from a JSON text or from the file that contains it."""
     return model.from_json(*text_of("--spec", text))
 
 
 def text_of(option: str, text: str) -> tuple[str, str]:
-    """A JSON text, given as such or as the file that holds it; and where it stands."""
+    """A JSON text, given directly or by the path of its file, and the place that error messages name."""
     if _is_json(text):
         return text, option
     from byzcode.studies.files import read_text
@@ -65,7 +65,7 @@ def text_of(option: str, text: str) -> tuple[str, str]:
 
 
 def files_of(*given: str | Path | None) -> list[Path]:
-    """The files among what a command is given: paths, and texts that are no JSON themselves."""
+    """The files among the arguments of a command: paths, and texts that are not JSON."""
     return [Path(each) for each in given if isinstance(each, Path) or (each and not _is_json(each))]
 
 
@@ -74,7 +74,7 @@ def _is_json(text: str) -> bool:
 
 
 def load(config: list[str] | None) -> tuple[Plan, Configuration]:
-    """What a configuration asks for, and the files in which it stands."""
+    """The plan of a configuration, and the configuration with the files that it comes from."""
     from byzcode.studies.configuration import Configuration
     from byzcode.studies.plan import load_plan
 
@@ -83,7 +83,7 @@ def load(config: list[str] | None) -> tuple[Plan, Configuration]:
 
 
 def console(width: int) -> Console:
-    """Where tables are printed: as wide as the terminal; of that width where the output is no terminal."""
+    """The console that prints tables: as wide as the terminal, or of ``width`` if the output is not a terminal."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else width)

@@ -1,4 +1,4 @@
-"""Commands that check results, pack them, and write the schemas of the files."""
+"""Commands that check results, pack them, and write the schemas of the configuration files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def verify(
         bool, typer.Option("--allow-stale", help="Results of other code, or of another request, are no fault.")
     ] = False,
 ) -> None:
-    """Say whether the results are those that the configuration asks for, whole, of this code, and as the reference.
+    """Check that results are complete, current and match the reference.
 
     Ends with 0 if all is well; with 1 if anything is missing, damaged, of another run, stale or outside a tolerance.
     """
@@ -55,7 +55,7 @@ def archive(
 
 
 def schema(project: Annotated[Path, typer.Option(help="Folder of the project.")] = Path()) -> None:
-    """Write workflow/schemas/ and the reference in config/README.md out of the models that check the files."""
+    """Write workflow/schemas/ and the reference in config/README.md from the models that check the files."""
     from byzcode.storage.atomic import text as writing
     from byzcode.storage.atomic import writable
     from byzcode.studies.schema import generated

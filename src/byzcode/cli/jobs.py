@@ -1,4 +1,4 @@
-"""What the commands of the workflow's jobs share: a request goes in, files and the list of their checksums come out."""
+"""Functions shared by the commands of jobs: they read a request, and write files and a list of their checksums."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def job(
     listed: Path | None = None,
     entries: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
-    """Read and check a request; after the block, which makes ``files`` of it, list their checksums in ``listed``.
+    """Read and check a request; after the block, which makes ``files`` from it, list their checksums in ``listed``.
 
-    A table has its list beside it if ``listed`` is left out.
+    If ``listed`` is left out, the list lies beside the first file.
 
-    The request is returned as it stands, for its hash. Before the block, raises UserError where the request is wrong,
-    or where a file cannot be written, or is one of those that are read. ``results`` is None for a job that reads none.
-    ``entries`` are those of the components that it trains with; they may be added in the block.
+    Yields the request unchanged, for its hash. Raises UserError before the block if the request is wrong, if a file
+    cannot be written, or if an output is also an input. ``results`` is None for a job that reads no results.
+    ``entries`` are the components that the job trains with; the block may add some.
     """
     from byzcode.specs.parsing import parse
     from byzcode.specs.plain_json import read_json
@@ -58,7 +58,7 @@ def job(
 
 
 def list_of(table: Path) -> Path:
-    """Where the list of a table lies. Raises UserError where the table itself would lie there."""
+    """The path of a table's list of checksums. Raises UserError if the table itself has that path."""
     from byzcode.storage import checksums
 
     listed = checksums.beside(table)
@@ -68,7 +68,7 @@ def list_of(table: Path) -> Path:
 
 
 def write_table(rows: pd.DataFrame, out: Path) -> None:
-    """Write a table, all of it or nothing."""
+    """Write a table, either completely or not at all."""
     from byzcode.storage.atomic import text
 
     with text(out) as file:

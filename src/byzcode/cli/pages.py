@@ -1,4 +1,4 @@
-"""Commands of jobs that make pictures and pages."""
+"""Commands of jobs that make figures and pages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def figure(request: RequestText, results: Results, out: Stem) -> None:
 
 
 def scorecard(request: RequestText, results: Results, out: Stem) -> None:
-    """The verdicts on all claims, as a page (html) and as a table (csv)."""
+    """Write the verdicts on all claims, as a page (html) and as a table (csv)."""
     from byzcode.scorecard.page import write
     from byzcode.storage.atomic import with_suffixes
     from byzcode.storage.layout import LIST, STAGES
@@ -38,7 +38,7 @@ def scorecard(request: RequestText, results: Results, out: Stem) -> None:
 
 
 def multiverse(request: RequestText, results: Results) -> None:
-    """What all readings say together: tables and a picture of which claims hold, and which choices decide them."""
+    """Combine all readings: tables and a picture of which claims hold, and which choices decide them."""
     from byzcode.multiverse.summarise import summarise
     from byzcode.storage.layout import STAGES
     from byzcode.studies.requests import Multiverse

@@ -1,4 +1,4 @@
-"""Commands that say what a configuration asks for, and what is there."""
+"""Commands that list the runs of a configuration and the state of their results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plan(
     slurm: Annotated[bool, typer.Option("--slurm", help="Say how much work the missing runs are, as jobs.")] = False,
     at_once: Annotated[int, typer.Option(min=1, help="Jobs that run at a time, for --slurm.")] = 50,
 ) -> None:
-    """List the runs of each study: id, label, and whether the result is present and current; or what is to be done."""
+    """List the runs of each study with id, state and label, or forecast the work of the missing runs (--slurm)."""
     from byzcode.verify.states import notes, state
 
     configured, _ = load(config)
@@ -47,11 +47,11 @@ def plan(
     for note in notes(found):
         print(note)
     for run in (run for run, word in states.items() if word == "unreadable"):
-        _stored_spec(results, configured.runs[run])  # raises what is wrong with it
+        _stored_spec(results, configured.runs[run])  # raises an error that says what is wrong
 
 
 def _line(member: Member, states: Mapping[str, str]) -> str:
-    """A run as the plan lists it."""
+    """The line of a run in the list."""
     from byzcode.studies.expand import lookup
 
     curve, spec, point = member
@@ -67,7 +67,7 @@ def explain(
     run_id: Annotated[str, typer.Argument(help="The id of a run or of an allocation, or its first digits.")],
     config: Configs = None,
 ) -> None:
-    """Say in words what a stored file is, or will be."""
+    """Describe a stored or planned run or allocation in words."""
     from byzcode.storage.layout import trajectory
     from byzcode.studies.describe import describe
     from byzcode.verify.states import notes, state
@@ -92,11 +92,11 @@ def explain(
     for note in notes({name: found}):
         print(note)
     if found.word == "unreadable":
-        _stored_spec(results, spec)  # raises what is wrong with it
+        _stored_spec(results, spec)  # raises an error that says what is wrong
 
 
 def _stored_spec(results: Path, run: RunSpec | str) -> RunSpec:
-    """The spec of a stored run. Raises UserError where it is damaged, or another run."""
+    """The spec of a stored run. Raises UserError if its file is damaged or contains another run."""
     from byzcode.storage import trajectories
     from byzcode.storage.layout import trajectory
 
@@ -111,7 +111,7 @@ def _explain_allocation(configured: Plan, name: str) -> str:
     spec = configured.allocations[name]
     path = allocation(Path(configured.config.results), name)
     if path.exists():
-        allocations.load(path, name)  # raises what is wrong with it
+        allocations.load(path, name)  # raises an error if something is wrong
     return (
         f"{path}: {'present' if path.exists() else 'missing'}\n"
         f"Allocation ({spec.allocation.name}) of {spec.subsets} subsets to {spec.devices} devices, "

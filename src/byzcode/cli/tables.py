@@ -1,4 +1,4 @@
-"""Commands of jobs that make one table: of trajectories, or of the trainings of a reading."""
+"""Commands of jobs that make a table, from trajectories or from the trainings of a reading."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from byzcode.cli.jobs import RequestText, job, list_of, write_table
 
 
 def summarise(request: RequestText, results: Results, out: Out) -> None:
-    """One row a run: plateau, rate and cost over its seeds."""
+    """Write a table of plateau, rate and cost over the seeds of each run, a row per run."""
     from byzcode.analysis.summary import summarise as rows_of
     from byzcode.storage.layout import trajectory
     from byzcode.studies.requests import Summary
@@ -18,7 +18,7 @@ def summarise(request: RequestText, results: Results, out: Out) -> None:
 
 
 def claims(request: RequestText, results: Results, out: Out) -> None:
-    """One row a test of a claim: effect, interval, p-values, and what is not at a plateau."""
+    """Write a table of the tests of claims: effect, interval, p-values and seeds without a plateau, a row per test."""
     from byzcode.analysis.evidence import of_study
     from byzcode.storage.layout import trajectory
     from byzcode.studies.requests import Claims
@@ -28,7 +28,7 @@ def claims(request: RequestText, results: Results, out: Out) -> None:
 
 
 def reading(request: RequestText, out: Out) -> None:
-    """Train what the claims need under one reading of the papers, and store their verdicts."""
+    """Train the runs that the claims need under one reading of the papers, and store the verdicts."""
     from byzcode.multiverse.plan import files_named, of_request
     from byzcode.multiverse.universe import verdicts
     from byzcode.storage.apart import apart

@@ -29,7 +29,7 @@ def allocations(
     subsets: Annotated[int, typer.Option(min=1, max=10**9, help="How many subsets there are, M.")],
     redundancy: Annotated[int, typer.Option(min=1, max=10**9, help="How many subsets each device holds, r.")],
 ) -> None:
-    """Say which allocations serve a size, and for the others why not and what they serve nearest to it."""
+    """Say which allocations serve a size, and for the others why they do not, and the nearest size that they serve."""
     from byzcode.allocation.serving import described
 
     print(described(devices, subsets, redundancy))
