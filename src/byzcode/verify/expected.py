@@ -1,4 +1,4 @@
-"""What a configuration asks for: every file that the workflow makes of it."""
+"""List all files that the workflow makes for a configuration."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from byzcode.storage.inputs import read_by
 from byzcode.storage.layout import STAGES
 from byzcode.studies.plan import Plan
 
-#: Shows how many of so many steps are done, under a label.
+#: Shows progress: takes a label, the number of steps and their unit.
 Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]
 
 
 @dataclass(frozen=True)
 class Item:
-    """What one job makes: a NetCDF file, whose name is the hash of its spec, or files with their list of checksums."""
+    """The output of a job: a NetCDF file, whose name is the hash of its spec, or files with a list of checksums."""
 
     stage: str
     name: str
     path: Path  # the NetCDF file, or the list
-    request: str  # the hash of the spec, or of what was asked, in the list
-    files: tuple[str, ...] = ()  # what the list lists
-    inputs: tuple[Path, ...] = ()  # what the job reads
+    request: str  # the hash of the spec, or of the request in the list
+    files: tuple[str, ...] = ()  # the files in the list
+    inputs: tuple[Path, ...] = ()  # the files that the job reads
     spec: RunSpec | AllocationSpec | None = None  # of a NetCDF file
-    entries: tuple[str, ...] = ()  # those of the components that it was made with
+    entries: tuple[str, ...] = ()  # the components that the job uses
 
     @property
     def kind(self) -> str:
-        """A row of the report."""
+        """Its row in the report."""
         return STAGES[self.stage].kind
 
     @property
@@ -47,19 +47,19 @@ class Item:
 
     @property
     def parts(self) -> dict[str, str]:
-        """The code that makes it here and now, by source."""
+        """The hashes of the present code that makes it, by source."""
         return STAGES[self.stage].parts(self.entries)
 
     @property
     def code(self) -> str:
-        """The identity of that code."""
+        """The digest of that code."""
         return STAGES[self.stage].digest(self.entries)
 
 
 def expected(plan: Plan, results: Path, progress: Progress, *, multiverse: bool | None = None) -> list[Item]:
-    """What a configuration asks for, in ``results``; with the ``multiverse`` by default where some of it is there.
+    """The expected items in ``results``; by default, those of the multiverse only if its folder exists.
 
-    Raises UserError where the multiverse is asked for and its configuration is wrong.
+    Raises UserError if the multiverse is included and its configuration is wrong.
     """
     items = [*_netcdf(plan, results), *_tables(plan, results)]
     wanted = (results / "multiverse").exists() if multiverse is None else multiverse

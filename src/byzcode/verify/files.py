@@ -1,4 +1,4 @@
-"""What is there: each file whole or damaged, of this code or of another, made with which libraries."""
+"""Inspect result files: whether each is intact, which code made it, and with which libraries."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from byzcode.verify.expected import Item, Progress
 
 State = Literal["current", "stale", "damaged", "missing"]
 
-#: What of the libraries a file says, by its attribute ``<name>_version``.
+#: The libraries whose versions a file records, in its attributes ``<name>_version``.
 LIBRARIES = ("byzcode", "python", "torch", "numpy", "netCDF4", "pydantic")
 
-#: What else lies in a folder of results, by results/README.md.
+#: Other files and folders in a folder of results (results/README.md).
 OTHERS = (
     *("README.md", "archived", "batches", "benchmarks.csv", "benchmarks.png", "logs"),
     *("multiverse", "quick", "reference", "report.html"),
@@ -33,17 +33,17 @@ OTHERS = (
 
 @dataclass(frozen=True)
 class Found:
-    """What became of an item: its state, a line for each fault, and the versions that made it."""
+    """The state of an item, a line per fault, and the versions that made it."""
 
     item: Item
     state: State
     faults: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
-    processor: str = ""  # of a trajectory: what its bits owe to the processor
+    processor: str = ""  # of a trajectory: the processor's capability, which its bits depend on
 
 
 def look(items: Sequence[Item], progress: Progress) -> list[Found]:
-    """What is there of some items."""
+    """Inspect the files of some items."""
 
     @cache  # many runs share an allocation
     def held(path: Path) -> str:
@@ -58,7 +58,7 @@ def look(items: Sequence[Item], progress: Progress) -> list[Found]:
 
 
 def left_over(items: Sequence[Item], results: Path) -> dict[Path, list[str]]:
-    """What lies in the folders of results and was not asked for: names by folder. Scratch files are none of them."""
+    """The names of unexpected files in the folders of results, by folder, without hidden (scratch) files."""
     asked = {path for item in items for path in item.paths}
     folders = {results, *(path.parent for path in asked)}
     known = asked | folders | {folder.parent for folder in folders} | {results / name for name in OTHERS}
@@ -71,7 +71,7 @@ def _named(path: Path) -> str:
 
 
 def installed() -> dict[str, str]:
-    """The versions of here and now."""
+    """The versions that are installed now."""
     own = {"byzcode": __version__, "python": platform.python_version()}
     return {name: own.get(name) or version(name) for name in LIBRARIES}
 
@@ -95,14 +95,14 @@ def _look_at_netcdf(item: Item, held: Callable[[Path], str]) -> Found:
     }
     stale = _of_other_code(item, attributes["engine_digest"], trajectories.parts_in(attributes))
     for path in item.inputs:
-        with suppress(UserError):  # what is wrong with an input is said of the input
+        with suppress(UserError):  # a fault of an input is reported for the input itself
             if held(path) != str(attributes.get("allocation_digest")):
                 stale += (f"{item.path}: stale: trained with other lists than those in {path}",)
     return Found(item, "stale" if stale else "current", stale, versions, _processor(attributes))
 
 
 def _processor(attributes: Mapping[str, Any]) -> str:
-    """The capability of the processor that trained a run, and what the environment asked of it."""
+    """The capability of the processor that trained a run, and the environment variables that restricted it."""
     names = ("cpu_capability", "mkl_cbwr", "aten_cpu_capability")
     said = {name: printable(short(attributes[name], 40)) for name in names if name in attributes}
     chosen = [f"{name.upper()}={said[name]}" for name in names[1:] if said.get(name, "not set") != "not set"]
@@ -133,7 +133,7 @@ def _look_at_list(item: Item) -> Found:
 
 
 def _of_these(inputs: str, paths: Sequence[Path]) -> bool:
-    """Whether a hash is that of some files; what is wrong with one of them is said of that one."""
+    """Whether a hash is that of some files; true if a file is faulty, because that is reported for the file itself."""
     try:
         return hash_of(paths) == inputs
     except UserError:
@@ -141,7 +141,7 @@ def _of_these(inputs: str, paths: Sequence[Path]) -> bool:
 
 
 def _of_other_code(item: Item, code: str, parts: Mapping[str, str]) -> tuple[str, ...]:
-    """Says that other code made a file, and which sources differ, where the file names them."""
+    """A line if other code made a file, with the sources that differ if the file names its sources."""
     if code == item.code:
         return ()
     sources = changed(parts, item.parts) if parts else []

@@ -1,7 +1,7 @@
-"""Which results are current and which are to be made again, by what the files say of themselves.
+"""Find the results that are current and those to be made again, by what the files say about themselves.
 
-Snakemake asks at its start. No number is read: a file of each job has a line that says which code made it, for which
-request, of which inputs (:mod:`byzcode.storage.statement`).
+Snakemake calls this at its start. It reads no numbers: a file of each job has a line that names the code, the request
+and the inputs that it was made from (:mod:`byzcode.storage.statement`).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ CODE, REQUEST, INPUTS = "of other code", "of another request", "made from other 
 
 @dataclass(frozen=True)
 class Standing:
-    """The results of a plan: files of current ones, and of those that are to be made again, with the reason.
+    """The current files of a plan, and the files to be made again, with the reason.
 
-    A missing allocation is neither: it is needed only if one of its runs is trained.
+    A missing allocation is neither, because it is needed only if one of its runs is trained.
     """
 
     current: frozenset[str] = frozenset()
@@ -37,7 +37,7 @@ class Standing:
     jobs: Counter[tuple[str, str]] = field(default_factory=Counter)  # how many, by stage and reason
 
     def lines(self) -> list[str]:
-        """What is to be made again, a line for each stage and reason."""
+        """The results to be made again, a line per stage and reason."""
         return [
             f"{stage}: {count} {'result is' if count == 1 else 'results are'} {reason}"
             for (stage, reason), count in self.jobs.items()
@@ -46,7 +46,7 @@ class Standing:
 
 
 def standing(plan: Plan, results: Path, *, multiverse: bool) -> Standing:
-    """How the results of a plan stand; those of the multiverse only if they are wanted. Raises UserError."""
+    """Examine the results of a plan, and those of the multiverse if ``multiverse`` is true. Raises UserError."""
     tracked = plan.config.code_tracking != "off"
     reason_of = _reasons(tracked=tracked)
     current: set[str] = set()
@@ -63,7 +63,7 @@ def standing(plan: Plan, results: Path, *, multiverse: bool) -> Standing:
 
 
 def _reasons(*, tracked: bool) -> Callable[[Item], str | None]:
-    """Why an item is to be made again, or None. Files that several items read are looked at once."""
+    """A function that says why an item is to be made again, or None. It reads each file only once."""
     statement = cache(Statement.of)
 
     @cache
@@ -74,7 +74,7 @@ def _reasons(*, tracked: bool) -> Callable[[Item], str | None]:
             return None
 
     def inputs(item: Item) -> str | None:
-        """What the inputs of an item are now; None where one is missing, or not readable."""
+        """The hash of an item's present inputs; None if an input is missing or not readable."""
         if item.stage == "allocate":
             return None
         if item.stage == "train":

@@ -1,4 +1,4 @@
-"""The states of the runs of a plan, for ``byzcode plan`` and ``byzcode explain``: what is stored of each."""
+"""The state of each run of a plan, for ``byzcode plan`` and ``byzcode explain``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from byzcode.verify.files import installed
 
 @dataclass(frozen=True)
 class State:
-    """What is stored of a run, in a word; which sources differ from those that made it, and with which libraries."""
+    """The state of a run in a word, the sources that changed since it was made, and the versions of its libraries."""
 
     word: str  # missing, current, of another engine, unreadable
     changed: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ def state(results: Path, spec: RunSpec) -> State:
     return State("of another engine", _changed(attributes, spec), versions)
 
 
-#: Libraries whose versions change numbers, and cause no run to be trained again.
+#: Libraries whose versions can change numbers, but do not cause retraining.
 _VERSIONS = {name: f"{name}_version" for name in ("torch", "numpy")}
 
 
@@ -49,7 +49,7 @@ def _changed(attributes: Mapping[str, object], spec: RunSpec) -> tuple[str, ...]
 
 
 def notes(states: Mapping[str, State]) -> Iterator[str]:
-    """Which sources changed since runs were trained, how many runs each concerns; other libraries than those here."""
+    """Lines on sources that changed since runs were trained, and on runs made with other versions of libraries."""
     stale = [one for one in states.values() if one.word == "of another engine"]
     for name, count in sorted(Counter(name for one in stale for name in one.changed).items()):
         yield f"{name} changed since {_runs(count)} trained"
