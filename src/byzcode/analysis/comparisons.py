@@ -1,4 +1,4 @@
-"""The tests of claims, one function a kind: from the levels of runs to an effect, an interval and two p-values."""
+"""The tests of claims, a function per kind: from the levels of runs to an effect, an interval and two p-values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from byzcode.analysis.ratios import (
 from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Predicted
 from byzcode.theory.constants import coded_variance
 
-#: Levels may be 0, infinite or none, and ratios of them too large for a number: what follows is infinite or none, too.
+#: Levels may be 0, infinite or NaN, and their ratios may overflow; results are then infinite or NaN, without a warning.
 _of_any_levels = np.errstate(divide="ignore", invalid="ignore", over="ignore")
 
 
@@ -36,8 +36,8 @@ _of_any_levels = np.errstate(divide="ignore", invalid="ignore", over="ignore")
 def lower(claim: Lower, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Is the ratio of levels below ``factor``?
 
-    A level that still falls bounds its plateau from above, one that still rises from below: such a seed counts for
-    the side on which the bound is on the safe side, and for no other.
+    A level that still falls bounds its plateau from above; a level that still rises bounds it from below. Such a seed
+    counts only in the test for which the bound is on the safe side.
     """
     ratios = pairs_of(*(each[0].levels(claim.quantity, claim.at) for each in (runs, against)))
     limit = float(np.log(claim.factor))
@@ -59,7 +59,7 @@ def equivalent(claim: Equivalent, runs: Sequence[Run], against: Sequence[Run]) -
 
 @_of_any_levels
 def falls(claim: Falls, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
-    """Does the level fall at every step? Supported where each step does, refuted where any rises."""
+    """Does the level fall at every step? Supported if every step falls, refuted if any step rises."""
     levels = [run.levels(claim.quantity, claim.at) for run in runs]
     steps = [pairs_of(after, before) for before, after in itertools.pairwise(levels)]
     effect = effect_of(pairs_of(levels[-1], levels[0]))
@@ -75,10 +75,10 @@ def falls(claim: Falls, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
 
 @_of_any_levels
 def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
-    """Does the advantage grow along the key? By the slope of a line through it, one a seed.
+    """Does the advantage grow along the key? Tested by the slope of a least-squares line per seed.
 
-    A level that still moves bounds the advantage at its place, and with it the slope, on one side: as in :func:`lower`.
-    A seed that diverged at a place that counts says nothing of how much an advantage grows.
+    A level that still moves bounds the advantage at its place, and so the slope, on one side, as in :func:`lower`.
+    A seed that diverged at a place with weight in the slope does not count.
     """
     first = [run.levels(claim.quantity, claim.at) for run in runs]
     second = [run.levels(claim.quantity, claim.at) for run in against]
@@ -87,7 +87,7 @@ def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     advantage = np.stack([of(b) - of(a) for a, b in zip(first, second, strict=True)], axis=1)
     where = np.asarray(claim.values, dtype=float)
     change = _slope(advantage, where) * np.ptp(where)
-    whole = np.isfinite(change)  # else a place is not known at all, be it the middle one
+    whole = np.isfinite(change)  # else the advantage is unknown at some place, perhaps the middle one
     places = [pairs_of(b, a, both_end=True) for a, b in zip(first, second, strict=True)]
     ends = [(place, up) for place, up in zip(places, where - where.mean(), strict=True) if not np.isclose(up, 0)]
     settled = whole & everywhere(place.settled for place, _ in ends)
@@ -116,16 +116,16 @@ def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
 
 @_of_any_levels
 def law(claim: Law, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
-    """Is the squared level proportional to a factor of the theory? By the exponent, one a seed.
+    """Is the squared level proportional to a factor of the theory? Tested by the exponent per seed.
 
-    A seed that is not at a plateau, or diverged, at one of the places has no exponent.
+    A seed has no exponent if it diverged, or is not at a plateau, at any of the places.
     """
     levels = [run.levels(claim.quantity, claim.at) for run in runs]
     factor = [_PREDICTED[claim.predicted](run, claim) for run in runs]
     known = everywhere(level.settled & ~level.diverged for level in levels)
     known &= everywhere(np.isfinite(each) for each in factor)
     exponent = _slope(np.stack([2 * log_level(level) for level in levels], axis=1), np.stack(factor, axis=1))
-    known &= np.isfinite(exponent)  # else the factor is the same at all places
+    known &= np.isfinite(exponent)  # infinite or NaN if the factor is the same at all places
     band = (1 - claim.margin, 1 + claim.margin)
     return Outcome(
         *interval(exponent[known]),
@@ -140,10 +140,11 @@ def law(claim: Law, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
 
 @_of_any_levels
 def predicted(claim: Predicted, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
-    """Is the distance of coded gradients over its closed form between 1 / margin and margin?
+    """Is the squared distance of coded gradients, divided by its closed form, between 1 / margin and margin?
 
-    From the gradient in the mean square, or from each other: of H messages the mean squared distance of two is
-    2 H / (H - 1) times their mean squared distance from their mean, and in expectation twice the variance.
+    The distance is the mean squared distance from the gradient, or from each other. The mean squared distance of two
+    of H messages is 2 H / (H - 1) times their mean squared distance from their mean, and in expectation twice the
+    variance.
     """
     run, unit = runs[0], "measured squared distance over the closed form"
     measured = _log_square(run, "honest_dispersion", claim)
@@ -179,11 +180,11 @@ def _log_square(run: Run, quantity: str, claim: Any) -> Array:
 
 
 def _closed_form(run: Run, claim: Any) -> Array:
-    with np.errstate(divide="ignore"):  # nothing is left of it where a device holds all
+    with np.errstate(divide="ignore"):  # the variance is 0 if each device holds all subsets
         return np.full(len(run.spec.seeds), np.log(coded_variance(run.spec.subsets, run.spec.redundancy)))
 
 
-#: Logarithms of the factors of a law, (R,); NaN of seeds that are not at a plateau.
+#: Logarithms of the factors of a law, (R,); NaN for seeds that are not at a plateau.
 _PREDICTED: dict[str, Callable[[Run, Law], Array]] = {
     "coded_variance": _closed_form,
     "heterogeneity": lambda run, claim: _log_square(run, "heterogeneity", claim),

@@ -1,4 +1,4 @@
-"""Ratios of the levels of runs, seed by seed, and what they say: an effect, an interval and two p-values."""
+"""Ratios of the levels of runs, seed by seed, with their effect, interval and p-values."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from byzcode.analysis.levels import Array, Levels, Mask
 from byzcode.analysis.paired import below, interval
 
-#: Where fewer than this part of the seeds are settled on both sides, an effect is said as a bound.
+#: An effect is given as a bound if fewer than this part of the seeds have a plateau on both sides.
 ENOUGH = 0.5
-#: The seeds that are known speak for all, as long as this p-value is left were all others against them.
+#: The known seeds decide a test alone if its p-value stays below this even if all unknown seeds contradict it.
 WORST = 0.05
 NOWHERE = "none at a plateau"
 
 
 class Outcome(NamedTuple):
-    """What a test found.
+    """The outcome of a test.
 
     ``neutral`` is the effect that separates supported from refuted, ``band`` the margin within which a claim of
-    equality holds; one of the two is NaN. ``p_support`` and ``p_refute`` are one-sided, before any correction.
+    equality holds; one of the two is NaN. ``p_support`` and ``p_refute`` are one-sided and not corrected.
     """
 
     effect: float
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Logarithms of ratios, one a seed, and which of them are known: as they are, or as a bound of where they go."""
+    """Logarithms of ratios, one per seed, with masks of those known exactly, as upper bounds, and as lower bounds."""
 
     logs: Array
     settled: Mask
@@ -49,7 +49,7 @@ class Pairs(NamedTuple):
 
 
 def pairs_of(first: Levels, second: Levels, *, both_end: bool = False) -> Pairs:
-    """The ratios of two levels. Where both diverged (or either, if both must end), nothing is known."""
+    """The ratios of two levels. Nothing is known if both diverged, or, with ``both_end``, if either diverged."""
     ends = ~(first.diverged | second.diverged) if both_end else ~(first.diverged & second.diverged)
     return Pairs(
         log_level(first) - log_level(second),
@@ -62,15 +62,16 @@ def pairs_of(first: Levels, second: Levels, *, both_end: bool = False) -> Pairs:
 
 
 def log_level(levels: Levels) -> Array:
-    """The logarithm of each level; that of 0 is finite."""
+    """The logarithm of each level; the logarithm of 0 is finite, that of the smallest normal number."""
     logs: Array = np.log(np.maximum(levels.level, np.finfo(float).tiny))
     return logs
 
 
 def p_below(values: Array, known: Mask, limit: float = 0.0) -> float:
-    """The p-value of "not below" over the known seeds, if it would hold were all others above; or else that of then.
+    """The p-value of "not below" over the known seeds, or over all seeds with the unknown ones counted as above.
 
-    For which seeds are not known may hang together with what they would say.
+    The known seeds decide alone if the second p-value is below WORST; otherwise the larger of the two is returned. This
+    is needed because whether a seed is known may depend on its value.
     """
     worst = below(np.where(known, values, np.inf), limit)
     p = below(values[known], limit)
@@ -78,26 +79,26 @@ def p_below(values: Array, known: Mask, limit: float = 0.0) -> float:
 
 
 def p_above(values: Array, known: Mask, limit: float = 0.0) -> float:
-    """As :func:`p_below`, of "not above"."""
+    """As :func:`p_below`, for "not above"."""
     return p_below(-values, known, -limit)
 
 
 def everywhere(masks: Iterable[Mask]) -> Mask:
-    """Which seeds are in all of some masks."""
+    """The seeds that are in all masks."""
     mask: Mask = reduce(np.logical_and, masks)
     return mask
 
 
 def known_in(ratios: Pairs) -> Mask:
-    """The seeds that have plateaus on both sides."""
+    """The seeds that have plateaus on both sides and did not diverge."""
     return ratios.settled & ~ratios.first_diverged & ~ratios.second_diverged
 
 
 def effect_of(ratios: Pairs) -> dict[str, Any]:
     """The geometric mean of the ratios and its interval, over the seeds that have plateaus on both sides.
 
-    Where these are few, no mean is taken: the effect is the greatest, or the least, of what bounds the ratios. A loss
-    at which a seed was given up is such a bound.
+    If these seeds are few, the effect is a bound instead: the largest upper bound or the smallest lower bound of the
+    ratios. The loss at which training of a diverged seed stopped gives such a bound.
     """
     known = known_in(ratios)
     if known.sum() >= ENOUGH * len(known):
@@ -119,7 +120,7 @@ def effect_of(ratios: Pairs) -> dict[str, Any]:
 
 
 def equality(ratios: Pairs, margin: float, unit: str) -> Outcome:
-    """Two one-sided tests (Schuirmann 1987) for, and either side (Bonferroni) against."""
+    """Two one-sided tests (Schuirmann 1987) support equality; a test of either side (Bonferroni) refutes it."""
     logs, edge = ratios.logs, float(np.log(margin))
     return Outcome(
         **effect_of(ratios),
@@ -131,11 +132,11 @@ def equality(ratios: Pairs, margin: float, unit: str) -> Outcome:
 
 
 def of_logs(logs: Array, *, unit: str, p_support: float, p_refute: float, **more: Any) -> Outcome:
-    """An outcome whose effect is the geometric mean of some ratios."""
+    """An outcome whose effect is the geometric mean of some ratios, given by their logarithms."""
     effect, low, high = (float(np.exp(value)) for value in interval(logs))
     return Outcome(effect, low, high, unit=unit, p_support=p_support, p_refute=p_refute, pairs=len(logs), **more)
 
 
 def as_times(logs: Array) -> str:
-    """The geometric mean of some ratios, as a note says it."""
+    """The geometric mean of some ratios, as text for a note."""
     return f"{np.exp(logs.mean()):.3g}" if len(logs) else NOWHERE

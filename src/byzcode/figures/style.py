@@ -1,4 +1,4 @@
-"""How figures look: the theme, the lines, and the words for keys, values and quantities."""
+"""The look of figures: the theme, the lines, and the words for keys, values and quantities."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ _THEME: dict[str, Any] = {
     "lines.solid_capstyle": "round",
     "lines.dash_capstyle": "butt",
     "errorbar.capsize": 0.0,
-    "figure.dpi": 300.0,  # measured as it is saved: hinted letters differ in width
-    "pdf.fonttype": 42,  # letters stay letters: journals refuse type 3
+    "figure.dpi": 300.0,  # as in saved files: hinted letters have other widths at another dpi
+    "pdf.fonttype": 42,  # keep letters as text: journals refuse type 3 fonts
     "svg.fonttype": "path",
-    "svg.hashsalt": "byzcode",  # ids in the svg are else random
+    "svg.hashsalt": "byzcode",  # else the ids in the svg are random
 }
 
 
 @contextmanager
 def theme() -> Iterator[None]:
-    """Draw in our theme, whatever the user's matplotlibrc says, and leave that as it was."""
+    """Draw in our theme, whatever the user's matplotlibrc says, and restore the settings afterwards."""
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the caption says so
         mpl.rcdefaults()
@@ -90,7 +90,7 @@ _UNFILLED = {"x": "X", "+": "P"}
 def line_style(style: LineStyle, color: ColorType | None = None, phase: float = 0.0) -> dict[str, Any]:
     """Colour, dashes and width for ``Axes.plot``.
 
-    ``phase``, 0 to 1, shifts the dashes: of two curves that coincide, one then shows in the gaps of the other.
+    ``phase``, 0 to 1, shifts the dashes: if two curves coincide, one shows in the gaps of the other.
     """
     dashes = _DASHES[style.dashes]
     pattern: Any = (phase * sum(dashes), dashes) if dashes else "-"
@@ -98,7 +98,7 @@ def line_style(style: LineStyle, color: ColorType | None = None, phase: float = 
 
 
 def marker_style(style: LineStyle, color: ColorType | None = None, *, hollow: bool = False) -> dict[str, Any]:
-    """The marker for ``Axes.plot``: filled, with a white rim that sets it off where curves cross; or hollow."""
+    """The marker for ``Axes.plot``: filled, with a white rim that separates crossing curves; or hollow."""
     shade = color or style.color
     marker = _UNFILLED.get(style.marker, style.marker)
     size = {"*": 6.5, "D": 3.8, "s": 4.2, "P": 5.6, "X": 5.4}.get(marker, 4.8)
@@ -107,7 +107,7 @@ def marker_style(style: LineStyle, color: ColorType | None = None, *, hollow: bo
     return {"marker": marker, "markersize": size, **(look if hollow else filled)}
 
 
-#: The marks of what ends a seed, told apart by their shape; no curve has one of them.
+#: The marks of early endings of seeds. They differ in shape, and no curve uses them.
 MARKS: dict[Status, dict[str, Any]] = {
     Status.DIVERGED: {"marker": "x", "markersize": 6.0, "markeredgewidth": 1.8},
     Status.OVERFLOWED: {"marker": "+", "markersize": 7.5, "markeredgewidth": 1.8},
@@ -117,23 +117,23 @@ MARKS: dict[Status, dict[str, Any]] = {
 
 
 def mark_style(status: Status, color: ColorType = INK) -> dict[str, Any]:
-    """The mark of what ended a seed, for ``Axes.plot``."""
+    """The mark of the early ending of a seed, for ``Axes.plot``."""
     return MARKS[status] | {"linestyle": "none", "color": color}
 
 
 def mark_legend(found: Iterable[Status]) -> list[Artist]:
-    """The entries of a legend for what ended seeds, each once."""
+    """The legend entries for the early endings of seeds, each once."""
     some = set(found)
     return [Line2D([], [], **mark_style(status), label=status.word) for status in MARKS if status in some]
 
 
 def ramp(levels: int) -> list[ColorType]:
-    """Colours for ordered levels: dark to light, even in grey, the lightest still clear on white."""
+    """Colours for ordered levels, from dark to light also in grey; the lightest is still clear on white."""
     colors = mpl.colormaps["viridis"]
     return [colors(0.8 * place / max(1, levels - 1)) for place in range(levels)]
 
 
-#: Keys of a RunSpec, as a title or an axis says them: the symbol, and the words.
+#: The words for keys of a RunSpec: the symbol in titles, and the label of an axis.
 _KEYS = {
     "redundancy": ("$r$", "redundancy $r$"),
     "devices": ("$N$", "number of devices $N$"),
@@ -146,7 +146,7 @@ _KEYS = {
     "byzantine.alpha": (r"$\alpha$", r"Byzantine fraction $\alpha$"),
     "step_size": (r"$\eta L$", r"step size $\eta L$"),
 }
-#: Keys whose values say it all.
+#: Keys that titles leave out, because their values are clear by themselves.
 _PLAIN = {
     "aggregation",
     "allocation",
@@ -164,7 +164,7 @@ _VALUES = {"True": "yes", "False": "no", "redrawn": "liars redrawn", "persistent
 
 
 class Quantity(NamedTuple):
-    """A measured quantity in words, and as a formula. A share is drawn on a linear axis from 0 to 1."""
+    """The words and the formula of a measured quantity. A share is drawn on a linear axis from 0 to 1."""
 
     words: str
     symbol: str
@@ -186,7 +186,7 @@ QUANTITIES = {
 
 
 class BoundLook(NamedTuple):
-    """A bound in words, what it is made of, and its line."""
+    """The words, the meaning and the line style of a bound."""
 
     words: str
     meaning: str
@@ -234,7 +234,7 @@ def number(value: float) -> str:
 
 
 def value_words(key: str, value: Any) -> str:
-    """A value of a key, alone. Two numbers that differ have different words."""
+    """The words for a value of a key, without the key. Two numbers that differ have different words."""
     if value is None:
         return "without"
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -249,14 +249,14 @@ def value_words(key: str, value: Any) -> str:
 
 
 def _table_of(key: str) -> Mapping[str, Any]:
-    """The table of which a key of a run, or an option of a problem, names an entry; empty where it names none."""
+    """The table whose entries a key of a run, or an option of a problem, names; empty if it names none."""
     head, _, option = key.partition(".")
     of_options = [entry.tables for entry in COMPONENTS.get(head, {}).values() if hasattr(entry, "tables")]
     return COMPONENTS.get(key) or next((tables[option] for tables in of_options if option in tables), {})
 
 
 def level_words(key: str | None, value: Any) -> str:
-    """A key at a value, as the title of a panel says it; nothing without a key."""
+    """The title of a panel for a key at a value; empty without a key."""
     if key is None or value is None:
         return ""
     words = value_words(key, value)
@@ -269,13 +269,13 @@ def level_words(key: str | None, value: Any) -> str:
 
 
 def axis_words(key: str) -> str:
-    """A key, as the label of an axis says it."""
+    """The label of an axis for a key."""
     label = _label(key)
     return label[1] if label else key.replace(".", ", ").replace("_", " ")
 
 
 def _label(key: str) -> tuple[str, str] | None:
-    """What the title of a panel and an axis say for a key, where it has a label: a component's option, or one here."""
+    """The labels of a key in titles and on axes, from a component's entry or from the table above; None without any."""
     table, _, option = key.partition(".")
     entries = COMPONENTS[table].values() if option and table in COMPONENTS else ()
     labels = [getattr(entry, "labels", {}) for entry in entries]
@@ -283,5 +283,5 @@ def _label(key: str) -> tuple[str, str] | None:
 
 
 def literal(text: str) -> str:
-    """Text of the user in which a dollar is a dollar, and begins no formula."""
+    """Escape dollars in a user's text, so that they do not begin a formula."""
     return text.replace("$", r"\$")

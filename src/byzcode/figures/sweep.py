@@ -32,7 +32,7 @@ from byzcode.storage.layout import STAGES
 from byzcode.studies.study import SweepPlot
 from byzcode.training.status import Status
 
-#: Curves stand apart by so much of the axis, at most, and by so much of the room between two values.
+#: Curves are shifted apart by at most these parts of the axis, and of the distance between two values.
 _NUDGE, _CROWD = 0.012, 0.6
 
 
@@ -81,7 +81,7 @@ def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
 
 
 def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, float]) -> float:
-    """Draw the curves of a panel; returns how many points the marks on its upper edge rise above it."""
+    """Draw the curves of a panel; return by how many points the marks on its upper edge rise above it."""
     share = is_share(quantity)
     axes, edge = panel.axes[quantity], Edge(panel.axes[quantity], limits[0] if share else limits[1])
     labels = distinct(point.curve.label for point in panel.points)
@@ -104,20 +104,20 @@ def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, f
 
 
 def _is_on_edge(point: Point, quantity: str) -> bool:
-    """Whether its mark stands on the upper edge: what ended it, or that it is not at a plateau."""
+    """Whether the edge carries a mark for the point, because its seeds ended early or are not at a plateau."""
     ended = point.ending is not Status.FINISHED
     return not np.isfinite(point.median(quantity)) and (ended or point.is_measured(quantity))
 
 
 def _is_drawn(point: Point, quantity: str, limits: tuple[float, float]) -> bool:
-    """Whether anything of it is in a panel."""
+    """Whether the point is visible in a panel."""
     return limits[0] <= point.median(quantity) <= limits[1] or _is_on_edge(point, quantity)
 
 
 def _draw_curve(
     axes: Axes, points: Sequence[Point], quantity: str, x: Sequence[float], limits: tuple[float, float], phase: float
 ) -> None:
-    """A curve: its medians joined, a bar over the quartiles of each."""
+    """Draw a curve: a line through its medians, and a bar between the quartiles of each."""
     looks = distinct(point.style for point in points)
     joined = line_style(looks[0], phase=phase) | ({"color": SOFT, "linewidth": 0.8} if len(looks) > 1 else {})
     medians = np.array([point.median(quantity) for point in points])
@@ -131,7 +131,7 @@ def _draw_curve(
 
 
 def _draw_level(axes: Axes, point: Point, quantity: str, place: float, limits: tuple[float, float]) -> None:
-    """A curve that does not vary with x: a horizontal line and a band."""
+    """Draw a curve that does not vary with x: a horizontal line and a band."""
     median = point.median(quantity)
     if limits[0] <= median < np.inf if is_share(quantity) else 0 < median < np.inf:
         low, high = near(np.array(point.quartiles(quantity)), *limits)
@@ -141,12 +141,12 @@ def _draw_level(axes: Axes, point: Point, quantity: str, place: float, limits: t
 
 
 def _look(point: Point) -> dict[str, Any]:
-    """The marker of a median: hollow where a seed is not at its plateau."""
+    """The marker of a median: hollow if a seed is not at its plateau."""
     return marker_style(point.style, hollow=not point.settled) | {"linestyle": "none"}
 
 
 def _ending(point: Point) -> dict[str, Any]:
-    """The mark of a median that is no number: what ended the seeds, or hollow if they were not at a plateau."""
+    """The mark of a median that is not finite: of what ended the seeds, or hollow if they were not at a plateau."""
     return _look(point) if point.ending is Status.FINISHED else mark_style(point.ending, point.style.color)
 
 

@@ -1,4 +1,4 @@
-"""The points of a sweep: the rows of a study's summary, by curve and by the value of a key."""
+"""The points of a sweep: the rows of a study's summary, by curve and value of a key."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Point:
 
     @property
     def style(self) -> LineStyle:
-        """How it is drawn."""
+        """The style in which it is drawn."""
         return self.run.style
 
     def median(self, quantity: str) -> float:
-        """The median over seeds; infinite where half of them never got there."""
+        """The median over seeds; infinite if at least half of them never reached it."""
         return float(self.row[f"{quantity}_median"])
 
     def quartiles(self, quantity: str) -> tuple[float, float]:
@@ -50,31 +50,31 @@ class Point:
 
     @property
     def ended(self) -> dict[Status, int]:
-        """How many seeds ended early, by how."""
+        """The number of seeds that ended early, by status."""
         return {ending: int(self.row[ending.word]) for ending in ENDINGS}
 
     @property
     def ending(self) -> Status:
-        """What ended most seeds, where half of them or more ended early; else FINISHED."""
+        """The most frequent early ending, if at least half of the seeds ended early; else FINISHED."""
         early = 2 * sum(self.ended.values()) >= self.row["seeds"]
         return most_frequent(self.ended) if early else Status.FINISHED
 
     def is_measured(self, quantity: str) -> bool:
-        """Whether it has the quantity: NaN is a level of none, infinity one that half of the seeds never got to."""
+        """Whether the quantity was measured (not NaN). Infinity means that at least half of the seeds never reached it."""
         return not np.isnan(self.median(quantity))
 
     @property
     def moves(self) -> bool:
-        """Whether it has a level, and seeds that are not at it yet."""
+        """Whether some of its seeds had not reached a plateau, and fewer than half ended early."""
         return not self.settled and self.ending is Status.FINISHED
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The two axes of a column, and what is drawn into both."""
+    """The axes of a column, by quantity, and the points to draw in them."""
 
     axes: dict[str, Axes]
-    levels: dict[str, Any]  # of columns, by that field of the plot
+    levels: dict[str, Any]  # the level of the columns, by field of the plot
     points: list[Point]
 
 
@@ -87,12 +87,12 @@ class Summary:
 
     @classmethod
     def read(cls, path: Path, quantities: Sequence[str], request: str | None) -> Summary:
-        """A stored summary, made for the request of that hash. Raises UserError."""
+        """Read a stored summary that was made for the request of this hash. Raises UserError."""
         needed = ["run_id", "seeds", *(ending.word for ending in ENDINGS), "at_plateau"]
         needed += [f"{quantity}_{part}" for quantity in quantities for part in ("median", "q25", "q75")]
         try:
             content = checksums.checked(path, "summarise", request)
-            rows = pd.read_csv(content, dtype={"run_id": str})  # a run_id such as 1234567890e1 is no number
+            rows = pd.read_csv(content, dtype={"run_id": str})  # a run_id such as 1234567890e1 is not a number
         except ValueError as error:
             raise UserError(f"{path}: not a summary: {error}") from None
         for column in needed:
@@ -101,7 +101,7 @@ class Summary:
         return cls(path, rows.drop_duplicates("run_id").set_index("run_id"))
 
     def row(self, run: str) -> pd.Series[Any]:
-        """The row of a run. Raises UserError where it is missing, or has no level."""
+        """The row of a run. Raises UserError if it is missing or has no level."""
         if run not in self.rows.index:
             raise complain(self.path, "run_id", run, "is not in it; make the summary anew")
         row: pd.Series[Any] = self.rows.loc[[run]].iloc[0]
@@ -126,5 +126,5 @@ def points_of(request: Request, columns: Facets, level: Any, summary: Summary) -
 
 
 def quantities_of(plot: SweepPlot) -> tuple[str, ...]:
-    """What is drawn, from top to bottom."""
+    """The quantities to draw, from top to bottom."""
     return (plot.y, COST) if plot.cost else (plot.y,)

@@ -1,4 +1,4 @@
-"""What stands beside a sweep: the legend, and notes on what is drawn and what is not."""
+"""The words around a sweep: its legend, and notes on what is drawn and what is not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from byzcode.training.status import RAN_AWAY, Status
 
 
 def legend(request: Request, panels: Sequence[Panel]) -> list[Artist]:
-    """The artists of the legend: the looks of the curves, and the marks that are in the panels."""
+    """The artists of the legend: the styles of the curves, and the marks that occur in the panels."""
     handles: list[Artist] = []
     points = [point for panel in panels for point in panel.points]
     for curve in request.curves:
@@ -63,7 +63,7 @@ def notes(panels: Sequence[Panel], plot: SweepPlot, limits: Mapping[str, tuple[f
 def _told(
     points: Sequence[Point], plot: SweepPlot, limits: Mapping[str, tuple[float, float]]
 ) -> dict[str, list[Point]]:
-    """What of the points is not drawn, or not as they are."""
+    """The points that are not drawn, or not drawn at their value, by reason."""
     bottom, top = limits[plot.y]
     ran = [point for point in points if point.ending is Status.FINISHED]
     median = {id(point): point.median(plot.y) for point in points}
