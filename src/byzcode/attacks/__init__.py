@@ -1,8 +1,9 @@
-"""What liars send: attacks, in one table.
+"""The table of attacks: the messages that Byzantine devices send.
 
-``ATTACKS[name](messages, threat, draws, **options)`` gets the messages (R, N, D) that all devices would send if they
-were honest, the liars (:class:`Threat`) and random numbers (:class:`byzcode.randomness.Draws`), and returns what the
-server receives, (R, N, D). The docstring of each attack says what its liars know.
+``ATTACKS[name](messages, threat, draws, **options)`` takes the messages (R, N, D) that all devices would send if they
+were honest, the Byzantine devices, called liars for short (:class:`Threat`), and random numbers
+(:class:`byzcode.randomness.Draws`). It returns the messages that the server receives, (R, N, D). The docstring of each
+attack says what its liars know.
 """
 
 from byzcode.attacks.attack import Attack

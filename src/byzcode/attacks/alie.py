@@ -26,9 +26,9 @@ def alie(messages: Tensor, threat: Threat, draws: Draws, *, factor: Factor = Non
     """All liars send ``mean - factor std`` of the honest messages, per coordinate.
 
     Shapes: (R, N, D) to (R, N, D). The liars know the honest messages. Cost: N D. ``std`` divides by N - f - 1 (0 for
-    a single honest message). Left out, the factor is z = Phi^-1((N - f - s) / (N - f)), s = floor(N / 2) + 1 - f: the
-    s honest messages that a majority with the liars needs are then, in expectation, still farther out than the lie.
-    It is below 0 while N - f < 2 s: few liars stay on the other side of the mean.
+    a single honest message). The default factor is z = Phi^-1((N - f - s) / (N - f)), s = floor(N / 2) + 1 - f: the s
+    honest messages that the liars need for a majority are then, in expectation, even farther from the mean than the
+    lie. The factor is negative while N - f < 2 s: if the liars are few, the lie is on the other side of the mean.
     """
     mean, std = mean_and_std(threat.of_honest(messages))
     away = paper_factor(messages.shape[-2], threat.f) if factor is None else factor
@@ -39,13 +39,13 @@ def mean_and_std(honest: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of (R, H, D) over H, each (R, 1, D); the deviation of a single message is 0."""
     mean = honest.mean(dim=-2, keepdim=True)
     away = honest - mean
-    unit = power_of_two(away.abs().amax(dim=-2, keepdim=True))  # or squares of huge or tiny values leave their range
+    unit = power_of_two(away.abs().amax(dim=-2, keepdim=True))  # else squares may overflow or vanish
     squares = (away / unit).square().sum(dim=-2, keepdim=True)
     return mean, unit * (squares / max(honest.shape[-2] - 1, 1)).sqrt()
 
 
 def paper_factor(devices: int, f: int) -> float:
-    """The paper's z; 6 standard deviations stand for its infinity, where liars need no supporters or have none."""
+    """The paper's z; about 6 standard deviations replace infinity if the liars need no supporters, or find none."""
     supporters = devices // 2 + 1 - f
     share = (devices - f - supporters) / (devices - f)
     return NormalDist().inv_cdf(min(max(share, 1e-9), 1 - 1e-9))

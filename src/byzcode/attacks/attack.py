@@ -1,4 +1,4 @@
-"""What an attack is: a function of the honest messages, the liars and random numbers."""
+"""The class of attacks: functions of the honest messages, the Byzantine devices and random numbers."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def never(devices: int, **options: Any) -> None:
-    """Any number of devices will do, whatever the options."""
+    """Refuse nothing: any number of devices and all options are allowed."""
 
 
-#: What a liar may know: its own message, those of other liars, those of honest devices, what the server makes of
-#: messages, and what it would send with other labels.
+#: What a liar may know: its own message, those of other liars, those of honest devices, the server's rule, and its own
+#: message with other labels.
 Knowledge = Literal["own", "others", "honest", "rule", "labels"]
 
 
 @dataclass(frozen=True)
 class Attack(Entry):
-    """``attack(messages, threat, draws, **options)`` maps what devices should send, (R, N, D), to what arrives.
+    """``attack(messages, threat, draws, **options)`` maps honest messages (R, N, D) to received ones, (R, N, D).
 
-    - ``knows``: all that a lie may depend on, with some of the options. Tests hold the attack to it.
-    - ``refuses(N, **options)`` gives an option that does not fit N devices, and what is allowed; else None.
+    - ``knows``: all that a Byzantine message may depend on, with any of the options. Tests check this.
+    - ``refuses(N, **options)`` returns an option that does not fit N devices, and what is allowed; else None.
     """
 
     function: Callable[..., Tensor]

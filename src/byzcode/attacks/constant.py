@@ -24,7 +24,7 @@ def constant(messages: Tensor, threat: Threat, draws: Draws, *, value: Value = -
     Shapes: (R, N, D) to (R, N, D). The liars know nothing.
     """
     lies = torch.full_like(threat.of_liars(messages), value, dtype=torch.float64)
-    return threat.replace(messages, lies.to(messages.dtype))  # what is beyond float32 is infinite in it
+    return threat.replace(messages, lies.to(messages.dtype))  # a value beyond the range of float32 becomes infinite
 
 
 ENTRY = Attack(constant, frozenset())

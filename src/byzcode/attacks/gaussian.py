@@ -1,4 +1,4 @@
-"""Gaussian noise in place of a gradient (the trio of attacks of Dong et al. 2307.07980)."""
+"""Gaussian noise in place of a gradient (one of three attacks of Dong et al. 2307.07980)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def infinite(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
     """Each liar sends +infinity in every entry.
 
-    Shapes: (R, N, D) to (R, N, D). The liars know nothing. A rule that bears f liars must bear this one.
+    Shapes: (R, N, D) to (R, N, D). The liars know nothing. A rule that tolerates f liars must tolerate this attack.
     """
     return threat.replace(messages, torch.full_like(threat.of_liars(messages), torch.inf))
 

@@ -20,8 +20,8 @@ Factor = Annotated[float, Field(gt=0, description="How long a lie is, against th
 def ipm(messages: Tensor, threat: Threat, draws: Draws, *, factor: Factor = 2.0) -> Tensor:
     """All liars send ``-factor`` times the mean of the honest messages.
 
-    Shapes: (R, N, D) to (R, N, D). The liars know the honest messages. The mean of all keeps its direction while
-    factor < (N - f) / f.
+    Shapes: (R, N, D) to (R, N, D). The liars know the honest messages. The mean of all messages keeps its direction
+    while factor < (N - f) / f.
     """
     return threat.replace(messages, -factor * threat.of_honest(messages).mean(dim=-2, keepdim=True))
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def ipm_search(messages: Tensor, threat: Threat, draws: Draws, *, evaluations: Evaluations = 20) -> Tensor:
-    """All liars send ``-factor`` times the mean of the honest messages, the factor from a line search.
+    """All liars send ``-factor`` times the mean of the honest messages, with the factor from a line search.
 
-    Shapes: (R, N, D) to (R, N, D). The liars know the honest messages, and what the server makes of messages (its
-    draws included). Cost: ``evaluations`` times the server's. See :func:`byzcode.attacks.search.most_harmful`.
+    Shapes: (R, N, D) to (R, N, D). The liars know the honest messages and the server's rule, including its random
+    numbers. Cost: ``evaluations`` times that of the server. See :func:`byzcode.attacks.search.most_harmful`.
     """
     mean = threat.of_honest(messages).mean(dim=-2, keepdim=True)
     return most_harmful(messages, threat, torch.zeros_like(mean), -mean, evaluations)

@@ -1,4 +1,4 @@
-"""Label flipping: liars that are honest about poisoned data."""
+"""Label flipping: Byzantine devices that compute honestly on poisoned data."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def label_flip(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
-    """Each liar sends the message that it should have sent, had all its labels the other sign (y to -y).
+    """Each liar sends the message that it would send honestly if all its labels had the other sign (y to -y).
 
-    Shapes: (R, N, D) to (R, N, D). A liar knows its own data only. Cost: one more set of gradients.
+    Shapes: (R, N, D) to (R, N, D). A liar knows only its own data. Cost: that of computing all gradients once more.
     """
     return threat.replace(messages, threat.of_liars(threat.relabelled()))
 

@@ -28,11 +28,11 @@ SQUARINGS = 8
 def mimic(messages: Tensor, threat: Threat, draws: Draws, *, victim: Victim = None) -> Tensor:
     """All liars send a copy of one device's message, so that its data count too much.
 
-    Shapes: (R, N, D) to (R, N, D). With a ``victim`` the liars know its message only (what it should send, where it
-    lies itself); else the honest messages, and they copy the one farthest from the honest mean along the direction of
-    largest variance. The paper learns that direction and its victim over a warm-up and then keeps both; here they are
-    those of the iteration alone, which needs no memory and also holds where the liars are redrawn. Cost then:
-    N^2 D + 8 N^3.
+    Shapes: (R, N, D) to (R, N, D). With a ``victim``, the liars know only its message (its honest message if it is a
+    liar itself). Without one, they know the honest messages, and copy the one farthest from the honest mean along the
+    direction of largest variance. The paper learns that direction and its victim in a warm-up and then keeps both; here
+    each iteration determines them anew, which needs no memory and also works if the liars are redrawn. Cost without a
+    victim: N^2 D + 8 N^3.
     """
     if victim is None:
         place = _farthest(threat.of_honest(messages)).unsqueeze(-1)
@@ -43,10 +43,11 @@ def mimic(messages: Tensor, threat: Threat, draws: Draws, *, victim: Victim = No
 
 
 def _farthest(honest: Tensor) -> Tensor:
-    """Which of (R, H, D) lies farthest from the mean along the first principal direction, (R,).
+    """The place, (R,), of the message in (R, H, D) farthest from the mean along the first principal direction.
 
-    With u the first eigenvector of the Gram matrix G of the centred messages, that is the largest |u_i|, and u_i^2 is
-    the diagonal of G^m / trace G^m for large m. m = 2^8 by squaring: torch's eigh would wait for the GPU.
+    Let u be the first eigenvector of the Gram matrix G of the centred messages. The place is that of the largest
+    |u_i|, and u_i^2 is the diagonal of G^m / trace G^m for large m. Squaring gives m = 2^8; torch's eigh would wait for
+    the GPU.
     """
     centred = honest - honest.mean(dim=-2, keepdim=True)
     centred = centred / power_of_two(largest(centred).amax(dim=-2, keepdim=True))

@@ -1,4 +1,4 @@
-"""No attack: every device sends what it should."""
+"""No attack: every device sends its honest message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def none(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
-    """The messages as they are. Shapes: (R, N, D) to (R, N, D). The liars know nothing."""
+    """Returns the messages unchanged. Shapes: (R, N, D) to (R, N, D). The liars know nothing."""
     return messages
 
 

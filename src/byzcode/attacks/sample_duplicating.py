@@ -1,4 +1,4 @@
-"""Sample duplicating (the trio of attacks of Dong et al. 2307.07980): "mimic" with a victim drawn anew."""
+"""Sample duplicating (one of three attacks of Dong et al. 2307.07980): "mimic" with a new victim per iteration."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ Copied = Annotated[
 def sample_duplicating(messages: Tensor, threat: Threat, draws: Draws, *, copied: Copied = "drawn") -> Tensor:
     """All liars send a copy of the message of one honest device: drawn in each iteration, or the first honest one.
 
-    The code of Dong et al. copies the first; the subsets of devices of low numbers then count too much throughout.
+    The code of Dong et al. copies the first honest device; the subsets of devices with low numbers then count too much
+    in all iterations.
 
-    Shapes: (R, N, D) to (R, N, D). The liars know the messages of the honest devices. Where lies are
-    compressed, the copy goes through the compressor of the liar as well.
+    Shapes: (R, N, D) to (R, N, D). The liars know the honest messages. If Byzantine messages are compressed, the copy
+    passes through the compressor of the liar as well.
     """
     if copied == "first":
         victim = threat.honest.min(dim=-1, keepdim=True).values

@@ -1,4 +1,4 @@
-"""The line search of attacks that try their lies on the rule in use."""
+"""The line search of attacks that test their messages on the server's rule."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ STEP, GROWTH, CONTRACTION = 10.0, 2.0, 0.8
 
 
 def most_harmful(messages: Tensor, threat: Threat, origin: Tensor, direction: Tensor, evaluations: int) -> Tensor:
-    """What the server receives if all liars send ``origin + factor direction``, at the most harmful factor tried.
+    """The received messages if all liars send ``origin + factor direction``, at the most harmful factor that was tried.
 
     Shapes: messages (R, N, D), origin and direction (R, 1, D); returns (R, N, D). Harm is the distance of the
-    aggregate from the honest mean, were the lies not compressed. The scheme is that of byzfl 0.0.11, each run with a
-    factor of its own: try 0, then best + step, with step = 10 at first. While that is better the step doubles; from the
-    first failure on it shrinks to 0.8 of itself each time, better or not. So a factor below the best so far is never
-    tried again, and where harm only grows (the mean) the factor ends at 10 (2^19 - 1) after 20 evaluations. Strong
-    against rules that move further the further the lies are (median, trimmed mean); weak against those that drop far
-    messages (Phocas), where a small factor harms most and may lie below the first success. Cost: ``evaluations`` times
-    that of the server.
+    aggregate from the honest mean, computed as if Byzantine messages were not compressed. The scheme is that of byzfl
+    0.0.11, with a separate factor per run: try 0, then best + step, with step = 10 at first. The step doubles while
+    each try is better than the best; from the first failure on it shrinks by the factor 0.8 each time, better or not.
+    So a factor below the best so far is never tried. If harm only grows (the mean), the factor ends at 10 (2^19 - 1)
+    after 20 evaluations. The search is strong against rules that move further as the messages move further (median,
+    trimmed mean). It is weak against rules that drop far messages (Phocas): there a small factor, perhaps below the
+    first success, harms most. Cost: ``evaluations`` times that of the server.
     """
 
     def attacked(factor: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def most_harmful(messages: Tensor, threat: Threat, origin: Tensor, direction: Te
 
     best = messages.new_zeros(len(messages))
     answer, aim = threat.aggregate(attacked(best)), threat.of_honest(messages).mean(dim=-2)
-    if answer.shape != aim.shape:  # messages of a complex code are wider than what is decoded from them
+    if answer.shape != aim.shape:  # messages of a complex code are longer than the decoded gradient
         aim = threat.aggregate(messages)
     most = lengths(answer - aim)
     step = torch.full_like(best, STEP)

@@ -1,4 +1,4 @@
-"""Sign flipping (Li et al., 2019, "RSA"; the trio of attacks of Dong et al. 2307.07980)."""
+"""Sign flipping (Li et al., 2019, "RSA"; one of three attacks of Dong et al. 2307.07980)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Of = Annotated[
 def sign_flip(
     messages: Tensor, threat: Threat, draws: Draws, *, coefficient: Coefficient = -5.0, of: Of = "own"
 ) -> Tensor:
-    """Each liar sends ``coefficient`` times the message that it should have sent, or times the honest mean.
+    """Each liar sends ``coefficient`` times its honest message, or times the mean of the honest messages.
 
-    Shapes: (R, N, D) to (R, N, D). A liar knows its own data only; with ``honest_mean``, the honest messages. The
-    plain mean then still descends while alpha < 1 / (1 + |coefficient|).
+    Shapes: (R, N, D) to (R, N, D). A liar knows only its own data; with ``honest_mean``, the honest messages. In the
+    latter case the plain mean still descends while alpha < 1 / (1 + |coefficient|).
     """
     if of == "honest_mean":
         return threat.replace(messages, coefficient * threat.of_honest(messages).mean(dim=-2, keepdim=True))

@@ -1,4 +1,4 @@
-"""Who lies in an iteration, and what else there is to know."""
+"""The Byzantine devices of an iteration (the liars), and what they may know."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def _no_relabelled() -> Tensor:
 
 @dataclass(frozen=True)
 class Threat:
-    """The liars of one iteration: indices, because their number f is the same for every seed.
+    """The liars of one iteration, as device numbers; their number f is the same for every seed.
 
-    ``liars`` is (R, f), ``honest`` is (R, N - f), both of device numbers. ``aggregate`` is what the server would make
-    of messages, (R, N, D) to (R, D): for liars who know the rule. ``relabelled()`` gives the messages (R, N, D) that
-    the devices would send had all their labels the other sign: for liars who poison their data.
+    ``liars`` (R, f) and ``honest`` (R, N - f) are device numbers. ``aggregate`` is the server's rule, (R, N, D) to
+    (R, D), for liars who know it. ``relabelled()`` returns the messages (R, N, D) that the devices would send if all
+    their labels had the other sign, for liars who poison their data.
     """
 
     liars: Tensor
