@@ -1,6 +1,7 @@
-"""What the server makes of the messages: robust aggregation rules, in one table.
+"""The table of robust aggregation rules, by which the server combines the messages.
 
-``RULES[name](messages, f, **options)`` maps messages (..., N, D) and the number of liars f to (..., D).
+``RULES[name](messages, f, **options)`` maps messages (..., N, D) and the number f of Byzantine devices (liars) to
+(..., D).
 """
 
 from byzcode.aggregation.rule import Rule

@@ -26,12 +26,12 @@ def centered_clipping(
 ) -> Tensor:
     """``v <- v + (1/N) sum_i (m_i - v) min(1, radius / ||m_i - v||)``.
 
-    Shapes: (..., N, D) to (..., D). Cost: N D a round, and a sort for the median. The paper starts at the aggregate of
-    the iteration before; a rule keeps nothing between calls, so the median stands in for it. A message that is not
-    finite pulls nowhere. Each liar moves the result by at most radius / N a round. Bears f < N/2 of them, but the
+    Shapes: (..., N, D) to (..., D). Cost: N D per round, and a sort for the median. The paper starts at the aggregate
+    of the previous iteration; a rule keeps nothing between calls, so the median replaces it. A message that is not
+    finite does not pull. Each liar moves the result by at most radius / N per round. Tolerates f < N/2 liars, but the
     result is near the honest messages only if ``radius`` is of the size of their spread.
     """
-    # From zero the first round is the pull of the messages as they are.
+    # From zero, the first round needs no subtraction of the centre.
     centre = median(messages) if start == "median" else _pull(messages, radius)
     for _ in range(rounds if start == "median" else rounds - 1):
         centre = centre + _pull(messages - centre.unsqueeze(-2), radius)

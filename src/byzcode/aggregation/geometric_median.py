@@ -20,50 +20,51 @@ if TYPE_CHECKING:
 Tolerance = Annotated[float, Field(gt=0, lt=1, description="A step shorter than this part of the spread is the last.")]
 Steps = Annotated[int, Field(ge=1, description="At most so many steps.")]
 
-#: So many Newton steps are made on the sum of distances itself. They suffice, unless messages are close to the way.
+#: The number of Newton steps on the sum of distances itself. They suffice unless messages lie close to the path.
 _DIRECT = 10
 
-#: Then each distance d becomes sqrt(d^2 + blur^2), and so many steps are made at each blur (in units of the spread).
+#: Then each distance d becomes sqrt(d^2 + blur^2): the number of steps at each blur, and the blurs in units of the
+#: spread.
 _EACH, _BLURS = 3, [10.0**-power for power in range(17)]
 
-#: Every so many steps, the message nearest to the point is tried.
+#: The message nearest to the point is tried once in this number of steps.
 _ROUND = 3
 
-#: A point is a least sum if it is the exact one of messages that differ from these by so many roundings.
+#: A point is accepted if it is the exact minimum for messages that differ from these by at most this many roundings.
 _ROUNDINGS = 4.0
 
-#: So many times fewer while Newton steps on the sum itself go on: near a message they still gain.
+#: This many times fewer roundings are allowed during Newton steps on the sum itself, which still gain near a message.
 _STRICTER = 8.0
 
 #: Newton's step is accurate if it is at most this part of the distance to the nearest message.
 _REACH = 0.1
 
-#: A line search compares steps of these lengths, in Newton steps, and then 16 between the best two.
+#: A line search compares steps of these lengths, in units of Newton's step, and then 16 lengths between the best two.
 _LENGTHS = [4.0**power for power in range(-30, 11)]
 
 
 def geometric_median(messages: Tensor, f: int, *, tolerance: Tolerance = 1e-14, steps: Steps = 400) -> Tensor:
     """The point with the least sum of distances to the messages, to convergence.
 
-    Shapes: (..., N, D) to (..., D). Newton's method with a line search, in float64, from the coordinate-wise median. A
-    step costs N D min(N, D); some 5 are made, up to 60 where messages nearly coincide (on a GPU always 61). Where every
-    point of a segment is a least sum (messages on a line, N even), it is the coordinate-wise median: the middle.
+    Shapes: (..., N, D) to (..., D). Newton's method with a line search, in float64, starts at the coordinate-wise
+    median. A step costs N D min(N, D); about 5 steps are made, up to 60 if messages nearly coincide (on a GPU always
+    61). If every point of a segment minimises the sum (messages on a line, N even), the result is the coordinate-wise
+    median: the middle.
 
-    The point is returned once it is certified: the pulls of the messages balance, where a message may pull with any
-    force up to 1 if it is within a few roundings of the point. By duality the sum of distances is then within a few
-    roundings of the least, whether messages coincide exactly, nearly, or not. Otherwise the method ends with a step
-    that is shorter than ``tolerance`` times the spread and than a tenth of the distance to the nearest message, within
-    which Newton's step is accurate. The spread is the median, over messages, of the largest coordinate of their
-    distance from the start.
+    The point is returned once it is certified: the pulls of the messages balance, and a message within a few roundings
+    of the point may pull with any force up to 1. By duality, the sum of distances is then within a few roundings of the
+    least, whether messages coincide exactly, nearly, or not. Otherwise the method ends with a step that is shorter than
+    both ``tolerance`` times the spread and a tenth of the distance to the nearest message, within which Newton's step
+    is accurate. The spread is the median, over messages, of the largest coordinate of their distance from the start.
 
-    Messages that are not finite do not pull. Bears f < N/2 liars. Robustness (Allouah et al. 2023, 2302.01772),
+    Messages that are not finite do not pull. Tolerates f < N/2 liars. Robustness (Allouah et al. 2023, 2302.01772),
     a = f / (N - 2 f): kappa <= 4 (1 + a)^2.
     """
     told = messages.double()
     origin = median(told)
     points, lost, unit = _to_scale(told - origin.unsqueeze(-2))
     if messages.device.type == "cpu":
-        # One by one, so that an entry has the same bits alone and in a batch.
+        # Compute the entries separately, so that each has the same bits alone and in a batch.
         point = torch.empty_like(points[..., 0, :])
         for place in np.ndindex(points.shape[:-2]):
             point[place] = _least(points[place], lost[place], tolerance, steps)
@@ -74,7 +75,7 @@ def geometric_median(messages: Tensor, f: int, *, tolerance: Tolerance = 1e-14, 
 
 def _least(points: Tensor, lost: Tensor, shortest: float, steps: int) -> Tensor:
     """The point, (..., D), of points (..., N, D) without those that are ``lost``, (..., N)."""
-    if points.shape[-1] > points.shape[-2]:  # it lies in their span: N coordinates are enough
+    if points.shape[-1] > points.shape[-2]:  # the result lies in their span: N coordinates are enough
         basis, coordinates = torch.linalg.qr(points.mT)
         inside = _least(coordinates.mT.contiguous(), lost, shortest, steps)
         point: Tensor = basis @ inside.unsqueeze(-1)
@@ -92,7 +93,7 @@ def _least(points: Tensor, lost: Tensor, shortest: float, steps: int) -> Tensor:
             around = _pulls(points, lost, nearest)
             there = around.balance(slack) & ~done
             point, done = torch.where(there, nearest, point), done | there
-            if direct and not surely(done):  # beside a message that nearly balances, steps from afar are small
+            if direct and not surely(done):  # near a message that almost balances, steps from afar are small
                 beside = nearest + around.step(0.0)
                 better = _saved(pulls, _pulls(points, lost, beside), beside - point) > 0
                 point = torch.where(better & ~done, beside, point)
@@ -100,7 +101,7 @@ def _least(points: Tensor, lost: Tensor, shortest: float, steps: int) -> Tensor:
         if surely(done):
             break
         step = pulls.step(blur)
-        # What is done stays as it is.
+        # Points that are done stay unchanged.
         point = torch.where(done, point, point + step)
         if blur in (0.0, _BLURS[-1]):
             length = _norm(step)
@@ -110,7 +111,7 @@ def _least(points: Tensor, lost: Tensor, shortest: float, steps: int) -> Tensor:
 
 
 class _Pulls(NamedTuple):
-    """The messages as a point sees them: ``away`` (..., N, D), and the squares of the distances (..., N).
+    """The messages relative to a point: their differences ``away`` (..., N, D), and the squared distances (..., N).
 
     A message that does not pull is infinitely far.
     """
@@ -119,11 +120,11 @@ class _Pulls(NamedTuple):
     square: Tensor
 
     def balance(self, slack: Tensor) -> Tensor:
-        """Whether the point is a least sum of messages that may be moved by ``slack`` (..., N), (..., 1). True for NaN.
+        """Whether the point minimises the sum if messages may move by ``slack`` (..., N); (..., 1), true for NaN.
 
         With h_i = min(1, slack_i / d_i), y_i = (1 - h_i) u_i + h_i w has a norm of at most 1 for every unit vector w.
         If the y_i add up to 0 for some w, sum_i <y_i, m_i> is a lower bound for the sum of distances (the dual
-        problem), and it is less than the sum at the point by at most 2 sum_i slack_i.
+        problem). This bound is less than the sum at the point by at most 2 sum_i slack_i.
         """
         inverse = _inverse(self.square)
         loose = (slack / self.square.sqrt()).clamp(max=1.0)
@@ -131,7 +132,7 @@ class _Pulls(NamedTuple):
         return ~(_norm(force) > loose.sum(dim=-1, keepdim=True))
 
     def step(self, blur: float) -> Tensor:
-        """Newton's step for the sum of blurred distances, of a length at which the sum is about least, (..., D)."""
+        """Newton's step for the sum of blurred distances, (..., D), with a length at which the sum is about least."""
         square = self.square + blur**2
         inverse = _inverse(square)
         force = _combined(inverse, self.away)
@@ -145,18 +146,18 @@ class _Pulls(NamedTuple):
         downhill = force / total
         half = torch.linalg.solve_triangular(factor, downhill.unsqueeze(-1), upper=False)
         newton = torch.linalg.solve_triangular(factor.mT, half, upper=True).squeeze(-1)
-        # On a message, whose curvature is infinite, the way out is that of the force.
+        # On a message, where the curvature is infinite, go in the direction of the force.
         simple = (failed.unsqueeze(-1) != 0) | (square == 0).any(dim=-1, keepdim=True)
         direction: Tensor = torch.where(simple, downhill, newton)
         return self._length(direction, square, blur, inverse) * direction
 
     def _length(self, direction: Tensor, square: Tensor, blur: float, inverse: Tensor) -> Tensor:
-        """How far to go, (..., 1): 1 if the slope is then a tenth, else where it is about 0."""
+        """The length of a step, (..., 1): 1 if the slope falls to a tenth there, else where the slope is about 0."""
         along = (self.away @ direction.unsqueeze(-1)).squeeze(-1)
         norm = torch.linalg.vecdot(direction, direction)[..., None, None]
 
         def slopes(lengths: Tensor) -> Tensor:
-            """Of the sum of blurred distances after steps of lengths (..., K), (..., K)."""
+            """The slopes of the sum of blurred distances after steps of lengths (..., K), (..., K)."""
             ahead = lengths.unsqueeze(-2) * norm - along.unsqueeze(-1)
             there = square.unsqueeze(-1) + lengths.unsqueeze(-2) * (ahead - along.unsqueeze(-1))
             slope: Tensor = (ahead * _inverse(there.clamp(min=blur**2))).sum(dim=-2)
@@ -171,7 +172,7 @@ class _Pulls(NamedTuple):
 
 
 def _where_it_turns(slopes: Callable[[Tensor], Tensor], one: Tensor) -> Tensor:
-    """Where slopes, which increase from below 0, are about 0, (..., 1)."""
+    """The length at which slopes, which increase from below 0, are about 0, (..., 1)."""
     tried = torch.tensor([0.0, *_LENGTHS], dtype=one.dtype).to(one.device)
     down = (slopes(one * tried[1:]) < 0).sum(dim=-1, keepdim=True).clamp_(max=len(_LENGTHS) - 1)
     low, high = tried[down], tried[down + 1]
@@ -184,7 +185,7 @@ def _where_it_turns(slopes: Callable[[Tensor], Tensor], one: Tensor) -> Tensor:
 
 
 def _saved(here: _Pulls, there: _Pulls, step: Tensor) -> Tensor:
-    """The sum of distances here less that there, (..., 1), from squares: differences of huge numbers would drown."""
+    """The sum of distances here minus that there, (..., 1), from squares, because a plain difference would cancel."""
     both = (here.square.sqrt() + there.square.sqrt()).unsqueeze(-1)
     return (
         _combined(torch.where(both > 0, 1 / both, 0.0).squeeze(-1), here.away + there.away)
@@ -199,7 +200,7 @@ def _pulls(points: Tensor, lost: Tensor, point: Tensor) -> _Pulls:
 
 
 def _inverse(square: Tensor) -> Tensor:
-    """One over the roots, 0 where they are 0."""
+    """One over the square root, and 0 for 0."""
     return torch.where(square > 0, square.rsqrt(), 0.0)
 
 
@@ -214,10 +215,10 @@ def _norm(vectors: Tensor) -> Tensor:
 
 
 def _to_scale(away: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Messages in units of their spread, (..., N, D), which are not finite, (..., N), and the unit, (..., 1).
+    """The messages in units of their spread (..., N, D), a mask of those not finite (..., N), and the unit (..., 1).
 
-    In place. Those beyond eps^-2 units come nearer: their direction is the same to rounding, and their squares do not
-    overflow.
+    Works in place. Messages beyond eps^-2 units are moved nearer: their direction stays the same to rounding, and their
+    squares do not overflow.
     """
     size = largest(away)
     unit = sort_devices(size)[..., size.shape[-2] // 2, :].unsqueeze(-2)

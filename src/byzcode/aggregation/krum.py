@@ -21,21 +21,21 @@ Neighbours = Annotated[
 
 
 def krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2") -> Tensor:
-    """The message with the least sum of squared distances to its nearest others; of equals that of least values.
+    """The message with the least sum of squared distances to its nearest others; ties are settled by values.
 
-    Shapes: (..., N, D) to (..., D). Cost: N^2 D. Of messages with equal sums (two that are nearest to each other, where
-    one neighbour counts), that is taken whose first coordinate is less, where it is equal whose second is less, and so
-    on: the order of the devices does not matter. Bears N >= 2 f + 3, and liars may send infinities and NaN.
-    Robustness (Allouah et al. 2023, 2302.01772), a = f / (N - 2 f): kappa <= 6 (1 + a).
+    Shapes: (..., N, D) to (..., D). Cost: N^2 D. Sums are equal, for example, for two messages nearest to each other if
+    one neighbour counts. Of equal sums, the message that is first in lexicographic order of coordinates is taken, so
+    the order of the devices does not matter. Requires N >= 2 f + 3; liars may send infinities and NaN. Robustness
+    (Allouah et al. 2023, 2302.01772), a = f / (N - 2 f): kappa <= 6 (1 + a).
     """
     best = least(scores(squared_distances(centred(messages)[0]), f, neighbours), messages, 1)
     return take_devices(messages, best).squeeze(-2)
 
 
 def scores(distances: Tensor, f: int, neighbours: Neighbours) -> Tensor:
-    """Sums of the least squared distances to others, (..., N), of squared distances (..., N, N)."""
+    """The sums of the least squared distances to others, (..., N), from squared distances (..., N, N)."""
     others = distances.shape[-1] - f - (2 if neighbours == "n-f-2" else 1)
-    return total(sort_devices(distances)[..., : max(others, 0) + 1, :])  # symmetric, and itself counts 0
+    return total(sort_devices(distances)[..., : max(others, 0) + 1, :])  # symmetric; own distance 0
 
 
 def kappa(devices: int, f: int) -> float:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def meamed(messages: Tensor, f: int) -> Tensor:
     """Per coordinate, the mean of the N - f values nearest to the median.
 
-    Shapes: (..., N, D) to (..., D). Cost: N log N D, one sort; of two values equally near, the lower is taken. Bears
-    f < N/2 liars, who may send infinities and NaN. Robustness (derived as for Phocas, from the constant of the
-    median, a = f / (N - 2 f)): kappa <= 4 f / (N - f) (1 + 4 (1 + a)^2).
+    Shapes: (..., N, D) to (..., D). Cost: N log N D, one sort; of two values equally near, the lower is taken.
+    Tolerates f < N/2 liars, who may send infinities and NaN. Robustness (derived as for Phocas, from the constant of
+    the median, a = f / (N - 2 f)): kappa <= 4 f / (N - f) (1 + 4 (1 + a)^2).
     """
     return order.mean_near_median(messages, f)
 

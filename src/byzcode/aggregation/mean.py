@@ -11,7 +11,7 @@ from byzcode.kernels.order import total
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: From so many coordinates on it is quicker to add up device after device, by a quarter at 100,000, than as torch does.
+#: From this many coordinates on, adding up device by device is faster than torch's mean, by a quarter at 100,000.
 WIDE = 20_000
 
 
@@ -27,7 +27,7 @@ def mean(messages: Tensor, f: int) -> Tensor:
 
 
 def kappa(devices: int, f: int) -> float:
-    """None of use: 0 where nobody lies, else infinite."""
+    """0 without liars, else infinite."""
     return math.inf if f else 0.0
 
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def median(messages: Tensor, f: int) -> Tensor:
-    """Coordinate-wise median; for an even number of messages the mid-point of the two central ones.
+    """Coordinate-wise median; for an even number of messages, the mid-point of the two central values.
 
-    Shapes: (..., N, D) to (..., D). Cost: N log N D. Bears f < N/2 liars, who may send infinities and NaN; ``f``
+    Shapes: (..., N, D) to (..., D). Cost: N log N D. Tolerates f < N/2 liars, who may send infinities and NaN; ``f``
     itself is not used. Robustness (Allouah et al. 2023, 2302.01772): kappa <= 4 (1 + f / (N - 2 f))^2.
     """
     return order.median(messages)
@@ -26,13 +26,14 @@ def kappa(devices: int, f: int) -> float:
 
 
 def sharp_kappa(devices: int, f: int) -> float:
-    """The least constant, with H = N - f and the k greatest of the H honest values of a coordinate.
+    """The least constant, derived from the k greatest of the H = N - f honest values of a coordinate.
 
-    The mean of k of H values is off theirs by at most sqrt((H - k) / k) standard deviations (Cauchy and Schwarz). The
-    median of an odd number is at most the least of the k = (N + 1) / 2 - f greatest honest values, and that at most
-    their mean. For even N it is the mid-point of the N/2-th and the next, so at most that of the two least of the
-    k = N/2 - f + 1 >= 2 greatest, and that at most their mean. Both are reached where these k agree, the others do, and
-    all lies lie above. Sums over coordinates give vectors.
+    The mean of k of H values differs from the mean of all H by at most sqrt((H - k) / k) standard deviations (Cauchy
+    and Schwarz). For odd N, the median is at most the least of the k = (N + 1) / 2 - f greatest honest values, which is
+    at most their mean. For even N, the median is the mid-point of the N/2-th value and the next, which is at most the
+    mid-point of the two least of the k = N/2 - f + 1 >= 2 greatest honest values, which is at most their mean. Both
+    bounds are reached if these k values are equal, the other honest values are equal, and all lies are larger. Sums
+    over coordinates extend this to vectors.
     """
     if devices % 2:
         return (devices - 1) / (devices + 1 - 2 * f)

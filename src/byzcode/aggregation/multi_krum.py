@@ -18,11 +18,11 @@ Kept = Annotated[int | None, Field(ge=1, description="How many messages are aver
 
 
 def multi_krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2", kept: Kept = None) -> Tensor:
-    """The mean of the ``kept`` messages with the least Krum scores; of equals those of least values.
+    """The mean of the ``kept`` messages with the least Krum scores; ties are settled by values.
 
-    Shapes: (..., N, D) to (..., D). Cost: N^2 D. Of messages with equal scores those are kept whose first coordinate is
-    less, where it is equal whose second is less, and so on: the order of the devices does not matter. Bears
-    N >= 2 f + 3, and liars may send infinities and NaN as long as kept <= N - f. No constant of its own is stated here.
+    Shapes: (..., N, D) to (..., D). Cost: N^2 D. Of equal scores, the messages that are first in lexicographic order of
+    coordinates are kept, so the order of the devices does not matter. Requires N >= 2 f + 3; liars may send infinities
+    and NaN as long as kept <= N - f. No robustness constant is known here.
     """
     number = messages.shape[-2] - f if kept is None else kept
     if number > messages.shape[-2] - f:
@@ -31,7 +31,7 @@ def multi_krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2", ke
 
 
 def refuses(messages: int, f: int, *, neighbours: str, kept: int | None) -> tuple[str, str] | None:
-    """No lie may be averaged in."""
+    """Refuse to average more than N - f messages, which may include a lie."""
     if kept is None or kept <= messages - f:
         return None
     return "kept", f"allowed: 1 to {messages - f} (all but f of the messages)"

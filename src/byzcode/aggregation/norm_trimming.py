@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def norm_trimming(messages: Tensor, f: int) -> Tensor:
-    """The mean of the N - f messages with the least norms; of equals those of least values.
+    """The mean of the N - f messages with the least norms; ties are settled by values.
 
-    Shapes: (..., N, D) to (..., D). Cost: N D. Of messages with equal norms those are kept whose first coordinate is
-    less, where it is equal whose second is less, and so on: the order of the devices does not matter. Takes f < N/2
-    liars, who may send infinities and NaN, but has no robustness constant: a lie of modest norm is averaged in.
+    Shapes: (..., N, D) to (..., D). Cost: N D. Of equal norms, the messages that are first in lexicographic order of
+    coordinates are kept, so the order of the devices does not matter. Accepts f < N/2 liars, who may send infinities
+    and NaN, but has no robustness constant: a lie of moderate norm enters the mean.
     """
     return mean_of_least(messages, norms(messages), messages.shape[-2] - f)
 

@@ -24,11 +24,11 @@ def phocas(messages: Tensor, f: int, *, variant: Variant = "coordinate") -> Tens
     """Per coordinate, the mean of the N - f values nearest to the trimmed mean; or the mean of the N - f messages.
 
     Shapes: (..., N, D) to (..., D). Cost: N log N D, one sort: the nearest values are a window of the sorted row;
-    of two windows equally good, the lower one is taken. Variant "vector", as in the code of Dong et al. (2307.07980):
-    the f messages farthest from the trimmed mean are dropped; of messages equally far those are kept whose first
-    coordinate is less, where it is equal whose second is less, and so on. Neither depends on the order of the devices.
-    Bears f < N/2 liars, who may send infinities and NaN. Robustness of both (derived from the constant of the trimmed
-    mean, a = f / (N - 2 f)): kappa <= 4 f / (N - f) (1 + 6 a (1 + a)).
+    of two equally good windows, the lower one is taken. Variant "vector", as in the code of Dong et al. (2307.07980),
+    drops the f messages farthest from the trimmed mean; of messages equally far, those that are first in lexicographic
+    order of coordinates are kept. Neither variant depends on the order of the devices. Tolerates f < N/2 liars, who may
+    send infinities and NaN. Robustness of both (derived from the constant of the trimmed mean, a = f / (N - 2 f)):
+    kappa <= 4 f / (N - f) (1 + 6 a (1 + a)).
     """
     if variant == "coordinate":
         return order.mean_near_trimmed_mean(messages, f)
@@ -36,5 +36,5 @@ def phocas(messages: Tensor, f: int, *, variant: Variant = "coordinate") -> Tens
     return order.mean_of_least(messages, norms(away), messages.shape[-2] - f)
 
 
-#: Behind the sharp constant of the trimmed mean, 4 f / (N - 2 f).
+#: From the sharp constant of the trimmed mean, the sharp constant is 4 f / (N - 2 f).
 ENTRY = Rule(phocas, minority, kappa=near(trimmed_mean.kappa), sharp_kappa=near(unevenness), jumps=True, title="Phocas")

@@ -1,4 +1,4 @@
-"""What a robust aggregation rule is: a function of messages and f, and how many liars it can bear."""
+"""The class of robust aggregation rules: functions of messages and f, and the number of liars that they tolerate."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 
 def minority(devices: int) -> int:
-    """The most liars that are fewer than half of the devices."""
+    """The largest number of liars below half of the devices."""
     return (devices - 1) // 2
 
 
 def near_minority(devices: int) -> int:
-    """The most liars with N >= 2 f + 3: Krum's bound, under which every honest message has near neighbours."""
+    """The largest f with N >= 2 f + 3: Krum's bound, under which every honest message has near neighbours."""
     return max(0, (devices - 3) // 2)
 
 
 def quarter(devices: int) -> int:
-    """The most liars with N >= 4 f + 3: Bulyan's bound."""
+    """The largest f with N >= 4 f + 3: Bulyan's bound."""
     return max(0, (devices - 3) // 4)
 
 
 def everyone(devices: int) -> int:
-    """No limit on f, for a rule that makes no use of it (and promises nothing)."""
+    """No limit on f, for a rule that does not use it (and promises nothing)."""
     return devices
 
 
-#: What a rule may lack, if only with some of its options.
+#: Properties that a rule may lack, perhaps only with some of its options.
 #: ``translation``: if one vector is added to all messages, it is added to the result.
 #: ``scale``: if all messages are multiplied by one positive number, so is the result.
 #: ``agreement``: if all honest messages are equal, the result is the same, whatever f liars send.
@@ -41,7 +41,7 @@ Property = Literal["translation", "scale", "agreement"]
 
 
 def never(messages: int, f: int, **options: Any) -> None:
-    """Any number of messages will do, whatever the options."""
+    """Refuse nothing: any number of messages and all options are allowed."""
 
 
 #: A robustness constant as a function of N and f.
@@ -54,7 +54,7 @@ def unevenness(devices: int, f: int) -> float:
 
 
 def near(constant: Constant) -> Constant:
-    """The constant of the mean of the N - f values nearest to a centre: 4 f / (N - f) (1 + that of the centre)."""
+    """The constant of the mean of the N - f values nearest to a centre, 4 f / (N - f) (1 + constant of the centre)."""
     return lambda devices, f: 4 * f / (devices - f) * (1 + constant(devices, f))
 
 
@@ -62,14 +62,14 @@ def near(constant: Constant) -> Constant:
 class Rule(Entry):
     """An aggregation rule: ``rule(messages, f, **options)`` maps (..., N, D) to (..., D).
 
-    - ``most_liars(N)`` is the greatest f that the rule accepts among N devices. Raises ValueError beyond it.
-    - ``lacks``: tests hold the rule to every :data:`Property` that is not in it.
+    - ``most_liars(N)`` is the greatest f that the rule accepts among N devices. A greater f raises ValueError.
+    - ``lacks``: tests check that the rule has every :data:`Property` that is not listed here.
     - ``kappa(N, f)``, for f < N / 2, is the published robustness constant of a rule that has one: for every set H of
       N - f honest devices, ||rule - mean_H||^2 <= kappa (1/|H|) sum_H ||m_i - mean_H||^2.
     - ``sharp_kappa(N, f)`` is a smaller constant, derived in this package.
-    - ``refuses(N, f, **options)`` gives an option that does not fit N messages of which f are lies, and what is
-      allowed; else None.
-    - ``jumps``: the result may jump from one honest message to another, so rounding may lead a training elsewhere.
+    - ``refuses(N, f, **options)`` returns an option that does not fit N messages with f lies, and what is allowed;
+      else None.
+    - ``jumps``: the result may jump from one honest message to another, so rounding may change a training.
     """
 
     function: Callable[..., Tensor]
@@ -81,7 +81,7 @@ class Rule(Entry):
     jumps: bool = False
 
     def least_kappa(self, devices: int, f: int) -> float | None:
-        """The smallest constant that is known here, or None where there is none."""
+        """The smallest finite constant that is known here, or None."""
         known = [constant(devices, f) for constant in (self.kappa, self.sharp_kappa) if constant is not None]
         least = min(known, default=math.inf)
         return least if least < math.inf else None

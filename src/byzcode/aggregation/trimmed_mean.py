@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def trimmed_mean(messages: Tensor, f: int) -> Tensor:
-    """Per coordinate, the mean of what remains without the f largest and the f smallest values.
+    """Per coordinate, the mean of the values without the f largest and the f smallest.
 
-    Shapes: (..., N, D) to (..., D). Cost: N log N D. Bears f < N/2 liars, who may send infinities and NaN (a NaN
+    Shapes: (..., N, D) to (..., D). Cost: N log N D. Tolerates f < N/2 liars, who may send infinities and NaN (a NaN
     counts as largest). Robustness (Allouah et al. 2023, 2302.01772), a = f / (N - 2 f): kappa <= 6 a (1 + a).
     """
-    # A mean of the kept values, never the sum minus the extremes: huge Byzantine values would cancel.
+    # The kernel averages the kept values. The sum minus the extremes would cancel badly with huge Byzantine values.
     return order.trimmed_mean(messages, f)
 
 
@@ -28,12 +28,12 @@ def kappa(devices: int, f: int) -> float:
 
 
 def sharp_kappa(devices: int, f: int) -> float:
-    """F / (N - 2 f), below which no rule can be.
+    """The constant f / (N - 2 f), the least that any rule can have.
 
-    Of N values sorted, the (f + j)-th lies between the j-th and the (f + j)-th of the H = N - f honest ones; so the
+    Of N sorted values, the (f + j)-th lies between the j-th and the (f + j)-th of the H = N - f honest values. So the
     result lies between the means of the N - 2 f least and of the N - 2 f greatest honest values. The mean of k of H
-    values is off theirs by at most sqrt((H - k) / k) standard deviations (Cauchy and Schwarz). Sums over coordinates
-    give vectors.
+    values differs from the mean of all H by at most sqrt((H - k) / k) standard deviations (Cauchy and Schwarz). Sums
+    over coordinates extend this to vectors.
     """
     return unevenness(devices, f)
 
