@@ -1,7 +1,7 @@
-"""What the server does to the messages in front of its rule, in one table.
+"""The table of pre-aggregators, which the server applies to the messages before its rule.
 
-``PRE_AGGREGATORS[name](messages, f, draws, **options)`` maps messages (R, N, D) to (R, N', D), of which the rule then
-takes at most f for lies.
+``PRE_AGGREGATORS[name](messages, f, draws, **options)`` maps messages (R, N, D) to (R, N', D). The rule then assumes
+that at most f of these are lies.
 """
 
 from byzcode.lazy import Table

@@ -19,21 +19,21 @@ Size = Annotated[int, Field(ge=1, description="How many messages are averaged in
 
 
 def buckets(devices: int, *, size: int = 2) -> int:
-    """How many buckets there are, ceil(N / size)."""
+    """The number of buckets, ceil(N / size)."""
     return -(-devices // size)
 
 
 def bucketing(messages: Tensor, f: int, draws: Draws, *, size: Size = 2) -> Tensor:
-    """The means of buckets of ``size`` messages, in an order drawn anew; the last bucket may be smaller.
+    """The means of buckets of ``size`` messages, in a new random order each time; the last bucket may be smaller.
 
-    Shapes: (R, N, D) to (R, ceil(N / size), D). Cost: N D. The order is one of devices: it does not depend on what they
-    send, and the same messages of other devices fall into other buckets. Each of f liars spoils one bucket at most, so
-    the rule behind it must bear f of fewer messages.
+    Shapes: (R, N, D) to (R, ceil(N / size), D). Cost: N D. The order is drawn for the devices and does not depend on
+    their messages: the same messages on other devices fall into other buckets. Each of f liars spoils at most one
+    bucket, so the rule that follows must tolerate f lies among fewer messages.
     """
     runs, devices, dimension = messages.shape
     run, first = _starts(runs, devices, size, messages.device)
     mixed = (draws.uniform(devices).argsort(dim=-1) + run).flatten()
-    # One pass: gathers and adds up bucket by bucket, each in order.
+    # One pass gathers and adds up the messages bucket by bucket, in order.
     sums = torch.nn.functional.embedding_bag(mixed, messages.flatten(0, 1), first, mode="sum")
     means = sums.div_(size).view(runs, -1, dimension)
     if devices % size:
@@ -43,7 +43,7 @@ def bucketing(messages: Tensor, f: int, draws: Draws, *, size: Size = 2) -> Tens
 
 @cache
 def _starts(runs: int, devices: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Where each run starts in a list of all devices, (R, 1), and each bucket."""
+    """The start of each run in a list of all devices, (R, 1), and the start of each bucket."""
     run = torch.arange(0, runs * devices, devices, device=device).unsqueeze(-1)
     return run, (run + torch.arange(0, devices, size, device=device)).flatten()
 

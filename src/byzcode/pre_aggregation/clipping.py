@@ -1,4 +1,4 @@
-"""Clipping of norms: static, or adaptive robust clipping, ARC (Allouah et al., 2024, 2405.14432)."""
+"""Clipping of norms: with a fixed radius, or adaptive robust clipping, ARC (Allouah et al., 2024, 2405.14432)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Radius = Annotated[float | None, Field(gt=0, description="The greatest norm that
 
 
 def clipping(messages: Tensor, f: int, draws: Draws, *, radius: Radius = None) -> Tensor:
-    """Each message scaled down to a norm of at most ``radius``: ``m_i min(1, radius / ||m_i||)``.
+    """Each message is scaled down to a norm of at most ``radius``: ``m_i min(1, radius / ||m_i||)``.
 
-    Without a radius, ARC: the k = floor(2 (f / N) (N - f)) largest norms are clipped to the next. Shapes: (R, N, D) to
-    (R, N, D). Cost: N D. A message that is not finite becomes 0. Each liar spoils its own message and no other.
+    Without a radius, ARC clips the k = floor(2 (f / N) (N - f)) largest norms to the largest of the others.
+    Shapes: (R, N, D) to (R, N, D). Cost: N D. A message that is not finite becomes 0. Each liar spoils only its own message.
     """
     norm = norms(messages)
     if radius is not None:

@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 
 def nnm(messages: Tensor, f: int, draws: Draws) -> Tensor:
-    """Each message becomes the mean of the N - f messages nearest to it; of equals those of least values.
+    """Each message becomes the mean of the N - f messages nearest to it; ties are settled by values.
 
-    Shapes: (R, N, D) to (R, N, D). Cost: N^2 D. A message is one of those nearest to itself. Of messages equally near,
-    those are taken whose first coordinate is less, where it is equal whose second is less, and so on: the order of the
-    devices does not matter. A message that is not finite stays as it is and enters no mean of N - f finite ones.
-    Robustness of a rule of constant kappa behind it: 8 f / (N - f) (kappa + 1), f < N/2.
+    Shapes: (R, N, D) to (R, N, D). Cost: N^2 D. A message is among those nearest to itself. Of messages equally near,
+    those that are first in lexicographic order of coordinates are taken, so the order of the devices does not matter. A
+    message that is not finite stays unchanged and enters no mean of N - f finite messages. Robustness if a rule of
+    constant kappa follows: 8 f / (N - f) (kappa + 1), f < N/2.
     """
     kept = messages.shape[-2] - f
-    away, origin = centred(messages)  # so that a mean is as exact as the spread and not as the distance from zero
+    away, origin = centred(messages)  # so that rounding errors of a mean scale with the spread
     taken = nearest(away, kept).to(away.dtype)
     finite = largest(away).isfinite()
     if surely(finite):
         return product(taken, away).div_(kept).add_(origin)
-    mixed = origin + product(taken, torch.where(finite, away, 0.0)) / kept  # 0 times inf is NaN
+    mixed = origin + product(taken, torch.where(finite, away, 0.0)) / kept  # because 0 times inf is NaN
     return torch.where(finite, mixed, messages)
 
 
 def kappa(kappa: float, devices: int, f: int) -> float:
-    """Of a rule of constant ``kappa`` behind it: 8 f / (N - f) (kappa + 1) (2302.01772)."""
+    """The constant if a rule of constant ``kappa`` follows: 8 f / (N - f) (kappa + 1) (2302.01772)."""
     return 8 * f / (devices - f) * (kappa + 1)
 
 

@@ -1,4 +1,4 @@
-"""Nothing in front of the rule."""
+"""No pre-aggregation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def none(messages: Tensor, f: int, draws: Draws) -> Tensor:
-    """The messages as they are. Shapes: (R, N, D) to (R, N, D)."""
+    """The messages, unchanged. Shapes: (R, N, D) to (R, N, D)."""
     return messages
 
 
 def kappa(kappa: float, devices: int, f: int) -> float:
-    """That of the rule."""
+    """The constant of the rule."""
     return kappa
 
 

@@ -1,4 +1,4 @@
-"""What stands in front of a rule: a function of messages and f, and how many messages it leaves."""
+"""The class of pre-aggregators: functions of messages and f, and the number of messages that they leave."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def all_of_them(devices: int, **options: Any) -> int:
     return devices
 
 
-#: What a pre-aggregator may lack.
-#: ``order``: if the devices come in another order, so do the messages that are left.
-#: ``translation``: if one vector is added to all messages, it is added to all that are left.
+#: Properties that a pre-aggregator may lack.
+#: ``order``: if the devices are permuted, the resulting messages are permuted in the same way.
+#: ``translation``: if one vector is added to all messages, it is added to all resulting messages.
 Property = Literal["order", "translation"]
 
 
 @dataclass(frozen=True)
 class PreAggregator(Entry):
-    """``pre(messages, f, draws, **options)`` maps (R, N, D) to (R, N', D); at most f of the N' are spoilt.
+    """``pre(messages, f, draws, **options)`` maps (R, N, D) to (R, N', D); at most f of the N' are spoilt by lies.
 
-    ``left(N, **options)`` is N'. Tests hold the pre-aggregator to every :data:`Property` that is not in ``lacks``.
-    ``kappa(kappa, N, f)`` is the robustness constant of a rule of constant kappa behind it, if that is known. One that
-    is ``idle`` leaves the messages as they are.
+    ``left(N, **options)`` is N'. Tests check that the pre-aggregator has every :data:`Property` that is not in
+    ``lacks``. ``kappa(kappa, N, f)`` is the robustness constant if a rule of constant kappa follows, where it is known.
+    An ``idle`` pre-aggregator leaves the messages unchanged.
     """
 
     function: Callable[..., Tensor]
