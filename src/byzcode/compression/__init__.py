@@ -1,7 +1,7 @@
-"""How messages are shortened: compressors, in one table.
+"""The table of compressors, which shorten messages.
 
-``COMPRESSORS[name](messages, draws, number_bits, **options)`` maps messages (R, N, D) to what the server reads of
-them, (R, N, D), and the bits that each device sent.
+``COMPRESSORS[name](messages, draws, number_bits, **options)`` maps messages (R, N, D) to the messages that the server
+reads, (R, N, D), and the bits that each device sends.
 """
 
 from byzcode.compression.compressor import Compressed, Compressor

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def bernoulli(messages: Tensor, draws: Draws, number_bits: int, *, share: Share = 0.1) -> Compressed:
-    """Each entry by itself: x_j / p with probability p = ``share``, else zero.
+    """Each entry independently becomes x_j / p with probability p = ``share``, else zero.
 
-    Shapes: (R, N, D) to (R, N, D). Cost: N D. Bits: b + ceil(log2 D) for each entry that was drawn, (R, N). Unbiased,
-    and E ||C(x) - x||^2 = delta ||x||^2 exactly, delta = 1 / p - 1.
+    Shapes: (R, N, D) to (R, N, D). Cost: N D. Bits: b + ceil(log2 D) per entry that is kept, (R, N). Unbiased, and
+    E ||C(x) - x||^2 = delta ||x||^2 exactly, delta = 1 / p - 1.
     """
     *_, devices, dimension = messages.shape
-    keep = draws.uniform(devices, dimension) <= share  # not "<": a uniform float32 may be rounded up to 1
+    keep = draws.uniform(devices, dimension) <= share  # not "<", because a uniform float32 may be rounded up to 1
     bits = keep.sum(dim=-1) * (number_bits + place_bits(dimension))
     return Compressed(torch.where(keep, messages / share, 0.0), bits)
 
 
 def delta(dimension: int, share: float) -> float:
-    """Exact."""
+    """The exact constant, 1 / p - 1."""
     return 1 / share - 1
 
 

@@ -1,4 +1,4 @@
-"""What a compressor is: a function of messages and random numbers that also says how many bits it sends."""
+"""The class of compressors: functions of messages and random numbers that also return the number of bits sent."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Compressed(NamedTuple):
-    """Messages as the server reads them, (R, N, D), and the bits that each device sent for its own.
+    """Messages as the server reads them, (R, N, D), and the bits that each device sends.
 
-    ``bits`` is one number where every message takes the same, else (R, N).
+    ``bits`` is a single number if all messages have the same length, else (R, N).
     """
 
     messages: Tensor
@@ -25,26 +25,26 @@ class Compressed(NamedTuple):
 
 
 def independent(**options: Any) -> bool:
-    """Devices never share their random numbers."""
+    """False: devices never share their random numbers."""
     return False
 
 
 def defaults(dimension: int, number_bits: int, most: float) -> Iterable[Mapping[str, Any]]:
-    """The defaults of all options, and nothing else."""
+    """Offer only the defaults of all options."""
     return ({},)
 
 
 @dataclass(frozen=True)
 class Compressor(Entry):
-    """``compressor(messages, draws, number_bits, **options)``; a number that is not compressed takes ``number_bits``.
+    """``compressor(messages, draws, number_bits, **options)``; an uncompressed number takes ``number_bits``.
 
-    Messages are (R, N, D), and each device has its own random numbers, unless ``shared(**options)``.
+    Messages are (R, N, D). Each device has its own random numbers, unless ``shared(**options)`` is true.
 
     - ``delta(D, **options)``: E ||C(x) - x||^2 <= delta ||x||^2 for every x.
     - ``unbiased``: E C(x) = x.
     - ``lossless``: C(x) = x.
-    - ``bits(D, number_bits, **options)``: the length of every message; None where it differs from message to message.
-    - ``choices(D, number_bits, most)``: options to choose from for messages of at most ``most`` bits.
+    - ``bits(D, number_bits, **options)``: the length of a message; None if messages differ in length.
+    - ``choices(D, number_bits, most)``: options to consider for messages of at most ``most`` bits.
     """
 
     function: Callable[..., Compressed]

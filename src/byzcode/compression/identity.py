@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def identity(messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
-    """The messages as they are, D numbers each.
+    """The messages, unchanged, D numbers each.
 
     Shapes: (R, N, D) to (R, N, D). Bits: D b. Unbiased, delta = 0.
     """

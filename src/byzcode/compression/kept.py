@@ -1,4 +1,4 @@
-"""How many entries a sparsifier keeps, and what it costs to say which."""
+"""The number of entries that a sparsifier keeps, and the bits that name a kept entry."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Share = Annotated[float, Field(gt=0, le=1, description="k / D, the part of the e
 
 
 def kept_of(dimension: int, share: float) -> int:
-    """The number k of D entries that is nearest to a share of them, and at least one."""
+    """The number k that is nearest to ``share`` times D, at least 1."""
     return max(1, math.floor(round(share * dimension, 9) + 0.5))
 
 
 def place_bits(dimension: int) -> int:
-    """Bits that name one of D entries, ceil(log2 D)."""
+    """The bits that name one of D entries, ceil(log2 D)."""
     return (dimension - 1).bit_length()

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def natural(messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
-    """Each entry rounded at random, without bias, to one of the two powers of two around its magnitude.
+    """Each entry is rounded at random, without bias, to one of the two powers of two around its magnitude.
 
     |x_j| = 2^e (1 + u) becomes 2^(e + 1) with probability u, else 2^e: powers of two and zeros stay. Shapes: (R, N, D)
-    to (R, N, D). Cost: N D. Bits: 9 D, a sign and an exponent of 8 bits (of float32: a greater range is not cut off
-    here). Unbiased, delta = 1 / 8. Infinities and NaN stay.
+    to (R, N, D). Cost: N D. Bits: 9 D, a sign and an exponent of 8 bits (as in float32; larger exponents are counted
+    alike and not cut off). Unbiased, delta = 1 / 8. Infinities and NaN stay.
     """
-    # 1 + u, exactly, as is the division by it; the clamp lets zeros (mantissa 0) and infinities stay what they are.
+    # The significand 1 + u and the division by it are exact. The clamp keeps zeros (mantissa 0) and infinities.
     significand = (2 * torch.frexp(messages).mantissa.abs()).clamp(1, 2)
     up = draws.uniform(*messages.shape[-2:]) < significand - 1
     return Compressed(messages / significand * (1.0 + up), bits(messages.shape[-1], number_bits))
@@ -32,7 +32,7 @@ def delta(dimension: int) -> float:
 
 
 def bits(dimension: int, number_bits: int) -> int:
-    """A sign and an exponent of each entry."""
+    """A sign and an exponent per entry."""
     return 9 * dimension
 
 

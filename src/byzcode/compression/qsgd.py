@@ -22,20 +22,20 @@ Levels = Annotated[
 
 
 def qsgd(messages: Tensor, draws: Draws, number_bits: int, *, levels: Levels = 4) -> Compressed:
-    """||x|| sign(x_j) xi_j / s, where xi_j is s |x_j| / ||x|| rounded up or down at random to a whole number.
+    """Each entry becomes ||x|| sign(x_j) xi_j / s, where xi_j is s |x_j| / ||x||, randomly rounded to an integer.
 
-    It is rounded up with a probability equal to its fractional part. Shapes: (R, N, D) to (R, N, D). Cost: N D. Bits:
-    b + D (1 + ceil(log2(s + 1))), of fixed length. Unbiased, delta = min(D / s^2, sqrt(D) / s). A message that is not
+    The probability of rounding up is the fractional part. Shapes: (R, N, D) to (R, N, D). Cost: N D. Bits:
+    b + D (1 + ceil(log2(s + 1))), a fixed length. Unbiased, delta = min(D / s^2, sqrt(D) / s). A message that is not
     finite becomes NaN.
     """
     *_, devices, dimension = messages.shape
     ratio, unit = relative(messages)
-    norm = ratio.square().sum(dim=-1, keepdim=True).sqrt().clamp(min=1)  # it is one at least, or zero
+    norm = ratio.square().sum(dim=-1, keepdim=True).sqrt().clamp(min=1)  # it is at least 1, or 0
     level = ratio * (levels / norm)
     whole = level.trunc()
     up = draws.uniform(devices, dimension) < (level - whole).abs()
     steps = whole + up * level.sign()
-    # The unit comes last: the norm alone may overflow where the result does not.
+    # Multiply by the unit last: the norm itself may overflow although the result does not.
     return Compressed(steps * (norm / levels) * unit, bits(dimension, number_bits, levels=levels))
 
 
@@ -45,7 +45,7 @@ def delta(dimension: int, levels: int) -> float:
 
 
 def bits(dimension: int, number_bits: int, *, levels: int) -> int:
-    """The norm, and a sign and a level of each entry."""
+    """The norm, and a sign and a level per entry."""
     return number_bits + dimension * (1 + levels.bit_length())
 
 

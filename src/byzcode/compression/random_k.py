@@ -26,10 +26,10 @@ Mask = Annotated[
 def random_k(
     messages: Tensor, draws: Draws, number_bits: int, *, share: Share = 0.1, mask: Mask = "independent"
 ) -> Compressed:
-    """D / k times the entries of a uniform k-subset, zero elsewhere.
+    """D / k times the entries of a uniformly drawn k-subset, zero elsewhere.
 
     Shapes: (R, N, D) to (R, N, D). Cost: N D. Bits: k (b + ceil(log2 D)) with independent masks; k b with a shared
-    one, which the server draws too. Unbiased, and E ||C(x) - x||^2 = delta ||x||^2 exactly, delta = D / k - 1.
+    mask, which the server draws too. Unbiased, and E ||C(x) - x||^2 = delta ||x||^2 exactly, delta = D / k - 1.
     Independent masks add delta (1 - 1/H) (1/H) sum ||g_i||^2 to the dispersion of H honest messages; a shared mask
     multiplies it by D / k, and moves their mean by (D / k - 1) ||mean||^2 (both in expectation).
     """
@@ -41,12 +41,12 @@ def random_k(
 
 
 def delta(dimension: int, share: float, mask: str = "independent") -> float:
-    """Exact."""
+    """The exact constant, D / k - 1."""
     return dimension / kept_of(dimension, share) - 1
 
 
 def bits(dimension: int, number_bits: int, *, share: float, mask: str) -> int:
-    """A number for each entry that is kept, and its place where the server does not know the mask."""
+    """A number per kept entry, and its place if the server does not know the mask."""
     return kept_of(dimension, share) * _entry_bits(dimension, number_bits, mask)
 
 
@@ -56,7 +56,7 @@ def shared(*, share: float, mask: str) -> bool:
 
 
 def choices(dimension: int, number_bits: int, most: float) -> Iterator[dict[str, Any]]:
-    """With each mask, as many entries as fit."""
+    """For each kind of mask, as many entries as fit."""
     for mask in ("independent", "shared"):
         kept = min(int(min(most, number_bits * dimension) // _entry_bits(dimension, number_bits, mask)), dimension - 1)
         if kept >= 1:

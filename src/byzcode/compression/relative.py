@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def relative(messages: Tensor) -> tuple[Tensor, Tensor]:
-    """Messages (..., D) divided by their largest magnitude, and that magnitude, (..., 1); a zero message by one."""
+    """Messages (..., D) divided by their largest magnitude, and that magnitude (..., 1), or 1 for a zero message."""
     size = largest(messages)
     unit = torch.where(size == 0, 1.0, size)
     return messages / unit, unit

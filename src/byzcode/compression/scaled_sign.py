@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def scaled_sign(messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
-    """(||x||_1 / D) sign(x): one bit an entry; the sign of zero is that of its sign bit.
+    """(||x||_1 / D) sign(x): one bit per entry; the sign of a zero is its sign bit.
 
     Shapes: (R, N, D) to (R, N, D). Cost: N D. Bits: D + b. Biased;
     ||C(x) - x||^2 = (1 - ||x||_1^2 / (D ||x||^2)) ||x||^2, so delta = 1 - 1 / D. A message that is not finite becomes
@@ -27,7 +27,7 @@ def scaled_sign(messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
 
 
 def delta(dimension: int) -> float:
-    """||x||_1 >= ||x||, with equality where a single entry is not zero."""
+    """1 - 1 / D, because ||x||_1 >= ||x||, with equality if a single entry is not zero."""
     return 1 - 1 / dimension
 
 

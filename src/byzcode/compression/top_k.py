@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def top_k(messages: Tensor, draws: Draws, number_bits: int, *, share: Share = 0.1) -> Compressed:
-    """The k entries of largest magnitude as they are, zero elsewhere; of equal ones the first are kept.
+    """The k entries of largest magnitude, unchanged, zero elsewhere; of equal magnitudes, the first are kept.
 
     Shapes: (R, N, D) to (R, N, D). Cost: N D. Bits: k (b + ceil(log2 D)). Biased; ||C(x) - x||^2 <= delta ||x||^2,
-    delta = 1 - k / D, with equality where all magnitudes are equal. A NaN counts as infinite.
+    delta = 1 - k / D, with equality if all magnitudes are equal. A NaN counts as infinite.
     """
     dimension = messages.shape[-1]
     magnitude = messages.abs().nan_to_num(nan=math.inf, posinf=math.inf)
@@ -29,12 +29,12 @@ def top_k(messages: Tensor, draws: Draws, number_bits: int, *, share: Share = 0.
 
 
 def delta(dimension: int, share: float) -> float:
-    """At most the smallest D - k entries are lost."""
+    """1 - k / D, because only the smallest D - k entries are lost."""
     return 1 - kept_of(dimension, share) / dimension
 
 
 def bits(dimension: int, number_bits: int, *, share: float) -> int:
-    """A number and its place for each entry that is kept."""
+    """A number and its place per kept entry."""
     return kept_of(dimension, share) * (number_bits + place_bits(dimension))
 
 
