@@ -1,8 +1,8 @@
-"""What a device sends of what it holds, and how it is decoded: encoders and decoders, one table each.
+"""The tables of encoders, by which devices combine the gradients of their subsets, and of decoders for the server.
 
-``ENCODERS[name](held, subsets, **options)`` gives the weight of each held subset's gradient, (N, S). Where weights are
-complex, a device sends 2 D numbers, the real part of its combination and then the imaginary one.
-``DECODERS[name].prepare(devices, subsets, redundancy)`` gives a function of the messages, see :class:`Decoder`.
+``ENCODERS[name](held, subsets, **options)`` returns the weight of each held subset's gradient, (N, S). If weights are
+complex, a device sends 2 D numbers: the real part of its combination and then the imaginary part.
+``DECODERS[name].prepare(devices, subsets, redundancy)`` returns a function of the messages, see :class:`Decoder`.
 """
 
 from byzcode.coding.decoder import Decoder

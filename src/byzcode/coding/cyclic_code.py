@@ -1,14 +1,14 @@
-"""DRACO's cyclic code in closed form (Chen et al., 1803.09877): weights, check rows and the functional that decodes.
+"""DRACO's cyclic code in closed form (Chen et al., 1803.09877): weights, check rows and the decoding functional.
 
-Device i has a node x_i on the unit circle. The gradient of task j is sent with the values of one monic polynomial of
-degree N - d, d = 2 s + 1: its zeros are the nodes of the N - d devices that do not hold the task. So every honest
-vector of messages holds the values of a polynomial of degree at most N - d, whose leading coefficient is the sum of
-all tasks (the paper's first row of Q, all ones). Two such vectors differ in at least d places.
+Device i has a node x_i on the unit circle. The weights of task j are the values of a monic polynomial of degree N - d,
+d = 2 s + 1, at the nodes. Its zeros are the nodes of the N - d devices that do not hold the task. So every honest
+vector of messages consists of the values of a polynomial of degree at most N - d, whose leading coefficient is the sum
+of all tasks (the paper's first row of Q, all ones). Two such vectors differ in at least d places.
 
-The paper's nodes follow the order of the devices. The holders of a task are then neighbours on the circle, and |W|
-spans 10 decades at N = 100, s = 20. Here x_i = exp(2 pi i g / N), with g coprime to N chosen so that every window is
-spread evenly over the circle. No weight is then more than 10 times the ideal N / d, for any size with N <= 200
-(median: 1.7 times): one digit is lost at worst.
+In the paper the nodes follow the order of the devices. The holders of a task are then neighbours on the circle, and
+|W| spans 10 decades at N = 100, s = 20. This code uses x_i = exp(2 pi i g / N), with g coprime to N chosen so that
+every window is spread evenly over the circle. Then no weight exceeds 10 times the ideal N / d for any size with
+N <= 200 (median: 1.7 times): at worst one digit is lost.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class CyclicCode:
-    """The code for N devices of which s lie; every task is on d = 2 s + 1 consecutive devices.
+    """The code for N devices with s liars; d = 2 s + 1 consecutive devices hold each task.
 
-    ``step`` is g; ``modulus`` (d,) the signed size of the weight of task j on device j - t, for each t.
+    ``step`` is g; ``modulus`` (d,) is the signed size of the weight of task j on device j - t, for each t.
     """
 
     devices: int
@@ -33,7 +33,7 @@ class CyclicCode:
     modulus: NDArray[np.float64]
 
     def weights(self, task: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.complex128]:
-        """W at task j and device j - t, for arrays j and t: the column of a task is 0 at all other devices."""
+        """W at task j and device j - t, for arrays j and t; the column of a task is 0 at all other devices."""
         turns = -self.step * (2 * self.liars + 1) * (2 * task - place - self.liars)
         column: NDArray[np.complex128] = self.modulus[place] * _roots(turns, 2 * self.devices)
         return column
@@ -50,16 +50,16 @@ class CyclicCode:
 
     @property
     def leading(self) -> NDArray[np.complex128]:
-        """The row whose product with a codeword is its leading coefficient, (N,): 1 on every column of W."""
+        """The row whose product with a codeword is its leading coefficient, (N,); the product is 1 for columns of W."""
         row: NDArray[np.complex128] = self.powers(np.array([2 * self.liars + 1]))[0] / self.devices
         return row
 
     @property
     def unerased(self) -> float:
-        """How far s lies of any size can move the leading coefficient if the residual is 1 without erasures.
+        """The largest error of the leading coefficient from s lies of any size if the residual is 1 without erasures.
 
         It is the norm of the best functional on the other devices, for liars that are neighbours on the circle. No
-        search found a worse set. N = 100: 0.3 for s = 5, 9 for s = 20.
+        search found a worse set of liars. N = 100: 0.3 for s = 5, 9 for s = 20.
         """
         liars = np.flatnonzero(self.step * np.arange(self.devices) % self.devices < self.liars)
         best = np.linalg.lstsq(self.checks[:, liars].T, self.leading[liars], rcond=None)[0]
@@ -67,10 +67,10 @@ class CyclicCode:
 
     @property
     def erased(self) -> float:
-        """The same where s devices are erased and s other ones lie. N = 100: 41 for s = 5, 3e4 for 10, 2e9 for 20.
+        """The same if s devices are erased and s others lie. N = 100: 41 for s = 5, 3e4 for 10, 2e9 for 20.
 
-        The best functional holds the coefficients of the polynomial that vanishes at the 2 s nodes, divided by
-        sqrt N. For neighbours on the circle these are Gaussian binomials, and no search found a worse set.
+        The best functional consists of the coefficients of the polynomial that vanishes at the 2 s nodes, divided by
+        sqrt N. For neighbours on the circle these are Gaussian binomials. No search found a worse set.
         """
         angle = np.pi * np.arange(1, 2 * self.liars + 1) / self.devices
         coefficients = np.cumprod(np.sin(angle[::-1]) / np.sin(angle))
@@ -78,10 +78,10 @@ class CyclicCode:
 
 
 def cyclic_code(devices: int, liars: int) -> CyclicCode:
-    """The code with the step g, coprime to N, whose largest weight is smallest; of equally good ones the smallest."""
+    """The code with the step g, coprime to N, that minimises the largest weight; of equally good steps the smallest."""
     steps = np.array([g for g in range(1, devices // 2 + 1) if math.gcd(g, devices) == 1] or [1])
     # The weight on device i = j - t is N / prod_k (x_i - x_k) over the other devices k of the window. Each factor is
-    # 2 i sin(pi g (i - k) / N) times a phase; the phases are added up exactly, as whole numbers.
+    # 2 i sin(pi g (i - k) / N) times a phase; the phases are added exactly, as integers.
     whole, rest = np.divmod(steps[:, None] * np.arange(1, 2 * liars + 1), devices)
     sines = (-1.0) ** whole * 2 * np.sin(np.pi * np.minimum(rest, devices - rest) / devices)
     left = np.cumprod(np.concatenate([np.ones((len(steps), 1)), sines], axis=1), axis=1)

@@ -1,4 +1,4 @@
-"""What a decoder is: it makes the exact gradient of messages of which at most s are lies, or says that it cannot."""
+"""The class of decoders: they recover the exact gradient from messages with at most s lies, or report failure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class Decoded(NamedTuple):
-    """The gradient, (R, D), and where no gradient is consistent with the messages, (R,) of bool.
+    """The gradient, (R, D), and whether decoding failed because no gradient fits the messages, (R,) of bool.
 
-    Where it failed, the gradient is 0: the server takes no step.
+    After a failure the gradient is 0, so the server takes no step.
     """
 
     gradient: Tensor
@@ -28,17 +28,18 @@ class Decode(Protocol):
 
 
 def any_of_them(devices: int, subsets: int) -> Sequence[int]:
-    """All redundancies there are."""
+    """All redundancies, 1 to M."""
     return range(1, subsets + 1)
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """``prepare(devices, subsets, redundancy)`` gives the decoder of a size.
+    """``prepare(devices, subsets, redundancy)`` returns the decoder for a size.
 
-    - ``bears(devices, subsets, redundancy)`` is s, the number of arbitrary liars against which it is exact.
-    - ``refuses(devices, subsets, redundancy)`` says why a size cannot be served, or None.
-    - ``redundancies(devices, subsets)`` lists, in ascending order, all that may be served: it may also refuse some.
+    - ``bears(devices, subsets, redundancy)`` is s, the number of arbitrary liars among which it is exact.
+    - ``refuses(devices, subsets, redundancy)`` says why a size is not supported, or returns None.
+    - ``redundancies(devices, subsets)`` lists, in ascending order, all redundancies that may be supported; ``refuses``
+      may exclude some of them.
     """
 
     prepare: Callable[[int, int, int], Decode]

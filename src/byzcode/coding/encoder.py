@@ -1,4 +1,4 @@
-"""What an encoder is: the weights with which devices add up the gradients of their subsets."""
+"""The class of encoders: the weights with which devices add up the gradients of their subsets."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Weights = NDArray[np.float64] | NDArray[np.complex128]
 
 @dataclass(frozen=True)
 class Encoder(Entry):
-    """``encoder(held, subsets, **options)`` gives the weight of each held subset, (N, S), 0 in empty slots.
+    """``encoder(held, subsets, **options)`` returns the weight of each held subset, (N, S), 0 in empty slots.
 
-    A device sends ``numbers`` numbers for each parameter: 2 where weights are complex. What it sends can be read by
-    this ``decoder`` alone, where there is a name.
+    A device sends ``numbers`` numbers per parameter: 2 if weights are complex. If ``decoder`` is not empty, only the
+    decoder of that name can read the messages.
     """
 
     function: Callable[..., Weights]

@@ -1,4 +1,4 @@
-"""Locating lies by their syndromes and erasing them: the decoder of DRACO's cyclic code (Chen et al., 1803.09877)."""
+"""The decoder of DRACO's cyclic code (Chen et al., 1803.09877): it locates lies by their syndromes and erases them."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: The gradient is recovered to eps^RECOVERED of the messages' scale, per coordinate: 5e-7 in double precision, 2e-3
-#: in single. Scale: the (s + 1)-th largest of the messages' largest entries, at most that of an honest one.
+#: in single. The scale is the (s + 1)-th largest of the messages' largest entries, so some honest message has at least
+#: this scale.
 RECOVERED = 0.4
 
-#: What rounding may leave unexplained, in eps: up to 26 was seen. It is borne even where RECOVERED asks for less.
+#: The residual, in eps, that rounding may cause; up to 26 was seen. It is accepted even if RECOVERED demands less.
 ROUNDING = 1e3
 
-#: A message this many times larger than the (s + 1)-th largest one is taken for a lie: one of those s + 1 is honest.
+#: A message this many times larger than the (s + 1)-th largest is taken for a lie: one of those s + 1 is honest.
 OUT_OF_SCALE = 1e3
 
 
 def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
     """The decoder for one size: locate up to s lies, erase them, solve, and verify on all other devices.
 
-    Messages (R, N, 2 D) of real and imaginary parts to the gradient (R, D). Cost: s N D for each set of devices that
-    is tried: none without lies, one where the lies are linearly independent, six at most; on a GPU always six.
+    Messages (R, N, 2 D) of real and imaginary parts to the gradient (R, D). Cost: s N D per set of devices that is
+    tried: none without lies, one if the lies are linearly independent, at most six; on a GPU always six.
 
     The syndromes Y = C_R^H messages, (2 s, D), depend on the lies alone: Y = sum over liars of c_i e_i, c_i a column
     of C_R^H. A polynomial of degree L that vanishes at the liars' nodes annihilates every L + 1 consecutive entries
-    of every column of Y (Prony). L = s serves always; L = 3 s / 2 keeps more digits if the lies have rank 2 at least;
-    L = 2 s - 1 most, if they are linearly independent (MUSIC). Fixed random mixtures make s equations of all, and the
-    devices at whose nodes all solutions are smallest are suspect. The s first are erased, or s/4 more of which the
-    smallest lies are then pardoned. If the other N - s agree with one codeword, that settles it: any other codeword
-    differs from it on s + 1 of them.
+    of every column of Y (Prony). L = s always works; L = 3 s / 2 keeps more digits if the lies have at least rank 2;
+    L = 2 s - 1 keeps most if they are linearly independent (MUSIC). Fixed random mixtures reduce all equations to s.
+    The devices at whose nodes all solutions are smallest are suspect. The decoder erases the first s suspects, or takes
+    s/4 more and then pardons those with the smallest lies. If the other N - s devices agree with a codeword, it is the
+    right one: any other codeword differs from it on s + 1 of them.
 
-    Bears s liars, s = (N r / M - 1) / 2. In exact arithmetic that is all. In double precision the set may not be
-    found, and the run then fails: seen where lies are parallel and of sizes from 1e-8 to 1e5, and for
-    neighbours on the circle from s = 0.3 N.
-    Two explanations may also be nearer than rounding; the residual is held so small that none moves the gradient by
-    more than RECOVERED says, as far as ROUNDING allows (N = 100: to s = 13; at s = 20 a forger might move it by 4e-4
-    of the scale, but none that we tried did). Beyond s liars it fails, unless s + 1 who hold a common task agree on a
-    false gradient of it: they are most of its holders, and win unnoticed.
+    Exact among s liars, s = (N r / M - 1) / 2, in exact arithmetic. In double precision the decoder may not find the
+    set, and the run then fails. This was seen for parallel lies of sizes from 1e-8 to 1e5, and for neighbours on the
+    circle from s = 0.3 N. Two explanations may also be closer than rounding. The residual is limited so that neither
+    moves the gradient by more than RECOVERED, as far as ROUNDING allows (N = 100: up to s = 13; at s = 20 a forger
+    might move it by 4e-4 of the scale, but none that we tried did). With more than s liars decoding fails, unless s + 1
+    holders of a common task agree on a false gradient of it: they are the majority of its holders, and are not noticed.
     """
     code = cyclic_code(devices, bears(devices, subsets, redundancy))
 
@@ -65,12 +65,12 @@ def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
 
 
 def bears(devices: int, subsets: int, redundancy: int) -> int:
-    """Half of the devices that hold a subset, less than that."""
+    """The largest s below half of the number of devices that hold a subset."""
     return (devices * redundancy // subsets - 1) // 2
 
 
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
-    """As the cyclic allocation, and d = N r / M is odd."""
+    """The conditions of the cyclic allocation, and an odd d = N r / M."""
     reason = cyclic.refuses(devices, subsets, redundancy)
     if reason is not None or devices * redundancy // subsets % 2:
         return reason
@@ -80,16 +80,16 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
 
 
 class _Attempt(NamedTuple):
-    """The mean of all gradients, (R, D) complex, if some devices are left out, and what speaks against it.
+    """The mean of all gradients, (R, D) complex, if some devices are left out, and the doubt about it.
 
-    ``doubt`` (R,): what no codeword explains in the other messages, in the worst coordinate, in parts of what may be.
+    ``doubt`` (R,) is the residual of the other messages in the worst coordinate, in units of the allowed residual.
     """
 
     gradient: Tensor
     doubt: Tensor
 
     def or_better(self, other: _Attempt) -> _Attempt:
-        """Per run the first that is beyond doubt, else the one with less of it."""
+        """Per run, this attempt if its doubt is at most 1, else the attempt with less doubt."""
         take = (self.doubt > 1) & (other.doubt < self.doubt)
         return _Attempt(
             torch.where(take.unsqueeze(-1), other.gradient, self.gradient),
@@ -98,7 +98,7 @@ class _Attempt(NamedTuple):
 
 
 class _Decoder:
-    """All that depends on N, s, D and the messages' precision alone, on one device."""
+    """All that depends only on N, s, D and the precision of the messages, on one CPU or GPU."""
 
     def __init__(self, code: CyclicCode, dimension: int, eps: float, device: torch.device) -> None:
         def constant(array: NDArray[Any]) -> Tensor:
@@ -110,7 +110,7 @@ class _Decoder:
         self._none, self._some = (
             max(eps**RECOVERED / amplification, ROUNDING * eps) for amplification in (code.unerased, code.erased)
         )
-        # D (2 s - L) equations, of which s must be independent. As many columns as syndromes say all that there is.
+        # There are D (2 s - L) equations; s of them must be independent. 2 s mixed columns retain all information.
         columns, stream = min(dimension, 2 * s), Stream(0, "draco_cyclic")
         lengths = [length for length in (3 * s // 2, s, 2 * s - 1) if length == s or columns * (2 * s - length) >= s]
         self._projection = constant(stream.at(0).standard_normal((dimension, columns)))
@@ -134,7 +134,7 @@ class _Decoder:
 
         syndromes = self._checks @ received
         best = _Attempt(self._leading @ received, _largest(syndromes) / self._none)
-        # What is beyond doubt stays. A GPU, which would have to be waited for, is not asked and tries all sets.
+        # An attempt with doubt of at most 1 stays. A GPU tries all sets, because checking the doubt would wait for it.
         sets, asked = self._sets(syndromes @ self._projection, known), messages.device.type == "cpu"
         while not (asked and ((best.doubt <= 1) | lost).all()) and (erased := next(sets, None)) is not None:
             best = best.or_better(self._without(erased, received))
@@ -145,7 +145,7 @@ class _Decoder:
     def _sets(self, mixed: Tensor, known: Tensor) -> Iterator[Tensor]:
         """Sets of s devices that may be the liars, (R, s), the cheapest and likeliest first.
 
-        In the order of their numbers: how suspect each of them is varies in its last bits with the batch.
+        Each set is sorted by device number, because the order of suspicion varies with rounding in a batch.
         """
         ranked = []
         for length in self._locators:
@@ -155,7 +155,7 @@ class _Decoder:
             yield self._pardon(mixed, suspects).sort(dim=-1).values
 
     def _suspects(self, mixed: Tensor, known: Tensor, length: int) -> Tensor:
-        """The s + s/4 devices, most suspect first, at whose nodes the locators of a degree are smallest, (R, K)."""
+        """The s + s/4 devices at whose nodes the locators of a degree are smallest, (R, K), most suspect first."""
         s = self._liars
         mixture, nodes = self._locators[length]
         windows = mixed.unfold(-2, length + 1, 1).flatten(1, 2)  # (R, equations, L + 1)
@@ -165,18 +165,18 @@ class _Decoder:
         return suspects
 
     def _pardon(self, mixed: Tensor, suspects: Tensor) -> Tensor:
-        """The s of the suspects whose lies are the largest if all others are honest, (R, s)."""
+        """The s suspects whose lies are largest if all other devices are honest, (R, s)."""
         q, r = self._split(suspects)
         lies = torch.linalg.solve_triangular(r, q.mH @ mixed, upper=True).norm(dim=-1)
         return suspects.gather(-1, lies.topk(self._liars).indices)
 
     def _without(self, erased: Tensor, received: Tensor) -> _Attempt:
-        """What the messages of all but the ``erased`` devices (R, s) say."""
+        """The attempt that uses the messages of all but the ``erased`` devices (R, s)."""
         q, r = self._split(erased)
         kept = torch.ones_like(received[..., 0]).scatter(-1, erased, 0.0).unsqueeze(-1) * received
         syndromes = self._checks @ kept
         explained = q.mH @ syndromes
-        # leading @ (kept - lies) where r @ lies = explained; the lies themselves are not needed.
+        # The gradient is leading @ (kept - lies) with r @ lies = explained; the lies themselves are not needed.
         weight = torch.linalg.solve_triangular(r.mT, self._leading[erased].unsqueeze(-1), upper=False)
         gradient = self._leading @ kept - (weight.mT @ explained).squeeze(-2)
         return _Attempt(gradient, _largest(syndromes - q @ explained) / self._some)
@@ -194,7 +194,7 @@ def _largest(syndromes: Tensor) -> Tensor:
 
 
 def redundancies(devices: int, subsets: int) -> Sequence[int]:
-    """Multiples of M / N, if that is whole."""
+    """The multiples of M / N, if that is an integer."""
     size, rest = divmod(subsets, devices)
     return range(0) if rest else range(size, subsets + 1, size)
 

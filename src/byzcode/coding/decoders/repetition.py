@@ -1,4 +1,4 @@
-"""Majority vote within groups that sent the same: the decoder of DRACO's repetition code (Chen et al., 1803.09877)."""
+"""The decoder of DRACO's repetition code (Chen et al., 1803.09877): a majority vote within each group of devices."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: Two messages agree if no entry differs by more than eps^0.6 (4e-10 in double precision, 7e-5 in single) of the
-#: largest one: sums in another order pass, and a lie nearer than that does no harm.
+#: largest entry: this tolerates sums in another order, and a lie nearer than that does no harm.
 AGREEMENT = 0.6
 
 
 def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
-    """The vote for one size: the vector that most of a group agree on, and the mean of these over the groups.
+    """The vote for one size: the vector on which most devices of a group agree, averaged over the groups.
 
-    Messages (R, N, D) to the gradient (R, D). Cost: N log N D. The coordinate-wise median of a group is the vector
-    of its strict majority, if it has one, whatever the others send (infinities and NaN too); so the median is taken
-    and those that agree with it are counted. Bears s liars, s = (size of the smallest group - 1) // 2, wherever they
-    are. Beyond: a group without a majority fails the run; a majority of colluding liars wins it unnoticed.
+    Messages (R, N, D) to the gradient (R, D). Cost: N log N D. If a group has a strict majority, its coordinate-wise
+    median is the vector of this majority, whatever the others send (infinities and NaN too). Therefore the decoder
+    takes the median and counts the devices that agree with it. Exact among s liars on any devices,
+    s = (size of the smallest group - 1) // 2. With more liars, a group without a majority fails the run; a majority of
+    colluding liars in a group is not noticed.
     """
     group = repetition.groups_of(devices, subsets, redundancy)
     sizes = np.bincount(group)
@@ -48,12 +49,12 @@ def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
 
 
 def bears(devices: int, subsets: int, redundancy: int) -> int:
-    """Half of the smallest group, less than that."""
+    """The largest s below half of the size of the smallest group."""
     return (devices // (subsets // redundancy) - 1) // 2
 
 
 def _vote(messages: Tensor) -> tuple[Tensor, Tensor]:
-    """The vector of each group's majority, and whether there is none: (..., n, D) to (..., D) and (...)."""
+    """The vector of each group's majority, and whether a majority is lacking: (..., n, D) to (..., D) and (...)."""
     size = messages.shape[-2]
     candidate = sort_devices(messages)[..., (size - 1) // 2, :]
     far = (messages - candidate.unsqueeze(-2)).abs().amax(dim=-1)
@@ -62,7 +63,7 @@ def _vote(messages: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def redundancies(devices: int, subsets: int) -> Sequence[int]:
-    """Groups hold equal parts of the subsets: the divisors of M."""
+    """The divisors of M, because groups hold equal parts of the subsets."""
     small = [size for size in range(1, math.isqrt(subsets) + 1) if subsets % size == 0]
     return sorted({*small, *(subsets // size for size in small)})
 

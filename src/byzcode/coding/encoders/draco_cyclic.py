@@ -12,8 +12,8 @@ from byzcode.coding.encoder import Encoder
 def draco_cyclic(held: NDArray[np.int32], subsets: int) -> NDArray[np.complex128]:
     """Weight W_ij / M for the subsets of task j on device i, with W the matrix of :mod:`byzcode.coding.cyclic_code`.
 
-    ``held`` (N, S) is a cyclic allocation with d = N S / M odd; returns complex weights (N, S). A device sends the
-    real part of its combination and then the imaginary one: 2 D numbers.
+    ``held`` (N, S) is a cyclic allocation with d = N S / M odd; returns complex weights (N, S). A device sends 2 D
+    numbers: the real part of its combination and then the imaginary part.
     """
     devices, slots = held.shape
     size = max(1, subsets // devices)

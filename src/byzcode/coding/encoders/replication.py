@@ -1,4 +1,4 @@
-"""Replication-corrected weights: those of stochastic gradient coding (Bitar et al., 1905.05383)."""
+"""Replication-corrected weights, as in stochastic gradient coding (Bitar et al., 1905.05383)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from byzcode.coding.encoder import Encoder
 
 
 def replication(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
-    """The gradient of a subset held by c devices has weight N / (M c) on each of them.
+    """The gradient of a subset on c devices has weight N / (M c) on each of them.
 
     ``held`` (N, S); returns weights (N, S), 0 in empty slots. The mean over all devices is then exactly the gradient
-    of the subsets that some device holds (SGC's sum over devices of grad f_k / c_k, in the mean convention).
+    of the subsets that are on some device (SGC's sum over devices of grad f_k / c_k, in the mean convention).
     """
     copies = replications(held, subsets)
     weight = len(held) / (subsets * np.maximum(copies, 1))

@@ -1,4 +1,4 @@
-"""Uniform weights 1/r: devices average, as CRA-DL says in words; inferred for LAD."""
+"""Uniform weights 1/r: devices average. CRA-DL says so in words; for LAD it is inferred."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from byzcode.coding.encoder import Encoder
 
 
 def uniform(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
-    """Each device averages the gradients of its subsets: weight 1 / (number that it holds).
+    """Each device averages the gradients of its subsets, with weight 1 / (number of its subsets).
 
-    ``held`` (N, S); returns weights (N, S), 0 in empty slots. Unbiased over the draw of the allocation, but for one
-    allocation with uneven replication the mean over devices is not the gradient.
+    ``held`` (N, S); returns weights (N, S), 0 in empty slots. Unbiased over the draw of the allocation; for a given
+    allocation with uneven replication, the mean over devices is not the gradient.
     """
     present = held != EMPTY
     weight: NDArray[np.float64] = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
