@@ -1,7 +1,7 @@
-"""Who computes what: allocations of subsets to devices, in one table.
+"""The table of allocations of subsets to devices.
 
-``ALLOCATIONS[name](devices, subsets, redundancy, generator, **options)`` gives the held subsets, (N, S);
-``ALLOCATIONS[name].refuses(devices, subsets, redundancy)`` says why a size cannot be served, or None.
+``ALLOCATIONS[name](devices, subsets, redundancy, generator, **options)`` returns the held subsets, (N, S);
+``ALLOCATIONS[name].refuses(devices, subsets, redundancy)`` says why a size is not supported, or returns None.
 """
 
 from byzcode.allocation.scheme import EMPTY, Scheme

@@ -1,4 +1,4 @@
-"""Block designs: every two devices share equally many subsets, and every subset is on equally many devices."""
+"""Block designs: any two devices share the same number of subsets, and each subset is on the same number of devices."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Design(NamedTuple):
 
     @property
     def redundancy(self) -> int:
-        """In how many blocks each point is."""
+        """The number of blocks that contain a point."""
         return self.blocks * self.size // self.points
 
 
 def block_design(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
-    """Devices are the points of a 2-(N, c, lambda) design, subsets its blocks: a device holds the blocks it is in.
+    """Devices are the points of a 2-(N, c, lambda) design and subsets its blocks: a device holds the blocks it is in.
 
-    Every subset is on c = N r / M devices and every two devices share lambda = r (c - 1)/(N - 1) subsets, below
-    r^2 / M. So the mean of all coded gradients is the gradient. Where no design of :data:`FAMILIES` has the size
-    itself, the blocks are repeated or replaced by what they leave of the points.
+    Every subset is on c = N r / M devices, so the mean of all coded gradients is the gradient. Every two devices share
+    lambda = r (c - 1)/(N - 1) subsets, fewer than r^2 / M. If no design of :data:`FAMILIES` has the size itself, the
+    blocks are repeated or replaced by their complements.
 
-    Returns the held subsets, (N, redundancy). Nothing is random. Cost: O(N r), and O(N M) for what blocks leave.
+    Returns the held subsets, (N, redundancy). Nothing is random. Cost: O(N r), and O(N M) with complements.
     """
     complement, copies, design = _found(devices, subsets, redundancy)[0]
     blocks = np.tile(design.make(), (copies, 1))
@@ -55,7 +55,7 @@ def block_design(devices: int, subsets: int, redundancy: int, generator: np.rand
 
 
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
-    """The numbers c and lambda are whole, and a family has the design, repeated or not, or its complement."""
+    """Refuse unless c and lambda are integers and a family has the design, perhaps repeated, or its complement."""
     if _found(devices, subsets, redundancy):
         return None
     return f"{_reason(devices, subsets, redundancy)}; {_nearest(devices, subsets, redundancy)}"
@@ -65,7 +65,7 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
 
 
 def all_subsets() -> Iterator[Design]:
-    """All subsets of k points; all pairs above all. Not 2-(3, 2, 1), whose complement shares nothing."""
+    """All subsets of k points, in particular all pairs. Not 2-(3, 2, 1), whose complement shares nothing."""
     for size in count(2):
         if comb(2 * size - 1, size) > MOST:
             return
@@ -91,13 +91,13 @@ def triple_systems() -> Iterator[Design]:
 
 
 def _triples(points: int) -> Blocks:
-    """Three levels of n points, and one more for v = 6t + 1; (x, level) is x + n level."""
+    """Triples on three levels of n points, and on an extra point for v = 6t + 1; (x, level) has the number x + n level."""
     n = points // 3
     x, y = np.triu_indices(n, k=1)
     level = n * np.arange(3)[:, None]
     above = np.roll(level, -1, axis=0)
     if points % 6 == 3:
-        mean, upright = (x + y) * (n // 2 + 1) % n, np.arange(n)  # x + y halved: n is odd
+        mean, upright = (x + y) * (n // 2 + 1) % n, np.arange(n)  # (x + y) / 2 mod n, because n is odd
         more = []
     else:
         mean, upright = (x + y) % n // 2 + (x + y) % 2 * (n // 2), np.arange(n // 2)
@@ -107,7 +107,7 @@ def _triples(points: int) -> Blocks:
 
 
 def lines() -> Iterator[Design]:
-    """The lines of AG(m, q) and of PG(m, q): with m = 2 the planes."""
+    """The lines of AG(m, q) and of PG(m, q); with m = 2 those of the planes."""
     for order in prime_powers():
         for dimension in count(2):
             points = order**dimension
@@ -142,7 +142,7 @@ def _levels(order: int, dimension: int) -> Blocks:
 
 
 def symmetric() -> Iterator[Design]:
-    """The shifts of the cyclic difference sets: as many blocks as points."""
+    """The shifts of the cyclic difference sets, which give as many blocks as points."""
     for (points, size), make in cyclic_sets().items():
         yield Design(points, points, size, partial(_shifts, points, make))
 
@@ -154,8 +154,8 @@ def _shifts(points: int, make: Callable[[], Blocks]) -> Blocks:
 def cyclotomic() -> Iterator[Design]:
     """2-(p, k, 1) with a prime p = k (k - 1) t + 1: multiples of roots of 1 (Bose 1939, Wilson 1972).
 
-    The k-th roots for an odd k, 0 and the (k - 1)-th for an even one; t multiples of them, where these have each
-    difference once; and all shifts.
+    A base block consists of the k-th roots for odd k, and of 0 and the (k - 1)-th roots for even k. The blocks are all
+    shifts of t multiples of it, if these contain each difference once.
     """
     for size in range(4, 10):
         for prime in primes().tolist():
@@ -167,7 +167,7 @@ def cyclotomic() -> Iterator[Design]:
 
 
 def _roots(prime: int, size: int) -> tuple[int, list[int]]:
-    """A primitive root, and the roots of 1 but for 1 itself."""
+    """A primitive root, and the roots of 1 except 1 itself."""
     factors = [f for f in range(2, prime) if (prime - 1) % f == 0]
     primitive = next(x for x in range(2, prime) if all(pow(x, (prime - 1) // f, prime) > 1 for f in factors))
     number = size - 1 + size % 2
@@ -175,7 +175,7 @@ def _roots(prime: int, size: int) -> tuple[int, list[int]]:
 
 
 def _tile(prime: int, size: int) -> bool:
-    """The differences of the base block lie in cosets that its multiples do not repeat."""
+    """Whether the multiples of the base block contain each difference once: its differences lie in different cosets."""
     _, roots = _roots(prime, size)
     differences = [1] * (1 - size % 2) + [root - 1 for root in roots[: len(roots) // 2]]
     return len({pow(x, (prime - 1) // (size // 2), prime) for x in differences}) == size // 2
@@ -202,8 +202,8 @@ def _of_25_points() -> Blocks:
 def transversal(known: Iterable[Design]) -> Iterator[Design]:
     """2-(k q, k, 1) with a prime power q: k groups of q points, a known 2-(q, k, 1) on each, and blocks across them.
 
-    These are of the transversal design TD(k, q) over GF(q): (x, y, x + y, x + 2 y, ...), where 2 is the third element
-    of the field, and so on. 2-(100, 4, 1) is 4 groups of 25.
+    The blocks across are those of the transversal design TD(k, q) over GF(q): (x, y, x + y, x + 2 y, ...), where 2 is
+    the third element of the field, and so on. 2-(100, 4, 1) has 4 groups of 25 points.
     """
     for inner in known:
         order, size = inner.points, inner.size
@@ -222,7 +222,7 @@ def _transversal(inner: Design) -> Blocks:
     return np.concatenate([across, within.reshape(-1, inner.size)])
 
 
-#: The families whose designs are made from nothing but a size; the first that has a size makes it.
+#: The families whose designs need nothing but a size. The first family that has a size makes the design.
 FAMILIES: tuple[Callable[[], Iterator[Design]], ...] = (
     lines,
     all_subsets,
@@ -248,7 +248,7 @@ def _designs() -> dict[int, list[Design]]:
 
 
 def _found(devices: int, subsets: int, redundancy: int) -> list[tuple[bool, int, Design]]:
-    """The designs that serve a size: whether their complement is meant, and with how many copies; fewest first."""
+    """The designs that serve a size, fewest copies first: whether by the complement, copies of each block, design."""
     found = [
         (complement, subsets // design.blocks, design)
         for complement in (False, True)
@@ -281,7 +281,7 @@ def _reason(devices: int, subsets: int, redundancy: int) -> str:
 
 
 def _nearest(devices: int, subsets: int, redundancy: int) -> str:
-    """Of every design and its complement, with the two numbers of copies about M and the two about r."""
+    """Name the nearest size among all designs and complements, with the numbers of copies nearest to M and to r."""
     once = _served()
     ratios = np.maximum([subsets, redundancy], 1) / once[:, 1:]
     copies = np.maximum(np.concatenate([np.floor(ratios), np.ceil(ratios)], axis=1), 1).astype(np.int64)
@@ -291,7 +291,7 @@ def _nearest(devices: int, subsets: int, redundancy: int) -> str:
 
 @cache
 def _served() -> NDArray[np.int64]:
-    """Every N, M and r without repetition, (K, 3)."""
+    """All served N, M and r without repeated blocks, (K, 3)."""
     found = np.array([(d.points, d.blocks, d.redundancy) for designs in _designs().values() for d in designs])
     return np.concatenate([found, np.column_stack([found[:, 0], found[:, 1], found[:, 1] - found[:, 2]])])
 

@@ -9,10 +9,10 @@ from byzcode.allocation.scheme import Scheme
 
 
 def cyclic(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
-    """Device i holds the tasks i, i + 1, ..., i + d - 1 (mod N); task j is the j-th N-th of the subsets.
+    """Device i holds the tasks i, i + 1, ..., i + d - 1 (mod N); the subsets are divided into N tasks, in order.
 
     Returns the held subsets, (N, redundancy), with redundancy = d M / N. Every subset is on d devices, so the mean of
-    all coded gradients with weights 1/r is the gradient. LAD has M = N and redraws the labels at each iteration.
+    all coded gradients with weights 1/r is the gradient. In LAD, M = N, and the labels are redrawn in each iteration.
     """
     size = subsets // devices
     tasks = (np.arange(devices)[:, None] + np.arange(redundancy // size)) % devices
@@ -21,7 +21,7 @@ def cyclic(devices: int, subsets: int, redundancy: int, generator: np.random.Gen
 
 
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
-    """N divides M, and M / N divides r."""
+    """Refuse unless N divides M and M / N divides r."""
     if subsets % devices:
         lower = subsets // devices * devices
         near = f"{lower} or {lower + devices}" if lower else f"{devices}"
@@ -36,7 +36,7 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
 def spectral(devices: int, subsets: int, redundancy: int) -> float:
     """With windows of d = N r / M tasks, W W' is circulant, with eigenvalues |sum_j<d exp(2 pi i j k / N)|^2."""
     tasks = redundancy * devices // subsets
-    if tasks == devices:  # all hold the same
+    if tasks == devices:  # all devices hold all subsets
         return 0.0
     angle = np.pi * np.arange(1, devices) / devices
     largest = np.square(np.sin(tasks * angle) / np.sin(angle)).max(initial=0.0)

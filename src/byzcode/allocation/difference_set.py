@@ -1,4 +1,4 @@
-"""Cyclic difference sets in place of the window of cyclic gradient coding (LAD, 2603.28780)."""
+"""Cyclic difference sets instead of the window of cyclic gradient coding (LAD, 2603.28780)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Set = NDArray[np.int64]
 
 
 def difference_set(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
-    """Device i holds the subsets i + D (mod N), where every number but 0 is equally often a difference within D.
+    """Device i holds the subsets i + D (mod N), where every number except 0 is equally often a difference within D.
 
-    Every two devices share lambda = r (r - 1)/(N - 1) subsets, and every two subsets are together on lambda devices:
-    the mean of |g_i - grad F|^2 over all N devices is betahat^2 (N - r)/(r (N - 1)) for each set of gradients, where
-    a window reaches that only on average over labels. D is that of Singer (1938), of quadratic or quartic residues or
-    of twin primes, or what such a set leaves of Z_N.
+    Every two devices share lambda = r (r - 1)/(N - 1) subsets, and every two subsets are together on lambda devices.
+    Therefore the mean of |g_i - grad F|^2 over all N devices is betahat^2 (N - r)/(r (N - 1)) for any gradients; a
+    window reaches this only on average over labels. D is a set of Singer (1938), of quadratic or quartic residues or of
+    twin primes, or the complement of such a set in Z_N.
 
     Returns the held subsets, (N, redundancy); M = N. Nothing is random. Cost: O(N r).
     """
@@ -33,7 +33,7 @@ def difference_set(devices: int, subsets: int, redundancy: int, generator: np.ra
 
 
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
-    """M = N, and there is a cyclic (N, r, lambda) difference set here."""
+    """Refuse unless M = N and a cyclic (N, r, lambda) difference set is known here."""
     if devices == subsets and (devices, redundancy) in cyclic_sets():
         return None
     return f"{_reason(devices, subsets, redundancy)}; {nearest((devices, subsets, redundancy), _served())}"
@@ -41,7 +41,7 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
 
 @cache
 def cyclic_sets() -> dict[tuple[int, int], Callable[[], Set]]:
-    """How to make D, for every N and r up to :data:`MOST_DEVICES`; complements included."""
+    """Functions that make D, for every known N up to :data:`MOST_DEVICES` and r; complements included."""
     found: dict[tuple[int, int], Callable[[], Set]] = {}
     for modulus, size, make in (*_residues(), *_twin_primes(), *_singer()):
         found.setdefault((modulus, size), make)
@@ -50,7 +50,7 @@ def cyclic_sets() -> dict[tuple[int, int], Callable[[], Set]]:
 
 
 def impossible(points: int, size: int, pairs: int) -> str | None:
-    """Why there is no symmetric 2-(points, size, pairs) design, where a short theorem says so."""
+    """The theorem by which there is no symmetric 2-(points, size, pairs) design, or None if none here applies."""
     order = size - pairs
     if points % 2 == 0 and isqrt(order) ** 2 != order:
         return f"no such design: N = M is even, and r - lambda = {order} is no square (Bruck, Ryser, Chowla)"
@@ -74,8 +74,8 @@ def _singer() -> Iterator[tuple[int, int, Callable[[], Set]]]:
 def singer(order: int, dimension: int) -> Set:
     """The powers x^i of a primitive x of GF(q^(m + 1)), up to factors of GF(q), in a hyperplane over GF(q).
 
-    A linear recurrence s_i that x solves is a functional of x^i over GF(p). On a line over GF(q), of q = p^e, it
-    vanishes where it does so at e points in a row: x^i, x^(i + N), ..., x^(i + (e - 1) N).
+    A linear recurrence s_i that x solves is a functional of x^i over GF(p). With q = p^e, it vanishes on a line over
+    GF(q) if it vanishes at e successive points: x^i, x^(i + N), ..., x^(i + (e - 1) N).
     """
     points = (order ** (dimension + 1) - 1) // (order - 1)
     prime, coefficients = recurrence(order ** (dimension + 1))
@@ -100,7 +100,7 @@ def _residues() -> Iterator[tuple[int, int, Callable[[], Set]]]:
 
 
 def _odd_square(number: int) -> bool:
-    """It is 4a^2 with an odd a."""
+    """Whether a number is 4a^2 with an odd a."""
     root = isqrt(max(number, 0) // 4)
     return number == 4 * root**2 and root % 2 == 1
 
@@ -111,7 +111,7 @@ def _powers(prime: int, exponent: int, more: tuple[int, ...]) -> Set:
 
 
 def _twin_primes() -> Iterator[tuple[int, int, Callable[[], Set]]]:
-    """N = p (p + 2): numbers that are a square mod both or mod none of the two primes, and multiples of p + 2."""
+    """N = p (p + 2): numbers that are squares modulo both primes or modulo neither, and multiples of p + 2."""
     known = primes()[1:]
     for prime in known[np.isin(known + 2, known) & (known * (known + 2) <= MOST_DEVICES)].tolist():
         yield prime * (prime + 2), (prime * (prime + 2) - 1) // 2, partial(_of_twins, prime)
@@ -143,7 +143,7 @@ def _reason(devices: int, subsets: int, redundancy: int) -> str:
 
 @cache
 def _served() -> NDArray[np.int64]:
-    """Every N, M and r, (K, 3)."""
+    """All served N, M and r, (K, 3)."""
     return np.array([(modulus, modulus, size) for modulus, size in cyclic_sets()])
 
 

@@ -18,7 +18,7 @@ Numbers = NDArray[np.int64]
 
 
 class Field(NamedTuple):
-    """The addition and the multiplication of GF(q), (q, q) each; 0 and 1 are what they are called."""
+    """The addition and the multiplication of GF(q), (q, q) each; the numbers 0 and 1 are its zero and one."""
 
     plus: Numbers
     times: Numbers
@@ -26,7 +26,7 @@ class Field(NamedTuple):
 
 @cache
 def field(order: int) -> Field:
-    """The tables of GF(q). Raises ValueError where q is no prime power."""
+    """The tables of GF(q). Raises ValueError if q is not a prime power."""
     numbers = np.arange(order)
     if all(order % factor for factor in range(2, int(order**0.5) + 1)):  # a prime: no need to load galois
         return Field((numbers[:, None] + numbers) % order, numbers[:, None] * numbers % order)
@@ -36,14 +36,14 @@ def field(order: int) -> Field:
 
 
 def recurrence(order: int) -> tuple[int, list[int]]:
-    """The p and c_0, ..., c_(n - 1) with x^n = sum_i c_i x^i mod p for a primitive x of GF(p^n), n > 1."""
+    """The prime p and c_0, ..., c_(n - 1) with x^n = sum_i c_i x^i mod p for a primitive x of GF(p^n), n > 1."""
     extension = _extension(order)
     coefficients = [-int(found) % extension.characteristic for found in extension.irreducible_poly.coeffs[:0:-1]]
     return extension.characteristic, coefficients
 
 
 def _extension(order: int) -> type[galois.FieldArray]:
-    """GF(p^n). Not compiled: that takes a second or two for each field, and its tables some milliseconds."""
+    """GF(p^n), not compiled: to compile a field takes a second or two, its tables without that only milliseconds."""
     import galois
 
     prime = next(factor for factor in range(2, order) if order % factor == 0)
@@ -52,16 +52,16 @@ def _extension(order: int) -> type[galois.FieldArray]:
 
 
 def directions(order: int, dimension: int) -> Numbers:
-    """The points of PG(m - 1, q), (q^m - 1)/(q - 1): the vectors whose highest entry other than 0 is 1.
+    """The (q^m - 1)/(q - 1) points of PG(m - 1, q): the vectors whose highest entry other than 0 is 1.
 
-    Those with more entries stand first, so the point (y, 1) has the place y, as in the affine part of the geometry.
+    Vectors with more entries come first, so the point (y, 1) has the place y, as in the affine part of the geometry.
     """
     powers = [order**place for place in reversed(range(dimension))]
     return np.concatenate([np.arange(power, 2 * power) for power in powers])
 
 
 def values(order: int, dimension: int, functionals: Numbers) -> Numbers:
-    """Linear functionals (A,) at every vector: (A, q^m)."""
+    """The values of linear functionals (A,) at all vectors, (A, q^m)."""
     plus, times = field(order)
     vectors = np.arange(order**dimension)
     found = np.zeros((len(functionals), len(vectors)), dtype=np.int64)
@@ -71,7 +71,7 @@ def values(order: int, dimension: int, functionals: Numbers) -> Numbers:
 
 
 def affine_lines(order: int, dimension: int) -> tuple[Numbers, Numbers]:
-    """The lines of AG(m, q), (b, q), and for each the place of its direction in :func:`directions`, (b,)."""
+    """The lines of AG(m, q), (b, q), and the place of each line's direction in :func:`directions`, (b,)."""
     plus, times = field(order)
     vectors, scalars = np.arange(order**dimension), np.arange(order)
     lines, places = [], []
@@ -79,7 +79,7 @@ def affine_lines(order: int, dimension: int) -> tuple[Numbers, Numbers]:
     for highest in reversed(range(dimension)):
         power = order**highest
         along = np.arange(power, 2 * power)[:, None, None]
-        from_ = vectors[vectors // power % order == 0][:, None]  # each line once: where it meets this hyperplane
+        from_ = vectors[vectors // power % order == 0][:, None]  # each line once, from its point on this hyperplane
         digits = (
             plus[from_ // base % order, times[scalars, along // base % order]] * base
             for base in (order**place for place in range(dimension))

@@ -1,4 +1,4 @@
-"""The laws of overlaps and replications: of what is drawn a distribution, of a design a certain number."""
+"""The laws of overlaps and replications: a distribution if an allocation is drawn, a certain number for a design."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Laws(NamedTuple):
 
 
 def of_design(devices: int, subsets: int, redundancy: int) -> Laws:
-    """Of a 2-(N, c, lambda) design: c = N r / M devices hold each subset, lambda = r (c - 1) / (N - 1) is shared."""
+    """The laws of a 2-(N, c, lambda) design: replication c = N r / M, overlap lambda = r (c - 1) / (N - 1)."""
     copies = devices * redundancy // subsets
     return Laws(certain(redundancy * (copies - 1) // max(1, devices - 1)), certain(copies))
 
 
 def hypergeometric(subsets: int, redundancy: int) -> Law:
-    """Of two draws of ``redundancy`` among ``subsets``, how many are common."""
+    """The law of the number of common subsets in two draws of ``redundancy`` among ``subsets``."""
     ways = comb(subsets, redundancy)
 
     def law(count: int) -> float:
@@ -36,19 +36,19 @@ def hypergeometric(subsets: int, redundancy: int) -> Law:
 
 
 def binomial(trials: int, chance: float) -> Law:
-    """Of independent trials, how many succeed."""
+    """The law of the number of successes in independent trials."""
     if chance in (0.0, 1.0):
         return certain(round(trials * chance))
 
     def law(count: int) -> float:
         if not 0 <= count <= trials:
             return 0.0
-        ways = lgamma(trials + 1) - lgamma(count + 1) - lgamma(trials - count + 1)  # a logarithm: nothing overflows
+        ways = lgamma(trials + 1) - lgamma(count + 1) - lgamma(trials - count + 1)  # a logarithm, so nothing overflows
         return exp(ways + count * log(chance) + (trials - count) * log1p(-chance))
 
     return law
 
 
 def certain(value: int) -> Law:
-    """A count that is the same always."""
+    """The law of a count that is always the same."""
     return lambda count: float(count == value)

@@ -1,4 +1,4 @@
-"""Linear orthogonal array: every two devices share exactly r^2 / M subsets, as CRA-DL asks (2506.01989)."""
+"""Linear orthogonal array: every two devices share exactly r^2 / M subsets, as CRA-DL requires (2506.01989)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from byzcode.allocation.sizes import MOST, fraction, nearest, prime_powers
 
 
 def orthogonal_array(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
-    """Subsets are the vectors of GF(q)^m, a device holds those on which its linear functional has one of j values.
+    """Subsets are the vectors of GF(q)^m; a device holds those at which its linear functional has one of j values.
 
-    Two functionals that are no multiples of each other take each pair of values equally often (Rao 1947), so with
-    M = q^m the redundancy is r = j M / q and every overlap is j^2 M / q^2 = r^2 / M. There are (M - 1)/(q - 1) such
-    functionals, the points of PG(m - 1, q); N of them are drawn, and for each the j values. The replication of a
-    subset is then binomial, N times r / M; that of all subsets has the variance N r (1 - r/M) / M whatever is drawn.
+    Two functionals that are not multiples of each other take each pair of values equally often (Rao 1947). So with
+    M = q^m, the redundancy is r = j M / q and every overlap is j^2 M / q^2 = r^2 / M. There are (M - 1)/(q - 1) such
+    functionals, the points of PG(m - 1, q). The allocation draws N of them, and j values for each. The replication of
+    a subset is then binomial with N trials of probability r / M; over all subsets of any draw, its variance is
+    N r (1 - r/M) / M.
 
     Returns the held subsets, (N, redundancy). Cost: O(m N M).
     """
@@ -32,14 +33,14 @@ def orthogonal_array(devices: int, subsets: int, redundancy: int, generator: np.
 
 
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
-    """M = q^m with m > 1 and a prime power q, r = j M / q with j < q, and N <= (M - 1)/(q - 1)."""
+    """Refuse unless M = q^m with m > 1 and a prime power q, r = j M / q with j < q, and N <= (M - 1)/(q - 1)."""
     if next(_fitting(devices, subsets, redundancy), None) is not None:
         return None
     return f"{_reason(devices, subsets, redundancy)}; {_nearest(devices, subsets, redundancy)}"
 
 
 def _fitting(devices: int, subsets: int, redundancy: int) -> Iterator[tuple[int, int]]:
-    """The q and m that serve a size."""
+    """All q and m that serve a size."""
     for order, dimension in _spaces(subsets):
         whole = redundancy * order % subsets == 0
         if whole and 0 < redundancy < subsets and devices <= (subsets - 1) // (order - 1):
@@ -69,7 +70,7 @@ def _reason(devices: int, subsets: int, redundancy: int) -> str:
 
 
 def _nearest(devices: int, subsets: int, redundancy: int) -> str:
-    """With all N devices, if any M and r are for so many."""
+    """Name the nearest served size, with all N devices if some M and r allow that many."""
     served = _served()
     kept = served[served[:, 0] >= devices]
     if len(kept):
@@ -79,7 +80,7 @@ def _nearest(devices: int, subsets: int, redundancy: int) -> str:
 
 @cache
 def _served() -> NDArray[np.int64]:
-    """Each M and r with the most devices, N, M and r (K, 3)."""
+    """The largest N for each served M and r, as N, M and r, (K, 3)."""
     return np.array(
         [
             ((order**m - 1) // (order - 1), order**m, levels * order ** (m - 1))

@@ -1,4 +1,4 @@
-"""Random allocation: how CRA-DL samples its pairwise balanced allocation (2506.01989, its stated limitation)."""
+"""Random allocation: CRA-DL samples its pairwise balanced allocation in this way (2506.01989, a stated limitation)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field
 from byzcode.allocation.laws import Laws, binomial, certain, hypergeometric
 from byzcode.allocation.scheme import Scheme, from_matrix
 
-#: So many random numbers are drawn at a time, or those of one row.
+#: The most random numbers that are drawn at a time, unless a row needs more.
 _BLOCK = 2**20
 
 Side = Annotated[
@@ -30,8 +30,8 @@ def random(
 ) -> NDArray[np.int32]:
     """Each device draws ``redundancy`` subsets without replacement (or each subset draws its devices).
 
-    Returns the held subsets, (N, S). Overlaps of two devices have mean r^2 / M. Replications are uneven under device
-    side, about binomial with mean N r / M; a subset is on no device with probability (1 - r/M)^N.
+    Returns the held subsets, (N, S). If devices draw, the overlap of two devices has mean r^2 / M. Replications are
+    then uneven, binomial with mean N r / M, and a subset is on no device with probability (1 - r/M)^N.
     """
     if side == "device":
         return _drawn(devices, subsets, redundancy, generator)
@@ -42,10 +42,9 @@ def random(
 
 
 def _drawn(rows: int, numbers: int, chosen: int, generator: np.random.Generator) -> NDArray[np.int32]:
-    """For each row the places of the ``chosen`` least of so many random numbers, in ascending order.
+    """For each row, draw ``numbers`` random numbers and return the places of the ``chosen`` least, in ascending order.
 
-    Of equal numbers the first are taken, as a stable sort does. Cost: one number of memory for each of a block's, and
-    linear time.
+    Of equal numbers, the first are taken, as by a stable sort. Cost: memory for a block of numbers, and linear time.
     """
     drawn = np.empty((rows, chosen), dtype=np.int32)
     together = max(1, _BLOCK // numbers)
@@ -53,7 +52,7 @@ def _drawn(rows: int, numbers: int, chosen: int, generator: np.random.Generator)
         block = generator.random((min(together, rows - first), numbers))
         edge = np.partition(block, chosen - 1, axis=1)[:, chosen - 1, None]
         least = block <= edge
-        if least.sum() > len(block) * chosen:  # some are equal to the edge
+        if least.sum() > len(block) * chosen:  # some numbers are equal to the edge
             places = np.sort(block.argsort(axis=1, kind="stable")[:, :chosen], axis=1)
         else:
             places = least.nonzero()[1].reshape(len(block), chosen)
@@ -62,7 +61,7 @@ def _drawn(rows: int, numbers: int, chosen: int, generator: np.random.Generator)
 
 
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
-    """Any redundancy up to the number of subsets is served."""
+    """Refuse only a redundancy above the number of subsets, or below 1."""
     return None if 1 <= redundancy <= subsets else f"allowed: 1 to {subsets} (the number of subsets)"
 
 
@@ -72,7 +71,7 @@ def exact(side: Side) -> bool:
 
 
 def laws(devices: int, subsets: int, redundancy: int, *, side: Side) -> Laws:
-    """Hypergeometric overlaps of lists that devices draw, binomial ones where subsets draw their devices."""
+    """Hypergeometric overlaps if devices draw their subsets, binomial overlaps if subsets draw their devices."""
     if side == "device":
         return Laws(hypergeometric(subsets, redundancy), binomial(devices, redundancy / subsets))
     copies = _copies(devices, subsets, redundancy)
@@ -81,7 +80,7 @@ def laws(devices: int, subsets: int, redundancy: int, *, side: Side) -> Laws:
 
 
 def _copies(devices: int, subsets: int, redundancy: int) -> int:
-    """How many devices each subset draws."""
+    """The number of devices that each subset draws."""
     return max(1, round(devices * redundancy / subsets))
 
 

@@ -11,7 +11,7 @@ from byzcode.allocation.scheme import Scheme
 
 
 def repetition(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
-    """M / r groups, of sizes as equal as can be; the devices of a group all hold the same r subsets.
+    """M / r groups, of sizes as equal as possible; the devices of a group all hold the same r subsets.
 
     Returns the held subsets, (N, redundancy). Device i is in group ``groups_of(N, M, r)[i]``.
     """
@@ -25,7 +25,7 @@ def groups_of(devices: int, subsets: int, redundancy: int) -> NDArray[np.int64]:
 
 
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
-    """The redundancy r divides M, and there are at least as many devices as groups."""
+    """Refuse unless r divides M and there are at least as many devices as groups."""
     factors = [factor for factor in range(1, isqrt(subsets) + 1) if subsets % factor == 0]
     sizes = [size for factor in factors for size in (factor, subsets // factor) if subsets // size <= devices]
     if redundancy in sizes:

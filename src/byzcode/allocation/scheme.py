@@ -1,4 +1,4 @@
-"""What an allocation is: a way to draw who holds what, and which sizes it can serve."""
+"""The class of allocations: ways to assign subsets to devices, with the sizes that they support."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def _always(**options: Any) -> bool:
 
 @dataclass(frozen=True)
 class Scheme(Entry):
-    """``scheme(devices, subsets, redundancy, generator, **options)`` gives the subsets of each device, (N, S).
+    """``scheme(devices, subsets, redundancy, generator, **options)`` returns the subsets of each device, (N, S).
 
-    Rows are sorted subset numbers, filled with :data:`EMPTY` where a device holds fewer than S.
+    Rows are sorted subset numbers, filled with :data:`EMPTY` if a device holds fewer than S.
 
-    - ``refuses(devices, subsets, redundancy)`` says why a size cannot be served, or None.
-    - ``exact(**options)``: whether each device holds ``redundancy`` subsets, no more and no fewer.
+    - ``refuses(devices, subsets, redundancy)`` says why a size is not supported, or returns None.
+    - ``exact(**options)``: whether each device holds exactly ``redundancy`` subsets.
     - ``pairwise``: every two devices share the same number of subsets.
     - ``drawn``: subsets are drawn at random, so that all are alike before the draw.
-    - ``laws(devices, subsets, redundancy, **options)``: of overlaps and replications, where they are known.
-    - ``spectral(devices, subsets, redundancy)``: M ||W - 1 1' / M||_2^2 of the weights W = 1/r, where there is a closed
-      form: the squared largest singular value of what is centred, times M.
+    - ``laws(devices, subsets, redundancy, **options)``: the laws of overlaps and replications, if they are known.
+    - ``spectral(devices, subsets, redundancy)``: M ||W - 1 1' / M||_2^2 for the weights W = 1/r, if there is a closed
+      form: M times the squared largest singular value of the centred weights.
     """
 
     function: Callable[..., NDArray[np.int32]]
@@ -54,7 +54,7 @@ class Scheme(Entry):
 
 
 def from_matrix(holds: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """The lists (N, S) of an incidence matrix (N, M), S being the most that any device holds."""
+    """The lists (N, S) of an incidence matrix (N, M), with S the most subsets that a device holds."""
     most = int(holds.sum(axis=1).max(initial=0))
     held = np.full((len(holds), max(most, 1)), EMPTY, dtype=np.int32)
     for device, row in enumerate(holds):

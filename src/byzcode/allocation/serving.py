@@ -1,4 +1,4 @@
-"""Which allocations serve a size, and which sizes are nearest to it for the others."""
+"""List the allocations that serve a size, and the nearest sizes that the others serve."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from byzcode.allocation import ALLOCATIONS
 
 
 def serving(devices: int, subsets: int, redundancy: int) -> dict[str, str | None]:
-    """Why each allocation cannot serve a size, or None where it can."""
+    """For each allocation, the reason why it does not serve a size, or None if it does."""
     return {name: scheme.refuses(devices, subsets, redundancy) for name, scheme in ALLOCATIONS.items()}
 
 
 def described(devices: int, subsets: int, redundancy: int) -> str:
-    """The same in words: a line for each allocation, and one for all exact designs."""
+    """The same in words: a line per allocation, and a line that lists the exact designs."""
     reasons = serving(devices, subsets, redundancy)
     exact = [name for name, scheme in ALLOCATIONS.items() if scheme.pairwise and reasons[name] is None]
     width = max(map(len, reasons))

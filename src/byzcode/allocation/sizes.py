@@ -1,4 +1,4 @@
-"""Sizes: which numbers are orders of fields, and which size that can be served is nearest to one that cannot."""
+"""Sizes: the orders of finite fields, and the served size that is nearest to a size that is not served."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-#: The exact designs are listed up to so many subsets, those with as many devices as subsets up to so many devices.
+#: The largest number of subsets of listed designs, and the largest number of devices of cyclic difference sets.
 MOST = 2**17
 MOST_DEVICES = 2**13
 
@@ -37,12 +37,12 @@ def prime_powers() -> tuple[int, ...]:
 
 
 def nearest(asked: tuple[int, int, int], served: NDArray[np.int64]) -> str:
-    """In words, the size of ``served`` (K, 3) with the least sum of |log ratio| over N, M and r."""
+    """Name the size of ``served`` (K, 3) with the least sum of |log ratio| over N, M and r."""
     ratios = np.log(served) - np.log(np.maximum(asked, 1))
     devices, subsets, redundancy = served[np.abs(ratios).sum(axis=1).argmin()].tolist()
     return f"nearest: N = {devices}, M = {subsets}, r = {redundancy}"
 
 
 def fraction(above: int, below: int) -> str:
-    """A quotient for a message: exact where it is short."""
+    """A quotient as text for a message: an integer exactly, others to six digits."""
     return f"{above // below}" if above % below == 0 else f"{above / below:.6g}"

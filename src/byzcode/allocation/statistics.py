@@ -1,4 +1,4 @@
-"""How balanced an allocation is: overlaps of pairs of devices, replications of subsets."""
+"""Measures of the balance of an allocation: overlaps of pairs of devices, replications of subsets."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def incidence(held: NDArray[np.int32], subsets: int) -> NDArray[np.bool_]:
 
 
 def replications(held: NDArray[np.int32], subsets: int) -> NDArray[np.int32]:
-    """How many devices hold each subset, (M,)."""
+    """The number of devices that hold each subset, (M,)."""
     return np.bincount(held[held != EMPTY], minlength=subsets).astype(np.int32)
 
 
 def overlaps(held: NDArray[np.int32], subsets: int) -> NDArray[np.int32]:
-    """How many subsets each pair of devices shares, (N (N - 1) / 2,)."""
-    holds = incidence(held, subsets).astype(np.float32)  # counts stay below 2^24: exact, and a BLAS product
+    """The number of subsets that each pair of devices shares, (N (N - 1) / 2,)."""
+    holds = incidence(held, subsets).astype(np.float32)  # exact, because counts stay below 2^24, and fast by BLAS
     shared = holds @ holds.T
     return shared[np.triu_indices(len(held), k=1)].astype(np.int32)
