@@ -21,7 +21,7 @@ Variant = Annotated[
 
 
 def phocas(messages: Tensor, f: int, *, variant: Variant = "coordinate") -> Tensor:
-    """Per coordinate, the mean of the N - f values nearest to the trimmed mean; or the mean of the N - f messages.
+    """The mean of the N - f values nearest to the trimmed mean, per coordinate; or that of the N - f nearest messages.
 
     Shapes: (..., N, D) to (..., D). Cost: N log N D, one sort: the nearest values are a window of the sorted row;
     of two equally good windows, the lower one is taken. Variant "vector", as in the code of Dong et al. (2307.07980),

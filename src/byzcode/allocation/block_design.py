@@ -91,7 +91,7 @@ def triple_systems() -> Iterator[Design]:
 
 
 def _triples(points: int) -> Blocks:
-    """Triples on three levels of n points, and on an extra point for v = 6t + 1; (x, level) has the number x + n level."""
+    """Triples on three levels of n points, and an extra point for v = 6t + 1; (x, level) has the number x + n level."""
     n = points // 3
     x, y = np.triu_indices(n, k=1)
     level = n * np.arange(3)[:, None]

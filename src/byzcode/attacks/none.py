@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def none(messages: Tensor, threat: Threat, draws: Draws) -> Tensor:
-    """Returns the messages unchanged. Shapes: (R, N, D) to (R, N, D). The liars know nothing."""
+    """The messages, unchanged. Shapes: (R, N, D) to (R, N, D). The liars know nothing."""
     return messages
 
 

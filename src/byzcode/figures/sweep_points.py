@@ -60,7 +60,7 @@ class Point:
         return most_frequent(self.ended) if early else Status.FINISHED
 
     def is_measured(self, quantity: str) -> bool:
-        """Whether the quantity was measured (not NaN). If it is infinite, at least half of the seeds never reached it."""
+        """Whether the quantity was measured (not NaN). Infinite: at least half of the seeds never reached it."""
         return not np.isnan(self.median(quantity))
 
     @property

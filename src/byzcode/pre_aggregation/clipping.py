@@ -22,7 +22,8 @@ def clipping(messages: Tensor, f: int, draws: Draws, *, radius: Radius = None) -
     """Each message is scaled down to a norm of at most ``radius``: ``m_i min(1, radius / ||m_i||)``.
 
     Without a radius, ARC clips the k = floor(2 (f / N) (N - f)) largest norms to the largest of the others.
-    Shapes: (R, N, D) to (R, N, D). Cost: N D. A message that is not finite becomes 0. Each liar spoils only its own message.
+    Shapes: (R, N, D) to (R, N, D). Cost: N D. A message that is not finite becomes 0. Each liar spoils only its own
+    message.
     """
     norm = norms(messages)
     if radius is not None:
