@@ -473,7 +473,7 @@ def test_snakemake_says_that_nothing_asks_for_a_file(tmp_path: Path, target: str
     said = ended.stdout + ended.stderr
 
     assert ended.returncode != 0, said
-    assert f"{says}: not asked for by the configuration" in said
+    assert f"{says}: not requested by the configuration" in said
     assert "KeyError" not in said
 
 

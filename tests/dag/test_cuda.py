@@ -80,7 +80,7 @@ def test_without_a_gpu_nothing_is_begun(tmp_path: Path) -> None:
     assert project.would_make(*CUDA).train == 4  # who only asks needs none
     ended = project.snakemake("--cores", "2", *CUDA)
     assert ended.returncode != 0
-    assert "device = 'cuda': no CUDA device is here; allowed: cpu" in ended.stdout + ended.stderr
+    assert "device = 'cuda': no CUDA device was found; allowed: cpu" in ended.stdout + ended.stderr
     assert project.files("**/*.nc") == []
 
 

@@ -70,5 +70,5 @@ def test_as_part_of_another_program_it_asks_to_be_started_once_more(tmp_path: Pa
 
     assert ended.returncode != 0
     assert ended.stdout.count("Building DAG of jobs") == 1
-    assert "start Snakemake once more" in ended.stdout
+    assert "start Snakemake again" in ended.stdout
     assert not (tmp_path / "project/results/allocations").exists()

@@ -41,7 +41,7 @@ def test_what_is_whole_is_kept_and_recorded(project: Project, patterns: tuple[st
     ended = project.snakemake("--cores", "2")
     said = ended.stdout + ended.stderr
     assert ended.returncode == 0, said
-    assert "jobs of an earlier Snakemake have ended well: what they made is kept" in said
+    assert "jobs of an earlier Snakemake have finished: their files are kept" in said
     assert not re.search(r"^Job \d+:", said, re.MULTILINE)
     assert age(list(left)) == left
     assert project.would_make() == NOTHING
@@ -122,5 +122,5 @@ def test_what_another_project_made_meanwhile_is_kept(project: Project, tmp_path:
     ended = project.snakemake("--cores", "2", *wanted)
     said = ended.stdout + ended.stderr
     assert ended.returncode == 0, said
-    assert "3 jobs of an earlier Snakemake have ended well" in said
+    assert "3 jobs of an earlier Snakemake have finished" in said
     assert ": train " not in said

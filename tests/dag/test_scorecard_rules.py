@@ -201,4 +201,4 @@ def test_a_reading_that_nobody_asks_for_is_said_to_be_none(claimed: Project) -> 
     finished = claimed.snakemake("--dry-run", "results/multiverse/readings/0123456789ab.csv")
     output = finished.stdout + finished.stderr
     assert finished.returncode != 0
-    assert "reading 0123456789ab: not asked for by the configuration" in output
+    assert "reading 0123456789ab: not requested by the configuration" in output

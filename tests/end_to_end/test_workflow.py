@@ -294,7 +294,7 @@ def test_killed_before_a_trajectory_is_noted(
     [before] = [path.stat().st_mtime_ns for path in project.files("trajectories/*")]
     again = project.snakemake("--cores", "2", SHORT.path)
     assert again.returncode == 0
-    assert "1 jobs of an earlier Snakemake have ended well: what they made is kept" in again.stdout + again.stderr
+    assert "1 jobs of an earlier Snakemake have finished: their files are kept" in again.stdout + again.stderr
     assert [path.stat().st_mtime_ns for path in project.files("trajectories/*")] == [before]
     assert project.make(SHORT.path) == NOTHING
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 ROUNDS = max(1, int(os.environ.get("BYZCODE_FAULT_WORKFLOWS", "1")) // 5)
 
-WAITS = "jobs of an earlier Snakemake still run and are waited for"
+WAITS = "waiting for jobs of an earlier Snakemake that still run"
 
 #: Before a process begins: a file system without locks, as far as Python sees it.
 NO_LOCKS = """
@@ -106,7 +106,7 @@ def test_killed_twice_in_a_row_each_run_is_trained_once(locks: bool, project: Sm
 
     pids = [str(begun["pid"]) for begun in project.begun()[:2]]
     assert all(f"(process {pid})" in said for pid in pids)
-    assert "2 jobs of an earlier Snakemake have ended well: what they made is kept" in said
+    assert "2 jobs of an earlier Snakemake have finished: their files are kept" in said
     assert sorted(project.trained().values()) == once(4)
     assert project.would_make() == Jobs()
     assert project.byzcode("verify").returncode == 0

@@ -19,8 +19,8 @@ QUICK_STUDIES = ROOT / "config/quick/studies"
 
 #: What is said of both kinds of cluster.
 SAID = {
-    "squeue": "SLURM: the state of jobs is asked of squeue; this cluster has no accounting",
-    "sacct": "SLURM: the state of jobs is asked of sacct; this cluster has accounting",
+    "squeue": "SLURM: squeue reports the state of jobs; this cluster has no accounting",
+    "sacct": "SLURM: sacct reports the state of jobs; this cluster has accounting",
 }
 
 ARRAYS = ("--slurm-array-jobs", "train,reading")

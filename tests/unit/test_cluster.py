@@ -30,12 +30,15 @@ def test_sacct_where_there_is_accounting(storage: str, asked: str, command: str)
     found = polling({"AccountingStorageType": storage, "MinJobAge": "300 sec"}, asked, 10, sacct=True)
 
     assert found.command == command
-    assert f"is asked of {command}; this cluster has {'no ' if storage != DATABASE else ''}accounting" in found.said
-    assert "in vain" not in found.said
+    about = f"{command} reports the state of jobs; this cluster has {'no ' if storage != DATABASE else ''}accounting"
+    assert about in found.said
+    assert "waits forever" not in found.said
 
 
 def test_a_cluster_that_forgets_soon_is_told_of() -> None:
-    assert "forgets a job 30 s after its end" in polling({"MinJobAge": "30 sec"}, "squeue", 10, sacct=True).said
+    said = polling({"MinJobAge": "30 sec"}, "squeue", 10, sacct=True).said
+    assert "forgets a job 30 s after its end" in said
+    assert "waits forever" in said
 
 
 def test_where_the_plugin_would_ask_sacct_and_wait_for_ever_it_is_refused() -> None:
@@ -49,7 +52,7 @@ def test_where_the_plugin_would_ask_sacct_and_wait_for_ever_it_is_refused() -> N
 def test_where_the_plugin_asks_sacct_though_squeue_is_wished_for_that_is_said(sacct: bool, command: str) -> None:
     found = polling({"AccountingStorageType": DATABASE, "MinJobAge": "30 sec"}, "squeue", 11, sacct=sacct)
     assert found.command == command
-    assert f"is asked of {command}; this cluster has accounting" in found.said
+    assert f"{command} reports the state of jobs; this cluster has accounting" in found.said
     assert ("squeue forgets a job 30 s after its end" in found.said) is sacct
 
 
@@ -143,7 +146,7 @@ def test_what_waits_is_cancelled_and_what_runs_is_waited_for(calls: list[tuple[s
     assert cancelled == ("scancel", "--state=PENDING", "8_[2-4]")
     assert [call[0] for call in calls].count("squeue") == 3
     [line] = said
-    assert "1 in the queue cancelled; 3 still run and are waited for (scancel 7 11 13 ends them)" in line
+    assert "1 in the queue cancelled; 3 still run, waiting for them (scancel 7 11 13 ends them)" in line
 
 
 def test_without_such_jobs_nothing_is_said(calls: list[tuple[str, ...]], tmp_path: Path) -> None:

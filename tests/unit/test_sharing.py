@@ -288,7 +288,7 @@ def test_a_batch_that_fails_is_halved(place, monkeypatch, capsys):
     place.train(place.specs[0])
     assert sizes == [4, 2, 1]
     assert place.out(place.specs[0]).exists()
-    assert "4 runs as one batch failed, now half as many: no room" in capsys.readouterr().err
+    assert "a batch of 4 runs failed, trying half as many: no room" in capsys.readouterr().err
 
 
 def test_a_failure_of_its_own_is_raised(place, monkeypatch):

@@ -120,7 +120,7 @@ def test_a_damaged_file_is_present_and_not_whole():
 
 def own(faults):
     """Those of the file that was edited, not of what had been made of it."""
-    return [line for line in faults if not line.endswith(": stale: made from other files than those here now")]
+    return [line for line in faults if not line.endswith(": stale: its inputs have changed since")]
 
 
 def edit(path, name, value):
@@ -293,9 +293,7 @@ def test_tables_and_figures_of_other_trajectories_are_stale():
     drawn = {RESULTS / "figures" / f"{name}.sha256" for name in load_plan_file(CONFIG).figures}
     direct = {*RESULTS.glob("summaries/*.sha256"), *RESULTS.glob("claims/*.sha256")}
     assert stale == direct | (drawn - {first("figures/holding*.sha256"), first("figures/sweep*.sha256")})
-    assert {line.partition(": ")[2] for line in verified().faults()} == {
-        "stale: made from other files than those here now"
-    }
+    assert {line.partition(": ")[2] for line in verified().faults()} == {"stale: its inputs have changed since"}
     assert verified().faults(allow_stale=True) == []
 
 
@@ -308,7 +306,7 @@ def test_what_was_made_of_another_table_is_stale(read, out):
     now = hashlib.sha256(path.read_bytes()).hexdigest()
     listed.path.write_text(seal.sealed(listed.path).decode().replace(listed.sums[path.name], now))
     seal.seal(listed.path)
-    assert verified().faults() == [f"{RESULTS}/{out}.sha256: stale: made from other files than those here now"]
+    assert verified().faults() == [f"{RESULTS}/{out}.sha256: stale: its inputs have changed since"]
 
 
 def test_trajectories_of_another_allocation_are_stale(project):
@@ -320,7 +318,7 @@ def test_trajectories_of_another_allocation_are_stale(project):
         dataset["subset"].sha256 = netcdf.digest(dataset["subset"][:])
     seal.seal(path)
     lines = [line for line in verified().faults() if "trajectories" in line]
-    assert f"{RESULTS}/trajectories/{run}.nc: stale: trained with other lists than those in {path}" in lines
+    assert f"{RESULTS}/trajectories/{run}.nc: stale: trained with another allocation than that in {path}" in lines
 
 
 # The archive.

@@ -147,7 +147,7 @@ def test_who_waits_can_be_stopped(number: signal.Signals, monkeypatch: pytest.Mo
     try:
         with orphan() as job:
             with pytest.raises(
-                UserError, match="stopped while it waited for jobs of an earlier Snakemake; these go on"
+                UserError, match="stopped while waiting for jobs of an earlier Snakemake; these continue"
             ):
                 wait_for_jobs(lambda: os.kill(os.getpid(), number), monkeypatch)
             os.kill(job, 0)

@@ -39,7 +39,7 @@ class BatchLists:
 
         runs = list(runs)
         if runs and count() == 0:
-            raise UserError("device = 'cuda': no CUDA device is here; allowed: cpu, on a machine without one")
+            raise UserError("device = 'cuda': no CUDA device was found; allowed: cpu, on a machine without one")
         lists: dict[Path, dict[str, dict[str, object]]] = {}
         for run in runs:
             spec = self.plan.runs[run]

@@ -156,7 +156,7 @@ def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str
             if len(batch) == 1:
                 raise
             reason = str(error).partition("\n")[0]
-            print(f"{len(batch)} runs as one batch failed, now half as many: {reason}", file=sys.stderr, flush=True)
+            print(f"a batch of {len(batch)} runs failed, trying half as many: {reason}", file=sys.stderr, flush=True)
         half = len(batch) // 2
         for run in batch[half:]:
             locks.leave(run.spec.run_id)

@@ -207,10 +207,10 @@ def told(plan: Plan, missing: Sequence[str], at_once: int) -> Iterator[Table | s
     sized = size({run: plan.runs[run] for run in missing}, Path(plan.config.results) / STAGES["train"].folder)
     yield _of_studies(plan, sized)
     yield (
-        f"Rates: {sized.stored} of {len(missing)} runs by stored trajectories of their kind, the others measured here "
-        "just now. CPU hours are of this machine."
+        f"Rates: from stored trajectories for {sized.stored} of {len(missing)} runs, measured just now for the others. "
+        "CPU hours are those of this machine."
     )
-    yield f"Memory: {sized.memory:.0f} MiB at most, beside 200 MiB of SLURM's and Snakemake's own."
+    yield f"Memory: {sized.memory:.0f} MiB at most, plus 200 MiB for SLURM and Snakemake."
     seconds = [sized.seconds[run] for run in missing]
     yield _of_jobs(seconds, at_once)
     alone = max(sum(seconds) / NODE, *seconds) / 3600

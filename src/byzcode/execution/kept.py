@@ -35,7 +35,7 @@ def keep(workflow: Any, results: Path, whole_of: Callable[[set[Path]], set[Path]
         else:
             workflow.persistence.started(job)
     if kept:
-        say(f"{len(kept)} jobs of an earlier Snakemake have ended well: what they made is kept")
+        say(f"{len(kept)} jobs of an earlier Snakemake have finished: their files are kept")
     return bool(kept)
 
 
@@ -57,8 +57,7 @@ def start_again(workflow: Any) -> NoReturn:
     Raises UserError if Snakemake is part of another program.
     """
     if not from_command_line(sys.argv[0]):
-        ended = "jobs of an earlier Snakemake have ended, and what is left to do was found out before"
-        raise UserError(f"{ended}: start Snakemake once more")
+        raise UserError("jobs of an earlier Snakemake ended after this one had planned its work: start Snakemake again")
     workflow.logger_manager.stop()
     os.chdir(workflow.rundir)  # paths on the command line are relative to it
     os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - the command line of this process

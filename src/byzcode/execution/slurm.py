@@ -73,7 +73,7 @@ def polling(configuration: Mapping[str, str], asked: str, first: int, *, sacct: 
     back = sacct and age < 3 * first
     if configuration.get("AccountingStorageType", "").endswith("slurmdbd"):
         command = "sacct" if back else asked
-        said = f"SLURM: the state of jobs is asked of {command}; this cluster has accounting"
+        said = f"SLURM: {command} reports the state of jobs; this cluster has accounting"
         if command != asked:
             said += f", and {asked} forgets a job {age} s after its end (MinJobAge)"
         return Polling(command, said)
@@ -82,9 +82,9 @@ def polling(configuration: Mapping[str, str], asked: str, first: int, *, sacct: 
             f"allowed: at most {age // 3}, a third of MinJobAge; else Snakemake asks sacct, which has no accounting"
         )
         raise complain("the profile", "slurm-init-seconds-before-status-checks", first, allowed)
-    said = "SLURM: the state of jobs is asked of squeue; this cluster has no accounting"
+    said = "SLURM: squeue reports the state of jobs; this cluster has no accounting"
     if age < LONGEST_PAUSE:
-        said += f", and forgets a job {age} s after its end (MinJobAge): one that ends unseen is waited for in vain"
+        said += f", and forgets a job {age} s after its end (MinJobAge): if Snakemake misses an end, it waits forever"
     return Polling("squeue", said)
 
 
@@ -139,7 +139,7 @@ def settle(folder: Path, say: Callable[[str], None]) -> bool:
     if not found:
         return False
     running = [job.name for job in found if job.state not in WAITING]
-    waits = f"; {len(running)} still run and are waited for (scancel {' '.join(running)} ends them)" if running else ""
+    waits = f"; {len(running)} still run, waiting for them (scancel {' '.join(running)} ends them)" if running else ""
     say(
         f"SLURM: jobs of an earlier Snakemake in this folder: {len(found) - len(running)} in the queue cancelled{waits}"
     )

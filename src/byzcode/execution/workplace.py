@@ -178,9 +178,9 @@ def _places(results: Path) -> list[Path]:
 
 def _told(path: Path, at_work: Sequence[Process]) -> str:
     """A line that names the jobs that are waited for, and says how to end them."""
-    waits = "jobs of an earlier Snakemake still run and are waited for, since what they finish counts"
+    waits = "waiting for jobs of an earlier Snakemake that still run, because their results count"
     if not at_work:
-        return f"{waits}: of another user, or on another machine; if there are none, delete {path}"
+        return f"{waits}: they are of another user or on another machine; if there are none, delete {path}"
     known = [(process, name) for process in at_work if (name := _name(process.words))]
     told = known or [(process, "a job") for process in at_work]
     named = [f"{name} (process {one.number}{', stopped' if one.stopped else ''})" for one, name in told]
@@ -204,7 +204,7 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise UserError("stopped while it waited for jobs of an earlier Snakemake; these go on") from None
+        raise UserError("stopped while waiting for jobs of an earlier Snakemake; these continue") from None
     finally:
         if main:
             signal.signal(signal.SIGTERM, before)

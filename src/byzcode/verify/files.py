@@ -97,7 +97,7 @@ def _look_at_netcdf(item: Item, held: Callable[[Path], str]) -> Found:
     for path in item.inputs:
         with suppress(UserError):  # a fault of an input is reported for the input itself
             if held(path) != str(attributes.get("allocation_digest")):
-                stale += (f"{item.path}: stale: trained with other lists than those in {path}",)
+                stale += (f"{item.path}: stale: trained with another allocation than that in {path}",)
     return Found(item, "stale" if stale else "current", stale, versions, _processor(attributes))
 
 
@@ -128,7 +128,7 @@ def _look_at_list(item: Item) -> Found:
     if listed.request != item.request:
         stale += (f"{item.path}: stale: made for another request than the configuration's",)
     elif not _of_these(listed.inputs, item.inputs):
-        stale += (f"{item.path}: stale: made from other files than those here now",)
+        stale += (f"{item.path}: stale: its inputs have changed since",)
     return Found(item, "stale" if stale else "current", stale)
 
 
