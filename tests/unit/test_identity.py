@@ -32,6 +32,8 @@ class C:
 
     def f(self, x: int = 1) -> int:
         """A function."""
+        y = z = x
+        del y, z
         return x + 1
 '''
 
@@ -44,6 +46,7 @@ SAME = {
     "blank lines": CODE.replace("\n\n", "\n\n\n\n"),
     "line break": CODE.replace("x + 1", "(\n            x\n            + 1)"),
     "indentation": CODE.replace("        ", "            ").replace("    def", "    def"),
+    "brackets around targets": CODE.replace("del y, z", "del (\n            y,\n            z,\n        )"),
 }
 
 OTHER = {

@@ -191,6 +191,8 @@ def _say(node: Any, say: Any, piece: Piece) -> None:
                 continue
             if name == "body" and isinstance(node, _WITH_DOCSTRING):
                 value = value[ast.get_docstring(node, clean=False) is not None :]
+            elif isinstance(node, ast.Delete):  # a formatter may put its targets into brackets
+                value = [each for target in value for each in getattr(target, "elts", [target])]
             say(name)
             say("=")
             _say(value, say, piece)
