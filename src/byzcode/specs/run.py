@@ -1,4 +1,4 @@
-"""RunSpec: everything that changes the numbers of a run, resolved and typed."""
+"""RunSpec: everything that affects the numbers of a run, resolved and typed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Aggregation = Annotated[Component, Choice(RULES, "rule")]
 Schedule = Annotated[Component, Choice(SCHEDULES, "schedule")]
 
 
-#: The fields of a RunSpec that hold a component, and the tables that these are from.
+#: The fields of a RunSpec that hold a component, and the table of each.
 COMPONENTS: dict[str, Mapping[str, Any]] = {
     "problem": PROBLEMS,
     "allocation": ALLOCATIONS,
@@ -50,20 +50,20 @@ COMPONENTS: dict[str, Mapping[str, Any]] = {
     "step_schedule": SCHEDULES,
 }
 
-#: Fields that runs had before they were fields: left out of the canonical JSON where they have these values, so that a
-#: field that is added changes no run id.
+#: Fields added after the first runs, with the values that those runs imply. The canonical JSON omits a field with its
+#: implied value, so that a new field changes no run id.
 _IMPLIED: Mapping[str, Any] = {"step_unit": "1/L", "step_schedule": {"name": "constant"}}
 
 
 def method_named(name: Any) -> Method:
-    """A method of the table. Raises KeyedError where there is none of that name."""
+    """Look up a method. Raises KeyedError if the table has no method of that name."""
     if not isinstance(name, str) or name not in METHODS:
         raise KeyedError("method", name, "unknown method; " + one_of(METHODS, name))
     return METHODS[name]
 
 
 class RunSpec(Identified):
-    """One training configuration with all its seeds. Labels, plots and the device are not in it."""
+    """One training configuration with all its seeds. It does not contain labels, plots or the compute device."""
 
     spec_version: Literal[3] = Field(default=3, description="Changes with the meaning of the fields.")
     method: str = Field(
@@ -128,17 +128,17 @@ class RunSpec(Identified):
 
     @property
     def f(self) -> int:
-        """The number of liars, alpha N rounded half up."""
+        """The number of Byzantine devices, alpha N rounded half up."""
         return int(round(self.byzantine.alpha * self.devices, 9) + 0.5)  # 0.29 times 50 is 14.499999999999998
 
     @property
     def problem_kind(self) -> ProblemKind:
-        """What the table says of the problem."""
+        """The table entry of the problem."""
         return PROBLEMS[self.problem.name]
 
     @property
     def sizes(self) -> Sizes:
-        """How large the problem is."""
+        """The sizes of the problem."""
         return _sizes_of(self.problem)
 
     @property
@@ -158,14 +158,14 @@ class RunSpec(Identified):
 
     @property
     def _left(self) -> int:
-        """How many messages the rule gets."""
+        """The number of messages that the rule gets after pre-aggregation."""
         return PRE_AGGREGATORS[self.pre_aggregation.name].left(self.devices, **self.pre_aggregation.options)
 
     @property
     def undefined(self) -> str | None:
-        """Why the rule is not defined for f liars among the messages that it gets, or None where it is.
+        """Why the rule is not defined for f Byzantine devices and the messages that it gets; None if it is defined.
 
-        Such a run is a measurement all the same: it ends where it begins, and a sweep over alpha may cross one half.
+        An undefined run is valid but ends at iteration 0, so that a sweep over alpha may go beyond one half.
         """
         most = RULES[self.aggregation.name].most_liars(self._left)
         if self.f <= most:
@@ -177,9 +177,9 @@ class RunSpec(Identified):
 
     @property
     def undecodable(self) -> str | None:
-        """Why the method's decoder is not exact for f liars, or None where it is, or there is none.
+        """Why the method's decoder is not exact for f Byzantine devices; None if it is exact or there is no decoder.
 
-        Such a run is trained, and its failures and errors are counted; whatever compares with it says so.
+        Such a run is trained, and its failures and errors are counted. Comparisons with it mention the reason.
         """
         decoder = METHODS[self.method].decoder
         if not decoder:
@@ -190,7 +190,7 @@ class RunSpec(Identified):
         return f"f = {self.f} liars, but {decoder} with redundancy {self.redundancy} bears at most {most}"
 
     def canonical(self) -> str:
-        """The content as JSON with sorted keys, without what :data:`_IMPLIED` says."""
+        """The content as JSON with sorted keys, without the fields that have their value in :data:`_IMPLIED`."""
         values = self.model_dump(mode="json")
         return canonical({key: value for key, value in values.items() if _IMPLIED.get(key) != value})
 
@@ -201,8 +201,8 @@ class RunSpec(Identified):
 
     @property
     def allocation_spec(self) -> AllocationSpec:
-        """The part of the run that settles who holds what."""
-        return AllocationSpec.model_construct(  # all of it is checked here already
+        """The part of the run that determines which device holds which subsets."""
+        return AllocationSpec.model_construct(  # the RunSpec has validated these values
             allocation=self.allocation,
             devices=self.devices,
             subsets=self.subsets,
@@ -213,7 +213,7 @@ class RunSpec(Identified):
     @model_validator(mode="before")
     @classmethod
     def _compose(cls, values: Any) -> Any:
-        """Fill in what the method settles, and refuse what contradicts it."""
+        """Fill in the fields that the method sets. Raises KeyedError for a value that contradicts the method."""
         if not isinstance(values, Mapping) or "method" not in values:
             return values
         method = method_named(values["method"])
@@ -228,7 +228,7 @@ class RunSpec(Identified):
     @field_validator("redundancy", mode="before")
     @classmethod
     def _uncoded_share(cls, value: Any, info: ValidationInfo) -> Any:
-        """An uncoded device holds its M / N subsets unless told otherwise."""
+        """By default, each device of an uncoded method holds M / N subsets (rounded down)."""
         if value is not None or not {"method", "problem", "devices"} <= info.data.keys():
             return value
         method, devices = info.data["method"], info.data["devices"]
@@ -244,7 +244,7 @@ class RunSpec(Identified):
     @field_validator("step_unit", mode="before")
     @classmethod
     def _unit(cls, value: Any, info: ValidationInfo) -> Any:
-        """1/L where the problem knows L, unless told otherwise."""
+        """The default is 1/L if the problem knows L, else absolute."""
         if "problem" not in info.data:
             return value
         problem = info.data["problem"].name
@@ -283,7 +283,7 @@ class RunSpec(Identified):
 
 
 def _sizes_of(problem: Component) -> Sizes:
-    """How large a problem is. Raises KeyedError where its options make none."""
+    """The sizes of a problem. Raises KeyedError if no problem has these options."""
     try:
         return PROBLEMS[problem.name].sizes(**problem.options)
     except KeyedError as error:
@@ -291,7 +291,7 @@ def _sizes_of(problem: Component) -> Sizes:
 
 
 def _check_options(key: str, component: Component, refuses: Callable[..., tuple[str, str] | None], *sizes: int) -> None:
-    """Raise KeyedError where a component refuses one of its options at some sizes."""
+    """Raise KeyedError if a component refuses one of its options at these sizes."""
     refused = refuses(*sizes, **component.options)
     if refused is not None:
         option, allowed = refused
