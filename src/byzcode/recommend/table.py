@@ -1,4 +1,4 @@
-"""The table of what is recommended."""
+"""The table of recommendations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from byzcode.specs.methods import METHODS
 
 
 def table(need: Need, compared: Sequence[tuple[Advice, Seen | None]]) -> Table:
-    """What is recommended, best first, each beside what was measured of it."""
+    """The recommended configurations, best first, each with its measurement."""
     drawn = Table(
         title=f"N = {need.devices}, f = {need.f} liars, M = {need.subsets} subsets, D = {need.dimension}, "
         f"heterogeneity S = {number(need.heterogeneity)}",

@@ -1,4 +1,4 @@
-"""A step that falls by a factor every so many iterations."""
+"""A step that falls by a factor at regular intervals."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def kappa_of(spec: RunSpec) -> float | None:
 
 
 def is_exact(spec: RunSpec) -> bool:
-    """Whether the server steps along the true gradient: it knows it, or its decoder is exact for f Byzantine devices."""
+    """Whether the server steps along the true gradient: it knows it, or decodes it and tolerates f liars."""
     method = METHODS[spec.method]
     if method.server != "decoder":
         return method.server == "true_gradient"
@@ -85,7 +85,7 @@ def mean_squared_gradient(
     """L2: avg ||grad F||^2 <= 2 (F(T0) - F(T1)) / (eta (T1 - T0)) + avg ||e||^2 over T0 <= t < T1, if eta <= 1/L.
 
     ``first`` and ``last`` are the two losses, ``steps`` is T1 - T0, ``step`` is eta, ``error`` is the average of
-    ||e||^2 or a bound on it. Holds whenever ``error`` does. With F(T1) >= F* it bounds the average over a whole training.
+    ||e||^2 or a bound on it. Holds whenever ``error`` does. With F(T1) >= F* this is the bound over a whole training.
     """
     return 2 * (_floats(first) - _floats(last)) / (_floats(step) * _floats(steps)) + _floats(error)
 
