@@ -47,14 +47,14 @@ def read(paths: Sequence[Path], requests: Mapping[str, str] | None = None) -> pd
     have different choices, or a reading of kind single does not differ from the primary in exactly one choice.
     """
     if not paths:
-        raise UserError("multiverse: no reading; expected a csv file for each")
+        raise UserError("multiverse: no readings; expected one csv file per reading")
     files: dict[str, Path] = {}
     tables: list[pd.DataFrame] = []
     for path in map(Path, paths):
         table = _reading(path, (requests or {}).get(path.stem))
         reading = str(table["reading"].iloc[0])
         if reading in files:
-            raise complain(path, "reading", reading, f"is also in {files[reading]}; one file a reading")
+            raise complain(path, "reading", reading, f"is also in {files[reading]}; one file per reading")
         if tables and choice_columns(table) != choice_columns(tables[0]):
             odd = sorted(set(choice_columns(table)) ^ set(choice_columns(tables[0])))
             raise complain(path, "columns", odd, f"the same choices, in the same order, as in {paths[0]}")
@@ -127,7 +127,7 @@ def _reading(path: Path, request: str | None) -> pd.DataFrame:
                 raise complain(path, column, value, one_of(allowed, value))
     for column in ("reading", "kind", "size", *choice_columns(table)):
         if table[column].nunique() > 1 or table[column].iloc[0] == "":
-            raise complain(path, column, sorted(set(table[column])), "one value in all rows; one file a reading")
+            raise complain(path, column, sorted(set(table[column])), "one value in all rows; one file per reading")
     for column in _NUMBERS:
         values = pd.to_numeric(table[column], errors="coerce")
         for value in table.loc[values.isna(), column]:

@@ -101,7 +101,7 @@ def _sampled(need: Need) -> Lists | str:
     if need.subsets < 2:
         return "it needs 2 subsets"
     if need.share < 2:
-        return f"it needs 2 gradients a device, {2 * need.devices} in all"
+        return f"it needs 2 gradients per device, {2 * need.devices} in total"
     size = need.devices, need.subsets, need.share
     words = f"{size[2]} drawn by each device"
     return Lists(size[2], sampled_lists(*size, need.f), words)
@@ -115,9 +115,9 @@ def _cyclic(need: Need) -> Lists | str:
         return "it needs 2 devices"
     tasks = need.share // task
     if tasks < 2:
-        return f"it needs 2 tasks of {count(task, 'gradient')} a device, {2 * task * need.devices} in all"
+        return f"it needs 2 tasks of {count(task, 'gradient')} per device, {2 * task * need.devices} gradients in total"
     size = need.devices, need.subsets, tasks * task
-    words = f"{tasks} tasks a device, assigned anew in each iteration"
+    words = f"{tasks} tasks per device, assigned anew in each iteration"
     return Lists(size[2], redrawn_tasks(*size, need.f), words)
 
 

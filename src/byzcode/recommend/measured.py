@@ -114,7 +114,7 @@ def favourite(compared: Sequence[tuple[Advice, Seen | None]]) -> tuple[Advice, s
     reason = f"{number(seen.ratio)} of S² at worst (r = {seen.redundancy}, {seen.attack.replace('_', ' ')})"
     reason += f", the least of {len(known)} rows that were measured"
     if len({every.attacks for _, every in known}) > 1:
-        reason += "; they did not meet the same attacks"
+        reason += "; not all were measured under the same attacks"
     return advice, f"{advice.title}{rule}. {reason[0].upper()}{reason[1:]}."
 
 

@@ -76,14 +76,14 @@ def _complaint(need: Need) -> tuple[str, object, str] | None:
     most = f"{math.floor(10**6 * minority / devices) / 10**6:g}"
     if not 0 <= need.alpha < 0.5:
         allowed = f"allowed: 0 to less than 1/2, of {devices} devices 0 to {most}"
-        return "--alpha", need.alpha, f"{allowed}; no server can tell who lies if half of them do"
+        return "--alpha", need.alpha, f"{allowed}; no server can tell which devices are honest if half are not"
     if need.f > minority:
-        reason = f"f = {need.f} of {devices} devices lie, rounded half up: no minority"
+        reason = f"f = {need.f} of {devices} devices are Byzantine (alpha N, rounded half up), which is not a minority"
         return "--alpha", need.alpha, f"{reason}; allowed: 0 to {most}"
     if not (need.heterogeneity == 0 or LEAST <= need.heterogeneity <= MOST):
         return "--heterogeneity", need.heterogeneity, f"allowed: 0, and {LEAST:g} to {MOST:g}"
     if not devices <= subsets <= LARGEST // devices:
-        return "--subsets", subsets, f"allowed: {devices} to {LARGEST // devices}, one for each device at least"
+        return "--subsets", subsets, f"allowed: {devices} to {LARGEST // devices}, at least one for each device"
     largest = min(MOST_DIMENSION, MOST_NUMBERS // subsets)
     if not 1 <= need.dimension <= largest:
         return "--dimension", need.dimension, f"allowed: 1 to {largest}, with {subsets} subsets"
@@ -92,6 +92,6 @@ def _complaint(need: Need) -> tuple[str, object, str] | None:
     if need.bits is not None and need.bits < NUMBER * devices:
         from byzcode.recommend.search import least_bits  # imported here because that module imports this one
 
-        reason = f"no compressor sends less than a number of {NUMBER} bits for each device"
-        return "--budget-bits", need.bits, f"allowed: {least_bits(need)} or more, where something has a bound; {reason}"
+        reason = f"every compressor sends at least one number of {NUMBER} bits per device"
+        return "--budget-bits", need.bits, f"allowed: {least_bits(need)} or more, so that a bound exists; {reason}"
     return None

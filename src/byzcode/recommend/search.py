@@ -105,7 +105,7 @@ def _exact(need: Need) -> tuple[list[Advice], list[str]]:
             reason = f"it needs {redundancy * need.devices} gradients for {count(copies, 'copy')} of each subset"
             refused.append(f"{title}: {reason}, more than {need.gradients}.")
         elif bits > need.message:
-            reason = f"its messages are {bits * need.devices} bits, whole, more than {need.bits}"
+            reason = f"its uncompressed messages have {bits * need.devices} bits, more than {need.bits}"
             refused.append(f"{title}: {reason}; --budget-bits {bits * need.devices} would do.")
         else:
             exact.append(
@@ -122,7 +122,7 @@ def _exact(need: Need) -> tuple[list[Advice], list[str]]:
                     bits * need.devices,
                     f"{copies} copies of each subset fit, so the gradient is decoded exactly."
                     if need.f
-                    else "Nobody lies, so one copy of each subset is enough to have the gradient exactly.",
+                    else "No device is Byzantine, so one copy of each subset gives the exact gradient.",
                 )
             )
     return exact, refused
@@ -184,7 +184,7 @@ def _reason(need: Need, lists: Lists, rule: str, before: str, kappa: float, shor
     variance = float(lists.expected.dispersion[0] + lists.expected.bias[0])
     text = f"{lists.words[0].upper()}{lists.words[1:]}: a message is off by {variance:.3g} of S² on average"
     words = ("" if behind(before) else "the ") + RULES[rule].words + behind(before)
-    text += f", of which {words} leaves at most κ = {kappa:.3g} times the spread"
+    text += f"; {words} leaves at most κ = {kappa:.3g} times the spread"
     if not short.lossless:
         text += f"; {short.words} adds δ = {delta:.3g} of what is sent"
     return text + "."
