@@ -160,7 +160,7 @@ def _fields(problem: Any) -> dict[str, Any]:
     known = {each.name for each in fields(problem)}
     loose = [name for name in getattr(problem, "__dict__", {}) if name not in known and not hasattr(kind, name)]
     if loose:
-        raise TypeError(f"problem {kind.__name__} holds {', '.join(loose)}, of which it has no field")
+        raise TypeError(f"problem {kind.__name__} has attributes that are not fields: {', '.join(loose)}")
     return {each.name: getattr(problem, each.name) for each in fields(problem) if each.init}
 
 
@@ -170,7 +170,7 @@ def _along_runs(name: str, values: Sequence[Any]) -> Any:
     if any(isinstance(value, torch.Tensor) for value in values) or not all(
         _equal(values[0], value) for value in values
     ):
-        raise ValueError(f"{name} differs among the runs of a batch, and is no tensor with an axis of runs")
+        raise ValueError(f"{name} differs among the runs of a batch, but is not a tensor with an axis of runs")
     return values[0]
 
 

@@ -122,7 +122,7 @@ def softmax_regression(
     dtype: str,
     *,
     data: Annotated[DataName, Field(description="The data set.")] = "digits",
-    subsets: Annotated[Count, Field(description="M, the number of data subsets; each holds equally many.")] = 100,
+    subsets: Annotated[Count, Field(description="M, the number of data subsets, all of the same size.")] = 100,
     partition: Annotated[PartitionName, Field(description="How examples are divided into subsets.")] = "iid",
     ridge: Annotated[
         float, Field(ge=0, le=1e9, description="Strength of the L2 penalty, (ridge/2) ||theta||^2."), ALONG_RUNS

@@ -48,9 +48,9 @@ def check_held(spec: RunSpec | AllocationSpec, key: str) -> None:
     check_sizes(
         spec,
         {
-            "redundancy": ("seeds N r, who holds what", devices * redundancy),
+            "redundancy": ("seeds N r, the subsets of each device", devices * redundancy),
             "seeds": ("seeds N (N - 1) / 2, the pairs of devices", devices * (devices - 1) // 2),
-            key: ("seeds M, how often each is held", subsets),
+            key: ("seeds M, the replication of each subset", subsets),
         },
     )
     if devices * subsets > MOST_NUMBERS:

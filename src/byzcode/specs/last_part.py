@@ -87,7 +87,7 @@ def lacking(record: Record, last: int, what: What = "iterations") -> str | None:
     if record.spacing == "every":
         allowed = f"1 to {_most_apart(record, last, what, wanted)} iterations"
     else:
-        allowed = f"{_least_a_decade(record, last, what, wanted)} to {_MOST_A_DECADE} points a decade"
+        allowed = f"{_least_a_decade(record, last, what, wanted)} to {_MOST_A_DECADE} points per decade"
     return f"records {found} of the last {there} {what} of {last}, and a level needs {wanted}; allowed: {allowed}"
 
 

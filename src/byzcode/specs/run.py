@@ -67,10 +67,10 @@ class RunSpec(Identified):
 
     spec_version: Literal[3] = Field(default=3, description="Changes with the meaning of the fields.")
     method: str = Field(
-        description="A name in byzcode.specs.methods.METHODS; it settles what the fields below leave out."
+        description="A name in byzcode.specs.methods.METHODS; it sets the fields below that are left out."
     )
     problem: Problem = Field(
-        default=Component(name="linear_regression"), validate_default=True, description="What is learnt."
+        default=Component(name="linear_regression"), validate_default=True, description="The learning problem."
     )
     devices: Annotated[int, Field(ge=1, le=MOST_DEVICES)] = Field(
         default=100, description=f"N, the number of devices, at most {MOST_DEVICES}."
@@ -80,24 +80,26 @@ class RunSpec(Identified):
         validate_default=True,
         description="r, the number of subsets that each device holds; M / N for an uncoded method if left out.",
     )
-    allocation: Allocation = Field(description="Who holds what; as the method has it if left out.")
+    allocation: Allocation = Field(description="Which device holds which subsets; by default that of the method.")
     assignment: Literal["fixed", "redrawn", "subsets_redrawn", "devices_redrawn"] = Field(
         default="fixed",
         description=(
-            "The allocation throughout, or under a fresh permutation of subsets and devices (or of one of the two) at "
-            "each iteration."
+            "Whether the allocation stays fixed, or each iteration permutes subsets and devices (or one of the two) "
+            "anew."
         ),
     )
-    encoding: Encoding = Field(description="What is sent of it; as the method has it if left out.")
+    encoding: Encoding = Field(description="How a device combines its gradients; by default that of the method.")
     compression: Compression = Field(
-        default=Component(name="identity"), validate_default=True, description="How what is sent is shortened."
+        default=Component(name="identity"), validate_default=True, description="How messages are compressed."
     )
-    attack: Attack = Field(default=Component(name="none"), validate_default=True, description="What liars send.")
-    byzantine: Byzantine = Field(default=Byzantine(), description="How many devices lie, and which.")
+    attack: Attack = Field(
+        default=Component(name="none"), validate_default=True, description="What Byzantine devices send."
+    )
+    byzantine: Byzantine = Field(default=Byzantine(), description="How many devices are Byzantine, and which.")
     pre_aggregation: PreAggregation = Field(
-        default=Component(name="none"), validate_default=True, description="What the server does in front of its rule."
+        default=Component(name="none"), validate_default=True, description="What the server does before its rule."
     )
-    aggregation: Aggregation = Field(description="What the server makes of the messages; some methods fix it.")
+    aggregation: Aggregation = Field(description="The server's aggregation rule; some methods fix it.")
     step_size: Annotated[float, Field(gt=0)] = Field(default=0.5, description="eta, in units of step_unit.")
     step_unit: Literal["1/L", "absolute"] = Field(
         default=None,
@@ -110,13 +112,13 @@ class RunSpec(Identified):
     step_schedule: Schedule = Field(
         default=Component(name="constant"), validate_default=True, description="How the step changes during training."
     )
-    start: Literal["zero"] = Field(default="zero", description="theta^0: where the problem starts, zero in most.")
+    start: Literal["zero"] = Field(default="zero", description="theta^0: the problem's first iterate, usually zero.")
     iterations: Annotated[int, Field(ge=1, le=MOST_ITERATIONS)] = Field(
         default=500, description=f"T, the number of steps, at most {MOST_ITERATIONS}."
     )
     record: Record = Field(default=Record(), description="Which iterations are recorded.")
     diverged_at: Annotated[float, Field(gt=1)] = Field(
-        default=1e6, description="A seed has diverged when its loss exceeds so many times its first loss."
+        default=1e6, description="A seed has diverged when its loss exceeds this many times its first loss."
     )
     message_bits: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=32, description="Bits of one number in a message, for the count of communication only."
@@ -270,7 +272,7 @@ class RunSpec(Identified):
         if (decoder := ENCODERS[self.encoding.name].decoder) and decoder != METHODS[self.method].decoder:
             raise KeyedError("encoding", self.encoding.name, "only for a method that decodes it")
         if self.f >= self.devices:
-            reason = f"f = {self.f} liars among {self.devices} devices: one at least must be honest"
+            reason = f"f = {self.f} liars among {self.devices} devices: at least one must be honest"
             raise KeyedError("byzantine.alpha", self.byzantine.alpha, reason)
         _check_options("attack", self.attack, ATTACKS[self.attack.name].refuses, self.devices)
         if self.undefined is None:

@@ -25,13 +25,13 @@ class Byzantine(Strict):
         default=0.2, description="Byzantine fraction; f = alpha N, rounded half up."
     )
     identities: Literal["redrawn", "persistent"] = Field(
-        default="redrawn", description="Liars drawn anew at each iteration (as CRA-DL states), or once."
+        default="redrawn", description="Byzantine devices drawn anew at each iteration (as CRA-DL states), or once."
     )
     compressed: bool = Field(
         default=True,
         description=(
-            "Whether lies go through the compressor, as honest messages do (so a copied message goes twice), or are "
-            "sent whole."
+            "Whether Byzantine messages are compressed as honest ones are (a copied message is then compressed twice), "
+            "or sent uncompressed."
         ),
     )
 
@@ -41,13 +41,13 @@ class Record(Strict):
 
     spacing: Literal["every", "log"] = Field(default="every", description="Evenly, or denser at the beginning.")
     step: Annotated[int, Field(ge=1, le=MOST_ITERATIONS)] = Field(
-        default=5, description="Every so many iterations; or, with spacing log, so many points a decade, at most 1000."
+        default=5, description="Iterations between records; with spacing log, points per decade, at most 1000."
     )
 
     @model_validator(mode="after")
     def _few_a_decade(self) -> Self:
         if self.spacing == "log" and self.step > 1000:
-            raise KeyedError("record.step", self.step, "allowed: 1 to 1000 points a decade")
+            raise KeyedError("record.step", self.step, "allowed: 1 to 1000 points per decade")
         return self
 
     def points(self, last: int) -> int:

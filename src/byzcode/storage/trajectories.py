@@ -247,7 +247,7 @@ def _odd(spec: RunSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:
         "status_at": (since[finished] != NEVER).any() or not np.isin(since[~finished], iterations).all(),
         **{name: _no_count(arrays[name], since != 0) for name in ("decoding_failures", "decoding_errors")},
     }
-    return next((f"its {name} is none that this run can have" for name, is_wrong in wrong.items() if is_wrong), None)
+    return next((f"its {name} cannot belong to this run" for name, is_wrong in wrong.items() if is_wrong), None)
 
 
 def _no_count(numbers: NDArray[np.float64], begun: NDArray[np.bool_]) -> bool:
