@@ -186,13 +186,9 @@ def _say(node: Any, say: Any, piece: Piece) -> None:
         say(kind.__name__)
         say("(")
         for name in node._fields:
-            value = getattr(node, name, None)
+            value = _meant(node, name)
             if value is None or value == [] or name in _SILENT:
                 continue
-            if name == "body" and isinstance(node, _WITH_DOCSTRING):
-                value = value[ast.get_docstring(node, clean=False) is not None :]
-            elif isinstance(node, ast.Delete):  # a formatter may put its targets into brackets
-                value = [each for target in value for each in getattr(target, "elts", [target])]
             say(name)
             say("=")
             _say(value, say, piece)
@@ -208,6 +204,23 @@ def _say(node: Any, say: Any, piece: Piece) -> None:
 
 
 _SILENT = {"ctx", "kind", "type_comment"}
+
+
+def _meant(node: ast.AST, name: str) -> Any:
+    """A part of a node without its words: docstrings, descriptions of fields; and without brackets of a formatter."""
+    value = getattr(node, name, None)
+    if name == "body" and isinstance(node, _WITH_DOCSTRING):
+        return node.body[ast.get_docstring(node, clean=False) is not None :]
+    if isinstance(node, ast.Delete) and name == "targets":
+        return [each for target in node.targets for each in getattr(target, "elts", [target])]
+    if (
+        isinstance(node, ast.Call)
+        and name == "keywords"
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Field"
+    ):
+        return [keyword for keyword in node.keywords if keyword.arg != "description"]
+    return value
 
 
 def _say_all(nodes: list[Any], say: Any, piece: Piece) -> None:
