@@ -1,6 +1,6 @@
-"""The compiled kernels; everything else stands in pyproject.toml.
+"""Build the compiled kernels; pyproject.toml has everything else.
 
-Optional: where there is no compiler, the installation goes on without them, and the torch bodies run.
+The kernels are optional: without a compiler the installation succeeds, and byzcode uses their torch versions.
 """
 
 import runpy

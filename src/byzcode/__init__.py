@@ -1,17 +1,18 @@
-"""byzcode: coded robust aggregation for distributed learning with lying devices.
+"""byzcode: coded robust aggregation for distributed learning with Byzantine devices.
 
-The packages, the lowest first; each imports from those above it in this list alone (pyproject.toml, import-linter):
+The packages, from the lowest layer to the highest. Each imports only from packages that precede it in this list
+(import-linter checks this, see pyproject.toml):
 
-``errors``, ``lazy``       what a user's mistake says; torch at first use
+``errors``, ``lazy``       messages for users' mistakes; torch and components, loaded at first use
 ``provenance``             identities: of a run by its content, of code by its syntax trees
-``randomness``             random streams, counted
+``randomness``             random streams, counter-based
 ``kernels``                the hot loops, compiled and plain
-``data``                   data sets, and how their examples are divided into subsets
+``data``                   data sets, and how to divide their examples into subsets
 ``problems``, ``schedules``, ``allocation``, ``attacks``, ``compression``, ``pre_aggregation``, ``aggregation``,
-``coding``                 the components of a run: what is learnt, how steps change, which device holds what, what
-                           liars send, how messages are shortened, what the server makes of them, what devices send
-``specs``                  what a run is: its specification, and the named methods
-``training``               the loop, and what is measured in it
+``coding``                 the components of a run: learning problems, step schedules, allocations of subsets to
+                           devices, Byzantine attacks, compressors, the server's rules, encoders and decoders
+``specs``                  the specification of a run, and the named methods
+``training``               the training loop and its measurements
 ``storage``                stored files: trajectories and allocations, sealed, with checksums
 ``theory``                 robustness constants, bounds, overlaps
 ``studies``                studies, claims and readings, and the plan of a configuration
@@ -21,7 +22,7 @@ The packages, the lowest first; each imports from those above it in this list al
 ``figures``, ``scorecard``, ``multiverse``
                            pictures and pages
 ``verify``                 checks and archives of results
-``workflow``               what the Snakemake rules ask: what each job reads and is told
+``workflow``               the functions that the Snakemake rules call: inputs and parameters of each job
 ``cli``                    the command line
 """
 
@@ -31,9 +32,9 @@ from byzcode.provenance import sources as _sources
 
 __version__ = "0.1.0"
 
-# Before the modules that compute are loaded: a result that is stored later names the code that made it.
+# Read the sources before the modules that compute are loaded: each stored result names the code that made it.
 _sources.loaded()
 
-# A stored file is written under a name of its own and read from memory, so nothing here needs the locks of HDF5. Some
-# file systems of clusters have none, and HDF5 opens no file there. It looks at this when netCDF4 is imported.
+# byzcode writes each stored file under a temporary name and reads it from memory, so it does not need the locks of
+# HDF5. Some cluster file systems have no locks, and HDF5 opens no file there. HDF5 reads this when netCDF4 is imported.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")

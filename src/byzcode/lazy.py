@@ -1,8 +1,8 @@
-"""What is loaded at first use: torch, and the components of a table.
+"""Load torch and the components of a table at first use.
 
-Importing torch takes about two CPU seconds, and Snakemake reads the run specifications (hence the tables of rules
-and attacks) at every start, for every job on a cluster; figures need it not at all. Modules that those tables reach
-write ``from byzcode.lazy import torch``; type checkers see the real module.
+Importing torch takes about two CPU seconds. Snakemake reads the run specifications (hence the tables of rules and
+attacks) at every start and, on a cluster, for every job; figures do not need torch at all. So modules that those
+tables reach write ``from byzcode.lazy import torch``; type checkers see the real module.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ __all__ = ["Entry", "Table", "torch"]
 
 T = TypeVar("T")
 
-#: The name under which the module of a component keeps its entry.
+#: The name of the variable that holds a component's entry in its module.
 ENTRY = "ENTRY"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What most entries have: the function that does the work, its title in figures, and labels of its options.
+    """A table entry: the function that does the work, its title in figures, and the labels of its options.
 
-    A label is what the title of a panel says, and what an axis says.
+    A label is a pair: the text in the title of a panel, and the text on an axis.
     """
 
     function: Callable[..., Any]
@@ -36,12 +36,12 @@ class Entry:
 
     @property
     def words(self) -> str:
-        """The title, or the name in words."""
+        """The title, or the function's name with spaces."""
         return self.title or self.function.__name__.replace("_", " ")
 
 
 class Table(Mapping[str, T]):
-    """Components by name, in the order in which a package lists them: a module each, named after the component.
+    """Components by name, in the order in which a package lists them. Each has a module of the same name.
 
     A package writes ``RULES = Table(__name__, Rule, ("mean", "median"))``, and its module ``median`` defines
     ``ENTRY = Rule(...)``. A module is imported when its entry is first read.
@@ -51,7 +51,7 @@ class Table(Mapping[str, T]):
         self._package, self._kind, self._names = package, kind, names
 
     def module(self, name: str) -> str:
-        """The dotted name of a component's module, which is not imported. Raises KeyError."""
+        """The dotted name of a component's module, without importing it. Raises KeyError."""
         if name not in self._names:
             raise KeyError(name)
         return f"{self._package}.{name}"
@@ -84,9 +84,9 @@ class Table(Mapping[str, T]):
 
 
 class _Lazy(ModuleType):
-    """A module that is imported when something of it is first asked for; from then on it answers by itself.
+    """Stand in for a module: import it at the first attribute access, then copy its attributes.
 
-    It stands in no ``sys.modules``, where other libraries look whether torch is loaded.
+    The stand-in is not in ``sys.modules``, because other libraries look there to see whether torch is loaded.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -96,10 +96,10 @@ class _Lazy(ModuleType):
 
 
 def _imported(name: str) -> ModuleType:
-    """A module, imported while the garbage collector rests.
+    """Import a module with the garbage collector off, then freeze the objects that exist.
 
-    Nothing that an import of torch makes is garbage, and the collector would search its quarter of a million objects
-    again and again, lastly when the process ends: a third of the CPU time of a short training. So it passes them over.
+    An import of torch makes a quarter of a million objects and no garbage. The collector would search them repeatedly,
+    for the last time when the process ends; this took a third of the CPU time of a short training.
     """
     if name in sys.modules or not gc.isenabled():
         return importlib.import_module(name)

@@ -90,7 +90,7 @@ MISTAKES = {
     "an infinite step": in_study(("base", "step_size"), float("inf"), "base.step_size = inf: allowed: finite numbers"),
     "alpha = 1": in_base("byzantine.alpha", 1, "allowed: less than 1"),
     "alpha < 0": in_base("byzantine.alpha", -0.1, "allowed: at least 0"),
-    "no honest device": in_base("byzantine.alpha", 0.99, "f = 6 liars among 6 devices: one at least must be honest"),
+    "no honest device": in_base("byzantine.alpha", 0.99, "f = 6 liars among 6 devices: at least one must be honest"),
     "option of an attack": in_base("attack.coefficient", 5, "allowed: less than 0"),
     "option of an allocation": Mistake(
         LINES,

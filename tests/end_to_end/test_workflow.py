@@ -104,13 +104,29 @@ def test_the_command_line_knows_the_results(finished: Project) -> None:
 def test_a_damaged_trajectory_is_not_used(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "project")
     damaged = project.files("trajectories/*.nc")[0]
-    damaged.write_bytes(damaged.read_bytes()[:-100])
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
 
-    ended = project.snakemake("--cores", "2", "results/summaries/lines.csv")
+    ended = project.snakemake("--cores", "2", "--forcerun", "summarise")
 
     assert ended.returncode != 0
-    assert f"{damaged.relative_to(project.root)}: truncated, damaged or foreign" in ended.stdout + ended.stderr
+    assert f"{damaged.relative_to(project.root)}: damaged" in ended.stdout + ended.stderr
     assert "1 unreadable" in project.byzcode("plan").stdout
+
+
+def test_a_truncated_trajectory_is_made_again(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "project")
+    damaged = project.files("trajectories/*.nc")[0]
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    assert "1 unreadable" in project.byzcode("plan").stdout
+
+    ended = project.snakemake("--cores", "2")
+
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said
+    assert "train: 1 result is not readable" in said
+    assert project.byzcode("verify").returncode == 0
 
 
 # Killed.

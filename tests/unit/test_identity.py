@@ -30,8 +30,12 @@ import os  # a comment
 class C:
     """A class."""
 
+    z: int = Field(1, description="A field.")
+
     def f(self, x: int = 1) -> int:
         """A function."""
+        y = z = x
+        del y, z
         return x + 1
 '''
 
@@ -44,9 +48,13 @@ SAME = {
     "blank lines": CODE.replace("\n\n", "\n\n\n\n"),
     "line break": CODE.replace("x + 1", "(\n            x\n            + 1)"),
     "indentation": CODE.replace("        ", "            ").replace("    def", "    def"),
+    "description of a field": CODE.replace("A field.", "Another field."),
+    "no description of a field": CODE.replace(', description="A field."', ""),
+    "brackets around targets": CODE.replace("del y, z", "del (\n            y,\n            z,\n        )"),
 }
 
 OTHER = {
+    "default of a field": CODE.replace("Field(1", "Field(2"),
     "constant": CODE.replace("x + 1", "x + 2"),
     "type of a constant": CODE.replace("x + 1", "x + 1.0"),
     "name": CODE.replace("def f", "def g"),

@@ -75,7 +75,7 @@ def test_what_is_said_of_too_few():
     assert said == "records 1 of the last 20 iterations of 100, and a level needs 3; allowed: 1 to 6 iterations"
     said = lacking(Record(spacing="log", step=3), 100)
     assert said.startswith("records 1 of the last 20 iterations of 100, and a level needs 3; allowed: ")
-    assert said.endswith(" to 1000 points a decade")
+    assert said.endswith(" to 1000 points per decade")
 
 
 @pytest.mark.parametrize("last", [10**8, 10**8 - 1, 10**6, 500, 5, 4, 3, 2, 1])

@@ -137,7 +137,7 @@ def test_what_is_read_is_what_was_written(table):
         (lambda t: pd.concat([t, t]), "cell = 's/decided': each cell once"),
         (lambda t: t.assign(**{"choice:more": "x"}), "the same choices"),
         (lambda t: t.drop(index=1), "cell = 's/certain': the same cells as in"),
-        (lambda t: t.assign(reading="primary"), "one file a reading"),
+        (lambda t: t.assign(reading="primary"), "one file per reading"),
         (lambda t: t.assign(kind="primary"), "choices unlike the primary's = ['sampling side', 'noise', 'other']: 0"),
         (lambda t: t.assign(kind="single"), "choices unlike the primary's = ['sampling side', 'noise', 'other']: 1"),
     ],

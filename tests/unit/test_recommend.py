@@ -75,7 +75,7 @@ def test_draco_is_best_where_its_copies_fit():
     few, _ = recommend(need(devices=9, alpha=0.1, heterogeneity=1.0, gradients=27))
     assert (few[0].method, few[0].redundancy, few[0].bits) == ("draco_repetition", 3, 9 * 3200)  # half the bits
     _, refused = advice(gradients=4100, bits=100 * 3200)
-    assert any("its messages are 640000 bits" in reason for reason in refused)
+    assert any("its uncompressed messages have 640000 bits" in reason for reason in refused)
     assert any("--budget-bits 640000 would do" in reason for reason in refused)
     assert "draco_cyclic" in {one.method for one in advice(gradients=4100, bits=640000)[0]}
 
@@ -149,20 +149,18 @@ def test_a_refusal_for_lack_of_bits_says_how_many_would_do(alpha):
     with pytest.raises(UserError, match=f"--budget-bits {said[0]} would do"):
         recommend(need(**asked, bits=said[0] - 1))
     assert {one.before for one in recommend(need(**asked, bits=max(said)))[0]} == {"none", "nnm"}
-    with pytest.raises(
-        UserError, match=f"--budget-bits = 639: allowed: {said[0]} or more, where something has a bound"
-    ):
+    with pytest.raises(UserError, match=f"--budget-bits = 639: allowed: {said[0]} or more, so that a bound exists"):
         need(**asked, bits=639)
 
 
 def test_where_nobody_lies_words_fit_a_single_copy():
     found, refused = advice(alpha=0.0, gradients=100)
-    assert found[0].reason == "Nobody lies, so one copy of each subset is enough to have the gradient exactly."
+    assert found[0].reason == "No device is Byzantine, so one copy of each subset gives the exact gradient."
     odd, more = advice(alpha=0.0, subsets=1001)
     said = " ".join([one.reason for one in (*found, *odd)] + refused + more)
     assert not re.search(r"\b1 (copies|subsets|gradients)\b", said)
     assert "no size of it has 1 copy of each of 1001 subsets" in said
-    assert "2 tasks of 1 gradient a device" in said
+    assert "2 tasks of 1 gradient per device" in said
 
 
 def test_the_largest_heterogeneity_is_still_a_number():
@@ -199,7 +197,7 @@ def test_more_subsets_than_devices():
         ({"alpha": math.nan}, "--alpha = nan: allowed: 0 to less than 1/2"),
         (
             {"alpha": 0.45, "devices": 2, "subsets": 2},
-            "f = 1 of 2 devices lie, rounded half up: no minority; allowed: 0 to 0",
+            "f = 1 of 2 devices are Byzantine (alpha N, rounded half up), which is not a minority; allowed: 0 to 0",
         ),
         ({"devices": 0}, "--devices = 0: allowed: 1 to 6324"),
         ({"devices": 10**6, "subsets": 40}, "--devices = 1000000: allowed: 1 to 6324"),
@@ -210,10 +208,10 @@ def test_more_subsets_than_devices():
         ({"heterogeneity": math.inf}, "--heterogeneity = inf: allowed: 0, and 1e-150 to 1e+150"),
         ({"heterogeneity": 1e200}, "--heterogeneity = 1e+200: allowed: 0, and 1e-150 to 1e+150"),
         ({"heterogeneity": math.nan}, "--heterogeneity = nan: allowed: 0, and 1e-150 to 1e+150"),
-        ({"subsets": 99}, "--subsets = 99: allowed: 100 to 400000, one for each device at least"),
-        ({"subsets": LARGEST}, f"allowed: 100 to {LARGEST // 100}, one"),
+        ({"subsets": 99}, "--subsets = 99: allowed: 100 to 400000, at least one for each device"),
+        ({"subsets": LARGEST}, f"allowed: 100 to {LARGEST // 100}, at least one"),
         ({"gradients": 99}, "--budget-gradients = 99: allowed: 100 or more, one gradient for each device"),
-        ({"bits": 3199}, "--budget-bits = 3199: allowed: 53200 or more, where something has a bound; no compr"),
+        ({"bits": 3199}, "--budget-bits = 3199: allowed: 53200 or more, so that a bound exists; every"),
     ],
 )
 def test_a_wrong_request_says_why(changes, said):
@@ -452,10 +450,10 @@ def test_the_table_says_what_is_measured_and_what_is_a_bound():
     with_rows, without = table(ASKED, told(rows())), table(ASKED, told(rows().iloc[:0]))
     assert [column.header for column in with_rows.columns][-1] == "measured"
     assert [column.header for column in without.columns][-1] == "bits"
-    assert "for the worst liars" in str(without.caption)
-    assert "hold where S bounds the heterogeneity throughout training" in str(without.caption)
-    assert "a run may diverge" in str(without.caption)
-    assert "* No floor: lists that are kept" in str(without.caption)
+    assert "for the worst attack" in str(without.caption)
+    assert "hold if the heterogeneity stays at most S during training" in str(without.caption)
+    assert "a run may still diverge" in str(without.caption)
+    assert "* Not a floor: training fits lists that are kept" in str(without.caption)
 
 
 def test_the_least_of_what_was_measured_is_said():
@@ -471,7 +469,7 @@ def test_the_least_of_what_was_measured_is_said():
     worse = rows(attack="sign_flip", gradient_norm_median=0.6)
     best, said = favourite(told(rows(), coded, rows(**CODED, attack="sign_flip", gradient_norm_median=0.6)))
     assert best.method == "lad"
-    assert said.endswith("they did not meet the same attacks.")
+    assert said.endswith("not all were measured under the same attacks.")
     assert "same attacks" not in favourite(told(rows(), coded))[1]
     assert favourite(told(rows(), worse, coded))[0].method == "cra_dl"
 
@@ -486,7 +484,7 @@ def test_the_command(tmp_path):
     result = CliRunner().invoke(app, ["recommend", *options, "--results", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "0.25 (r = 20, alie)" in result.output
-    assert "Best by the bounds: LAD. 20 tasks a device" in result.output
+    assert "Best by the bounds: LAD. 20 tasks per device" in result.output
     assert "Best by what was measured: CRA-DL, trimmed mean. 0.0001 of S²" in result.output
     curves = [line.partition(": ")[2] for line in result.output.splitlines() if line.startswith("As a curve")]
     assert [json.loads(curve)["method"] for curve in curves] == ["lad", "cra_dl"]

@@ -354,7 +354,7 @@ def test_as_many_liars_as_the_rule_bears_are_defined(changes):
         ({"problem": {"name": "linear_regression", "sigma_h": -1}}, ["problem.sigma_h = -1"]),
         ({"problem": {"name": "linear_regression", "sigma_h": float("nan")}}, ["problem.sigma_h = nan"]),
         ({"byzantine": {"alpha": 1.0}}, ["byzantine.alpha = 1.0"]),
-        ({"byzantine": {"alpha": 0.995}}, ["byzantine.alpha = 0.995", "f = 100", "one at least must be honest"]),
+        ({"byzantine": {"alpha": 0.995}}, ["byzantine.alpha = 0.995", "f = 100", "at least one must be honest"]),
         ({"byzantine": {"alpha": 0.2, "f": 3}}, ["byzantine.f", "unknown key"]),
         ({"redundancy": 1001}, ["redundancy = 1001", "1 to 1000"]),
         ({"redundancy": -1}, ["redundancy = -1"]),

@@ -1,8 +1,8 @@
-"""Data sets, and how their examples are divided into subsets: two tables.
+"""Data sets, and partitions of their examples into subsets: two tables.
 
-``DATA_SETS[name]`` says how large a data set is, and ``.load()`` gives its examples, split into training and test the
-same way every time. ``PARTITIONS[name](labels, subsets, generator)`` gives the examples of each subset, (M, s), the
-same number s for all; what does not fill another example for each subset is left out.
+``DATA_SETS[name]`` has the sizes of a data set; its method ``load()`` returns the examples, always with the same split
+into training and test. ``PARTITIONS[name](labels, subsets, generator)`` returns the indices of the examples of each
+subset, (M, s). All subsets have the same number s of examples; the remaining examples are not used.
 """
 
 from typing import TYPE_CHECKING, Literal, TypeAlias

@@ -1,4 +1,4 @@
-"""What a data set is made of, and what a partition does."""
+"""The types of data sets and partitions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Examples(NamedTuple):
 
 
 class Split(NamedTuple):
-    """The examples to learn from, and those to test on."""
+    """The training examples and the test examples."""
 
     training: Examples
     test: Examples
@@ -28,7 +28,7 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSet(Entry):
-    """The table entry of a data set: its sizes are known before it is loaded."""
+    """The table entry of a data set, with its sizes, which are needed before the data are loaded."""
 
     function: Callable[[], Split]
     training: int = field(kw_only=True)
@@ -37,16 +37,16 @@ class DataSet(Entry):
     classes: int = field(kw_only=True)
 
     def load(self) -> Split:
-        """Its examples, the same every time. Not to be changed."""
+        """Return the examples, the same at every call. Callers must not change the arrays."""
         return self.function()
 
 
 @dataclass(frozen=True)
 class Partition(Entry):
-    """``partition(labels, subsets, generator)`` divides examples by their labels (n,) into subsets: (M, s) places."""
+    """``partition(labels, subsets, generator)`` divides examples with labels (n,) into subsets: indices (M, s)."""
 
     function: Callable[[NDArray[np.int64], int, np.random.Generator], NDArray[np.int64]]
 
     def __call__(self, labels: NDArray[np.int64], subsets: int, generator: np.random.Generator) -> NDArray[np.int64]:
-        """Divide; see the class."""
+        """Divide examples into subsets; see the class."""
         return self.function(labels, subsets, generator)

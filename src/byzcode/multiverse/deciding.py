@@ -1,4 +1,4 @@
-"""Which choices decide a claim, over the random readings: one by one, and one given another."""
+"""Which choices decide a claim, over the random readings: each choice alone, and each given another."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from scipy import stats
 from byzcode.multiverse.stored import CHOICE, CLAIM, VERDICTS, alternatives, each_once, worst_cells
 from byzcode.randomness import Stream
 
-#: Tables of the same margins that are drawn for a p-value, which is then at least 1e-4.
+#: The number of random tables with the same margins for a p-value, which is therefore at least 1e-4.
 _RESAMPLES = 9999
-#: Share of false discoveries among the choices that are said to decide a claim.
+#: The false discovery rate among the choices that are reported to decide a claim.
 FALSE_DISCOVERIES = 0.05
-#: When a tree splits, and how deep it is at most.
+#: The p-value (before division by the number of choices) at which a tree splits, and its largest depth.
 _SPLIT, _DEPTH = 0.05, 2
 
 
 def choices(table: pd.DataFrame) -> pd.DataFrame:
-    """How much each choice decides each claim over the random readings; one row a claim, choice and value of it.
+    """How much each choice decides each claim over the random readings: one row per claim, choice and value of it.
 
-    ``v``: Cramer's V between the choice and the verdict, 0 to 1, corrected for its bias (Bergsma 2013); it sees what a
-    choice does on its own, averaged over all others. ``p``: its permutation p-value; ``q``: that, adjusted over the
-    whole table after Benjamini and Hochberg; ``decides``: whether q is at most 0.05. A verdict that never varies is
-    decided by nothing: v, p and q are then empty. ``rank``: of the choice, by ``mean_v``, its mean v over all claims
-    (empty counts as 0). ``value``, ``readings``: an alternative and how many random readings take it; ``supported``,
-    ``undecided``, ``refuted``: shares of these. Values are in the order of :func:`alternatives`.
+    ``v``: Cramer's V between the choice and the verdict, 0 to 1, corrected for its bias (Bergsma 2013); it measures the
+    effect of a choice alone, averaged over all others. ``p``: its permutation p-value. ``q``: the p-value adjusted over
+    the whole table by the method of Benjamini and Hochberg. ``decides``: whether q is at most 0.05. If the verdict
+    never varies, no choice decides it, and v, p and q are empty. ``rank``: the rank of the choice by ``mean_v``, its
+    mean v over all claims (empty counts as 0). ``value``, ``readings``: an alternative, and the number of random
+    readings that take it; ``supported``, ``undecided``, ``refuted``: the shares of these readings. Values have the
+    order of :func:`alternatives`.
     """
     values = alternatives(table)
     table = each_once(table)
@@ -57,12 +58,13 @@ def choices(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def tree(table: pd.DataFrame) -> pd.DataFrame:
-    """For each claim a tree of choices over the random readings; one row a leaf, so one for a claim that none decides.
+    """A tree of choices for each claim over the random readings: one row per leaf, a single row if no choice decides.
 
-    ``where``: the choices that lead to the leaf; ``readings``: how many random readings are there; ``supported``,
-    ``undecided``, ``refuted``: shares of these. Unlike :func:`choices` this sees what a choice does given another.
-    A node is split by the choice of largest V among those with p at most 0.05 over the number of choices, at most two
-    deep (after CHAID: Kass 1980, with permutation p-values and without merging values).
+    ``where``: the choices that lead to the leaf; ``readings``: the number of random readings in it; ``supported``,
+    ``undecided``, ``refuted``: the shares of these readings. Unlike :func:`choices`, a tree shows the effect of one
+    choice given another. Each node splits by the choice with the largest V among those with p at most 0.05 divided by
+    the number of choices, to a depth of two (like CHAID, Kass 1980, but with permutation p-values and without merging
+    values).
     """
     values = alternatives(table)
     table = each_once(table)
@@ -75,11 +77,11 @@ def tree(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _association(choice: pd.Series[Any], verdict: pd.Series[Any], purpose: str) -> tuple[float, float]:
-    """Cramer's V, corrected for bias, and its permutation p-value; NaN where either never varies.
+    """Cramer's V, corrected for bias, and its permutation p-value; both NaN if choice or verdict never varies.
 
-    Source: Bergsma, A bias-correction for Cramer's V and Tschuprow's T (2013). Choice and verdict that are independent
-    have mean 0 before the cut at 0. The p-value is that of chi squared over tables of the same margins: counts are too
-    small for its law.
+    Source: Bergsma, A bias-correction for Cramer's V and Tschuprow's T (2013). For independent choice and verdict the
+    corrected square has mean 0 before it is cut at 0. The p-value compares chi squared with that of random tables with
+    the same margins, because the counts are too small for the chi-squared distribution.
     """
     counts: NDArray[np.int64] = stats.contingency.crosstab(choice, verdict).count
     if min(counts.shape) < 2:
@@ -89,14 +91,14 @@ def _association(choice: pd.Series[Any], verdict: pd.Series[Any], purpose: str) 
     degrees, size = np.array(counts.shape) - 1, counts.sum()
     squared = max(0.0, result.statistic / size - degrees.prod() / (size - 1))
     least = float((degrees - degrees**2 / (size - 1)).min())
-    # Of hardly more readings than values nothing is left after the correction.
+    # With hardly more readings than values, the correction leaves no association.
     return float(min(1.0, np.sqrt(squared / least))) if least > 0 else 0.0, float(result.pvalue)
 
 
 def _leaves(
     whole: pd.DataFrame, values: dict[str, list[str]], purpose: str, path: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """The leaves of the tree below a node, which holds the readings in ``whole``."""
+    """The leaves of the tree below a node that contains the readings in ``whole``."""
     verdict = whole["verdict"]
     strength = {}
     if len(path) < _DEPTH:

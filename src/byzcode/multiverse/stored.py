@@ -1,8 +1,8 @@
-"""The tables of the readings, read and checked: what all other tables of the multiverse are made of.
+"""Read and check the tables of the readings, from which all other tables of the multiverse are computed.
 
-A reading is a file of verdicts, one row per tested cell of a claim (:func:`read` says which columns). A claim is tested
-in several cells (rules, attacks); its verdict in a reading is that of its worst cell: supported where all cells are,
-refuted where one is, undecided otherwise.
+A reading is a file of verdicts, one row per tested cell of a claim (:func:`read` lists the columns). A claim is tested
+in several cells (rules, attacks). Its verdict in a reading is that of its worst cell: supported if all cells are
+supported, refuted if any cell is refuted, undecided otherwise.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from byzcode.errors import UserError, complain, one_of
 from byzcode.multiverse.readings import Kind, Size
 from byzcode.storage import checksums
 
-#: From best to worst.
+#: The verdicts, from best to worst.
 VERDICTS = ("supported", "undecided", "refuted")
 KINDS: tuple[str, ...] = get_args(Kind)
-#: The smaller one first.
+#: The sizes, the smaller first.
 SIZES: tuple[str, ...] = get_args(Size)
 
-#: What the name of a column that holds a choice begins with.
+#: The prefix of the name of a column that contains a choice.
 CHOICE = "choice:"
-#: What names a claim.
+#: The columns that identify a claim.
 CLAIM = ["study", "claim"]
 
 _ALLOWED = {"kind": KINDS, "size": SIZES, "verdict": VERDICTS}
@@ -36,25 +36,25 @@ _NUMBERS = ("effect", "low", "high", "pairs", "seeds")
 
 
 def read(paths: Sequence[Path], requests: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The tables of all readings as one, a file a reading, checked.
+    """Read the tables of all readings, one file per reading, check them, and join them in one table.
 
     Columns: reading, kind, size, a column ``choice:<name>`` for each choice, study, claim, cell, mark, test,
-    effect, low, high, verdict, pairs, seeds, note. All are text but effect, low, high, pairs and seeds.
-    ``requests``: by the names of the files, the hash of what each was to be made for.
+    effect, low, high, verdict, pairs, seeds, note. Effect, low, high, pairs and seeds are numbers; the others are text.
+    ``requests`` maps the stem of a file's name to the hash of the request that the file must have.
 
-    Raises UserError where a file is not such a table, or the files do not belong together: they differ in choices or
-    cells, one reading is in two files, there is not one primary reading a size, or a reading of kind single does not
-    differ from it in one choice.
+    Raises UserError if a file is not such a table, or if the files do not belong together: their choices or cells
+    differ, a reading is in two files, there is no primary reading or there are two of one size, the primary readings
+    have different choices, or a reading of kind single does not differ from the primary in exactly one choice.
     """
     if not paths:
-        raise UserError("multiverse: no reading; expected a csv file for each")
+        raise UserError("multiverse: no readings; expected one csv file per reading")
     files: dict[str, Path] = {}
     tables: list[pd.DataFrame] = []
     for path in map(Path, paths):
         table = _reading(path, (requests or {}).get(path.stem))
         reading = str(table["reading"].iloc[0])
         if reading in files:
-            raise complain(path, "reading", reading, f"is also in {files[reading]}; one file a reading")
+            raise complain(path, "reading", reading, f"is also in {files[reading]}; one file per reading")
         if tables and choice_columns(table) != choice_columns(tables[0]):
             odd = sorted(set(choice_columns(table)) ^ set(choice_columns(tables[0])))
             raise complain(path, "columns", odd, f"the same choices, in the same order, as in {paths[0]}")
@@ -66,17 +66,17 @@ def read(paths: Sequence[Path], requests: Mapping[str, str] | None = None) -> pd
 
 
 def choice_columns(table: pd.DataFrame) -> list[str]:
-    """The columns that hold choices."""
+    """The columns that contain choices."""
     return [column for column in table.columns if column.startswith(CHOICE)]
 
 
 def choice_name(column: str) -> str:
-    """The choice of a column."""
+    """The name of the choice in a column."""
     return column.removeprefix(CHOICE)
 
 
 def alternatives(table: pd.DataFrame) -> dict[str, list[str]]:
-    """For each choice, the values that some reading takes: the primary's, then numbers ascending, then names."""
+    """The values of each choice in the readings: first that of the primary, then numbers ascending, then names."""
     primary = table[table["kind"] == "primary"].iloc[0]
     return {
         choice_name(column): sorted(set(table[column]), key=partial(order, first=str(primary[column])))
@@ -85,22 +85,22 @@ def alternatives(table: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def each_once(table: pd.DataFrame) -> pd.DataFrame:
-    """The table without the full size of readings that were made at the reduced one, too."""
+    """The table without full-size readings whose choices also have a reading at reduced size."""
     size = table["size"].map(SIZES.index)
-    # Kind is in it: the primary's choices, too, can be drawn at random.
+    # Group by kind, too: a random reading may have drawn the choices of the primary.
     same = table.groupby(["kind", *choice_columns(table)], sort=False).ngroup()
     return table[size == size.groupby(same).transform("min")]
 
 
 def worst_cells(about: pd.DataFrame) -> pd.DataFrame:
-    """Of the rows of one claim, one a reading: its choices, and the verdict of the worst cell."""
+    """Reduce the rows of one claim to one row per reading, with the verdict of its worst cell."""
     worst = about["verdict"].map(VERDICTS.index).groupby(about["reading"]).max()
     heads = about.drop_duplicates("reading")
     return heads.assign(verdict=heads["reading"].map(worst).map(dict(enumerate(VERDICTS))))
 
 
 def order(value: str, first: str) -> tuple[bool, float, str]:
-    """The value ``first`` first, then numbers ascending, then names."""
+    """A sort key: the value ``first`` first, then numbers ascending, then names."""
     try:
         number = float(value)
     except ValueError:
@@ -109,12 +109,12 @@ def order(value: str, first: str) -> tuple[bool, float, str]:
 
 
 def _reading(path: Path, request: str | None) -> pd.DataFrame:
-    """The table of one reading. Raises UserError."""
+    """Read the table of one reading. Raises UserError."""
     content = checksums.checked(path, "reading", request)
     try:
-        # All as text: "-2", "none" and "NA" are names of alternatives.
+        # Read all columns as text: "-2", "none" and "NA" are names of alternatives.
         table = pd.read_csv(content, dtype=str, keep_default_na=False, index_col=False)
-    except ValueError as error:  # among them pandas' own, and letters that are not UTF-8
+    except ValueError as error:  # also the parser errors of pandas, and bytes that are not UTF-8
         raise UserError(f"{path}: is not a table of a reading: {str(error).splitlines()[0]}") from None
     for column in (*_TEXT, *_NUMBERS):
         if column not in table:
@@ -127,7 +127,7 @@ def _reading(path: Path, request: str | None) -> pd.DataFrame:
                 raise complain(path, column, value, one_of(allowed, value))
     for column in ("reading", "kind", "size", *choice_columns(table)):
         if table[column].nunique() > 1 or table[column].iloc[0] == "":
-            raise complain(path, column, sorted(set(table[column])), "one value in all rows; one file a reading")
+            raise complain(path, column, sorted(set(table[column])), "one value in all rows; one file per reading")
     for column in _NUMBERS:
         values = pd.to_numeric(table[column], errors="coerce")
         for value in table.loc[values.isna(), column]:
@@ -140,7 +140,7 @@ def _reading(path: Path, request: str | None) -> pd.DataFrame:
 
 
 def _check_readings(table: pd.DataFrame, files: dict[str, Path]) -> None:
-    """Raise UserError where the readings do not belong together."""
+    """Raise UserError if the readings do not belong together."""
     heads = table.drop_duplicates("reading")
     primaries = heads[heads["kind"] == "primary"]
     if primaries.empty:

@@ -1,7 +1,7 @@
-"""How often each claim is supported, at which size, and under which readings most stated claims hold.
+"""How often each claim is supported, how verdicts depend on the size, and under which readings most claims hold.
 
-Shares are over the random readings, which draw all choices at once; a reading that was made at both sizes counts once,
-at the reduced one.
+Shares are over the random readings, which draw all choices at once. A reading made at both sizes counts once, at the
+reduced size.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from byzcode.multiverse.stored import (
 
 
 def claims(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim (column ``cell`` is empty) and one a cell of it.
+    """The verdicts on claims: one row per claim (column ``cell`` is empty) and one per cell of it.
 
-    ``supported``, ``undecided``, ``refuted``: shares of the random readings, with 95 % intervals after Wilson
-    (``_low``, ``_high``). ``cells_supported``: mean share of the claim's cells that are supported. ``primary``: the
-    verdict under the primary reading. ``singles``: readings that differ from it in one choice; ``changed``: how many
-    of them change the verdict; ``changed_by``: which, and to what.
+    ``supported``, ``undecided``, ``refuted``: shares of the random readings, with Wilson's 95 % intervals (``_low``,
+    ``_high``). ``cells_supported``: the mean share of the claim's cells that are supported. ``primary``: the verdict
+    under the primary reading. ``singles``: the number of readings that differ from it in one choice; ``changed``: how
+    many of them change the verdict; ``changed_by``: these choices, each with the new verdict.
     """
     table = each_once(table)
     primary = table[table["kind"] == "primary"].iloc[0]
@@ -68,13 +68,14 @@ def claims(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def sizes(table: pd.DataFrame) -> pd.DataFrame:
-    """Verdicts at reduced against full size, over the cells of readings made at both; a row a claim, the first for all.
+    """Compare verdicts at reduced and at full size, over the cells of readings made at both sizes.
 
-    ``same``; ``swapped``: supported at one, refuted at the other; ``only_reduced``, ``only_full``: decided at that
-    size, undecided at the other. They add up to ``pairs``.
+    The first row is for all claims together; then there is one per claim. ``same``: the number of cells with the same
+    verdict; ``swapped``: supported at one size and refuted at the other; ``only_reduced``, ``only_full``: decided at
+    that size and undecided at the other. They add up to ``pairs``.
     """
     key = ["kind", *choice_columns(table), *CLAIM, "cell"]
-    # Two random readings may have drawn the same choices; they have the same verdicts, too.
+    # Two random readings may have drawn the same choices; then they also have the same verdicts.
     reduced, full = (table[table["size"] == size].drop_duplicates(key)[[*key, "verdict"]] for size in SIZES)
     both = reduced.merge(full, on=key, suffixes=("_reduced", "_full"))
     open_reduced, open_full = both["verdict_reduced"] == "undecided", both["verdict_full"] == "undecided"
@@ -92,10 +93,10 @@ def sizes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def stated(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a reading: how many cells of claims marked stated are supported, undecided and refuted under it.
+    """One row per reading: the numbers of cells of claims marked stated that it supports, leaves undecided and refutes.
 
-    The first rows are the readings under which most stated claims hold; among equals, fewest refuted. ``rank`` counts
-    from 1, equals share it. ``differs``: in which choices the reading differs from the primary one.
+    The rows are sorted by the number of supported cells (most first), then of refuted cells (fewest first). ``rank``
+    counts from 1, and ties share a rank. ``differs``: the choices in which the reading differs from the primary.
     """
     table = each_once(table)
     primary = table[table["kind"] == "primary"].iloc[0]
@@ -116,7 +117,7 @@ def stated(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shares(verdicts: pd.Series[Any]) -> dict[str, float]:
-    """Share and Wilson's 95 % interval of each verdict; NaN where there is none."""
+    """The share of each verdict with Wilson's 95 % interval; NaN if there are no verdicts."""
     shares: dict[str, float] = {}
     for verdict in VERDICTS:
         count, total = int(verdicts.eq(verdict).sum()), len(verdicts)
@@ -126,7 +127,7 @@ def _shares(verdicts: pd.Series[Any]) -> dict[str, float]:
 
 
 def _difference(reading: pd.Series[Any], primary: pd.Series[Any]) -> str:
-    """In words, the choices of a reading that are not the primary's."""
+    """The choices in which a reading differs from the primary, as text."""
     return ", ".join(
         f"{choice_name(str(column))} = {reading[column]}"
         for column in reading.index
@@ -135,7 +136,7 @@ def _difference(reading: pd.Series[Any], primary: pd.Series[Any]) -> str:
 
 
 def _nearness(reading: pd.Series[Any], primary: pd.Series[Any]) -> list[tuple[bool, float, str]]:
-    """Sorts readings by the first choice in which they differ from the primary, then by its value."""
+    """A key that sorts readings by the first choice in which they differ from the primary, then by its value."""
     columns = [column for column in primary.index if str(column).startswith(CHOICE)]
     orders = [order(reading[column], str(primary[column])) for column in columns]
     return [(not differs, number, value) for differs, number, value in orders]

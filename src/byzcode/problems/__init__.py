@@ -1,8 +1,8 @@
-"""What is learnt: problems, in one table.
+"""The learning problems, in one table.
 
 ``PROBLEMS[name](seeds, device, dtype, **options)`` builds R problems, one per seed; ``PROBLEMS[name].sizes(**options)``
-says how many subsets, samples and parameters they have. :mod:`byzcode.problems.problem` says what a problem is made of,
-what its entry says of it, and which of its options may differ within a batch.
+gives their numbers of subsets, samples and parameters. :mod:`byzcode.problems.problem` describes the members of a
+problem, its table entry, and the options that may differ within a batch.
 """
 
 from byzcode.lazy import Table

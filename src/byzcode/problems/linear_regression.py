@@ -1,10 +1,10 @@
-"""Linear regression with a heterogeneity knob, as in both papers' experiments; the formula of the labels is ours.
+"""Linear regression with adjustable heterogeneity, as in both papers' experiments; the formula of the labels is ours.
 
 Subset k holds s samples (z, y) with features z ~ N(0, scale^2 I) and labels y = <z, theta_k> + e, e ~ N(0, noise^2).
-What differs among subsets is a choice, with theta_0, u_k, v_k ~ N(0, I):
+The option ``heterogeneity`` chooses how the subsets differ, with theta_0, u_k, v_k ~ N(0, I):
 
 - ``parameters``: theta_k = theta_0 + sigma_H u_k;
-- ``spread``: theta_k = sqrt(1 + k sigma_H) u_k, k = 1 .. M, so that later subsets are farther from zero;
+- ``spread``: theta_k = sqrt(1 + k sigma_H) u_k, k = 1 .. M, so that theta_k grows with k;
 - ``features``: theta_k = theta_0, and z ~ scale N(sigma_H v_k, I).
 
 The loss of a subset is f_k = (1 / 2s) sum (<z, theta> - y)^2 and F = (1/M) sum_k f_k.
@@ -38,7 +38,7 @@ Heterogeneity = Literal["parameters", "spread", "features"]
 
 @dataclass(frozen=True, eq=False)
 class LinearRegression:
-    """R problems of one shape, one a seed; see :func:`linear_regression`.
+    """R problems of one shape, one per seed; see :func:`linear_regression`.
 
     ``features`` (R, K, D) and ``labels`` (R, K) with K = M s samples; the samples of a subset are consecutive.
     """
@@ -52,12 +52,12 @@ class LinearRegression:
 
     @cached_property
     def _unit(self) -> Tensor:
-        """In what features are squared, (R,), or the squares of huge or tiny ones would leave their range."""
+        """The unit of the features, (R,). Without it the squares of very large or small features over- or underflow."""
         return power_of_two(self.features.abs().amax(dim=(-2, -1)))
 
     @cached_property
     def _square_norms(self) -> Tensor:
-        """Of the features of each sample, in units, (R, K)."""
+        """The squared norms of the features of each sample, in squared units, (R, K)."""
         return (self.features / self._unit[:, None, None]).square().sum(dim=-1)
 
     @cached_property
@@ -70,7 +70,7 @@ class LinearRegression:
         return torch.zeros_like(self.optimum)
 
     def forward(self, theta: Tensor) -> Tensor:
-        """The residuals <z, theta> - y, (R, K): computed once, they give loss and gradients."""
+        """The residuals <z, theta> - y, (R, K), from which loss and gradients are computed."""
         return times(self.features, theta) - self.labels
 
     def loss(self, residual: Tensor) -> Tensor:
@@ -83,14 +83,14 @@ class LinearRegression:
         return times(self.features.mT, residual) / residual.shape[-1]
 
     def excess_loss(self, residual: Tensor) -> Tensor:
-        """F(theta) - F(theta*), (R,), without the cancellation of that difference: F is quadratic."""
+        """F(theta) - F(theta*), (R,). F is quadratic, so this formula avoids the cancellation of the difference."""
         return self.loss(residual - self._least)
 
     def heterogeneity(self, residual: Tensor, gradient: Tensor) -> Tensor:
-        """Betahat, (R,): the mean square of the subsets' gradients without that of their mean, ``gradient``."""
+        """betahat, (R,): its square is the mean square of the subsets' gradients minus that of ``gradient``."""
         residual, gradient, unit = self._in_units(residual, gradient)
         rows = self.features.shape[1]
-        if rows == self.subsets:  # one sample each: no gradient need be formed
+        if rows == self.subsets:  # one sample per subset: the norms do not need the gradients
             squares = torch.linalg.vecdot(residual.square(), self._square_norms) / rows
         else:
             squares = self._gradients(residual).square().sum(dim=-1).mean(dim=-1)
@@ -100,7 +100,7 @@ class LinearRegression:
     def largest_heterogeneity(self, residual: Tensor, gradient: Tensor) -> Tensor:
         """max_k ||grad f_k - grad F||, (R,)."""
         residual, gradient, unit = self._in_units(residual, gradient)
-        if residual.shape[-1] == self.subsets:  # with grad f_k = residual_k z_k the square is multiplied out
+        if residual.shape[-1] == self.subsets:  # grad f_k = residual_k z_k: expand the square
             shared = times(self.features, gradient) / self._unit.unsqueeze(-1)
             away = residual * torch.sub(residual * self._square_norms, shared, alpha=2)
             largest: Tensor = away.amax(dim=-1) + torch.linalg.vecdot(gradient, gradient)
@@ -109,25 +109,25 @@ class LinearRegression:
         return largest.clamp(min=0).sqrt() * unit * self._unit
 
     def _in_units(self, residual: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Residuals in a unit near the largest, gradients in that unit times that of the features, and the unit, (R,).
+        """Residuals in a unit near the largest, gradients in that unit times the features' unit, and the unit, (R,).
 
-        Units are powers of two: nothing is rounded.
+        Units are powers of two, so the division does not round.
         """
         unit = power_of_two(residual.abs().amax(dim=-1))
         return residual / unit.unsqueeze(-1), gradient / unit.unsqueeze(-1) / self._unit.unsqueeze(-1), unit
 
     def _gradients(self, residual: Tensor) -> Tensor:
-        """The gradients of all subsets, (R, M, D), in units of the features, of residuals."""
+        """The gradients of all subsets, (R, M, D), in the features' unit, for given residuals."""
         runs, _, dimension = self.features.shape
         rows = residual.unsqueeze(-1) * (self.features / self._unit[:, None, None])
         return rows.view(runs, self.subsets, -1, dimension).mean(dim=-2)
 
     def relabelled(self, residual: Tensor) -> Tensor:
-        """The residuals <z, theta> + y, (R, K)."""
+        """The residuals after all labels change sign, <z, theta> + y, (R, K)."""
         return residual + 2 * self.labels
 
     def coded_gradients(self, residual: Tensor, code: Code) -> Tensor:
-        """What honest devices send, (R, N, D): the gradient of a sample is its residual times its features."""
+        """The honest messages, (R, N, D). The gradient of a sample is its residual times its features."""
         samples = residual.shape[-1] // self.subsets
         factor = residual if samples == 1 else residual / samples
         return coded_rows(self.features, factor, code, samples)
@@ -148,14 +148,14 @@ def linear_regression(
         float, Field(ge=1e-9, le=1e9, description="Standard deviation of each feature."), ALONG_RUNS
     ] = 1.0,
 ) -> LinearRegression:
-    """Linear regression on normal features; subsets differ in their true parameters or in their features.
+    """Linear regression with normal features. Subsets differ in their true parameters or in their features.
 
     The features, the noise and the directions u_k, v_k of a seed are the same for every ``sigma_h``.
     """
     sizes = (subsets, dimension, samples_per_subset)
     drawn = [_draw(seed, *sizes, heterogeneity, sigma_h, label_noise, feature_scale) for seed in seeds]
-    # Drawn and solved on the CPU in float64 whatever the device: every device meets the same problem. One by one, in
-    # memory of torch's own, which is aligned: LAPACK's last bits depend on addresses.
+    # Draw and solve on the CPU in float64, so that the problem does not depend on the compute device. Solve one by one,
+    # in memory that torch allocates with alignment, because LAPACK's last bits depend on addresses.
     solved = [_solved(torch.tensor(features), torch.tensor(labels)) for features, labels in drawn]
     tensors = [torch.stack(parts).to(device=device, dtype=getattr(torch, dtype)) for parts in zip(*solved, strict=True)]
     features, labels, *rest = tensors
@@ -169,16 +169,16 @@ def _sizes(*, subsets: int, dimension: int, samples_per_subset: int, **_: Any) -
         samples=samples,
         dimension=dimension,
         data=samples * dimension,
-        memory=3 * samples * (dimension + 3),  # features, in units, and their squares or gradients
+        memory=3 * samples * (dimension + 3),  # features, features in units, and their squares or gradients
         rows=samples_per_subset,
     )
 
 
 def _solved(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Features (K, D), labels (K,), the optimum (D,), smoothness and strong convexity, both (), of one seed."""
+    """Solve one seed: features (K, D), labels (K,), the optimum (D,), smoothness () and strong convexity ()."""
     optimum = torch.linalg.lstsq(features, labels.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
     rows, dimension = features.shape
-    eigenvalues = torch.linalg.svdvals(features).square() / rows  # of the Hessian, descending; the others are 0
+    eigenvalues = torch.linalg.svdvals(features).square() / rows  # of the Hessian, descending; the missing ones are 0
     least = eigenvalues[-1] if rows >= dimension else torch.zeros_like(eigenvalues[-1])
     return features, labels, optimum, eigenvalues[0], least
 
@@ -193,7 +193,7 @@ def _draw(
     noise: float,
     scale: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Features (K, D) and labels (K,) of one seed."""
+    """Draw the features (K, D) and labels (K,) of one seed."""
 
     def normal(purpose: str, *shape: int) -> NDArray[np.float64]:
         return Stream(seed, f"linear_regression/{purpose}").at(0).standard_normal(shape)

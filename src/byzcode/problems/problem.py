@@ -1,9 +1,9 @@
-"""What training needs of a problem, what the table says of it, and how problems become one batch.
+"""The interface of a problem, its table entry, and how to join problems in a batch.
 
 A new problem is a file with a class, a function that draws one problem per seed, and an entry, :class:`ProblemKind`.
 The class has the methods of :class:`Problem` and is a frozen dataclass: its tensors have a leading axis of runs, and
-whatever else it holds is the same in all runs of a batch. A real option may differ within a batch if its annotation
-says so, ``Annotated[float, Field(...), ALONG_RUNS]``; the class then holds what depends on it in tensors.
+all its other fields are the same in all runs of a batch. A real option may differ within a batch if its annotation
+contains ALONG_RUNS, ``Annotated[float, Field(...), ALONG_RUNS]``; all fields that depend on it must then be tensors.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ ALONG_RUNS: Final = AlongRuns()
 
 
 class Problem(Protocol):
-    """R problems of one shape, one per seed. ``forward`` does the work that loss and gradients share."""
+    """R problems of one shape, one per seed. ``forward`` computes what loss and gradients share."""
 
     def start(self) -> Tensor:
         """The first iterate, (R, D)."""
 
     def forward(self, theta: Tensor) -> Any:
-        """What the methods below need of theta (R, D)."""
+        """The intermediate result at theta (R, D) that the methods below need."""
 
     def loss(self, forward: Any) -> Tensor:
         """F, (R,)."""
@@ -43,13 +43,13 @@ class Problem(Protocol):
         """The gradient of F, (R, D)."""
 
     def heterogeneity(self, forward: Any, gradient: Tensor) -> Tensor:
-        """The root mean squared distance of the gradients of the subsets from that of F (betahat), (R,)."""
+        """betahat, (R,): the root mean squared distance of the gradients of the subsets from that of F."""
 
     def largest_heterogeneity(self, forward: Any, gradient: Tensor) -> Tensor:
         """The largest distance of the gradient of a subset from that of F, (R,)."""
 
     def relabelled(self, forward: Any) -> Any:
-        """What ``forward`` would be had every label the other sign (or the class opposite to its own)."""
+        """The result of ``forward`` if all labels were flipped: the other sign, or the opposite class."""
 
     def coded_gradients(self, forward: Any, code: Code) -> Tensor:
         """The messages of honest devices, (R, N, D)."""
@@ -60,7 +60,7 @@ class Solved(Problem, Protocol):
 
     @property
     def optimum(self) -> Tensor:
-        """Where F is least, (R, D)."""
+        """The minimiser of F, (R, D)."""
 
     def excess_loss(self, forward: Any) -> Tensor:
         """F(theta) - min F, (R,)."""
@@ -71,7 +71,7 @@ class Smooth(Problem, Protocol):
 
     @property
     def smoothness(self) -> Tensor:
-        """L, or a bound on it from above, (R,)."""
+        """L, or an upper bound on it, (R,)."""
 
 
 class StronglyConvex(Problem, Protocol):
@@ -79,31 +79,31 @@ class StronglyConvex(Problem, Protocol):
 
     @property
     def strong_convexity(self) -> Tensor:
-        """mu, or a bound on it from below, (R,); 0 where F is convex, and not strongly so."""
+        """mu, or a lower bound on it, (R,); 0 if F is convex but not strongly convex."""
 
 
-#: What a problem may know of its loss. It then has the members of :class:`Solved`, :class:`Smooth` and
-#: :class:`StronglyConvex`.
+#: What a problem may know about its loss. It then has the members of :class:`Solved`, :class:`Smooth` or
+#: :class:`StronglyConvex`, respectively.
 Known = Literal["optimum", "smoothness", "strong_convexity"]
 EVERYTHING: frozenset[Known] = frozenset({"optimum", "smoothness", "strong_convexity"})
 
 
 class Sizes(NamedTuple):
-    """How large a problem is, by its options alone."""
+    """The sizes of a problem, computed from its options without drawing it."""
 
     subsets: int  # M
     samples: int  # K, in all subsets together
     dimension: int  # D
     data: int  # numbers in the features of a seed
-    memory: int  # numbers that a seed takes at most in an iteration, or while a batch is put together
-    rows: int = 1  # rows that a coded gradient adds per subset
+    memory: int  # the most numbers that a seed needs, in an iteration or while a batch is assembled
+    rows: int = 1  # rows per subset that a coded gradient adds up
 
 
 class Metric(NamedTuple):
-    """A quantity of a problem's own, measured at each recorded iteration.
+    """A quantity that only this problem has, measured at each recorded iteration.
 
-    ``measure(problem, forward)`` gives it, (R,). ``linear`` draws it on a linear axis; it is then a number between 0
-    and 1, and more is better: a seed that diverged has 0 of it. Else it is positive, and less is better.
+    ``measure(problem, forward)`` computes it, (R,). A ``linear`` metric is drawn on a linear axis: it is between 0 and
+    1, more is better, and a diverged seed counts as 0. Any other metric is positive, and less is better.
     """
 
     measure: Callable[[Any, Any], Tensor]
@@ -119,10 +119,10 @@ class Metric(NamedTuple):
 class ProblemKind(Entry):
     """The table entry of a problem: ``problem(seeds, device, dtype, **options)`` builds R problems, one per seed.
 
-    - ``sizes(**options)``: how large they are. Raises KeyedError for options that make no problem.
-    - ``knows``: what is known of the loss.
-    - ``metrics``: quantities of its own, by name.
-    - ``tables``: by option, the table of which the option names an entry.
+    - ``sizes(**options)``: the sizes of each. Raises KeyedError if no problem has these options.
+    - ``knows``: what the problem knows about its loss.
+    - ``metrics``: its own quantities, by name.
+    - ``tables``: for each option that names an entry of another table, that table.
     """
 
     function: Callable[..., Problem]
@@ -132,7 +132,7 @@ class ProblemKind(Entry):
     tables: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
 
     def __call__(self, seeds: Sequence[int], device: str, dtype: str, **options: Any) -> Problem:
-        """R problems, one per seed."""
+        """Build R problems, one per seed."""
         return self.function(seeds, device, dtype, **options)
 
 
@@ -140,9 +140,10 @@ P = TypeVar("P", bound=Problem)
 
 
 def joined(problems: Sequence[P]) -> P:
-    """One problem of the runs of several: their tensors, one after the other. All else must be the same in all.
+    """Join problems in one: concatenate their tensors along the runs. All other fields must be equal.
 
-    Raises ValueError where it is not, and TypeError where a problem is no frozen dataclass or holds what is no field.
+    Raises ValueError if they are not, and TypeError if a problem is not a frozen dataclass or has attributes that are
+    not fields.
     """
     first = problems[0]
     held = [_fields(problem) for problem in problems]
@@ -152,14 +153,14 @@ def joined(problems: Sequence[P]) -> P:
 
 
 def _fields(problem: Any) -> dict[str, Any]:
-    """What a problem is made of, by name; not what it works out from that."""
+    """The fields of a problem that its constructor takes, by name; not the values cached from them."""
     kind = type(problem)
     if not (is_dataclass(problem) and kind.__dataclass_params__.frozen):
         raise TypeError(f"problem {kind.__name__} must be a frozen dataclass: a batch joins its fields")
     known = {each.name for each in fields(problem)}
     loose = [name for name in getattr(problem, "__dict__", {}) if name not in known and not hasattr(kind, name)]
     if loose:
-        raise TypeError(f"problem {kind.__name__} holds {', '.join(loose)}, of which it has no field")
+        raise TypeError(f"problem {kind.__name__} has attributes that are not fields: {', '.join(loose)}")
     return {each.name: getattr(problem, each.name) for each in fields(problem) if each.init}
 
 
@@ -169,10 +170,10 @@ def _along_runs(name: str, values: Sequence[Any]) -> Any:
     if any(isinstance(value, torch.Tensor) for value in values) or not all(
         _equal(values[0], value) for value in values
     ):
-        raise ValueError(f"{name} differs among the runs of a batch, and is no tensor with an axis of runs")
+        raise ValueError(f"{name} differs among the runs of a batch, but is not a tensor with an axis of runs")
     return values[0]
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether values are of one type and equal; arrays, whose comparison has no single answer, never are."""
+    """Whether two values have the same type and are equal. Distinct arrays never are: == gives no single answer."""
     return type(one) is type(other) and (one is other or (one == other) is True)

@@ -1,10 +1,10 @@
 """Multinomial logistic regression on a data set: one linear score per class, with an optional ridge.
 
-Of M subsets each holds s examples (z, c). With scores W z and chances p = softmax(W z), the loss of a subset is
+Each of M subsets holds s examples (z, c). With scores W z and probabilities p = softmax(W z), the loss of a subset is
 f_k = (1/s) sum -log p_c + (ridge/2) ||W||^2, and F = (1/M) sum_k f_k. theta is W, (C, d), row by row. The gradient of
 an example is (p - e_c) outer z, plus ridge W.
 
-The optimum is not computed, so the excess loss is not known. L is a bound: the Hessian of an example is at most
+The optimum is not computed, so the excess loss is unknown. L is an upper bound: the Hessian of an example is at most
 (1/2) I outer z z^T (Boehning, 1992), hence L <= ||Z||^2 / (2 K) + ridge for the features Z (K, d). mu is the ridge.
 """
 
@@ -35,7 +35,7 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """theta (R, C, d), the logarithms of the chances and the targets, both (R, K, C); and the subsets' gradients."""
+    """theta (R, C, d), log probabilities (R, K, C) and targets (R, K, C); and the subsets' gradients, when needed."""
 
     problem: SoftmaxRegression
     theta: Tensor
@@ -44,7 +44,7 @@ class Forward:
 
     @cached_property
     def gradients(self) -> Tensor:
-        """The gradients of all subsets, (R, M, D): each example counts once, however many devices hold it."""
+        """The gradients of all subsets, (R, M, D). They are computed once, however many devices hold a subset."""
         problem, (runs, samples, classes) = self.problem, self.targets.shape
         error = (by_run(torch.exp, self.log_chances) - self.targets) * (problem.subsets / samples)
         left = error.view(runs, problem.subsets, -1, classes).mT
@@ -70,12 +70,12 @@ class SoftmaxRegression:
     strong_convexity: Tensor
 
     def start(self) -> Tensor:
-        """theta^0 = 0, (R, D): all classes have the same chance."""
+        """theta^0 = 0, (R, D): all classes have the same probability."""
         runs, _, features = self.features.shape
         return self.features.new_zeros(runs, self.targets.shape[-1] * features)
 
     def forward(self, theta: Tensor) -> Forward:
-        """The chances of all examples: computed once, they give loss and gradients."""
+        """The log probabilities of all examples, from which loss and gradients are computed."""
         theta = theta.view(len(theta), self.targets.shape[-1], -1)
         scores = product(self.features, theta.mT)
         return Forward(self, theta, by_run(partial(torch.log_softmax, dim=-1), scores), self.targets)
@@ -100,16 +100,16 @@ class SoftmaxRegression:
         return lengths(forward.gradients - gradient.unsqueeze(-2)).amax(dim=-1)
 
     def relabelled(self, forward: Forward) -> Forward:
-        """As if each example of class c were of the opposite one, C - 1 - c."""
+        """The result of ``forward`` if each example of class c had the opposite class, C - 1 - c."""
         return Forward(self, forward.theta, forward.log_chances, forward.targets.flip(-1))
 
     def coded_gradients(self, forward: Forward, code: Code) -> Tensor:
-        """What honest devices send, (R, N, D)."""
+        """The honest messages, (R, N, D)."""
         gradients = forward.gradients
         return coded_rows(gradients, torch.ones_like(gradients[..., 0]), code)
 
     def test_accuracy(self, forward: Forward) -> Tensor:
-        """The share of test examples whose class has the largest score, (R,); of n equal ones each counts 1/n."""
+        """The share of test examples whose class has the largest score, (R,); in a tie of n classes it counts 1/n."""
         scores = product(self.test_features, forward.theta.mT)
         chosen = (scores == scores.amax(dim=-1, keepdim=True)).to(scores.dtype)
         right: Tensor = (chosen * self.test_targets).sum(dim=-1) / chosen.sum(dim=-1)
@@ -122,17 +122,17 @@ def softmax_regression(
     dtype: str,
     *,
     data: Annotated[DataName, Field(description="The data set.")] = "digits",
-    subsets: Annotated[Count, Field(description="M, the number of data subsets; each holds equally many.")] = 100,
+    subsets: Annotated[Count, Field(description="M, the number of data subsets, all of the same size.")] = 100,
     partition: Annotated[PartitionName, Field(description="How examples are divided into subsets.")] = "iid",
     ridge: Annotated[
         float, Field(ge=0, le=1e9, description="Strength of the L2 penalty, (ridge/2) ||theta||^2."), ALONG_RUNS
     ] = 0.0,
 ) -> SoftmaxRegression:
-    """Multinomial logistic regression; a seed settles which examples a subset holds."""
+    """Multinomial logistic regression. The seed determines which examples each subset holds."""
     known = DATA_SETS[data]
     training, test = known.load()
     kind, classes = getattr(torch, dtype), torch.eye(known.classes, dtype=torch.float64)
-    # Put together on the CPU in float64 whatever the device: every device meets the same problem.
+    # Build it on the CPU in float64, so that the problem does not depend on the compute device.
     drawn = [PARTITIONS[partition](training.labels, subsets, Stream(seed, "partition").at(0)) for seed in seeds]
     features = [torch.tensor(training.features[places.ravel()]) for places in drawn]
     norms = [torch.linalg.matrix_norm(each, ord=2) for each in features]

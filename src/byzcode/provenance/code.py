@@ -1,9 +1,9 @@
-"""Which code made a result: by source, a hash of what counts of it.
+"""The code that made a result: for each source file, a hash of the parts that affect the result.
 
-A module counts as a whole, with all that it imports from this package. Of components, kernels, the table of methods and
-the ``__init__`` of packages only those definitions count that are used. The search stops at a table: it does not
-follow it into its components. A run names its own, as ``byzcode.aggregation.median:ENTRY``, so a new component
-concerns no existing result.
+A module counts as a whole, with everything that it imports from this package. Of components, kernels, the table of
+methods and the ``__init__`` of packages only the definitions that are used count. The search does not follow a table
+to its components: a run names its own, such as ``byzcode.aggregation.median:ENTRY``. So a new component affects no
+existing result.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from byzcode.provenance.syntax import IN_WORDS, Module, Piece, Use, module
 
 PACKAGE = "byzcode"
 
-#: Modules that change no number: words, torch at first use, identities, how bytes get to a disk and where.
+#: Modules that change no number: messages, loading at first use, identities, how and where files are written.
 NEUTRAL = frozenset(
     {
         PACKAGE,
@@ -34,10 +34,10 @@ COMPONENTS = (
     *("pre_aggregation", "problems", "schedules"),
 )
 
-#: Where only the definitions that are used count, beside the ``__init__`` of every package.
+#: The modules of which only the definitions that are used count. The ``__init__`` of every package is treated likewise.
 BY_DEFINITION = tuple(f"{PACKAGE}.{name}." for name in (*COMPONENTS, "kernels", "specs.methods"))
 
-#: ``function("distances", ...)`` stands for the compiled source of that name.
+#: A call of this function, such as ``function("distances", ...)``, uses the compiled source of that name.
 _COMPILED = Use(f"{PACKAGE}.kernels.native", "function")
 
 _PAGES = (".css", ".jinja")
@@ -45,14 +45,14 @@ _STATEMENTS = "(statements)"
 
 
 class Node(NamedTuple):
-    """A module as a whole, or one of its definitions, or a source that is no module."""
+    """A whole module, one of its definitions, or a source that is not a module."""
 
     file: str
     name: str | None = None
 
 
 class Code:
-    """The code of a package: texts by their paths in it."""
+    """The code of a package: the text of each source by its path in the package."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self.texts = texts
@@ -60,9 +60,9 @@ class Code:
         self._parts: dict[frozenset[str], dict[str, str]] = {}
 
     def parts(self, roots: Iterable[str]) -> dict[str, str]:
-        """By source, a hash of what counts of it for some roots: ``module``, or ``module:name``.
+        """For each source that some roots use, a hash of the parts that count. A root is ``module`` or ``module:name``.
 
-        Raises ModuleNotFoundError for a module that is not there.
+        Raises ModuleNotFoundError for a module or a definition that does not exist.
         """
         named = frozenset(roots)
         if named not in self._parts:
@@ -71,7 +71,7 @@ class Code:
         return self._parts[named]
 
     def modules(self, *roots: str) -> list[str]:
-        """The modules that count for some roots, in order."""
+        """The modules that some roots use, sorted."""
         return sorted(_module_of(name) for name in self.parts(roots) if name.endswith(".py"))
 
     def _hashes(self, nodes: Collection[Node]) -> dict[str, str]:
@@ -82,7 +82,7 @@ class Code:
         return {file: found for file, found in sorted(parts.items()) if found}
 
     def _hash(self, file: str, names: frozenset[str | None]) -> str:
-        """A hash of what counts of a file; nothing where it has no meaning."""
+        """A hash of the parts of a file that count; "" if none does."""
         if not file.endswith(".py"):
             return short_hash(canonical(self._words(file)))
         if None in names:
@@ -103,7 +103,7 @@ class Code:
             if file is None:
                 raise ModuleNotFoundError(name)
             known = self._module(file).definitions
-            if definition not in known:  # no entry of a table, it has no words of its own
+            if definition not in known:  # only table entries have a variant with their words
                 definition = definition.removesuffix(IN_WORDS)
             if definition and definition not in known:
                 raise ModuleNotFoundError(root)
@@ -133,7 +133,7 @@ class Code:
                     yield from map(Node, compiled.with_included(f"{compiled.FOLDER}/{text}.cpp", self.texts))
 
     def _pieces(self, node: Node) -> list[Piece]:
-        """The parts of a module that a node stands for."""
+        """The pieces of a module that a node refers to."""
         about = self._module(node.file)
         if node.name is None:
             return [about.whole]
@@ -142,10 +142,10 @@ class Code:
         return [] if node.name in about.tables else about.definitions.get(node.name, [])
 
     def _of_use(self, use: Use, attributes: Collection[str]) -> Iterator[Node]:
-        """What an import stands for: a module, a definition, or what a package has imported itself."""
+        """The nodes of an import: a module, a definition, or a name that a package has imported itself."""
         whole = f"{use.module}.{use.name}" if use.name else use.module
         file = self._file(whole)
-        if file is not None:  # a module: of those by definition, the names that are used of it
+        if file is not None:  # a module; if it counts by definition, only the names that are used
             if not _by_definition(file):
                 yield from self._node(whole, None)
             else:
@@ -171,7 +171,7 @@ class Code:
         yield Node(file, _STATEMENTS)
 
     def _parents(self, file: str) -> Iterator[Node]:
-        """The packages that a file lies in, and the parts of pages in the innermost."""
+        """The packages that contain a file, and the page templates and styles in the innermost one."""
         folders = file.split("/")[:-1]
         for depth in range(1, len(folders) + 1):
             package = "/".join([*folders[:depth], "__init__.py"])
@@ -191,7 +191,7 @@ class Code:
         return module(self.texts[file])
 
     def _file(self, name: str) -> str | None:
-        """The file of a module of the package."""
+        """The file of a module; None if the package has no such module."""
         package, *inner = name.split(".")
         if package != PACKAGE:
             return None
@@ -213,18 +213,18 @@ def _by_definition(file: str) -> bool:
 
 
 def digest(parts: Mapping[str, str]) -> str:
-    """The identity of some code, by its parts."""
+    """The identity of some code: a hash of its parts."""
     return short_hash(canonical(dict(parts)))
 
 
 @cache
 def loaded() -> Code:
-    """The code of this process, as it was when it was loaded."""
+    """The code of this process, as it was when the process loaded it."""
     return Code(sources.loaded())
 
 
 def edited(roots: Iterable[str]) -> list[str]:
-    """Which sources of some roots are no longer as this process has loaded them; words and layout do not count."""
+    """The sources of some roots edited since this process loaded them. Comments, docstrings and layout do not count."""
     now, before = sources.read(), loaded()
     if now == before.texts:
         return []
@@ -232,15 +232,15 @@ def edited(roots: Iterable[str]) -> list[str]:
     parts = before.parts(named)
     try:
         return changed(parts, Code(now).parts(named))
-    except (SyntaxError, ModuleNotFoundError):  # it is being edited
+    except (SyntaxError, ModuleNotFoundError):  # someone is editing the code right now
         return [name for name in parts if now.get(name) != before.texts[name]]
 
 
 def comparable(file: str) -> bool:
-    """Whether all results that name a source have the same hash of it: it counts as a whole."""
+    """Whether a source counts as a whole, so that all results that name it have the same hash of it."""
     return not (file.endswith(".py") and _by_definition(file))
 
 
 def changed(parts: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
-    """The sources that differ between two codes: changed, added or gone."""
+    """The sources that differ between two versions of code: changed, added or removed."""
     return sorted(name for name in parts.keys() | others.keys() if parts.get(name) != others.get(name))

@@ -1,4 +1,4 @@
-"""Canonical JSON, and identities made of it."""
+"""Canonical JSON, and identities computed from it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces; NaN is refused."""
+    """JSON with sorted keys and without spaces. Raises ValueError for NaN and infinities."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-    return text.replace("<", r"\u003c")  # the same to JSON; Snakemake puts it into a script of its report as it stands
+    return text.replace("<", r"\u003c")  # equal as JSON; Snakemake copies it unescaped into a script
 
 
 def in_ascii(text: str) -> str:
-    """A JSON text that says the same in ASCII alone."""
+    """An equivalent JSON text that contains only ASCII characters."""
     return re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], text)
 
 
@@ -25,5 +25,5 @@ def short_hash(text: str) -> str:
 
 
 def long_hash(text: str) -> str:
-    """The whole sha256 of a text: other than a short one, no two texts share it."""
+    """The full sha256 of a text, which, unlike the short hash, does not collide in practice."""
     return hashlib.sha256(text.encode()).hexdigest()

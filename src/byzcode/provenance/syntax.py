@@ -1,6 +1,6 @@
-"""What the text of a module means: its syntax tree without docstrings, in words, and what it uses of other modules.
+"""The meaning of a module: a hash of its syntax tree without docstrings, and the names that it uses of other modules.
 
-Comments, docstrings, line breaks and the order of imports change nothing of it.
+Comments, docstrings, line breaks and the order of imports do not affect it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 #: The name of a component's entry in its module, as in :mod:`byzcode.lazy`.
 ENTRY = "ENTRY"
 
-#: Keywords of the entry of a component or a method by which no run is trained: they name it, bound it or advise it.
+#: Keywords of component and method entries that no training uses. They serve titles, bounds and recommendations.
 WORDS = frozenset(
     {
         *("title", "source", "lacks", "kappa", "sharp_kappa", "jumps", "pairwise", "laws", "spectral"),
@@ -24,7 +24,7 @@ WORDS = frozenset(
     }
 )
 
-#: Behind the name of an entry: with these words.
+#: The suffix of an entry's name that says that these keywords count, too.
 IN_WORDS = "*"
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
@@ -34,7 +34,7 @@ _BLOCKS = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 
 @dataclass(frozen=True)
 class Use:
-    """A name of another module, ``from module import name``; without a name, the module itself."""
+    """A name from another module, as in ``from module import name``; without a name, the module itself."""
 
     module: str
     name: str | None = None
@@ -47,13 +47,13 @@ class Piece:
     meaning: str = ""
     names: set[str] = field(default_factory=set)
     attributes: set[tuple[str, str]] = field(default_factory=set)  # (name, attribute), of ``name.attribute``
-    imports: set[Use] = field(default_factory=set)  # within it
+    imports: set[Use] = field(default_factory=set)  # import statements inside the piece
     called: set[tuple[str, str]] = field(default_factory=set)  # (name, text), of ``name("text", ...)``
 
 
 @dataclass
 class Module:
-    """A module: all of it, its definitions by name, the statements that define nothing, and what its names import."""
+    """A module: the whole, its definitions by name, the statements that define nothing, its imports and its tables."""
 
     whole: Piece = field(default_factory=Piece)
     definitions: dict[str, list[Piece]] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Module:
 
 @cache
 def module(text: str) -> Module:
-    """The meaning of a module's text. Raises SyntaxError."""
+    """Parse the text of a module. Raises SyntaxError."""
     tree = ast.parse(text)
     found = Module()
     pieces = []
@@ -87,7 +87,7 @@ def module(text: str) -> Module:
 
 
 def _settle(found: Module, statement: ast.stmt) -> list[Piece]:
-    """Add a statement to what was found in a module, and return its parts."""
+    """Add a statement to the module in ``found``, and return its pieces."""
     names, value = list(_defined(statement)), getattr(statement, "value", None)
     if isinstance(value, ast.Call) and names == [ENTRY]:
         return [_add_entry(found, ENTRY, value)]
@@ -109,7 +109,7 @@ def _settle(found: Module, statement: ast.stmt) -> list[Piece]:
 
 
 def _add_entry(found: Module, name: str, entry: ast.expr) -> Piece:
-    """Add an entry to what was found in a module, with its words and without, and return it with them."""
+    """Add a table entry to the module in ``found``, with and without its words, and return the piece with them."""
     whole = _piece(entry, name)
     found.definitions[name + IN_WORDS] = [whole]
     if isinstance(entry, ast.Call):
@@ -124,7 +124,7 @@ def _called(call: ast.Call) -> str | None:
 
 
 def _defined(statement: ast.AST) -> Iterator[str]:
-    """The names that a statement at the top of a module binds, imports aside."""
+    """The names that a top-level statement binds, except imports."""
     match statement:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
@@ -145,7 +145,7 @@ def _bound(statement: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Use]]:
 
 
 def _below(node: ast.AST) -> Iterator[ast.AST]:
-    """All statements below a node. Most nodes stand in expressions, which are passed over."""
+    """All statements below a node. The search skips expressions, which contain most nodes."""
     for block in ("body", "orelse", "finalbody", "handlers", "cases"):
         for inner in getattr(node, block, ()):
             yield inner
@@ -156,7 +156,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-# --- trees in words --------------------------------------------------------------------------------------------------
+# --- trees as text ---------------------------------------------------------------------------------------------------
 
 
 def _piece(node: ast.AST, name: str = "") -> Piece:
@@ -167,10 +167,10 @@ def _piece(node: ast.AST, name: str = "") -> Piece:
 
 
 def _say(node: Any, say: Any, piece: Piece) -> None:
-    """Say a tree in words, the same under every Python, and note what it uses.
+    """Write a tree as text that is the same in every Python version, and add the names that it uses to ``piece``.
 
-    Whether a name is read or written follows from its place, so ``ctx``, a third of all nodes, is left out. Imports
-    that follow each other are sorted.
+    ``ctx``, a third of all nodes, is omitted, because the place of a name implies whether it is read or written.
+    Consecutive imports are sorted.
     """
     kind = node.__class__
     if kind is ast.Name:
@@ -186,11 +186,9 @@ def _say(node: Any, say: Any, piece: Piece) -> None:
         say(kind.__name__)
         say("(")
         for name in node._fields:
-            value = getattr(node, name, None)
+            value = _meant(node, name)
             if value is None or value == [] or name in _SILENT:
                 continue
-            if name == "body" and isinstance(node, _WITH_DOCSTRING):
-                value = value[ast.get_docstring(node, clean=False) is not None :]
             say(name)
             say("=")
             _say(value, say, piece)
@@ -206,6 +204,23 @@ def _say(node: Any, say: Any, piece: Piece) -> None:
 
 
 _SILENT = {"ctx", "kind", "type_comment"}
+
+
+def _meant(node: ast.AST, name: str) -> Any:
+    """A part of a node without its words: docstrings, descriptions of fields; and without brackets of a formatter."""
+    value = getattr(node, name, None)
+    if name == "body" and isinstance(node, _WITH_DOCSTRING):
+        return node.body[ast.get_docstring(node, clean=False) is not None :]
+    if isinstance(node, ast.Delete) and name == "targets":
+        return [each for target in node.targets for each in getattr(target, "elts", [target])]
+    if (
+        isinstance(node, ast.Call)
+        and name == "keywords"
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Field"
+    ):
+        return [keyword for keyword in node.keywords if keyword.arg != "description"]
+    return value
 
 
 def _say_all(nodes: list[Any], say: Any, piece: Piece) -> None:
@@ -224,7 +239,7 @@ def _say_all(nodes: list[Any], say: Any, piece: Piece) -> None:
 
 
 def _imports_in(statements: Iterable[ast.AST]) -> list[str]:
-    """The imports among some statements, in words and sorted."""
+    """The imports among some statements, as sorted text."""
     words = []
     for node in statements:
         if isinstance(node, _IMPORTS):

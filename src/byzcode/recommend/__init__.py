@@ -1,1 +1,1 @@
-"""Which method, redundancy, rule and compressor to use: what the bounds say fits a budget, and what was measured."""
+"""Recommend a method, redundancy, rule and compressor for a budget, by the bounds and by stored measurements."""

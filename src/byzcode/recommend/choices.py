@@ -1,4 +1,4 @@
-"""What there is to choose from: ways to hold subsets, compressors; and a choice with its bounds and its cost."""
+"""The alternatives of a recommendation: allocations and compressors; and a choice with its bounds and its cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from byzcode.theory.expectations import Expected, disjoint_lists, redrawn_tasks,
 
 @dataclass(frozen=True)
 class Shortening:
-    """A compressor, and the bits of its message."""
+    """A compressor, and the number of bits of a compressed message."""
 
     name: str
     options: Mapping[str, Any]
@@ -28,7 +28,7 @@ class Shortening:
 
     @property
     def words(self) -> str:
-        """As a table says it."""
+        """The text in the table."""
         if self.lossless:
             return "none"
         options = [f"{key} {value:.3g}" if key == "share" else f"{key} {value}" for key, value in self.options.items()]
@@ -37,9 +37,9 @@ class Shortening:
 
 @dataclass(frozen=True)
 class Advice:
-    """A configuration: its floors of ||grad F||^2, expected and in the worst case (None: not known), and its cost.
+    """A configuration: its floors of ||grad F||^2, expected and in the worst case (None if not known), and its cost.
 
-    Where lists are ``kept`` the expectation is that of the start, when nothing has been fitted to them yet.
+    If the lists are ``kept`` during training, the expectation holds only at the start, before theta depends on them.
     """
 
     method: str
@@ -56,12 +56,12 @@ class Advice:
 
     @property
     def title(self) -> str:
-        """The method, and what is in front of its rule."""
+        """The title of the method, and the pre-aggregator, if any."""
         return METHODS[self.method].title + behind(self.before)
 
     @property
     def curve(self) -> dict[str, Any]:
-        """The fields of a run that it settles, as a curve of a study has them."""
+        """The fields of a run that the configuration sets, in the form of a study's curve."""
         fields: dict[str, Any] = {"method": self.method, "redundancy": self.redundancy}
         if METHODS[self.method].server == "rule":
             fields |= {"pre_aggregation": self.before, "aggregation": self.rule}
@@ -71,7 +71,7 @@ class Advice:
 
 
 def shortenings(dimension: int, most: float) -> Iterator[Shortening]:
-    """The unbiased compressors whose messages have a known length, at most ``most`` bits; nothing first."""
+    """The unbiased compressors whose messages have a known length of at most ``most`` bits."""
     for name, compressor in COMPRESSORS.items():
         if not compressor.unbiased or compressor.bits is None:
             continue
@@ -83,7 +83,7 @@ def shortenings(dimension: int, most: float) -> Iterator[Shortening]:
 
 @dataclass(frozen=True)
 class Lists:
-    """A way to hold subsets: how many a device holds, E dispersion^2 and bias^2, and the same in words."""
+    """An allocation: the number of subsets per device, E dispersion^2 and E bias^2, and a description in words."""
 
     redundancy: int
     expected: Expected
@@ -101,7 +101,7 @@ def _sampled(need: Need) -> Lists | str:
     if need.subsets < 2:
         return "it needs 2 subsets"
     if need.share < 2:
-        return f"it needs 2 gradients a device, {2 * need.devices} in all"
+        return f"it needs 2 gradients per device, {2 * need.devices} in total"
     size = need.devices, need.subsets, need.share
     words = f"{size[2]} drawn by each device"
     return Lists(size[2], sampled_lists(*size, need.f), words)
@@ -115,9 +115,9 @@ def _cyclic(need: Need) -> Lists | str:
         return "it needs 2 devices"
     tasks = need.share // task
     if tasks < 2:
-        return f"it needs 2 tasks of {count(task, 'gradient')} a device, {2 * task * need.devices} in all"
+        return f"it needs 2 tasks of {count(task, 'gradient')} per device, {2 * task * need.devices} gradients in total"
     size = need.devices, need.subsets, tasks * task
-    words = f"{tasks} tasks a device, assigned anew in each iteration"
+    words = f"{tasks} tasks per device, assigned anew in each iteration"
     return Lists(size[2], redrawn_tasks(*size, need.f), words)
 
 

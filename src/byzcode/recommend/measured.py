@@ -1,4 +1,4 @@
-"""What was measured of a configuration, in the summaries of stored results."""
+"""Measurements of a configuration, from the summaries of stored results."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from byzcode.specs.run import RunSpec
 from byzcode.storage import checksums
 from byzcode.storage.layout import STAGES
 
-#: A run whose redundancy is this factor away is no measurement of what is recommended.
+#: The largest factor between the redundancy of a configuration and that of a run that counts as its measurement.
 FARTHEST = 2.0
-#: What a summary must have to be of use here.
+#: The columns that a summary must have to be used.
 _COLUMNS = (
     "devices",
     "subsets",
@@ -44,7 +44,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Seen:
-    """What was measured of a configuration: ||grad F||^2 over S^2 at the plateau, under the worst of its attacks."""
+    """The measurement of a configuration: ||grad F||^2 / S^2 at the plateau, under the worst attack measured."""
 
     ratio: float
     redundancy: int
@@ -52,15 +52,15 @@ class Seen:
     attacks: frozenset[str]
 
     def words(self, heterogeneity: float) -> str:
-        """As a table says it, of that heterogeneity."""
+        """The text in the table, for a given heterogeneity S."""
         floor = number(self.ratio * heterogeneity**2) if math.isfinite(self.ratio) else "diverged"
         return f"{floor} (r = {self.redundancy}, {self.attack.replace('_', ' ')})"
 
 
 def measurements(results: Path, need: Need) -> pd.DataFrame:
-    """The summaries' rows in ``results`` of as many devices, subsets and liars; tables that do not serve are passed.
+    """The rows of summaries in ``results`` with the same N, M and alpha as ``need``, from all tables that can be used.
 
-    Raises UserError where one is damaged.
+    Raises UserError if a table is damaged.
     """
     tables = []
     for path in sorted((results / STAGES["summarise"].folder).glob("*.csv")):
@@ -69,7 +69,7 @@ def measurements(results: Path, need: Need) -> pd.DataFrame:
             table = pd.read_csv(content)
         except ValueError:
             continue
-        if "problem" in table:  # a table without it is of the one problem that a recommendation is for
+        if "problem" in table:  # without this column, all runs are of the problem that is recommended for
             table = table[table["problem"] == "linear_regression"]
         if set(_COLUMNS) <= set(table.columns):
             tables.append(table[list(_COLUMNS)])
@@ -81,9 +81,9 @@ def measurements(results: Path, need: Need) -> pd.DataFrame:
 
 
 def measured(need: Need, advice: Advice, rows: pd.DataFrame) -> Seen | None:
-    """What was measured of a configuration with its allocation: its worst attack at the nearest redundancy.
+    """The measurement of a configuration with its allocation: the worst attack at the nearest redundancy.
 
-    None where no redundancy is near.
+    None if no measured redundancy is within the factor :data:`FARTHEST`.
     """
     run = _run(need, advice.curve)
     options = " ".join(f"{name}={value}" for name, value in run.allocation.options.items())
@@ -93,19 +93,19 @@ def measured(need: Need, advice: Advice, rows: pd.DataFrame) -> Seen | None:
     if METHODS[advice.method].server == "rule":
         same &= (rows["aggregation"] == advice.rule) & (rows["pre_aggregation"] == advice.before)
         same &= rows["compression"] == advice.shortening.name
-    near = rows[same & rows["gradient_norm_median"].notna()]  # else it has no level
+    near = rows[same & rows["gradient_norm_median"].notna()]  # NaN: the run has no level
     distance = np.abs(np.log(near["redundancy"].astype(float) / advice.redundancy))
     chosen = near[(distance == distance.min()) & (distance <= np.log(FARTHEST))]
     if chosen.empty:
         return None
     ratio = (chosen["gradient_norm_median"] / chosen["heterogeneity_median"]) ** 2
-    ratio = ratio.fillna(np.inf)  # it diverged
+    ratio = ratio.fillna(np.inf)  # the run diverged
     worst = chosen.iloc[int(np.argmax(ratio))]
     return Seen(float(ratio.max()), int(worst["redundancy"]), str(worst["attack"]), frozenset(chosen["attack"]))
 
 
 def favourite(compared: Sequence[tuple[Advice, Seen | None]]) -> tuple[Advice, str] | None:
-    """Which is best by what was measured, and why; None where fewer than two were measured, or all diverged."""
+    """The configuration with the best measurement, and why; None if fewer than two were measured, or all diverged."""
     known = sorted(((advice, seen) for advice, seen in compared if seen is not None), key=lambda pair: pair[1].ratio)
     if len(known) < 2 or math.isinf(known[0][1].ratio):
         return None
@@ -114,12 +114,12 @@ def favourite(compared: Sequence[tuple[Advice, Seen | None]]) -> tuple[Advice, s
     reason = f"{number(seen.ratio)} of S² at worst (r = {seen.redundancy}, {seen.attack.replace('_', ' ')})"
     reason += f", the least of {len(known)} rows that were measured"
     if len({every.attacks for _, every in known}) > 1:
-        reason += "; they did not meet the same attacks"
+        reason += "; not all were measured under the same attacks"
     return advice, f"{advice.title}{rule}. {reason[0].upper()}{reason[1:]}."
 
 
 def _run(need: Need, curve: Mapping[str, Any]) -> RunSpec:
-    """A run of what is asked for, as a curve has it."""
+    """A run with the sizes of ``need`` and the fields of ``curve``."""
     fields = {
         "problem": {"name": "linear_regression", "subsets": need.subsets, "dimension": need.dimension},
         "devices": need.devices,

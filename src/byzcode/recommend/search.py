@@ -1,4 +1,4 @@
-"""Which configurations fit a budget, and which of them the bounds favour."""
+"""Find the configurations that fit a budget, and rank them by their bounds."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from byzcode.theory import overlaps
 from byzcode.theory.constants import rule_constant
 from byzcode.theory.expectations import compressed
 
-#: What is tried in front of a rule.
+#: The pre-aggregators that are tried: those with a known constant.
 _BEFORE = tuple(name for name, before in PRE_AGGREGATORS.items() if before.kappa is not None)
-#: What leaves messages as they are.
+#: The pre-aggregator and the compressor that leave messages unchanged.
 _IDLE = next(name for name, before in PRE_AGGREGATORS.items() if before.idle)
 _LOSSLESS = next(name for name, compressor in COMPRESSORS.items() if compressor.lossless)
-#: The same method where messages are compressed.
+#: By method, its name when messages are compressed.
 _SHORT = {"lad": "com_lad"}
 
 
 def recommend(need: Need) -> tuple[list[Advice], list[str]]:
-    """Configurations that fit the budgets, the least floor first; and why methods that are not among them are not.
+    """The configurations that fit the budgets, by increasing floor; and for each refused method the reason.
 
-    Of each method the best rule without and with nearest neighbour mixing, each with its best compressor. Raises
-    UserError where nothing has a bound.
+    Each method appears with its best rule and compressor, once for each pre-aggregator. Raises UserError if no
+    configuration has a bound.
     """
     advised, refused = _exact(need)
     for name, hold in METHODS_TRIED.items():
@@ -64,7 +64,7 @@ def _unbounded(need: Need, advice: Advice, enough: int | None) -> str:
 
 
 def least_bits(need: Need) -> int:
-    """The least budget of bits with which something has a bound; whole messages of uncoded gradients always have."""
+    """The least budget of bits for which a configuration has a bound. Uncompressed uncoded messages always have one."""
     budgets = [advice.bits for advice in _exact(replace(need, bits=None))[0]]
     for name, hold in METHODS_TRIED.items():
         lists = hold(need)
@@ -74,13 +74,13 @@ def least_bits(need: Need) -> int:
 
 
 def _enough_for(need: Need, name: str, lists: Lists, before: str) -> int | None:
-    """The least budget of bits with which a method has a bound; None where it has none with whole messages."""
+    """The least budget of bits with which a method has a bound; None if it has none even with uncompressed messages."""
 
     def bounded(message: int) -> bool:
         given = replace(need, bits=need.devices * message)
         return any(math.isfinite(advice.floor) for advice in ruled(given, name, lists, before))
 
-    lengths = range(NUMBER, NUMBER * need.dimension + 1)  # of a longer message more is kept, and less is added to it
+    lengths = range(NUMBER, NUMBER * need.dimension + 1)  # bisect: longer messages have a smaller compression error
     at = bisect_left(lengths, True, key=bounded)
     return need.devices * lengths[at] if at < len(lengths) else None
 
@@ -91,7 +91,7 @@ def _order(advice: Advice) -> tuple[float, float, int, int, bool]:
 
 
 def _exact(need: Need) -> tuple[list[Advice], list[str]]:
-    """DRACO with the fewest copies that bear f liars, where these fit."""
+    """The DRACO codes with the fewest copies that tolerate f Byzantine devices, and why the others do not fit."""
     exact, refused = [], []
     for name, method in METHODS.items():
         if method.server != "decoder":
@@ -105,7 +105,7 @@ def _exact(need: Need) -> tuple[list[Advice], list[str]]:
             reason = f"it needs {redundancy * need.devices} gradients for {count(copies, 'copy')} of each subset"
             refused.append(f"{title}: {reason}, more than {need.gradients}.")
         elif bits > need.message:
-            reason = f"its messages are {bits * need.devices} bits, whole, more than {need.bits}"
+            reason = f"its uncompressed messages have {bits * need.devices} bits, more than {need.bits}"
             refused.append(f"{title}: {reason}; --budget-bits {bits * need.devices} would do.")
         else:
             exact.append(
@@ -122,14 +122,14 @@ def _exact(need: Need) -> tuple[list[Advice], list[str]]:
                     bits * need.devices,
                     f"{copies} copies of each subset fit, so the gradient is decoded exactly."
                     if need.f
-                    else "Nobody lies, so one copy of each subset is enough to have the gradient exactly.",
+                    else "No device is Byzantine, so one copy of each subset gives the exact gradient.",
                 )
             )
     return exact, refused
 
 
 def _bearing(need: Need, code: str) -> int | None:
-    """The least redundancy with which a code bears f liars, or None."""
+    """The least redundancy with which a code tolerates f Byzantine devices, or None."""
     decoder, (devices, subsets) = DECODERS[code], (need.devices, need.subsets)
     sizes = decoder.redundancies(devices, subsets)
     least = -(-subsets * (2 * need.f + 1) // devices)
@@ -141,7 +141,7 @@ def _bearing(need: Need, code: str) -> int | None:
 
 
 def _constants(need: Need, before: str) -> Iterator[tuple[float, str]]:
-    """The constants of the rules that bear f liars and have one."""
+    """The constants and names of the rules that tolerate f Byzantine devices and have a constant."""
     for name, rule in RULES.items():
         kappa = rule_constant(name, before, need.devices, need.f)
         if kappa is not None and rule.most_liars(need.devices) >= need.f:
@@ -149,7 +149,7 @@ def _constants(need: Need, before: str) -> Iterator[tuple[float, str]]:
 
 
 def ruled(need: Need, name: str, lists: Lists, before: str) -> Iterator[Advice]:
-    """A method with every rule and every compressor that fits, behind a pre-aggregator."""
+    """A method and a pre-aggregator with every rule that has a constant and every compressor that fits."""
     honest, unit = need.devices - need.f, need.heterogeneity**2
     allocation = METHODS[name].defaults["allocation"]
     spectral = overlaps.spectral(allocation, need.devices, need.subsets, lists.redundancy)
@@ -176,7 +176,7 @@ def ruled(need: Need, name: str, lists: Lists, before: str) -> Iterator[Advice]:
 
 
 def _times(factor: float, unit: float) -> float:
-    """The product, still a number where the factor is one."""
+    """The product, capped at the largest finite float if the factor is finite."""
     return min(factor * unit, sys.float_info.max) if math.isfinite(factor) else factor
 
 
@@ -184,7 +184,7 @@ def _reason(need: Need, lists: Lists, rule: str, before: str, kappa: float, shor
     variance = float(lists.expected.dispersion[0] + lists.expected.bias[0])
     text = f"{lists.words[0].upper()}{lists.words[1:]}: a message is off by {variance:.3g} of S² on average"
     words = ("" if behind(before) else "the ") + RULES[rule].words + behind(before)
-    text += f", of which {words} leaves at most κ = {kappa:.3g} times the spread"
+    text += f"; {words} leaves at most κ = {kappa:.3g} times the spread"
     if not short.lossless:
         text += f"; {short.words} adds δ = {delta:.3g} of what is sent"
     return text + "."

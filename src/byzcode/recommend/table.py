@@ -1,4 +1,4 @@
-"""The table of what is recommended."""
+"""The table of recommendations."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from byzcode.specs.methods import METHODS
 
 
 def table(need: Need, compared: Sequence[tuple[Advice, Seen | None]]) -> Table:
-    """What is recommended, best first, each beside what was measured of it."""
+    """The recommended configurations, best first, each with its measurement."""
     drawn = Table(
         title=f"N = {need.devices}, f = {need.f} liars, M = {need.subsets} subsets, D = {need.dimension}, "
         f"heterogeneity S = {number(need.heterogeneity)}",
-        caption="Floors of ||grad F||² by the bounds: for the worst liars, and in the worst case for the worst subsets "
-        "too. They hold where S bounds the heterogeneity throughout training; it grows where theta runs away, so a run "
-        "may diverge all the same. What is measured is often far below them. * No floor: lists that are kept come to "
-        "be fitted, so this is the expectation at the start only.",
+        caption="Floors of ||grad F||² by the bounds: for the worst attack, and in the worst case also for the worst "
+        "subsets. They hold if the heterogeneity stays at most S during training; it grows if theta runs away, so a "
+        "run may still diverge. Measurements are often far below the floors. * Not a floor: training fits lists that "
+        "are kept, so this expectation holds only at the start.",
     )
     for header in ("method", "r", "rule", "compressor"):
         drawn.add_column(header)

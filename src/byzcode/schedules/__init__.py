@@ -1,7 +1,7 @@
-"""How the step changes during training: schedules, in one table.
+"""Step schedules, which change the step during training, in one table.
 
-``SCHEDULES[name](iteration, iterations, **options)`` is by what the step of an iteration, 0 to ``iterations - 1``, is
-multiplied.
+``SCHEDULES[name](iteration, iterations, **options)`` is the factor of the step in an iteration, 0 to
+``iterations - 1``.
 """
 
 from byzcode.lazy import Table

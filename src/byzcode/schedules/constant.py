@@ -6,7 +6,7 @@ from byzcode.schedules.schedule import Schedule
 
 
 def constant(iteration: int, iterations: int) -> float:
-    """1."""
+    """The factor 1 throughout."""
     return 1.0
 
 

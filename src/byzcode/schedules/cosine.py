@@ -9,7 +9,7 @@ from pydantic import Field
 
 from byzcode.schedules.schedule import Schedule
 
-Least = Annotated[float, Field(ge=0, le=1, description="What is left of the step at the end.")]
+Least = Annotated[float, Field(ge=0, le=1, description="The factor of the step at the end.")]
 
 
 def cosine(iteration: int, iterations: int, *, least: Least = 0.0) -> float:

@@ -12,7 +12,7 @@ Decay = Annotated[float, Field(ge=0, le=1e9, description="How fast: after 1/deca
 
 
 def inverse_time(iteration: int, iterations: int, *, decay: Decay = 0.01) -> float:
-    """1 / (1 + decay t): steps whose sum is infinite, while that of their squares is not (Robbins and Monro, 1951)."""
+    """1 / (1 + decay t): the sum of the steps diverges, that of their squares converges (Robbins and Monro, 1951)."""
     return 1 / (1 + decay * iteration)
 
 

@@ -1,4 +1,4 @@
-"""What a schedule is: a function of the iteration."""
+"""The type of a schedule: a function of the iteration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from byzcode.lazy import Entry
 
 @dataclass(frozen=True)
 class Schedule(Entry):
-    """``schedule(iteration, iterations, **options)`` is a factor of the step."""
+    """``schedule(iteration, iterations, **options)`` is the factor of the step in an iteration."""
 
     function: Callable[..., float]
 

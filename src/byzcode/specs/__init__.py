@@ -1,1 +1,1 @@
-"""What a run is: its specification, its components, the named methods."""
+"""The specification of a run, its components, and the named methods."""

@@ -1,4 +1,4 @@
-"""AllocationSpec: everything that settles which device holds which subsets."""
+"""AllocationSpec: everything that determines which device holds which subsets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Allocation = Annotated[Component, Choice(ALLOCATIONS, "allocation")]
 
 
 class AllocationSpec(Identified):
-    """What settles an allocation file: the same for every run that holds its subsets in the same way."""
+    """The content of an allocation file. All runs with the same allocation have the same AllocationSpec."""
 
     allocation: Allocation
     devices: Annotated[int, Field(ge=1, le=MOST_DEVICES)]
@@ -31,7 +31,7 @@ class AllocationSpec(Identified):
 
     @property
     def allocation_id(self) -> str:
-        """The identity of the allocation, as :attr:`RunSpec.run_id` is that of a run."""
+        """The identity of the allocation, computed like :attr:`RunSpec.run_id`."""
         return short_hash(self.canonical())
 
     @model_validator(mode="after")
@@ -41,16 +41,16 @@ class AllocationSpec(Identified):
 
 
 def check_held(spec: RunSpec | AllocationSpec, key: str) -> None:
-    """Raise KeyedError where no allocation is as a spec asks; ``key`` is that of the number of subsets."""
+    """Raise KeyedError if no allocation satisfies a spec. ``key`` is the key of the number of subsets."""
     devices, subsets, redundancy = spec.devices, spec.subsets, spec.redundancy
     if redundancy > subsets:
         raise KeyedError("redundancy", redundancy, f"allowed: 1 to {subsets} (the number of subsets, M)")
     check_sizes(
         spec,
         {
-            "redundancy": ("seeds N r, who holds what", devices * redundancy),
+            "redundancy": ("seeds N r, the subsets of each device", devices * redundancy),
             "seeds": ("seeds N (N - 1) / 2, the pairs of devices", devices * (devices - 1) // 2),
-            key: ("seeds M, how often each is held", subsets),
+            key: ("seeds M, the replication of each subset", subsets),
         },
     )
     if devices * subsets > MOST_NUMBERS:
@@ -64,7 +64,7 @@ def check_held(spec: RunSpec | AllocationSpec, key: str) -> None:
 
 
 def check_sizes(spec: RunSpec | AllocationSpec, arrays: Mapping[str, tuple[str, int]]) -> None:
-    """Raise KeyedError where an array is too large: by key what it is and how many numbers it has for each seed."""
+    """Raise KeyedError if an array is too large. ``arrays`` maps a key to (description, numbers per seed)."""
     seeds = len(spec.seeds)
     for key, (what, numbers) in arrays.items():
         if seeds * numbers > MOST_NUMBERS:

@@ -1,9 +1,9 @@
-"""Tables of named functions as validated choices.
+"""Pydantic types for tables of named functions.
 
 A component (an attack, a rule, an allocation ...) is a function; its keyword-only parameters are its options. This
-module turns a table of them into a pydantic type: ``median``, ``{name: median}`` or ``{name: krum, neighbours: 3}``
-is checked against the signature, defaults are filled in, and the JSON schema follows. So a new component needs its
-file and its line in the table (:class:`byzcode.lazy.Table`), and nothing else.
+module turns a table of components into a pydantic type. The type accepts ``median``, ``{name: median}`` or
+``{name: krum, neighbours: 3}``, checks it against the signature, fills in the defaults, and has a JSON schema. So a
+new component needs only its file and its line in the table (:class:`byzcode.lazy.Table`).
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from byzcode.specs.strict import Strict
 
 
 class Component(Strict):
-    """A name in a table and its options."""
+    """The name of a table entry, and its options."""
 
     name: str
 
     @property
     def options(self) -> dict[str, Any]:
-        """Everything but the name: the keyword arguments of the function."""
+        """All fields except the name: the keyword arguments of the function."""
         return self.model_dump(exclude={"name"})
 
 
 class Choice:
-    """For ``Annotated[Component, Choice(table, what)]``: one of a table, with its options."""
+    """Metadata for ``Annotated[Component, Choice(table, what)]``: an entry of a table, with its options."""
 
     def __init__(self, table: Mapping[str, Callable[..., Any]], what: str) -> None:
         self.models = [_model(name, function) for name, function in table.items()]
         self.table, self._names, self._what = table, tuple(table), what
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """A union told apart by ``name``, which a bare name is turned into."""
+        """A union discriminated by ``name``; a plain string is taken as the name."""
         union: Any = reduce(or_, self.models)
         if len(self.models) > 1:
             union = Annotated[union, Field(discriminator="name")]
@@ -60,7 +60,7 @@ class Choice:
 
 
 def in_words(name: str, entry: Any) -> str:
-    """The title of an entry, or its name in words."""
+    """The title of an entry, or its name with spaces."""
     return getattr(entry, "title", "") or name.replace("_", " ")
 
 
@@ -76,7 +76,7 @@ def _model(name: str, function: Callable[..., Any]) -> type[Component]:
     model: type[Component] = create_model(
         name,
         __base__=Component,
-        __module__=inner.__module__,  # annotations are strings there: resolved in that module
+        __module__=inner.__module__,  # pydantic resolves the string annotations in that module
         __doc__=summary,
         **options,
     )

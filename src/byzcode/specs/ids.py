@@ -1,4 +1,4 @@
-"""Specs by their ids. An id has 48 bits, so two specs may share one: they are compared where they meet."""
+"""Specs by id. An id has 48 bits, so two specs may share an id; this module detects such collisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ S = TypeVar("S", RunSpec, AllocationSpec)
 
 
 def by_id(specs: Iterable[S], where: object, known: dict[str, S] | None = None) -> dict[str, S]:
-    """Specs by id, added to those that are ``known``. Raises UserError where two specs share an id."""
+    """Add specs to the ``known`` ones, by id, and return them. Raises UserError if two different specs share an id."""
     found = {} if known is None else known
     for spec in specs:
         name = spec.run_id if isinstance(spec, RunSpec) else spec.allocation_id

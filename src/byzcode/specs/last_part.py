@@ -1,7 +1,7 @@
 """The last part of a training: which recorded iterations lie in it, and whether they are enough for a level.
 
-A part is one of the iterations and not of the recorded points, so the same training has the same last fifth at whatever
-iterations it is recorded. The last fifth of T iterations are those after 4 T / 5, and iteration 0 is never among them.
+A part is a fraction of the iterations, not of the recorded points, so the last fifth of a training does not depend on
+which iterations are recorded. The last fifth of T iterations are those after 4 T / 5. It never contains iteration 0.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from byzcode.specs.settings import Record
 
-#: A level is taken over this last part of the iterations; drift is looked for over this last part.
+#: The last part of the iterations that a level is computed over, and the part that a trend is tested over.
 LEVEL, TREND = Fraction(1, 5), Fraction(2, 5)
-#: A level needs so many recorded iterations, or half of those in its part, if that is less. A trend needs so many.
+#: The recorded iterations that a level needs (or half of all iterations in its part, if that is less), or a trend.
 FEWEST = 3
-#: The column of a summary that says why a run has no level; it is there where a run of the study has none.
+#: The column of a summary that says why a run has no level. A summary has it only if some run has no level.
 NO_LEVEL = "no_level"
-#: With log-spaced records at most so many points a decade.
+#: The most points per decade of log-spaced records.
 _MOST_A_DECADE = 1000
 
-#: What is averaged over the last fifth: its iterations, or its steps. A step is recorded where it begins.
+#: Whether to average over the iterations of the last fifth, or over its steps. A step is recorded where it begins.
 What = Literal["iterations", "steps"]
 
 
@@ -35,7 +35,7 @@ def begin(last: int, part: Fraction = LEVEL) -> int:
 
 
 def within(iterations: NDArray[Any], part: Fraction = LEVEL) -> NDArray[np.bool_]:
-    """Which recorded iterations (n,), the last of which ends the training, lie in its last part."""
+    """Which recorded iterations (n,) lie in the last part of a training, which the last of them ends."""
     found: NDArray[np.bool_] = iterations > begin(int(iterations[-1]), part)
     return found
 
@@ -54,31 +54,31 @@ def enough(iterations: NDArray[Any]) -> bool:
 
 
 def median_by_stretch(values: NDArray[np.float64], stretches: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The median of values (R, n) of which each stands for so many iterations (n,), (R,); NaN in a row that has one.
+    """The weighted median (R,) of values (R, n); ``stretches`` (n,) are the weights: iterations per value.
 
-    Where all stand for equally many it is the plain median.
+    A row that contains NaN has the median NaN. With equal weights this is the plain median.
     """
     order = values.argsort(axis=1, kind="stable")
-    below = stretches[order].cumsum(axis=1)  # whole numbers: a half is met exactly
+    below = stretches[order].cumsum(axis=1)  # integers, so the comparison with half of the sum is exact
     places = np.stack([(2 * below >= stretches.sum()).argmax(axis=1), (2 * below > stretches.sum()).argmax(axis=1)])
     lower, upper = np.take_along_axis(values, np.take_along_axis(order, places.T, axis=1), axis=1).T
     return np.where(np.isnan(values).any(axis=1), np.nan, (lower + upper) / 2)
 
 
 def mean_by_stretch(values: NDArray[np.float64], stretches: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean of values (R, n) of which each stands for so many iterations (n,), (R,); NaN where there are none."""
+    """The weighted mean (R,) of values (R, n); ``stretches`` (n,) are the weights, as above. NaN if n is 0."""
     if not stretches.size:
         return np.full(len(values), np.nan)
-    weights = stretches / stretches.min()  # 1 if all are equal, and the mean is then the plain one to the last bit
+    weights = stretches / stretches.min()  # equal weights become 1, so the result is bitwise the plain mean
     mean: NDArray[np.float64] = (values * weights).sum(axis=1) / weights.sum()
     return mean
 
 
 @lru_cache(maxsize=4096)
 def lacking(record: Record, last: int, what: What = "iterations") -> str | None:
-    """Why a training of ``last`` iterations is recorded too seldom for a level, and what is allowed; None if it is not.
+    """Why the recorded iterations of a training are too few for a level, and what is allowed; None if they are enough.
 
-    What is allowed is of ``record.step``.
+    The training has ``last`` iterations. The allowed values are those of ``record.step``.
     """
     there = last - (begin(last) if what == "iterations" else max(1, begin(last)))
     found, wanted = _recorded(record, last, what), _wanted(there)
@@ -87,7 +87,7 @@ def lacking(record: Record, last: int, what: What = "iterations") -> str | None:
     if record.spacing == "every":
         allowed = f"1 to {_most_apart(record, last, what, wanted)} iterations"
     else:
-        allowed = f"{_least_a_decade(record, last, what, wanted)} to {_MOST_A_DECADE} points a decade"
+        allowed = f"{_least_a_decade(record, last, what, wanted)} to {_MOST_A_DECADE} points per decade"
     return f"records {found} of the last {there} {what} of {last}, and a level needs {wanted}; allowed: {allowed}"
 
 
@@ -102,7 +102,7 @@ def _recorded(record: Record, last: int, what: What) -> int:
 
 
 def _most_apart(record: Record, last: int, what: What, wanted: int) -> int:
-    """The number of iterations from one record to the next up to which all are enough."""
+    """The largest distance between records up to which every distance gives enough records."""
     most = max(1, int(LEVEL * last / FEWEST))  # three of these stretches fit into the last fifth
     while most < FEWEST and _recorded(record.model_copy(update={"step": most + 1}), last, what) >= wanted:
         most += 1
@@ -110,7 +110,7 @@ def _most_apart(record: Record, last: int, what: What, wanted: int) -> int:
 
 
 def _least_a_decade(record: Record, last: int, what: What, wanted: int) -> int:
-    """The number of points a decade from which on all are enough; the most that are allowed always are."""
+    """The number of points per decade from which every number gives enough; the largest allowed number always does."""
     for step in range(_MOST_A_DECADE, 0, -1):
         if _recorded(record.model_copy(update={"step": step}), last, what) < wanted:
             return step + 1

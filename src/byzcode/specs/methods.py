@@ -1,4 +1,4 @@
-"""The named methods of the papers: each a composition of an allocation, an encoder and what the server does."""
+"""The named methods of the papers. Each combines an allocation, an encoder and a kind of server."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-#: What the server does with an iteration: apply the rule to all messages, decode them, average the honest ones (it
-#: knows who lies), or take the true gradient.
+#: What the server does in an iteration: apply the rule to all messages, decode them, average the honest ones (this
+#: server knows which devices are Byzantine), or take the true gradient.
 ServerKind = Literal["rule", "decoder", "honest_mean", "true_gradient"]
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method by its title, its source and the parts of a run that it settles.
+    """A method: its title, its source, and the fields of a run that it sets.
 
-    ``defaults`` hold where a run says nothing else; ``fixed`` are what makes it this method and cannot be changed.
-    ``coded`` methods need a redundancy; the others hold M / N disjoint subsets a device unless told otherwise.
-    ``decoder`` is a name in ``byzcode.coding.DECODERS``, for a server that decodes.
+    A run may override the ``defaults``, but not the ``fixed`` fields, which define the method. A ``coded`` method needs
+    a redundancy; with another method each device holds M / N disjoint subsets by default. ``decoder`` is a name in
+    ``byzcode.coding.DECODERS``, for a server that decodes.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Specifications out of mappings and JSON texts, and their identity."""
+"""Make specifications from mappings and JSON texts, and give them an identity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class Identified(Strict):
-    """What has an identity: the hash of its canonical JSON."""
+    """A model with an identity: the hash of its canonical JSON."""
 
     def canonical(self) -> str:
         """The content as JSON with sorted keys."""
@@ -24,17 +24,17 @@ class Identified(Strict):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: object) -> Self:
-        """A validated spec. Raises UserError, one message that begins with ``where``."""
+        """Validate a mapping. Raises UserError with one message that begins with ``where``."""
         return parse(cls, values, where)
 
     @classmethod
     def from_json(cls, text: str, where: object) -> Self:
-        """A validated spec of a JSON text. Raises UserError."""
+        """Parse and validate a JSON text. Raises UserError."""
         return cls.parse(read_json(text, where), where)
 
 
 def parse(model: type[T], values: Mapping[str, Any], where: object) -> T:
-    """Validate a mapping. Raises UserError, one message that begins with ``where``, whatever the order of keys."""
+    """Validate a mapping. Raises UserError with one message that begins with ``where``, for any order of the keys."""
     for order in (dict, in_order):
         try:
             return model.model_validate(order(values))
@@ -46,7 +46,7 @@ def parse(model: type[T], values: Mapping[str, Any], where: object) -> T:
 
 
 def in_order(value: Any) -> Any:
-    """A value of a file with the keys of all its mappings sorted."""
+    """A value with the keys of all its mappings sorted."""
     if isinstance(value, Mapping):
         return {key: in_order(value[key]) for key in sorted(value, key=str)}
     return [in_order(each) for each in value] if isinstance(value, list) else value

@@ -1,6 +1,7 @@
-"""Which code a run names: the entries of its components and of its method, for :mod:`byzcode.provenance.code`.
+"""The code that a run names: the entries of its components and of its method, for :mod:`byzcode.provenance.code`.
 
-Each is ``module:name``; with a star behind it, with the words and bounds that a figure shows and no training uses.
+An entry is written ``module:name``. ``module:name*`` also covers the words and bounds that figures show and trainings
+do not use.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def of_run(spec: RunSpec) -> list[str]:
 
 
 def drawn(specs: Iterable[RunSpec]) -> list[str]:
-    """The entries that some runs name, with their words, each once."""
+    """The entries that some runs name, with their words; sorted, without duplicates."""
     return sorted({f"{entry}{IN_WORDS}" for spec in specs for entry in of_run(spec)})
 
 
@@ -42,7 +43,7 @@ def _components(spec: RunSpec | AllocationSpec) -> Iterator[str]:
         for choice in (each for each in field.metadata if isinstance(each, Choice)):
             component = getattr(spec, name)
             yield _entry(choice.table, component.name)
-            # Options that name a component of another table, as a problem its data.
+            # An option may name a component of another table: a problem names its data set.
             tables = getattr(choice.table[component.name], "tables", {})
             yield from (_entry(table, component.options[option]) for option, table in tables.items())
 

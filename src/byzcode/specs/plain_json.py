@@ -1,4 +1,4 @@
-"""JSON of a spec or a request: an object, each key once, and not nested deeper than anything that is asked for."""
+"""Read the JSON of a spec or a request: an object without duplicate keys and without excessive nesting."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from byzcode.errors import complain
 
-#: A value of a study is nested at most 20 deep, and stands some levels deep in a request.
+#: The deepest nesting. A value of a study has at most 20 levels, and a request adds some levels around it.
 MOST_DEEP = 40
 
 
 def read_json(text: str, where: object) -> dict[str, Any]:
-    """The object that a text holds. Raises UserError, one message that begins with ``where``."""
+    """Read the object in a text. Raises UserError with one message that begins with ``where``."""
     try:
         found = json.loads(text, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What is measured of a run: of every problem, of one that knows its optimum or its constants, and of one alone."""
+"""The quantities measured in a run: those of all problems, those that need an optimum, and a problem's own metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from byzcode.problems import PROBLEMS, Known, Metric
 if TYPE_CHECKING:
     from byzcode.specs.run import RunSpec
 
-#: Measured at each recorded iteration, in the order of files.
+#: Quantities measured at each recorded iteration, in the order in which files store them.
 QUANTITIES = (
     "loss",
     "excess_loss",
@@ -22,12 +22,12 @@ QUANTITIES = (
     "gradient_norm",
     "distance_to_optimum",
 )
-#: What adds up from iteration to iteration.
+#: Cumulative counts.
 COUNTS = ("bits_sent", "decoding_failures", "decoding_errors")
 #: Constants of the problem, one number per seed.
 CONSTANTS: tuple[Known, ...] = ("smoothness", "strong_convexity")
 
-#: What a problem must know for a quantity to be measured.
+#: By quantity, what the problem must know so that the quantity can be measured.
 NEEDS: Mapping[str, Known] = {
     "excess_loss": "optimum",
     "distance_to_optimum": "optimum",
@@ -46,19 +46,19 @@ def metrics() -> dict[str, Metric]:
 
 
 def quantities_of(spec: RunSpec) -> tuple[str, ...]:
-    """What is measured of a run, in the order of files."""
+    """The quantities measured in a run, in the order in which files store them."""
     kind = spec.problem_kind
     common = [name for name in QUANTITIES if name not in NEEDS or NEEDS[name] in kind.knows]
     return (*common, *kind.metrics)
 
 
 def constants_of(spec: RunSpec) -> tuple[Known, ...]:
-    """The constants that its problem knows."""
+    """The constants that the problem of a run knows."""
     return tuple(name for name in CONSTANTS if name in spec.problem_kind.knows)
 
 
 def lacking(spec: RunSpec, name: str) -> str | None:
-    """Why a run has no quantity or constant of that name; None where it has it."""
+    """Why a run has no quantity or constant of that name; None if it has one."""
     kind, problem = spec.problem_kind, spec.problem.name
     if name in NEEDS:
         return None if NEEDS[name] in kind.knows else f"problem {problem} does not know {_WORDS[NEEDS[name]]}"
@@ -68,10 +68,10 @@ def lacking(spec: RunSpec, name: str) -> str | None:
 
 
 def is_share(name: str) -> bool:
-    """Whether a quantity is a number between 0 and 1 of which more is better."""
+    """Whether a quantity is a share: a number between 0 and 1, where more is better."""
     return name in (found := metrics()) and found[name].linear
 
 
 def progress_of(spec: RunSpec) -> str:
-    """By what the progress of a run is told: the excess loss where the optimum is known, else the training loss."""
+    """The quantity that shows a run's progress: the excess loss if the optimum is known, else the training loss."""
     return "excess_loss" if "optimum" in spec.problem_kind.knows else "loss"

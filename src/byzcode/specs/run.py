@@ -1,4 +1,4 @@
-"""RunSpec: everything that changes the numbers of a run, resolved and typed."""
+"""RunSpec: everything that affects the numbers of a run, resolved and typed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Aggregation = Annotated[Component, Choice(RULES, "rule")]
 Schedule = Annotated[Component, Choice(SCHEDULES, "schedule")]
 
 
-#: The fields of a RunSpec that hold a component, and the tables that these are from.
+#: The fields of a RunSpec that hold a component, and the table of each.
 COMPONENTS: dict[str, Mapping[str, Any]] = {
     "problem": PROBLEMS,
     "allocation": ALLOCATIONS,
@@ -50,27 +50,27 @@ COMPONENTS: dict[str, Mapping[str, Any]] = {
     "step_schedule": SCHEDULES,
 }
 
-#: Fields that runs had before they were fields: left out of the canonical JSON where they have these values, so that a
-#: field that is added changes no run id.
+#: Fields added after the first runs, with the values that those runs imply. The canonical JSON omits a field with its
+#: implied value, so that a new field changes no run id.
 _IMPLIED: Mapping[str, Any] = {"step_unit": "1/L", "step_schedule": {"name": "constant"}}
 
 
 def method_named(name: Any) -> Method:
-    """A method of the table. Raises KeyedError where there is none of that name."""
+    """Look up a method. Raises KeyedError if the table has no method of that name."""
     if not isinstance(name, str) or name not in METHODS:
         raise KeyedError("method", name, "unknown method; " + one_of(METHODS, name))
     return METHODS[name]
 
 
 class RunSpec(Identified):
-    """One training configuration with all its seeds. Labels, plots and the device are not in it."""
+    """One training configuration with all its seeds. It does not contain labels, plots or the compute device."""
 
     spec_version: Literal[3] = Field(default=3, description="Changes with the meaning of the fields.")
     method: str = Field(
-        description="A name in byzcode.specs.methods.METHODS; it settles what the fields below leave out."
+        description="A name in byzcode.specs.methods.METHODS; it sets the fields below that are left out."
     )
     problem: Problem = Field(
-        default=Component(name="linear_regression"), validate_default=True, description="What is learnt."
+        default=Component(name="linear_regression"), validate_default=True, description="The learning problem."
     )
     devices: Annotated[int, Field(ge=1, le=MOST_DEVICES)] = Field(
         default=100, description=f"N, the number of devices, at most {MOST_DEVICES}."
@@ -80,24 +80,26 @@ class RunSpec(Identified):
         validate_default=True,
         description="r, the number of subsets that each device holds; M / N for an uncoded method if left out.",
     )
-    allocation: Allocation = Field(description="Who holds what; as the method has it if left out.")
+    allocation: Allocation = Field(description="Which device holds which subsets; by default that of the method.")
     assignment: Literal["fixed", "redrawn", "subsets_redrawn", "devices_redrawn"] = Field(
         default="fixed",
         description=(
-            "The allocation throughout, or under a fresh permutation of subsets and devices (or of one of the two) at "
-            "each iteration."
+            "Whether the allocation stays fixed, or each iteration permutes subsets and devices (or one of the two) "
+            "anew."
         ),
     )
-    encoding: Encoding = Field(description="What is sent of it; as the method has it if left out.")
+    encoding: Encoding = Field(description="How a device combines its gradients; by default that of the method.")
     compression: Compression = Field(
-        default=Component(name="identity"), validate_default=True, description="How what is sent is shortened."
+        default=Component(name="identity"), validate_default=True, description="How messages are compressed."
     )
-    attack: Attack = Field(default=Component(name="none"), validate_default=True, description="What liars send.")
-    byzantine: Byzantine = Field(default=Byzantine(), description="How many devices lie, and which.")
+    attack: Attack = Field(
+        default=Component(name="none"), validate_default=True, description="What Byzantine devices send."
+    )
+    byzantine: Byzantine = Field(default=Byzantine(), description="How many devices are Byzantine, and which.")
     pre_aggregation: PreAggregation = Field(
-        default=Component(name="none"), validate_default=True, description="What the server does in front of its rule."
+        default=Component(name="none"), validate_default=True, description="What the server does before its rule."
     )
-    aggregation: Aggregation = Field(description="What the server makes of the messages; some methods fix it.")
+    aggregation: Aggregation = Field(description="The server's aggregation rule; some methods fix it.")
     step_size: Annotated[float, Field(gt=0)] = Field(default=0.5, description="eta, in units of step_unit.")
     step_unit: Literal["1/L", "absolute"] = Field(
         default=None,
@@ -110,13 +112,13 @@ class RunSpec(Identified):
     step_schedule: Schedule = Field(
         default=Component(name="constant"), validate_default=True, description="How the step changes during training."
     )
-    start: Literal["zero"] = Field(default="zero", description="theta^0: where the problem starts, zero in most.")
+    start: Literal["zero"] = Field(default="zero", description="theta^0: the problem's first iterate, usually zero.")
     iterations: Annotated[int, Field(ge=1, le=MOST_ITERATIONS)] = Field(
         default=500, description=f"T, the number of steps, at most {MOST_ITERATIONS}."
     )
     record: Record = Field(default=Record(), description="Which iterations are recorded.")
     diverged_at: Annotated[float, Field(gt=1)] = Field(
-        default=1e6, description="A seed has diverged when its loss exceeds so many times its first loss."
+        default=1e6, description="A seed has diverged when its loss exceeds this many times its first loss."
     )
     message_bits: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=32, description="Bits of one number in a message, for the count of communication only."
@@ -128,17 +130,17 @@ class RunSpec(Identified):
 
     @property
     def f(self) -> int:
-        """The number of liars, alpha N rounded half up."""
+        """The number of Byzantine devices, alpha N rounded half up."""
         return int(round(self.byzantine.alpha * self.devices, 9) + 0.5)  # 0.29 times 50 is 14.499999999999998
 
     @property
     def problem_kind(self) -> ProblemKind:
-        """What the table says of the problem."""
+        """The table entry of the problem."""
         return PROBLEMS[self.problem.name]
 
     @property
     def sizes(self) -> Sizes:
-        """How large the problem is."""
+        """The sizes of the problem."""
         return _sizes_of(self.problem)
 
     @property
@@ -158,14 +160,14 @@ class RunSpec(Identified):
 
     @property
     def _left(self) -> int:
-        """How many messages the rule gets."""
+        """The number of messages that the rule gets after pre-aggregation."""
         return PRE_AGGREGATORS[self.pre_aggregation.name].left(self.devices, **self.pre_aggregation.options)
 
     @property
     def undefined(self) -> str | None:
-        """Why the rule is not defined for f liars among the messages that it gets, or None where it is.
+        """Why the rule is not defined for f Byzantine devices and the messages that it gets; None if it is defined.
 
-        Such a run is a measurement all the same: it ends where it begins, and a sweep over alpha may cross one half.
+        An undefined run is valid but ends at iteration 0, so that a sweep over alpha may go beyond one half.
         """
         most = RULES[self.aggregation.name].most_liars(self._left)
         if self.f <= most:
@@ -177,9 +179,9 @@ class RunSpec(Identified):
 
     @property
     def undecodable(self) -> str | None:
-        """Why the method's decoder is not exact for f liars, or None where it is, or there is none.
+        """Why the method's decoder is not exact for f Byzantine devices; None if it is exact or there is no decoder.
 
-        Such a run is trained, and its failures and errors are counted; whatever compares with it says so.
+        Such a run is trained, and its failures and errors are counted. Comparisons with it mention the reason.
         """
         decoder = METHODS[self.method].decoder
         if not decoder:
@@ -190,7 +192,7 @@ class RunSpec(Identified):
         return f"f = {self.f} liars, but {decoder} with redundancy {self.redundancy} bears at most {most}"
 
     def canonical(self) -> str:
-        """The content as JSON with sorted keys, without what :data:`_IMPLIED` says."""
+        """The content as JSON with sorted keys, without the fields that have their value in :data:`_IMPLIED`."""
         values = self.model_dump(mode="json")
         return canonical({key: value for key, value in values.items() if _IMPLIED.get(key) != value})
 
@@ -201,8 +203,8 @@ class RunSpec(Identified):
 
     @property
     def allocation_spec(self) -> AllocationSpec:
-        """The part of the run that settles who holds what."""
-        return AllocationSpec.model_construct(  # all of it is checked here already
+        """The part of the run that determines which device holds which subsets."""
+        return AllocationSpec.model_construct(  # the RunSpec has validated these values
             allocation=self.allocation,
             devices=self.devices,
             subsets=self.subsets,
@@ -213,7 +215,7 @@ class RunSpec(Identified):
     @model_validator(mode="before")
     @classmethod
     def _compose(cls, values: Any) -> Any:
-        """Fill in what the method settles, and refuse what contradicts it."""
+        """Fill in the fields that the method sets. Raises KeyedError for a value that contradicts the method."""
         if not isinstance(values, Mapping) or "method" not in values:
             return values
         method = method_named(values["method"])
@@ -228,7 +230,7 @@ class RunSpec(Identified):
     @field_validator("redundancy", mode="before")
     @classmethod
     def _uncoded_share(cls, value: Any, info: ValidationInfo) -> Any:
-        """An uncoded device holds its M / N subsets unless told otherwise."""
+        """By default, each device of an uncoded method holds M / N subsets (rounded down)."""
         if value is not None or not {"method", "problem", "devices"} <= info.data.keys():
             return value
         method, devices = info.data["method"], info.data["devices"]
@@ -244,7 +246,7 @@ class RunSpec(Identified):
     @field_validator("step_unit", mode="before")
     @classmethod
     def _unit(cls, value: Any, info: ValidationInfo) -> Any:
-        """1/L where the problem knows L, unless told otherwise."""
+        """The default is 1/L if the problem knows L, else absolute."""
         if "problem" not in info.data:
             return value
         problem = info.data["problem"].name
@@ -270,7 +272,7 @@ class RunSpec(Identified):
         if (decoder := ENCODERS[self.encoding.name].decoder) and decoder != METHODS[self.method].decoder:
             raise KeyedError("encoding", self.encoding.name, "only for a method that decodes it")
         if self.f >= self.devices:
-            reason = f"f = {self.f} liars among {self.devices} devices: one at least must be honest"
+            reason = f"f = {self.f} liars among {self.devices} devices: at least one must be honest"
             raise KeyedError("byzantine.alpha", self.byzantine.alpha, reason)
         _check_options("attack", self.attack, ATTACKS[self.attack.name].refuses, self.devices)
         if self.undefined is None:
@@ -283,7 +285,7 @@ class RunSpec(Identified):
 
 
 def _sizes_of(problem: Component) -> Sizes:
-    """How large a problem is. Raises KeyedError where its options make none."""
+    """The sizes of a problem. Raises KeyedError if no problem has these options."""
     try:
         return PROBLEMS[problem.name].sizes(**problem.options)
     except KeyedError as error:
@@ -291,7 +293,7 @@ def _sizes_of(problem: Component) -> Sizes:
 
 
 def _check_options(key: str, component: Component, refuses: Callable[..., tuple[str, str] | None], *sizes: int) -> None:
-    """Raise KeyedError where a component refuses one of its options at some sizes."""
+    """Raise KeyedError if a component refuses one of its options at these sizes."""
     refused = refuses(*sizes, **component.options)
     if refused is not None:
         option, allowed = refused

@@ -1,4 +1,4 @@
-"""Models that take a value for what it is: no yes for a number, no word for a number, no unknown key."""
+"""Strict models: they do not convert booleans or strings to numbers, and they refuse unknown keys."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
-#: A number with an exponent, as JSON and YAML 1.2 write it. Readers of YAML 1.1 make a word of ``1e-1``.
+#: A number with an exponent, as JSON and YAML 1.2 write it. YAML 1.1 parsers read ``1e-1`` as a string.
 SCIENTIFIC = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
 
 
 class Strict(BaseModel):
-    """Frozen, without unknown keys; numbers are finite, and neither they nor truth values are made of anything else."""
+    """A frozen model that refuses unknown keys, non-finite numbers, and other types for numbers and booleans."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _plain(cls, values: Any) -> Any:
-        """Refuse what pydantic would turn into a number or a truth value; make one zero of two."""
+        """Refuse values that pydantic would convert to a number or a boolean, and replace -0.0 by 0.0."""
         if not isinstance(values, Mapping):
             return values
         faults: list[InitErrorDetails] = []
         plain, kinds, listed = dict(values), *_kinds(cls)
         for key in (key for key in kinds if key in plain):
-            if key not in listed or isinstance(plain[key], list | tuple):  # anything else the field refuses itself
+            if key not in listed or isinstance(plain[key], list | tuple):  # for a list, pydantic refuses all else
                 plain[key] = _settled(plain[key], kinds[key], (key,), faults)
         if faults:
             raise ValidationError.from_exception_data(cls.__name__, faults)
@@ -36,7 +36,7 @@ class Strict(BaseModel):
 
 
 def _settled(value: Any, kind: type, place: tuple[int | str, ...], faults: list[InitErrorDetails]) -> Any:
-    """A value of a field of numbers or of truth values; ``faults`` gets each scalar that is of another kind."""
+    """Normalise the value of a field of numbers or booleans; add each scalar of another type to ``faults``."""
     if isinstance(value, list | tuple):
         return [_settled(each, kind, (*place, number), faults) for number, each in enumerate(value)]
     if kind is not bool and isinstance(value, str) and SCIENTIFIC.fullmatch(value):
@@ -49,14 +49,14 @@ def _settled(value: Any, kind: type, place: tuple[int | str, ...], faults: list[
 
 @cache
 def _kinds(model: type[BaseModel]) -> tuple[dict[str, type], set[str]]:
-    """The fields that hold scalars of one kind alone, numbers or truth values (int, float, bool); which are lists."""
+    """The fields whose scalars all have one type (int, float or bool), with that type; and which of them are lists."""
     found = {name: set(_scalars(field.annotation)) - {type(None)} for name, field in model.model_fields.items()}
     kinds = {name: of.pop() for name, of in found.items() if of in ({int}, {float}, {bool})}
     return kinds, {name for name in kinds if get_origin(model.model_fields[name].annotation) in (list, tuple)}
 
 
 def _scalars(annotation: Any) -> Iterator[Any]:
-    """What an annotation is made of, without the containers."""
+    """The scalar types in an annotation, without the containers."""
     if get_origin(annotation) is Literal:
         yield from map(type, get_args(annotation))
     elif get_origin(annotation) is Annotated:

@@ -1,1 +1,1 @@
-"""Stored files: whole or not there, sealed, with checksums; trajectories and allocations among them."""
+"""Stored files, among them trajectories and allocations: complete or absent, sealed, with checksums."""

@@ -1,4 +1,4 @@
-"""The allocation file: who holds what, per seed, and how balanced that is."""
+"""The allocation file: the subsets of each device, per seed, and statistics of their overlaps and replications."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ VARIABLES = {
 
 
 def draw(spec: AllocationSpec) -> NDArray[np.int32]:
-    """The subsets that each device holds, (R, N, S). A seed's lists depend on that seed alone."""
+    """Draw the subsets that each device holds, (R, N, S). The lists of a seed do not depend on the other seeds."""
     scheme = ALLOCATIONS[spec.allocation.name]
     lists = [
         scheme(
@@ -65,7 +65,7 @@ def draw(spec: AllocationSpec) -> NDArray[np.int32]:
 
 
 def allocation_digest(held: NDArray[np.int32]) -> str:
-    """The identity of who holds what, (R, N, S)."""
+    """The identity of allocated lists (R, N, S): a hash of their numbers."""
     return hashlib.sha256(np.ascontiguousarray(held, dtype="<i4").tobytes()).hexdigest()[:12]
 
 
@@ -77,7 +77,7 @@ def engine_digest(spec: AllocationSpec) -> str:
 def write(spec: AllocationSpec, path: Path) -> None:
     """Draw the allocations of a spec and store them.
 
-    Raises UserError where the file cannot be written, or the code was edited since this process loaded it.
+    Raises UserError if the file cannot be written, or if the code was edited since this process loaded it.
     """
     held = draw(spec)
     named = parts.of_allocation(spec)
@@ -105,22 +105,22 @@ def write(spec: AllocationSpec, path: Path) -> None:
 
 
 def read(path: Path, wanted: AllocationSpec | str) -> NDArray[np.int32]:
-    """The held subsets (R, N, S) of the allocation of a spec or an id. Raises UserError where the file is another's."""
+    """Read the lists (R, N, S) of an allocation, given its spec or its id. Raises UserError as :func:`load` does."""
     return load(path, wanted).arrays["subset"].astype(np.int32, copy=False)
 
 
 def open(path: str | Path, name: str | None = None) -> xarray.Dataset:  # noqa: A001 - read as allocations.open
-    """A stored allocation, in memory; the one of the id ``name``, where that is given.
+    """Read a stored allocation in memory and, if ``name`` is given, check that it is its id.
 
-    Raises UserError where it is missing, truncated, damaged, foreign or incomplete, or another one.
+    Raises UserError if the file is missing, truncated, damaged, foreign or incomplete, or holds another allocation.
     """
     return load(path, name).dataset()
 
 
 def load(path: str | Path, wanted: AllocationSpec | str | None = None) -> Stored[AllocationSpec]:
-    """A stored allocation with its spec, as numpy arrays; that of a spec or of an id, ``wanted``, if one is given.
+    """Read a stored allocation with its spec, as numpy arrays.
 
-    Raises UserError as :func:`open` does.
+    If ``wanted``, a spec or an id, is given, the allocation must be that one. Raises UserError as :func:`open` does.
     """
     path = Path(path)
 
@@ -148,12 +148,12 @@ def load(path: str | Path, wanted: AllocationSpec | str | None = None) -> Stored
 
 
 def _exactly(spec: AllocationSpec) -> bool:
-    """Whether each device holds ``redundancy`` subsets, no more and no fewer."""
+    """Whether each device holds exactly ``redundancy`` subsets."""
     return ALLOCATIONS[spec.allocation.name].exact(**spec.allocation.options)
 
 
 def _odd(spec: AllocationSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:
-    """What no allocation of a spec stores, or None."""
+    """Why the arrays cannot be an allocation of a spec, or None."""
     held = arrays["subset"]
     taken, before, after = held != EMPTY, held[..., :-1], held[..., 1:]
     if (arrays["seed"] != np.asarray(spec.seeds)).any():
@@ -169,7 +169,7 @@ def _odd(spec: AllocationSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None
         return "its replications are not those of its lists"
     counts, shared = arrays["overlap_count"], np.arange(arrays["overlap"].size)
     pairs = spec.devices * (spec.devices - 1) // 2
-    both = (copies.astype(np.int64) * (copies - 1) // 2).sum(axis=1)  # pairs of devices on a subset, over all subsets
+    both = (copies.astype(np.int64) * (copies - 1) // 2).sum(axis=1)  # pairs that share a subset, over all subsets
     if (arrays["overlap"] != shared).any() or (counts < 0).any() or (counts.sum(axis=1) != pairs).any():
         return f"its overlaps are not those of {pairs} pairs of devices"
     mean = both / max(1, pairs)
@@ -181,7 +181,7 @@ def _odd(spec: AllocationSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None
 
 
 def _values(spec: AllocationSpec, held: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
-    """The variables of a file."""
+    """The values of the variables of a file."""
     copies = np.stack([replications(lists, spec.subsets) for lists in held])
     shared = np.stack([overlaps(lists, spec.subsets) for lists in held])
     most = int(shared.max(initial=0))
@@ -197,7 +197,7 @@ def _values(spec: AllocationSpec, held: NDArray[np.int32]) -> dict[str, NDArray[
 
 
 def _of_copies(copies: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
-    """What is stored of how many devices hold each subset, (R, M)."""
+    """The stored variables that follow from ``copies`` (R, M), the number of devices that hold each subset."""
     return {
         "replication": copies,
         "replication_mean": copies.mean(axis=1),

@@ -1,4 +1,4 @@
-"""A check, made before the work, that no command overwrites a file that it reads."""
+"""Check before the work that a command does not overwrite a file that it reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from byzcode.errors import UserError, short
 
 
 def apart(made: Iterable[Path], read: Iterable[Path]) -> None:
-    """Raise UserError if a file to be written is also one to be read, which would then be lost."""
+    """Raise UserError if a file to be written is also an input, because writing would destroy the input."""
     there: dict[tuple[int, int], Path] = {}
     for path in made:
         with suppress(OSError, ValueError):
@@ -23,6 +23,6 @@ def apart(made: Iterable[Path], read: Iterable[Path]) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """Device and inode, which all names of a file share."""
+    """The file-system device and the inode, which all names of a file share."""
     found = path.stat()
     return found.st_dev, found.st_ino

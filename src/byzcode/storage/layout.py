@@ -1,6 +1,6 @@
-"""The stages of the workflow: where the files of each lie, how they are called, and which code makes them.
+"""The stages of the workflow: the folder, the names and the code of their files.
 
-The rules of the workflow, ``byzcode verify``, archives and the inputs of jobs take their paths from here.
+The rules of the workflow, ``byzcode verify``, archives and the inputs of jobs take their paths from this module.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ _PICTURE = ("csv", "pdf", "png", "svg")
 class Stage:
     """A stage: a rule of the workflow and the command of the same name.
 
-    A job of it makes one NetCDF file, or files of some ``suffixes`` with their list of checksums; ``tables`` are more
-    tables in the same list. ``modules`` are those whose code makes them, beside the components that a run names.
+    A job of a stage makes one NetCDF file, or one file per suffix in ``suffixes`` and a list of their checksums. The
+    list also contains the ``tables``. The code of a stage is that of its ``modules`` and of the components that a run
+    names.
     """
 
     name: str
     folder: str
-    kind: str  # as reports call what it makes
+    kind: str  # the name of its results in reports
     suffixes: tuple[str, ...]
     modules: tuple[str, ...]
     tables: tuple[str, ...] = ()
 
     @property
     def listed(self) -> bool:
-        """Whether a list of checksums lies beside its files."""
+        """Whether the files of the stage have a list of checksums."""
         return self.suffixes != (NETCDF,)
 
     def path(self, results: Path, name: str) -> Path:
-        """The file that says what made a result: the NetCDF file, or the list."""
+        """The file that contains the statement of a result: the NetCDF file, or the list."""
         return results / self.folder / f"{name}.{LIST if self.listed else NETCDF}"
 
     def table(self, results: Path, name: str) -> Path:
@@ -46,20 +47,20 @@ class Stage:
         return results / self.folder / f"{name}.csv"
 
     def files(self, name: str) -> tuple[str, ...]:
-        """The names of the files that a list lists; none for a NetCDF file."""
+        """The names of the files in a result's list; empty for a NetCDF file."""
         own = [f"{table}.csv" for table in self.tables] + [f"{name}.{suffix}" for suffix in self.suffixes]
         return tuple(own) if self.listed else ()
 
     def parts(self, entries: Iterable[str] = ()) -> dict[str, str]:
-        """By source, a hash of the code that makes a result, with the entries of the components that it names."""
+        """The hashes, by source file, of the code that makes a result; ``entries`` are those of its components."""
         return loaded().parts((*self.modules, *entries))
 
     def digest(self, entries: Iterable[str] = ()) -> str:
-        """The identity of that code."""
+        """The identity of the code in :meth:`parts`."""
         return digest(self.parts(entries))
 
     def edited(self, entries: Iterable[str] = ()) -> list[str]:
-        """The sources of that code that are no longer as this process has loaded them."""
+        """The sources of that code that were edited since this process loaded them."""
         return edited((*self.modules, *entries))
 
 
@@ -93,15 +94,15 @@ STAGES = _stages(
 
 
 def trajectory(results: Path, run: str) -> Path:
-    """Where the trajectory of a run lies."""
+    """The path of the trajectory of a run."""
     return STAGES["train"].path(results, run)
 
 
 def allocation(results: Path, name: str) -> Path:
-    """Where an allocation lies."""
+    """The path of an allocation."""
     return STAGES["allocate"].path(results, name)
 
 
 def folders() -> Sequence[str]:
-    """The folders of results that lie in the folder of results, each once."""
+    """The subfolders of the folder of results, without duplicates."""
     return list(dict.fromkeys(stage.folder.partition("/")[0] for stage in STAGES.values() if stage.folder))

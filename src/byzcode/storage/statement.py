@@ -1,10 +1,10 @@
-"""What a stored file says of itself in one line: stage, code, request and inputs.
+"""The statement of a stored file: one line with its stage, code, request and inputs.
 
-A list of checksums begins with it, and a NetCDF file has it before its seal::
+A list of checksums begins with the statement, and a NetCDF file has it before its seal::
 
     # byzcode train bfb5bbc02a8a 2cf24dba5fb0...938b9824 5c02d1a9b7e4
 
-So whether a file is current is known without reading its numbers.
+It shows whether a file is current without reading the file's numbers.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from byzcode.storage.layout import LIST
 from byzcode.storage.regular import opened
 
 _LINE = re.compile(r"# byzcode ([a-z]+) ([0-9a-f]{12}) ([0-9a-f]{12}(?:[0-9a-f]{52})?) ([0-9a-f]{12})")
-#: Characters of the longest line.
+#: The most characters of a statement.
 _LONGEST = 128
 
 
 @dataclass(frozen=True)
 class Statement:
-    """Which stage made a file, by which code, for which request (the whole sha256 of a spec), of which inputs.
+    """The stage that made a file, and digests of its code, its request (for a spec the full sha256) and its inputs.
 
-    An allocation has no inputs: in their place stands the digest of its lists, which trainings name as their input.
+    An allocation has no inputs. Its statement has the digest of its lists instead, and trainings use that as their
+    input.
     """
 
     stage: str
@@ -41,16 +42,16 @@ class Statement:
 
     @classmethod
     def parse(cls, line: str) -> Statement | None:
-        """The statement in a line, or None."""
+        """Parse a line; None if it is not a statement."""
         match = _LINE.fullmatch(line)
         return cls(*match.groups()) if match else None
 
     @classmethod
     def of(cls, path: Path) -> Statement | None:
-        """What a list, or a sealed NetCDF file, says; None where it is missing or says nothing of the kind."""
+        """Read the statement of a list or of a sealed NetCDF file; None if the file is missing or has none."""
         try:
             with opened(path) as file:
-                if path.suffix == f".{LIST}":  # it is short: read as a whole, with its seal
+                if path.suffix == f".{LIST}":  # a list is short, so read all of it and check its seal
                     line = seal.sealed(path).partition(b"\n")[0]
                 else:
                     file.seek(max(0, file.seek(0, os.SEEK_END) - seal.LENGTH - _LONGEST))

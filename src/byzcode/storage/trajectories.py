@@ -1,4 +1,4 @@
-"""The trajectory file: what became of one RunSpec, for all its seeds. Whole or not there; refused if in doubt."""
+"""The trajectory file: the measurements of one RunSpec for all its seeds. A file is complete, or reading it fails."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ VARIABLES = {
 
 
 def variables_of(spec: RunSpec) -> dict[str, Variable]:
-    """The variables of a run's file: those of what its problem knows, and its metrics."""
+    """The variables of a run's file: those that its problem can measure, and the problem's own metrics."""
     known = {name: about for name, about in VARIABLES.items() if name not in NEEDS or lacking(spec, name) is None}
     metrics = spec.problem_kind.metrics.items()
     return known | {name: Variable(_BOTH, "f8", own.units, own.long_name, own.comment) for name, own in metrics}
@@ -101,12 +101,12 @@ def engine_digest(spec: RunSpec) -> str:
 
 
 def engine_parts(spec: RunSpec) -> dict[str, str]:
-    """That code by source: a hash of what counts of each."""
+    """The same code by source file, with a hash of the parts of each that count."""
     return STAGES["train"].parts(parts.of_run(spec))
 
 
 def parts_in(attributes: Mapping[str, Any]) -> dict[str, str]:
-    """The code that a file names, by source; nothing where it was stored before files named it."""
+    """The ``engine_parts`` of a file's attributes; empty for a file that is older than this attribute."""
     try:
         found = json.loads(str(attributes.get("engine_parts", "{}")))
     except (ValueError, RecursionError):
@@ -115,7 +115,7 @@ def parts_in(attributes: Mapping[str, Any]) -> dict[str, str]:
 
 
 def provenance(spec: RunSpec, held: NDArray[np.int32], device: str) -> dict[str, str]:
-    """What settles the bits of a run: the spec, who holds what, code, libraries and device."""
+    """Everything that determines the bits of a run: the spec, the allocation, code, libraries and compute device."""
     return {
         "spec": spec.canonical(),
         "allocation_digest": allocation_digest(held),
@@ -125,18 +125,18 @@ def provenance(spec: RunSpec, held: NDArray[np.int32], device: str) -> dict[str,
     }
 
 
-#: Variables of the environment that choose how MKL and torch compute, by the attributes that hold them.
+#: Environment variables that choose how MKL and torch compute, by the attribute that stores each.
 _CHOSEN_BY = {"mkl_cbwr": "MKL_CBWR", "aten_cpu_capability": "ATEN_CPU_CAPABILITY"}
 
 
 def processor() -> dict[str, str]:
-    """What a run's bits owe to the processor: its capability for torch, and what the environment asks for."""
+    """How the processor affects the bits of a run: torch's CPU capability, and the environment variables above."""
     chosen = {name: os.environ.get(variable, "not set") for name, variable in _CHOSEN_BY.items()}
     return {"cpu_capability": torch.backends.cpu.get_cpu_capability(), **chosen}
 
 
 def agrees(path: Path, spec: RunSpec, held: NDArray[np.int32], device: str) -> bool:
-    """Whether a file is there, whole, and what a training of this run, here and now, would store."""
+    """Whether a complete file exists with the provenance that a training of this run would have in this process."""
     try:
         attributes = load(path, spec).attributes
     except UserError:
@@ -157,9 +157,9 @@ def write(
     cpu_seconds: float,
     batch_runs: int = 1,
 ) -> None:
-    """Store a run, one of ``batch_runs`` trained as one batch.
+    """Store a run, which was one of ``batch_runs`` runs in a batch.
 
-    Raises UserError where the file cannot be written, or the code was edited since this process loaded it.
+    Raises UserError if the file cannot be written, or if the code was edited since this process loaded it.
     """
     if edited := STAGES["train"].edited(parts.of_run(spec)):
         raise UserError(f"{path}: not stored: {edited[0]} was edited while the run was trained: train it again")
@@ -190,8 +190,8 @@ def write(
                 "python_version": platform.python_version(),
                 "platform": f"{platform.system()} {platform.machine()}",
                 "threads": threads,
-                "kernels": "compiled" if library() else "plain",  # on the CPU; with the same bits
-                "batch_runs": batch_runs,  # of a batch, seconds are shared out by seeds
+                "kernels": "compiled" if library() else "plain",  # used on the CPU; both give the same bits
+                "batch_runs": batch_runs,  # the seconds of a batch are divided among its runs by seeds
                 "wall_seconds": wall_seconds,
                 "cpu_seconds": cpu_seconds,
                 "peak_memory_mib": round(peak_memory(), 1),  # of the process
@@ -205,16 +205,16 @@ def write(
 
 
 def open(path: str | Path, run: RunSpec | str | None = None) -> xarray.Dataset:  # noqa: A001 - read as trajectories.open
-    """A stored run, in memory; that of a spec or of an id, ``run``, where one is given.
+    """Read a stored run in memory and, if ``run`` (a spec or an id) is given, check that it is that run.
 
-    Raises UserError, one line that names the file and what is wrong, where it is missing, truncated, damaged, foreign
-    or incomplete, or holds another run than it says or than was asked for.
+    Raises UserError if the file is missing, truncated, damaged, foreign or incomplete, or holds another run than its
+    ``run_id`` says or than ``run``. The message is one line with the file and the reason.
     """
     return load(path, run).dataset()
 
 
 def load(path: str | Path, run: RunSpec | str | None = None) -> Stored[RunSpec]:
-    """A stored run with its spec, as numpy arrays. Raises UserError as :func:`open` does."""
+    """Read a stored run with its spec, as numpy arrays. Raises UserError as :func:`open` does."""
     path = Path(path)
 
     def expected(attributes: dict[str, Any]) -> tuple[RunSpec, Sizes, Mapping[str, Variable]]:
@@ -236,7 +236,7 @@ def load(path: str | Path, run: RunSpec | str | None = None) -> Stored[RunSpec]:
 
 
 def _odd(spec: RunSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:
-    """What no training of a run stores, or None: seeds, iterations, status and counts are known to be of a kind."""
+    """Why seeds, iterations, status or counts cannot come from a training of this run, or None."""
     iterations = np.asarray(spec.record.iterations(spec.iterations))
     status, since = arrays["status"], arrays["status_at"]
     finished = status == Status.FINISHED
@@ -247,10 +247,10 @@ def _odd(spec: RunSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:
         "status_at": (since[finished] != NEVER).any() or not np.isin(since[~finished], iterations).all(),
         **{name: _no_count(arrays[name], since != 0) for name in ("decoding_failures", "decoding_errors")},
     }
-    return next((f"its {name} is none that this run can have" for name, is_wrong in wrong.items() if is_wrong), None)
+    return next((f"its {name} cannot belong to this run" for name, is_wrong in wrong.items() if is_wrong), None)
 
 
 def _no_count(numbers: NDArray[np.float64], begun: NDArray[np.bool_]) -> bool:
-    """Whether numbers (R, n) are no counts. They are NaN from the end of a seed on, be that the start."""
+    """Whether numbers (R, n) cannot be counts. They may be NaN from a seed's end on; ``begun`` seeds end after 0."""
     counted = np.where(np.isnan(numbers), 0, numbers)
     return bool(np.isnan(numbers[begun, 0]).any() or not np.isfinite(counted).all() or (counted < 0).any())

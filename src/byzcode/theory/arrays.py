@@ -1,4 +1,4 @@
-"""Arrays of numbers, as the formulas take them."""
+"""The arrays that the formulas use."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ Floats = NDArray[np.float64]
 
 
 def floats(values: ArrayLike) -> Floats:
-    """Numbers as an array of float64."""
+    """Convert numbers to an array of float64."""
     return np.asarray(values, dtype=np.float64)

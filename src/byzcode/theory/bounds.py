@@ -1,20 +1,21 @@
-"""Bounds on the error of the aggregate, ||e|| = ||ghat - grad F||, and on what training with that error comes to.
+"""Bounds on the error of the aggregate, ||e|| = ||ghat - grad F||, and on the result of training with that error.
 
-Notation: N devices, f of them lie, H = N - f; M subsets; row i of W (N, M) are the weights with which device i sums
-up gradients, so g_i = sum_k W_ik grad f_k (1/r on r subsets, or replication weights); s_i the sum of row i;
-D_k = grad f_k - grad F, betahat^2 = (1/M) sum_k ||D_k||^2, B = max_k ||D_k||; kappa the constant of the rule
-(:func:`byzcode.theory.constants.rule_constant`). All are derived in the project's reading of the papers, sections 1.5,
-2.3 and 6.
+Notation: N devices, f of them Byzantine, H = N - f; M subsets. Row i of W (N, M) has the weights of device i, so its
+coded gradient is g_i = sum_k W_ik grad f_k (weights 1/r on r subsets, or replication weights); s_i is the sum of row i.
+D_k = grad f_k - grad F, betahat^2 = (1/M) sum_k ||D_k||^2, B = max_k ||D_k||. kappa is the constant of the rule
+(:func:`byzcode.theory.constants.rule_constant`). The project's reading of the papers derives all bounds in sections
+1.5, 2.3 and 6.
 
-What holds when:
+When the bounds hold:
 
-- Always, in every iteration of every run, whatever the liars send: ``rule``, ``device``, ``pairs``, ``allocation``.
-  The last three know nothing of the messages: they are what the most adverse subsets would do.
-- In expectation only: ``expected``. It averages over who holds what, so the labels of the subsets, or the lists, must
-  be drawn anew and independently of theta. Under a redrawn assignment that is so in every iteration, given all that
-  was before. Where an allocation is drawn once and kept, theta comes to depend on it (training fits the subsets that
-  count most), so the expectation holds at iteration 0 and for no later one. A single seed may exceed it.
-- The liars must not know the draw: their set is uniform and independent of it. What they then send is free.
+- ``rule``, ``device``, ``pairs`` and ``allocation`` hold always: in every iteration of every run, for all Byzantine
+  messages. The last three do not use the messages: they bound the worst case over the gradients of the subsets.
+- ``expected`` holds only in expectation over the allocation, so the labels of the subsets, or the lists, must be drawn
+  anew and independently of theta. A redrawn assignment satisfies this in every iteration, conditionally on the past.
+  If an allocation is drawn once and kept, theta comes to depend on it (training fits the subsets with most weight),
+  so the expectation holds only at iteration 0. A single seed may exceed it.
+- ``expected`` also needs a set of Byzantine devices that is uniform and independent of the allocation. Their messages
+  may be arbitrary.
 """
 
 from __future__ import annotations
@@ -45,10 +46,11 @@ from byzcode.theory.worst_case import allocation_error, coding, device_error, pa
 
 
 def kappa_of(spec: RunSpec) -> float | None:
-    """The constant of what the server does with messages: ||ghat - gbar_H||^2 <= kappa (dispersion of the honest)^2.
+    """The robustness constant of a run's server: ||ghat - gbar_H||^2 <= kappa (dispersion of honest messages)^2.
 
-    0 for the mean of the honest ones, and for the plain mean where nobody lies; None where there is none: a rule
-    or a pre-aggregator without a constant, more liars than the rule bears, a server that does not aggregate messages.
+    It is 0 for the mean of the honest messages, and for the plain mean without Byzantine devices. It is None if there
+    is no constant: the rule or the pre-aggregator has none, there are more Byzantine devices than the rule tolerates,
+    or the server does not aggregate messages.
     """
     server = METHODS[spec.method].server
     if server == "honest_mean":
@@ -59,7 +61,7 @@ def kappa_of(spec: RunSpec) -> float | None:
 
 
 def is_exact(spec: RunSpec) -> bool:
-    """Whether the server steps along the true gradient: it has it, or decodes it and bears so many liars."""
+    """Whether the server steps along the true gradient: it knows it, or decodes it and tolerates f liars."""
     method = METHODS[spec.method]
     if method.server != "decoder":
         return method.server == "true_gradient"
@@ -67,14 +69,14 @@ def is_exact(spec: RunSpec) -> bool:
 
 
 def rule_error(kappa: float, dispersion: ArrayLike, bias: ArrayLike) -> Floats:
-    """||e|| <= sqrt(kappa) dispersion + bias: the definition of kappa and the triangle inequality. Always holds.
+    """||e|| <= sqrt(kappa) dispersion + bias, by the definition of kappa and the triangle inequality. Always holds.
 
-    ``dispersion`` and ``bias`` are those of the honest messages as sent, compressed or not.
+    ``dispersion`` and ``bias`` are those of the honest messages as sent, after compression.
     """
     return _floats(np.sqrt(kappa) * _floats(dispersion) + _floats(bias))
 
 
-# --- from the error to what is learnt --------------------------------------------------------------------------------
+# --- from the error to the result of training ------------------------------------------------------------------------
 
 
 def mean_squared_gradient(
@@ -82,8 +84,8 @@ def mean_squared_gradient(
 ) -> Floats:
     """L2: avg ||grad F||^2 <= 2 (F(T0) - F(T1)) / (eta (T1 - T0)) + avg ||e||^2 over T0 <= t < T1, if eta <= 1/L.
 
-    ``first`` and ``last`` are the two losses, ``steps`` is T1 - T0, ``step`` is eta, ``error`` the average of ||e||^2.
-    Always holds where that average does; with F(T1) >= F* it is the bound over a whole training.
+    ``first`` and ``last`` are the two losses, ``steps`` is T1 - T0, ``step`` is eta, ``error`` is the average of
+    ||e||^2 or a bound on it. Holds whenever ``error`` does. With F(T1) >= F* this is the bound over a whole training.
     """
     return 2 * (_floats(first) - _floats(last)) / (_floats(step) * _floats(steps)) + _floats(error)
 
@@ -95,20 +97,20 @@ def excess_after(excess: ArrayLike, squared_error: ArrayLike, step: ArrayLike, s
 
 
 def excess_limit(squared_error: ArrayLike, strong_convexity: ArrayLike) -> Floats:
-    """F10: limsup F - F* <= sup ||e||^2 / (2 mu), infinite for mu = 0."""
+    """F10: limsup F - F* <= sup ||e||^2 / (2 mu); infinite for mu = 0."""
     error, mu = np.broadcast_arrays(_floats(squared_error), _floats(strong_convexity))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(mu > 0, error / (2 * mu), np.inf)
 
 
-# --- all that applies to a run ---------------------------------------------------------------------------------------
+# --- all bounds of a run ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A bound on the error of a run: ``error`` (R, n) for its recorded iterations, NaN where it says nothing.
+    """A bound on the error of a run: ``error`` (R, n) at the recorded iterations, NaN where the bound does not apply.
 
-    Where it ``holds`` in expectation, its square bounds E ||e||^2.
+    If it ``holds`` only in expectation, its square bounds E ||e||^2.
     """
 
     holds: Literal["always", "in expectation"]
@@ -117,10 +119,10 @@ class Bound:
 
 
 def bounds(spec: RunSpec, measured: Mapping[Any, Any], held: NDArray[np.int32] | None = None) -> dict[str, Bound]:
-    """All bounds that apply to a run, by name; empty where there is none.
+    """All bounds that apply to a run, by name; empty if there is none.
 
-    ``measured`` has arrays (R, n) under the names of :class:`byzcode.training.records.Measurements`: its fields, or
-    an open trajectory. ``held`` (R, N, S) is who holds what, drawn as the run has it if left out.
+    ``measured`` has arrays (R, n) under the names of :class:`byzcode.training.records.Measurements`: a mapping of its
+    fields, or an open trajectory. ``held`` (R, N, S) is the allocation; by default it is drawn as for the run.
     """
     shape = np.asarray(measured["heterogeneity"]).shape
     if is_exact(spec):
@@ -160,7 +162,7 @@ def bounds(spec: RunSpec, measured: Mapping[Any, Any], held: NDArray[np.int32] |
 
 
 def weights_of(spec: RunSpec, held: NDArray[np.int32] | None = None) -> Floats:
-    """The weights (R, N, M) of a run's devices, as first assigned. ``held`` as in :func:`bounds`."""
+    """The weights (R, N, M) of a run's devices before any permutation. ``held`` is as in :func:`bounds`."""
     lists = allocations.draw(spec.allocation_spec) if held is None else held
     encoder, options = ENCODERS[spec.encoding.name], spec.encoding.options
     weights = np.zeros((*lists.shape[:2], spec.subsets))
@@ -171,18 +173,18 @@ def weights_of(spec: RunSpec, held: NDArray[np.int32] | None = None) -> Floats:
 
 
 def floor(spec: RunSpec, measured: Mapping[Any, Any], part: Fraction = LEVEL) -> Floats:
-    """The mean of ||grad F||^2 over the last part of a run, (R,), by iterations.
+    """The mean of ||grad F||^2 over the steps of the last part of a run, (R,).
 
-    NaN where it ended early, and of all where no step of that part is recorded.
+    It is NaN for a seed that ended early, and for all seeds if no step of that part is recorded.
     """
     return _Late.of(spec, part).mean(np.square(_floats(measured["gradient_norm"])))
 
 
 def floor_bound(spec: RunSpec, measured: Mapping[Any, Any], error: Floats, part: Fraction = LEVEL) -> Floats:
-    """The bound on :func:`floor` that a bound (R, n) on the error gives by L2, (R,).
+    """The bound on :func:`floor`, (R,), that follows by L2 from the bound ``error`` (R, n) on the error.
 
-    Exact where every iteration is recorded; else averages over recorded iterations stand for those over all. NaN
-    where L2 says nothing: L is not known, the step is longer than 1/L, or changes during training.
+    It is exact if every iteration is recorded; otherwise averages over the recorded iterations replace those over all.
+    It is NaN if L2 does not apply: L is not known, the step exceeds 1/L, or the step changes during training.
     """
     late = _Late.of(spec, part)
     loss = _floats(measured["loss"])
@@ -200,7 +202,7 @@ def floor_bound(spec: RunSpec, measured: Mapping[Any, Any], error: Floats, part:
 
 @dataclass(frozen=True)
 class _Late:
-    """The records that begin a step of the last part of a training, and for how many steps each stands."""
+    """The records that begin a step of the last part of a training, and the number of steps that each represents."""
 
     places: slice
     stretches: NDArray[np.int64]

@@ -1,6 +1,6 @@
-"""Expectations over who holds what: of the dispersion and the bias of honest messages, and the floor they come to.
+"""Expected dispersion and bias of honest messages, over the allocation, and the floor that they imply.
 
-The notation, and when an expectation holds, are in :mod:`byzcode.theory.bounds`.
+:mod:`byzcode.theory.bounds` explains the notation and when an expectation holds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from byzcode.theory.constants import coded_variance
 
 @dataclass(frozen=True)
 class Expected:
-    """E dispersion^2 and E bias^2 of the honest messages, (..., 2): how many times betahat^2 and ||grad F||^2."""
+    """E dispersion^2 and E bias^2 of honest messages, each (..., 2): the coefficients of betahat^2 and ||grad F||^2."""
 
     dispersion: Floats
     bias: Floats
@@ -28,39 +28,40 @@ class Expected:
     def squared_error(self, kappa: float, heterogeneity: ArrayLike, gradient_norm: ArrayLike) -> Floats:
         """E ||e||^2 <= (sqrt(kappa E dispersion^2) + sqrt(E bias^2))^2, by Minkowski's inequality.
 
-        Never above the 2 kappa E dispersion^2 + 2 E bias^2 of section 2.3.
+        This is at most the 2 kappa E dispersion^2 + 2 E bias^2 of section 2.3.
         """
         given = np.stack(np.broadcast_arrays(np.square(heterogeneity), np.square(gradient_norm)), axis=-1)
         dispersion, bias = (given * self.dispersion).sum(axis=-1), (given * self.bias).sum(axis=-1)
         return floats(np.square(np.sqrt(kappa * dispersion) + np.sqrt(bias)))
 
     def rho(self, kappa: float) -> Floats:
-        """How many times ||grad F||^2 the error comes to, at least; from 1 on there is no bound on the floor.
+        """The coefficient of ||grad F||^2 in the squared error if betahat = 0. From 1 on the floor has no bound.
 
-        Never above the 2 (kappa + 1/H) delta of section 2.3.
+        This is at most the 2 (kappa + 1/H) delta of section 2.3.
         """
         return floats(np.square(np.sqrt(kappa * self.dispersion[..., 1]) + np.sqrt(self.bias[..., 1])))
 
     def floor(self, kappa: float) -> Floats:
-        """Limsup avg E ||grad F||^2 over betahat^2, at most; infinite where :meth:`rho` is 1 or more.
+        """A bound on limsup avg E ||grad F||^2 / betahat^2; infinite if :meth:`rho` is 1 or more.
 
-        By L2 the average x of ||grad F||^2 is in the end at most that of ||e||^2, which is at most
-        (sqrt(kappa (a + b x)) + sqrt(c + d x))^2: the largest such x solves a quadratic equation.
+        By L2 the average x of ||grad F||^2 is, in the limit, at most the average of ||e||^2. That is at most
+        (sqrt(kappa (a + b x)) + sqrt(c + d x))^2, so the largest possible x solves a quadratic equation.
         """
         (a, b), (c, d) = (np.moveaxis(part, -1, 0) for part in (kappa * self.dispersion, self.bias))
         left, const, crossed = 1 - b - d, a + c, a * d + b * c
         square = left**2 - 4 * b * d
         inner = (a * d - b * c) ** 2 + left * const * crossed + a * c * left**2 + b * d * const**2
-        root = np.sqrt(np.maximum(inner, 0))  # below 0 only where there is no bound
+        root = np.sqrt(np.maximum(inner, 0))  # ``inner`` is negative only if there is no bound
         bounded = self.rho(kappa) < 1
         return np.where(bounded, (left * const + 2 * crossed + 2 * root) / np.where(bounded, square, 1.0), np.inf)
 
 
 def redrawn_tasks(devices: int, subsets: int, redundancy: int, f: int) -> Expected:
-    """LAD, section 2.3: tasks on equally many devices each, labels and liars drawn anew in each iteration.
+    """LAD, section 2.3: equal replication of all tasks; labels and Byzantine devices drawn anew in each iteration.
 
-    With v = betahat^2 (M - r) / (r (M - 1)), (N - d) / (d (N - 1)) for M = N: E bias^2 = f / (H (N - 1)) v, and
-    E dispersion^2 = (1 - 1/H) (N / (N - 1)) v is the rest of v. Holds in every iteration.
+    Let v = betahat^2 (M - r) / (r (M - 1)), where the factor is (N - d) / (d (N - 1)) for M = N. Then
+    E bias^2 = f / (H (N - 1)) v, and E dispersion^2 = (1 - 1/H) (N / (N - 1)) v is the rest of v. This holds in every
+    iteration.
     """
     variance, honest = coded_variance(subsets, redundancy), devices - f
     bias = f / (honest * (devices - 1)) * variance if devices > 1 else 0.0
@@ -68,10 +69,10 @@ def redrawn_tasks(devices: int, subsets: int, redundancy: int, f: int) -> Expect
 
 
 def disjoint_lists(devices: int, subsets: int, redundancy: int, f: int) -> Expected:
-    """RBA-DL: lists that share nothing, under a random permutation of labels, N r of M subsets held.
+    """RBA-DL: disjoint lists under a random permutation of labels; the devices hold N r of the M subsets.
 
-    As :func:`random_labels`: a device is off by v_r and the mean of all by v_(N r), where v_r = (M - r) / (r (M - 1)),
-    and liars add to the mean f / (H (N - 1)) of the difference.
+    As in :func:`random_labels`, the squared error of a device is v_r and that of the mean of all devices is v_(N r),
+    where v_r = (M - r) / (r (M - 1)). Leaving out f devices adds f / (H (N - 1)) of the difference to that of the mean.
     """
     each, centre = (coded_variance(subsets, held) for held in (redundancy, devices * redundancy))
     bias = centre + (f / ((devices - f) * (devices - 1)) * (each - centre) if devices > 1 else 0.0)
@@ -79,20 +80,20 @@ def disjoint_lists(devices: int, subsets: int, redundancy: int, f: int) -> Expec
 
 
 def sampled_lists(devices: int, subsets: int, redundancy: int, f: int) -> Expected:
-    """CRA-DL, F1 and F2: each device has drawn its r subsets by itself. At iteration 0, or where they are drawn anew.
+    """CRA-DL, F1 and F2: each device draws its r subsets independently. Holds at iteration 0, or if they are redrawn.
 
-    E bias^2 = v / H and E dispersion^2 = (1 - 1/H) v, v as in :func:`redrawn_tasks`.
+    E bias^2 = v / H and E dispersion^2 = (1 - 1/H) v, with v as in :func:`redrawn_tasks`.
     """
     variance, honest = coded_variance(subsets, redundancy), devices - f
     return Expected(np.array([(1 - 1 / honest) * variance, 0.0]), np.array([variance / honest, 0.0]))
 
 
 def random_labels(weights: Floats, f: int) -> Expected:
-    """Weights (..., N, M), labels of the subsets a uniform permutation, liars a uniform set of f devices.
+    """Weights (..., N, M), a uniform permutation of the labels of subsets, a uniform set of f Byzantine devices.
 
-    A device is off by M / (M - 1) sum_k (W_ik - s_i / M)^2 betahat^2 + (s_i - 1)^2 ||grad F||^2 in expectation, and
-    so is the mean of all N with its mean weights; liars leave a sample of H out of N, without replacement. With rows
-    of 1/r and equal replications it is :func:`redrawn_tasks`.
+    The expected squared error of a device is M / (M - 1) sum_k (W_ik - s_i / M)^2 betahat^2 + (s_i - 1)^2 ||grad F||^2.
+    The same formula with the mean weights gives that of the mean of all N devices. The honest devices are a sample of
+    H out of N without replacement. With weights 1/r and equal replications this is :func:`redrawn_tasks`.
     """
     devices, honest = weights.shape[-2], weights.shape[-2] - f
     each = _off(weights).mean(axis=-2)
@@ -110,11 +111,11 @@ def _off(weights: Floats) -> Floats:
 def compressed(
     expected: Expected, delta: float, honest: int, *, shared: bool = False, sum_of_weights: Any = 1.0
 ) -> Expected:
-    """Behind an unbiased compressor with E ||C(x) - x||^2 <= delta ||x||^2 (F9, section 2.3).
+    """The expectation after an unbiased compressor with E ||C(x) - x||^2 <= delta ||x||^2 (F9, section 2.3).
 
-    Of its own for each device it adds delta (1 - 1/H) (1/H) sum E ||g_i||^2 to the dispersion and the H-th part of
-    delta (1/H) sum E ||g_i||^2 to the bias; E ||g_i||^2 = ||grad F||^2 + E ||g_i - grad F||^2. With a mask ``shared``
-    by all it multiplies the dispersion by 1 + delta, and adds delta E ||gbar_H||^2 to the bias.
+    Let G = (1/H) sum E ||g_i||^2, where E ||g_i||^2 = ||grad F||^2 + E ||g_i - grad F||^2. If devices compress
+    independently, the dispersion grows by delta (1 - 1/H) G and the bias by delta G / H. With a mask ``shared`` by all
+    devices, the dispersion is multiplied by 1 + delta, and the bias grows by delta E ||gbar_H||^2.
     """
     whole = np.stack(np.broadcast_arrays(0.0, 2 * floats(sum_of_weights) - 1), axis=-1)
     if shared:
@@ -124,7 +125,7 @@ def compressed(
 
 
 def when_expected(spec: RunSpec) -> Literal["always", "start", "never"]:
-    """In which iterations the expectation over who holds what is known; see the module."""
+    """In which iterations the expectation over the allocation holds; see :mod:`byzcode.theory.bounds`."""
     if not COMPRESSORS[spec.compression.name].unbiased:
         return "never"
     labels, rows = (spec.assignment in ("redrawn", f"{what}_redrawn") for what in ("subsets", "devices"))
@@ -134,7 +135,7 @@ def when_expected(spec: RunSpec) -> Literal["always", "start", "never"]:
 
 
 def expected_of(spec: RunSpec, weights: Floats) -> Expected:
-    """The expectation for a run on weights (..., N, M), whose compressor must be unbiased."""
+    """The expectation for a run with weights (..., N, M). The compressor of the run must be unbiased."""
     compressor, options = COMPRESSORS[spec.compression.name], spec.compression.options
     return compressed(
         random_labels(weights, spec.f),

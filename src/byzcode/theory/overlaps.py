@@ -1,7 +1,7 @@
-"""M ||W - 1 1' / M||_2^2 of lists with weights 1/r: the squared largest singular value of what is centred, times M.
+"""The spectral constant M ||W - 1 1' / M||_2^2 of lists with weights 1/r: M times a squared largest singular value.
 
-:func:`byzcode.theory.worst_case.spectral` computes it of any weights (N, M), in O(N^2 M + N^3). Here it is in closed
-form where the lists have one, and of sampled lists by Lanczos' method where there are many devices.
+:func:`byzcode.theory.worst_case.spectral` computes it for any weights W (N, M) in O(N^2 M + N^3). This module uses a
+closed form if the allocation has one. Otherwise it samples lists, and with many devices uses the Lanczos method.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from byzcode.allocation import ALLOCATIONS
 from byzcode.specs.allocation import AllocationSpec
 from byzcode.storage import allocations
 
-#: Up to so many devices all eigenvalues of their overlaps are computed: it takes less than a second.
+#: Up to this number of devices all eigenvalues of the overlaps are computed, in less than a second.
 _FEW = 1024
-#: Numbers in single precision that are counted exactly, and rows of numbers that are widened at a time.
+#: Columns per product in single precision, few enough to count exactly; and rows converted to float64 at a time.
 _EXACT, _ROWS = 2**22, 256
-#: Of Lanczos' method: vectors, and the residual. The eigenvalue is off by about the residual's square over a gap.
+#: Lanczos vectors and residual. The error of the eigenvalue is about the squared residual over the spectral gap.
 _VECTORS, _RESIDUAL = 48, 1e-5
 
 
 def spectral(allocation: str, devices: int, subsets: int, redundancy: int) -> float:
-    """Of an allocation: in closed form, or of what seed 0 draws where there is none."""
+    """The spectral constant of an allocation: in closed form, or of the lists of seed 0 if there is no closed form."""
     form = ALLOCATIONS[allocation].spectral
     return form(devices, subsets, redundancy) if form else sampled(allocation, devices, subsets, redundancy)
 
 
 @lru_cache(maxsize=8)
 def sampled(allocation: str, devices: int, subsets: int, redundancy: int) -> float:
-    """Of the lists of r subsets a device that seed 0 draws."""
+    """The spectral constant of the lists that seed 0 draws, with r subsets per device."""
     if redundancy == subsets:
         return 0.0
     spec = {"allocation": allocation, "devices": devices, "subsets": subsets, "redundancy": redundancy, "seeds": [0]}
@@ -39,14 +39,14 @@ def sampled(allocation: str, devices: int, subsets: int, redundancy: int) -> flo
     holds = np.zeros((devices, subsets), dtype=bool)
     np.put_along_axis(holds, held, values=True, axis=1)
     fewer = min(redundancy, subsets - redundancy)
-    if fewer < redundancy:  # what devices lack is as far from its mean as what they hold, and smaller
+    if fewer < redundancy:  # the complement has the same centred matrix up to its sign, and fewer entries
         holds = ~holds
     largest = _of_overlaps(holds, fewer) if devices <= _FEW else _by_lanczos(holds, fewer)
     return subsets * max(largest, 0.0) / redundancy**2
 
 
 def _of_overlaps(holds: NDArray[np.bool_], redundancy: int) -> float:
-    """The largest eigenvalue of X X', X (N, M) being who holds what, less its mean r / M."""
+    """The largest eigenvalue of X X', where X (N, M) is the incidence matrix ``holds`` minus its mean r / M."""
     devices, subsets = holds.shape
     overlaps = np.zeros((devices, devices))
     for first in range(0, subsets, _EXACT):
@@ -56,7 +56,7 @@ def _of_overlaps(holds: NDArray[np.bool_], redundancy: int) -> float:
 
 
 def _by_lanczos(holds: NDArray[np.bool_], redundancy: int) -> float:
-    """The same. A vector in single precision, then its Rayleigh quotient in double."""
+    """The same eigenvalue: the eigenvector in single precision, then its Rayleigh quotient in double precision."""
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     devices, subsets = holds.shape

@@ -1,4 +1,4 @@
-"""Bounds of the worst case of an allocation: what the most adverse subsets would do, whatever the liars send.
+"""Worst-case bounds for an allocation: over all gradients of subsets and all Byzantine messages.
 
 The notation is that of :mod:`byzcode.theory.bounds`.
 """
@@ -16,18 +16,18 @@ from byzcode.theory.arrays import Floats, floats
 
 @dataclass(frozen=True)
 class Coding:
-    """What matters of weights W (..., N, M), each (...)."""
+    """The constants of weights W (..., N, M) that the bounds use, each (...)."""
 
     averages: NDArray[np.bool_]  # whether every row sums to 1
     device: Floats  # max_i M ||W_i - s_i / M||^2: (M - r) / r for weights 1/r
     farthest: Floats  # max_i min_c ||W_i - c||_1: min(1, (M - r) / r) for weights 1/r
     pair: Floats  # max_ij ||W_i - W_j||_1: 2 (1 - overlap / r) for weights 1/r
-    spectral: Floats  # M ||W - s 1' / M||_2^2, the largest singular value
-    missing: Floats  # sum_i (s_i - 1)^2: rows that do not average
+    spectral: Floats  # M ||W - s 1' / M||_2^2: M times the squared largest singular value
+    missing: Floats  # sum_i (s_i - 1)^2: 0 if every row sums to 1
 
 
 def coding(weights: Floats) -> Coding:
-    """Of weights (..., N, M); permutations of devices and subsets change nothing in it."""
+    """The constants of weights (..., N, M). They are invariant under permutations of devices and of subsets."""
     subsets = weights.shape[-1]
     sums = weights.sum(axis=-1)
     centred = weights - sums[..., None] / subsets
@@ -45,17 +45,17 @@ def coding(weights: Floats) -> Coding:
 
 
 def spectral(weights: Floats) -> Floats:
-    """M ||W - s 1' / M||_2^2, (...), of weights (..., N, M): its largest singular value, squared, times M."""
+    """M ||W - s 1' / M||_2^2, (...), of weights (..., N, M): M times the squared largest singular value."""
     centred = weights - weights.mean(axis=-1, keepdims=True)
     gram = centred @ np.swapaxes(centred, -1, -2)
     return floats(weights.shape[-1] * np.maximum(np.linalg.eigvalsh(gram)[..., -1], 0.0))
 
 
 def device_error(kappa: float, apart: ArrayLike, heterogeneity: ArrayLike) -> Floats:
-    """||e||^2 <= (kappa + 1) ((M - r) / r) betahat^2 (F3'), ``apart`` being (M - r) / r. Always holds.
+    """||e||^2 <= (kappa + 1) ((M - r) / r) betahat^2 (F3'), where ``apart`` is (M - r) / r. Always holds.
 
-    (sqrt(kappa) dispersion + bias)^2 <= (kappa + 1) (dispersion^2 + bias^2) by Cauchy and Schwarz, and the bracket is
-    the mean of ||g_i - grad F||^2 over the honest ones, none of which exceeds ((M - r) / r) betahat^2.
+    (sqrt(kappa) dispersion + bias)^2 <= (kappa + 1) (dispersion^2 + bias^2) by the Cauchy-Schwarz inequality. The last
+    bracket is the mean of ||g_i - grad F||^2 over honest devices; each term is at most ((M - r) / r) betahat^2.
     """
     return np.sqrt((kappa + 1) * floats(apart)) * floats(heterogeneity)
 
@@ -65,9 +65,9 @@ def pairs_error(
 ) -> Floats:
     """L3: ||e||^2 <= 2 kappa (pair B)^2 + 2 bias^2, where bias^2 <= min(apart betahat^2, (farthest B)^2) (F3').
 
-    ``pair`` is 2 (1 - overlap / r), so the first term is 8 kappa (1 - r/M)^2 B^2 where every overlap is r^2 / M, and
-    8 kappa B^2 where devices share nothing. Always holds: no honest message is farther from their mean than from
-    another one. ``largest`` is B.
+    ``pair`` is 2 (1 - overlap / r), so the first term is 8 kappa (1 - r/M)^2 B^2 if every overlap is r^2 / M, and
+    8 kappa B^2 if devices share no subset. ``largest`` is B. Always holds: the distance of an honest message from their
+    mean is at most the largest distance between two of them.
     """
     bias = np.minimum(np.sqrt(apart) * floats(heterogeneity), floats(farthest) * floats(largest))
     return floats(np.sqrt(2 * kappa * np.square(floats(pair) * floats(largest)) + 2 * np.square(bias)))
@@ -81,11 +81,13 @@ def allocation_error(
     heterogeneity: ArrayLike,
     gradient_norm: ArrayLike,
 ) -> Floats:
-    """||e||^2 <= (kappa + 1) / H (sigma sqrt(M) betahat + ||s - 1|| ||grad F||)^2, sigma that of the centred W.
+    """||e||^2 <= (kappa + 1) / H (sigma sqrt(M) betahat + ||s - 1|| ||grad F||)^2.
 
-    As :func:`device_error`, but with all devices at once: sum_i ||sum_k W_ik D_k||^2 <= sigma^2 sum_k ||D_k||^2, and
-    not all of them can be as far off as one. Always holds, for the allocation that is meant and no other. With the
-    replication M / N = r of disjoint lists it is (kappa + 1) (N / H) betahat^2, where F3' has N - 1.
+    sigma is the largest singular value of the centred W; ``spectral`` is M sigma^2 and ``missing`` is ||s - 1||^2. The
+    argument is that of :func:`device_error` for all devices together: sum_i ||sum_k W_ik D_k||^2 <=
+    sigma^2 sum_k ||D_k||^2. It uses that not all devices can be as far off as the farthest. Always holds, but only for
+    the given allocation. For disjoint lists with r = M / N the bound is (kappa + 1) (N / H) betahat^2, where F3' has
+    N - 1 instead of N / H.
     """
     together = np.sqrt(spectral) * floats(heterogeneity) + np.sqrt(missing) * floats(gradient_norm)
     return floats(np.sqrt((kappa + 1) / honest) * together)

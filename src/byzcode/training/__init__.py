@@ -1,1 +1,1 @@
-"""Training: the loop, what devices send, the channel, what the server makes of it, what is recorded."""
+"""Training: the loop, the devices, the channel, the server, and the records."""

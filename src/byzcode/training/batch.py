@@ -1,4 +1,4 @@
-"""Runs of one shape, side by side along the leading axis."""
+"""Batches: runs of the same shape, stacked along the leading axis."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from byzcode.specs.run import RunSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: What may differ among the runs of a batch: data, lists, weights and steps all have a leading axis of runs. Of a
-#: method only its server counts; the rest of it stands in the other fields.
+#: The fields in which the runs of a batch may differ: data, lists, weights and steps have a leading axis of runs. Of a
+#: method only the server matters, because its other settings appear in other fields.
 _ALONG_RUNS = {"seeds", "method", "allocation", "encoding", "step_size", "step_unit"}
 
 
 def shape_of(spec: RunSpec) -> str:
-    """What specs must have in common to be trained as one batch, as JSON; of a problem, what it does not let differ."""
+    """The settings that specs must have in common to be trained as one batch, as JSON."""
     common = spec.model_dump(mode="json", exclude=_ALONG_RUNS)
     method = METHODS[spec.method]
     may_differ = {name for name, field in type(spec.problem).model_fields.items() if ALONG_RUNS in field.metadata}
@@ -38,7 +38,7 @@ def shape_of(spec: RunSpec) -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """Some seeds of a spec, and what their devices hold, (R, N, S)."""
+    """Some seeds of a spec, and the subsets that their devices hold, (R, N, S)."""
 
     spec: RunSpec
     seeds: tuple[int, ...]
@@ -47,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Batch:
-    """R runs that ``spec`` describes but for what lies along the leading axis: all of the fields below it."""
+    """R runs of one shape. ``spec`` is that of the first run; the other fields have a leading axis of runs."""
 
     spec: RunSpec
     seeds: tuple[int, ...]
@@ -58,13 +58,13 @@ class Batch:
 
     @cached_property
     def schedule(self) -> Callable[[int], float]:
-        """By what the step of an iteration is multiplied."""
+        """The factor of the step in an iteration."""
         schedule = self.spec.step_schedule
         return partial(SCHEDULES[schedule.name], iterations=self.spec.iterations, **schedule.options)
 
 
 def assemble(parts: Sequence[Part], device: str) -> Batch:
-    """One batch of parts of one shape. Raises ValueError where their shapes differ."""
+    """Stack parts of one shape in a batch. Raises ValueError if their shapes differ."""
     if len({shape_of(part.spec) for part in parts}) != 1:
         raise ValueError("runs of different shapes cannot be one batch")
     spec = parts[0].spec
@@ -84,7 +84,7 @@ def assemble(parts: Sequence[Part], device: str) -> Batch:
 
 
 def _steps(parts: Sequence[Part], problem: Problem) -> Tensor:
-    """Eta of each run, (R,): step_size, over L where that is its unit."""
+    """The step eta of each run, (R,): step_size, divided by L if step_unit is 1/L."""
     lengths = [len(part.seeds) for part in parts]
     step = problem.start().new_tensor(np.repeat([part.spec.step_size for part in parts], lengths))
     relative = [part.spec.step_unit == "1/L" for part in parts]

@@ -1,4 +1,4 @@
-"""What becomes of messages between the devices and the server: compression, and lies."""
+"""The channel between the devices and the server: compression and the attack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """The messages of one iteration. Nobody lies until the server looks at what it receives."""
+    """The messages of one iteration. The attack runs only when ``received`` is first read."""
 
     def __init__(self, channel: Channel, coded: Tensor, threat: Threat, iteration: int) -> None:
         self._channel, self._coded = channel, coded
@@ -26,28 +26,28 @@ class Exchange:
 
     @property
     def honest(self) -> Tensor:
-        """The messages of honest devices as they are sent, (R, N - f, D)."""
+        """The honest messages as sent, after compression, (R, N - f, D)."""
         return self.threat.of_honest(self.sent)
 
     @property
     def received(self) -> Tensor:
-        """What the server receives, (R, N, D)."""
+        """The messages that the server receives, (R, N, D)."""
         if self._received is None:
             self._received = self._channel.received(self._coded, self.sent, self.threat, self.iteration)
         return self._received
 
     @property
     def lies(self) -> Tensor | None:
-        """What the server received of liars, (R, f, D); None where it did not look."""
+        """The Byzantine messages that the server received, (R, f, D); None if nothing has read ``received``."""
         return None if self._received is None else self.threat.of_liars(self._received)
 
 
 class Channel:
     """The compressor and the attack of a run.
 
-    Liars see what honest devices send, compressed, and their own messages whole. Their lies go through the compressor
-    of the device that tells them, with the random numbers that it would have used in honesty (a shared mask is so kept
-    by all), unless the run has lies sent whole. Only what honest devices would send counts as bits.
+    Byzantine devices see the compressed messages of honest devices and their own uncompressed ones. Byzantine messages
+    use the sending device's compressor and random stream, so a shared mask is the same for all devices, unless the run
+    sends them uncompressed. Bits are counted as if all devices were honest.
     """
 
     def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None:
@@ -59,15 +59,15 @@ class Channel:
         self._lying = [Stream(seed, "attack") for seed in seeds]
 
     def carry(self, coded: Tensor, threat: Threat, iteration: int) -> Exchange:
-        """What devices make of coded gradients (R, N, D) in an iteration, honest ones and liars."""
+        """The exchange of an iteration, in which the devices have the coded gradients ``coded`` (R, N, D)."""
         return Exchange(self, coded, threat, iteration)
 
     def sent(self, coded: Tensor, iteration: int) -> Compressed:
-        """The messages (R, N, D) of an iteration as they are sent if no device lies, and their bits."""
+        """Compress coded gradients: the messages (R, N, D) that are sent if all devices are honest, and their bits."""
         return self._compressor(coded, Draws(self._compression, iteration, like=coded), self._bits)
 
     def received(self, coded: Tensor, sent: Tensor, threat: Threat, iteration: int) -> Tensor:
-        """What the server receives of coded gradients and of what is sent of them, all (R, N, D)."""
+        """The messages that the server receives, given the coded gradients and their compressed form, all (R, N, D)."""
         if threat.f == 0:
             return sent
         seen = sent if sent is coded else threat.replace(sent, threat.of_liars(coded))

@@ -1,4 +1,4 @@
-"""What honest devices send: combinations of the gradients of the subsets that they hold in an iteration."""
+"""The devices: honest ones send combinations of the gradients of the subsets that they hold in an iteration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-#: What each iteration permutes anew: nothing, subsets and devices, or one of the two.
+#: What is permuted anew in each iteration: nothing, subsets and devices, or one of the two.
 Assignment = Literal["fixed", "redrawn", "subsets_redrawn", "devices_redrawn"]
 
 _PERMUTED: dict[Assignment, tuple[str, ...]] = {
@@ -30,11 +30,11 @@ _PERMUTED: dict[Assignment, tuple[str, ...]] = {
 
 
 class Devices:
-    """N devices of R runs, with what they hold and how they weigh it.
+    """N devices in each of R runs, with their subsets and weights.
 
-    ``held`` and ``weights`` are (R, N, S). Where the assignment is redrawn, each iteration has a fresh permutation of
-    the subsets, of the devices, or of both: readings of LAD (2603.28780). The weights move with the slots. Complex
-    weights make messages of 2 D numbers: real part, imaginary part.
+    ``held`` and ``weights`` are (R, N, S). If the assignment is redrawn, each iteration has a fresh permutation of the
+    subsets, of the devices, or of both, which are readings of LAD (2603.28780). A weight belongs to its slot, whatever
+    subset the slot holds. With complex weights a message has 2 D numbers: first the real part, then the imaginary part.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Devices:
         }
 
     def codes(self, iteration: int) -> list[Code]:
-        """Who sends which combination in an iteration: one code, or two where weights are complex."""
+        """The codes by which the devices combine gradients in an iteration: one, or two for complex weights."""
         if not self._orders:
             return self._codes
         orders = {what: orders.at(iteration) for what, orders in self._orders.items()}
@@ -67,10 +67,10 @@ class Devices:
         return [Code(code.held, code.weight, devices, names) for code in self._codes]
 
     def messages(self, forward: Any, codes: Sequence[Code]) -> Tensor:
-        """What the devices send if none lies, (R, N, D) or (R, N, 2 D)."""
+        """The messages of the devices if all are honest, (R, N, D) or (R, N, 2 D)."""
         parts = [self._problem.coded_gradients(forward, code) for code in codes]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     def relabelled(self, forward: Any, codes: Sequence[Code]) -> Tensor:
-        """What the devices send if all their labels have the other sign."""
+        """The messages of the devices if all labels are flipped (see :meth:`Problem.relabelled`)."""
         return self.messages(self._problem.relabelled(forward), codes)

@@ -1,4 +1,4 @@
-"""F at an iterate: each part computed once, when something first needs it."""
+"""F at an iterate. Each value is computed at most once, when it is first needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Iterate:
-    """theta (R, D) of an iteration, and what the problem says of F there."""
+    """theta (R, D) of an iteration, and the loss F and its gradients there."""
 
     def __init__(self, problem: Problem, theta: Tensor) -> None:
         self.problem, self.theta = problem, theta

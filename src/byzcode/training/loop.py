@@ -20,7 +20,7 @@ Progress = Callable[[int], None]
 
 
 def loop(batch: Batch, advance: Progress) -> Recorder:
-    """Train R runs. On a GPU nothing waits for the device: what is recorded stays there."""
+    """Train R runs. On a GPU the loop never waits for the device; the recorded values stay there until the end."""
     spec, problem, seeds = batch.spec, batch.problem, batch.seeds
     theta = problem.start()
     devices = Devices(problem, batch.held, batch.weights, seeds, spec.subsets, assignment=spec.assignment)
@@ -45,5 +45,5 @@ def loop(batch: Batch, advance: Progress) -> Recorder:
                 break
         recorder.count(moment)
         theta = torch.addcmul(theta, batch.step, moment.answer.aggregate, value=-batch.schedule(iteration))
-        del exchange, moment  # their memory, still in the caches, is for the next iteration
+        del exchange, moment  # so that the next iteration reuses their memory, which is still in the caches
     return recorder

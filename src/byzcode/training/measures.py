@@ -1,4 +1,4 @@
-"""What is measured at a recorded iteration, in one table, and what adds up over all of them."""
+"""The measurements at a recorded iteration, in one table, and the counts that accumulate over all iterations."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from byzcode.training.server import Answer
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: A decoded gradient counts as exact up to this part of the size of the subsets' gradients.
+#: Relative tolerance for counting a decoded gradient as exact; the scale is heterogeneity plus gradient norm.
 EXACT = 1e-6
 
 
 class Moment:
-    """An iteration: where theta is, what was sent, and what the server made of it."""
+    """An iteration: the iterate, the messages and the server's answer."""
 
     def __init__(self, at: Iterate, exchange: Exchange, answer: Answer) -> None:
         self.at, self.exchange, self.answer = at, exchange, answer
 
     @cached_property
     def dispersion(self) -> tuple[Tensor, Tensor]:
-        """How far honest messages are apart, and their mean from the gradient, both (R,)."""
+        """The dispersion of honest messages, and the distance of their mean from the gradient, both (R,)."""
         return dispersion(self.exchange.honest, self.at.gradient)
 
 
@@ -39,7 +39,7 @@ def _solved(at: Iterate) -> Solved:
     return cast(Solved, at.problem)
 
 
-#: How each quantity is measured, (R,).
+#: The function that measures each quantity, (R,).
 MEASURES: Mapping[str, Callable[[Moment], Tensor]] = {
     "loss": lambda moment: moment.at.loss,
     "excess_loss": lambda moment: _solved(moment.at).excess_loss(moment.at.forward),
@@ -76,7 +76,7 @@ class Recorder:
         )
 
     def enter(self, moment: Moment) -> int:
-        """Record an iteration if that is wanted; returns how many iterations were done since the last one, or 0."""
+        """Record the iteration if the spec says so. Return the number of iterations since the last record, else 0."""
         iteration = moment.exchange.iteration
         if not self._book.wants(iteration):
             return 0
@@ -87,18 +87,18 @@ class Recorder:
         return self._book.since_last(iteration)
 
     def all_ended(self, iteration: int) -> bool:
-        """Whether no run is left, as far as that can be told without waiting for a GPU."""
+        """Whether all runs are known to have ended. On a GPU this would have to wait, so only undefined runs count."""
         return self._undefined or (self._on_cpu and self._book.all_ended(iteration))
 
     def count(self, moment: Moment) -> None:
-        """Add up what an iteration costs, and whether its gradient was decoded."""
+        """Add the bits of an iteration to the counts, and its decoding failures and errors if the server decodes."""
         if moment.answer.failed is not None:
             at = moment.at
             self._ledger.decoded(moment.answer, at.gradient, at.heterogeneity + at.gradient_norm)
         self._ledger.sent(moment.exchange.bits, self._devices)
 
     def close(self) -> Measurements:
-        """All that was recorded."""
+        """Return all measurements."""
         return self._book.close()
 
 
@@ -107,33 +107,36 @@ def _of_problem(measure: Callable[[Problem, object], Tensor]) -> Callable[[Momen
 
 
 class Ledger:
-    """What has added up since the start, (R,): bits sent, iterations not decoded or wrongly."""
+    """Counts since the start, (R,): bits sent, iterations that were not decoded, iterations decoded wrongly."""
 
     def __init__(self, theta: Tensor) -> None:
-        self._same = 0  # bits that do not depend on what is sent
+        self._same = 0  # bits of messages whose length does not depend on their content
         self._bits = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
         self._failed, self._wrong = torch.zeros_like(self._bits), torch.zeros_like(self._bits)
 
     def sent(self, bits: int | Tensor, devices: int) -> None:
-        """Count what all devices sent in an iteration."""
+        """Count the bits that all devices sent in an iteration."""
         if isinstance(bits, int):
             self._same += bits * devices
         else:
             self._bits = self._bits + bits.sum(dim=-1)
 
     def decoded(self, answer: Answer, gradient: Tensor, scale: Tensor) -> None:
-        """Count what the decoder noticed, and what is wrong."""
+        """Count the failures that the decoder reports, and the wrong results, reported or not."""
         assert answer.failed is not None
         self._failed = self._failed + answer.failed
         self._wrong = self._wrong + ~(lengths(answer.aggregate - gradient) <= EXACT * scale)
 
     def totals(self) -> dict[str, Tensor]:
-        """The counts, by their names in a trajectory."""
+        """The counts, by their names in a trajectory file."""
         return {"bits_sent": self._bits + self._same, "decoding_failures": self._failed, "decoding_errors": self._wrong}
 
 
 def dispersion(among: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """How far honest messages (R, H, D) are apart, and their mean from the gradient; NaN where messages are none."""
+    """The root mean squared distance of honest messages (R, H, D) from their mean, and of that mean from the gradient.
+
+    Both are (R,), and NaN if the messages are codewords, which have another length than the gradient.
+    """
     if among.shape[-1] != gradient.shape[-1]:
         nothing = torch.full_like(gradient[:, 0], torch.nan)
         return nothing, nothing

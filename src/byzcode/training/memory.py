@@ -1,4 +1,4 @@
-"""How much memory this process takes."""
+"""The memory use of this process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import sys
 
 
 def peak_memory() -> float:
-    """MiB of memory that this process has held at most."""
+    """The peak memory of this process, in MiB."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # bytes there, KiB elsewhere
+    return most / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # macOS gives bytes, other systems KiB

@@ -1,4 +1,4 @@
-"""What is recorded of a batch of runs while it is trained."""
+"""The records of a batch of runs during training."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Measurements:
-    """What a run leaves behind: arrays (R, number of recorded iterations), NaN after its end; then arrays (R,).
+    """The measurements of R runs: arrays (R, number of recorded iterations), NaN after the end of a run, or (R,).
 
-    None where the problem does not know what is needed for it (:mod:`byzcode.specs.quantities`).
+    A field is None if the problem does not know what is needed to measure it (:mod:`byzcode.specs.quantities`).
     """
 
     loss: Floats
@@ -37,27 +37,27 @@ class Measurements:
     gradient_norm: Floats
     distance_to_optimum: Floats | None
     bits_sent: Floats  # by all devices, cumulative
-    decoding_failures: Floats  # iterations in which the decoder found no gradient, cumulative
-    decoding_errors: Floats  # iterations in which its gradient was not the true one, cumulative
+    decoding_failures: Floats  # iterations in which the decoder reported a failure, cumulative
+    decoding_errors: Floats  # iterations in which the decoded gradient was wrong, cumulative
     smoothness: Floats | None  # (R,): L of the problem
     strong_convexity: Floats | None  # (R,): mu of the problem
-    status: NDArray[np.int8]  # (R,): what became of the seed, a Status
-    status_at: NDArray[np.int64]  # (R,): NEVER, or the first recorded iteration at which it had ended so
-    metrics: Mapping[str, Floats] = field(default_factory=dict)  # of the problem's own, by name
+    status: NDArray[np.int8]  # (R,): a Status
+    status_at: NDArray[np.int64]  # (R,): the first recorded iteration with this status; NEVER if the seed finished
+    metrics: Mapping[str, Floats] = field(default_factory=dict)  # the problem's own metrics, by name
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Measurements:
-        """Of arrays by their names, without those that are absent."""
+        """Make Measurements from arrays by name; common fields that are absent become None."""
         common: dict[str, Any] = {name: arrays.get(name) for name in _NAMES}
         return cls(**common, metrics={name: array for name, array in arrays.items() if name not in common})
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All arrays that there are, by their names."""
+        """All arrays that exist, by name."""
         found = {name: getattr(self, name) for name in _NAMES} | dict(self.metrics)
         return {name: array for name, array in found.items() if array is not None}
 
     def rows(self, first: int, last: int) -> Measurements:
-        """Those of the runs ``first`` to ``last``, without the last."""
+        """The measurements of the runs ``first`` to ``last - 1``."""
         return Measurements.of({name: array[first:last] for name, array in self.arrays().items()})
 
 
@@ -67,16 +67,16 @@ QUANTITIES = [name for name in _NAMES if name not in PER_SEED]
 
 
 def join(parts: Iterable[Measurements]) -> Measurements:
-    """The runs of all parts."""
+    """Concatenate the runs of all parts."""
     arrays = [part.arrays() for part in parts]
     return Measurements.of({name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]})
 
 
 class Book:
-    """What is recorded of R runs. It stays on their device until the book is closed: nothing waits for it.
+    """The recorded values of R runs. They stay on the compute device until the book is closed, so no step waits.
 
-    ``names`` are those of the quantities, the loss first; ``constants`` (R,) are those of the problem, by name. Runs
-    that are ``undefined`` end with what is recorded first.
+    ``names`` are the quantities, with the loss first. ``constants`` are the constants of the problem (R,), by name.
+    ``undefined`` runs end with their first record.
     """
 
     def __init__(
@@ -102,28 +102,29 @@ class Book:
         return iteration in self._place
 
     def since_last(self, iteration: int) -> int:
-        """Iterations done since the recorded one before this."""
+        """The number of iterations since the previous record."""
         place = self._place[iteration]
         return iteration - self._recorded[place - 1] if place else 1
 
     def begin(self, lies: Tensor, aggregate: Tensor) -> None:
-        """Look at the lies (R, f, D) of the first iteration, and at what the server makes of them (R, D).
+        """Note which runs are poisoned, from the Byzantine messages (R, f, D) of iteration 0 and its aggregate (R, D).
 
-        Liars who send infinities or NaN do so throughout, and a rule that lets them through does so at once.
+        An attack that sends infinities or NaN sends them in every iteration, and a rule that does not remove them fails
+        at once.
         """
         self._poisoned = ~(lies.isfinite().flatten(1).all(dim=-1) | aggregate.isfinite().all(dim=-1))
 
     def enter(self, iteration: int, **measured: Tensor) -> None:
-        """Record quantities (R,) of an iteration."""
+        """Record the quantities (R,) of an iteration."""
         self._values[:, :, self._place[iteration]] = torch.stack([measured[name].double() for name in self._names])
 
     def all_ended(self, iteration: int) -> bool:
-        """Whether no run is left, by what is recorded of an iteration. Waits for the device."""
+        """Whether all runs have ended by a recorded iteration. This waits for the compute device."""
         loss = self._values[0].cpu().numpy()
         return not self._goes_on(loss[:, [0, self._place[iteration]]])[:, 1].any()
 
     def close(self) -> Measurements:
-        """All of it; of a run that ended early, what was before."""
+        """Return all records. Records of a run from its end on become NaN (an undefined run keeps its first)."""
         values: NDArray[Any] = self._values.cpu().numpy()
         status, place = self._statuses(values[0])
         at = np.where(status == Status.FINISHED, NEVER, np.asarray(self._recorded)[place])
@@ -134,14 +135,14 @@ class Book:
         return Measurements.of({**recorded, **constants, "status": status, "status_at": at})
 
     def _goes_on(self, loss: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where losses (R, n) are finite and within the limit."""
+        """Where losses (R, n) are finite and at most the limit times the first loss."""
         with np.errstate(over="ignore"):
             limit = self._limit * loss[:, :1]
         within: NDArray[np.bool_] = np.isfinite(loss) & (loss <= limit)
         return within
 
     def _statuses(self, loss: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.intp]]:
-        """What became of each run by its losses (R, n), and the place among the recorded iterations where it ended."""
+        """The status of each run, from its losses (R, n), and the index of the recorded iteration at which it ended."""
         ended = ~self._goes_on(loss)
         place = ended.argmax(axis=-1)
         if self._undefined:
@@ -156,6 +157,6 @@ class Book:
 
 
 def gradients_per_iteration(held: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Gradients of subsets that all devices together compute in one iteration, (R,)."""
+    """The number of subset gradients that all devices together compute in one iteration, (R,)."""
     computed: NDArray[np.int64] = (held != EMPTY).sum(axis=(1, 2))
     return computed

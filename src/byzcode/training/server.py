@@ -1,4 +1,4 @@
-"""What the server makes of an iteration: one strategy per kind of server, in one table."""
+"""The server: one strategy per kind of server, in one table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """The vector along which the server steps, (R, D), and where its decoder failed, (R,), if it has one."""
+    """The vector along which the server steps, (R, D), and, if it decodes, whether decoding failed, (R,)."""
 
     aggregate: Tensor
     failed: Tensor | None = None
@@ -32,26 +32,26 @@ class Server(ABC):
 
     @abstractmethod
     def answer(self, exchange: Exchange, at: Iterate) -> Answer:
-        """What it makes of an iteration."""
+        """Compute the aggregate of an iteration."""
 
     def aggregate(self, messages: Tensor, iteration: int) -> Tensor:
-        """What it would make of other messages (R, N, D), for attacks that try it; no lie reaches most servers."""
+        """The aggregate (R, D) of trial messages (R, N, D), for attacks that search; only Receiving servers have it."""
         raise AssertionError("no lie reaches this server")
 
 
 class Receiving(Server):
-    """A server that has nothing but the messages it receives."""
+    """A server that knows only the messages that it receives."""
 
     @abstractmethod
     def of(self, messages: Tensor, iteration: int) -> Answer:
-        """What it makes of messages (R, N, D)."""
+        """The answer to messages (R, N, D)."""
 
     def answer(self, exchange: Exchange, at: Iterate) -> Answer:
-        """What it makes of those that arrive."""
+        """The answer to the received messages."""
         return self.of(exchange.received, exchange.iteration)
 
     def aggregate(self, messages: Tensor, iteration: int) -> Tensor:
-        """What it would make of other messages."""
+        """The aggregate (R, D) of trial messages (R, N, D)."""
         return self.of(messages, iteration).aggregate
 
 
@@ -72,19 +72,19 @@ class Rule(Receiving):
 
 
 class Decoder(Receiving):
-    """Decodes the gradient out of codewords."""
+    """Decodes the gradient from codewords."""
 
     def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None:
         decoder = DECODERS[METHODS[spec.method].decoder]
         self._decode = decoder.prepare(spec.devices, spec.subsets, spec.redundancy)
 
     def of(self, messages: Tensor, iteration: int) -> Answer:
-        """The decoded gradient, and where there is none."""
+        """The decoded gradient, and in which runs decoding failed."""
         return Answer(*self._decode(messages))
 
 
 class HonestMean(Server):
-    """Knows who lies, and averages the messages of the others."""
+    """Knows which devices are Byzantine, and averages the messages of the others."""
 
     def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None: ...
 
@@ -99,12 +99,12 @@ class TrueGradient(Server):
     def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None: ...
 
     def answer(self, exchange: Exchange, at: Iterate) -> Answer:
-        """That gradient."""
+        """The gradient of F."""
         return Answer(at.gradient)
 
 
 class Undefined(Server):
-    """Has a rule that is not defined for so many liars: it makes nothing of an iteration."""
+    """Stands in for a rule that is not defined for this number of Byzantine devices: the aggregate is NaN."""
 
     def answer(self, exchange: Exchange, at: Iterate) -> Answer:
         """NaN."""

@@ -1,4 +1,4 @@
-"""What becomes of a seed: it finishes, or something ends it at a recorded iteration."""
+"""The status of a seed: it finishes, or ends early at a recorded iteration."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from numpy.typing import NDArray
 
 
 class Status(IntEnum):
-    """The status of a seed, as files store it (``flag_values`` and ``flag_meanings`` of CF)."""
+    """The status of a seed. Files store it with the CF attributes ``flag_values`` and ``flag_meanings``."""
 
     FINISHED = 0
-    DIVERGED = 1  # the loss exceeds its limit, and is finite
-    OVERFLOWED = 2  # the loss is not finite, though what the liars sent was, or did not get through the rule
-    POISONED = 3  # the loss is not finite, because of infinities or NaN that liars sent
-    UNDEFINED = 4  # the rule is not defined for so many liars among the messages that it gets: nothing is trained
+    DIVERGED = 1  # the loss is finite and exceeds its limit
+    OVERFLOWED = 2  # the loss is not finite, and not because of infinities or NaN from Byzantine devices
+    POISONED = 3  # the loss is not finite, because Byzantine devices sent infinities or NaN
+    UNDEFINED = 4  # the rule is not defined for this number of Byzantine devices and messages: nothing is trained
 
     @property
     def word(self) -> str:
-        """Its name as texts have it."""
+        """The name in lower case, for texts."""
         return self.name.lower()
 
 
-#: What can end a seed.
+#: The statuses of a seed that ended early.
 ENDINGS = tuple(status for status in Status if status is not Status.FINISHED)
-#: The endings of a training that ran away: its loss counts as infinite. Of an undefined one there is no loss.
+#: The statuses of a seed that ran away: its loss counts as infinite. An undefined run has no loss.
 RAN_AWAY = (Status.DIVERGED, Status.OVERFLOWED, Status.POISONED)
 
-#: Since when a seed that finished has another status.
+#: The value of ``status_at`` for a seed that finished.
 NEVER = -1
 
 
@@ -39,18 +39,18 @@ def ran_away(status: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 def counts(status: NDArray[np.integer]) -> dict[Status, int]:
-    """How many of some seeds ended in which way."""
+    """The number of seeds with each ending."""
     return {ending: int((status == ending).sum()) for ending in ENDINGS}
 
 
 def most_frequent(counted: Mapping[Status, int]) -> Status:
-    """What ended most of the seeds that ended, of equals the first in the table; FINISHED where none did."""
+    """The most frequent ending, in a tie the first of the table; FINISHED if no seed ended early."""
     found = max(counted, key=lambda ending: counted[ending])
     return found if counted[found] else Status.FINISHED
 
 
 def told(status: NDArray[np.integer], since: NDArray[np.integer]) -> list[str]:
-    """How many seeds ran away, and when: "3 of 10 seeds diverged at 120 to 340", "1 of 10 seeds overflowed at 5"."""
+    """Say how many seeds ran away and when: "3 of 10 seeds diverged at 120 to 340", "1 of 10 seeds overflowed at 5"."""
     words = []
     for ending in RAN_AWAY:
         at = since[status == ending]

@@ -1,7 +1,8 @@
-"""Where trainings run: seeds in batches on a CPU, in one process or several, or all together on a GPU.
+"""Run trainings: in batches of seeds on a CPU, in one process or several, or in a single batch on a GPU.
 
-On a CPU a few seeds are one batch, as many as stay in the caches; ``threads`` batches at once, each in its own process.
-On a GPU all seeds, of all specs of one shape, are one batch. Either way a seed meets the same random numbers.
+On a CPU a batch has as many seeds as fit into the caches, and ``threads`` batches run at a time, each in its own
+process. On a GPU all seeds of all specs of one shape are one batch. The random numbers of a seed are the same in all
+cases.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from byzcode.training.batch import Part, assemble
 from byzcode.training.loop import Progress, loop
 from byzcode.training.records import Measurements, join
 
-#: Bytes of data and messages that are trained side by side on a CPU. Beside others a run shares the cost of each call,
-#: and less of it stays in the caches; the best is 4 to 6 MiB, where the second level has 1 MiB and the third 32.
+#: Bytes of data and messages of one batch on a CPU. A larger batch shares the cost of each call among more runs, but
+#: less of it stays in the caches. 4 to 6 MiB was best with 1 MiB of second-level and 32 MiB of third-level cache.
 CACHE = 4 << 20
 
 
@@ -38,9 +39,9 @@ def train(
 ) -> Measurements:
     """Train all seeds of a spec on their allocations ``held`` (R, N, S).
 
-    On the CPU a seed of a float64 run gives the same bits alone or beside others, with any number of ``threads`` (more
-    than one are processes: call it under ``if __name__ == "__main__"``). Raises UserError where the device is not
-    there, ValueError where ``held`` is not of this spec.
+    On the CPU a seed of a float64 run gives the same bits alone or in a batch, with any number of ``threads``. With
+    more than one, the threads are processes: call this function under ``if __name__ == "__main__"``. Raises UserError
+    if the compute device is not available, ValueError if ``held`` does not match the spec.
     """
     if threads < 1:
         raise ValueError(f"threads must be at least 1; got {threads}")
@@ -65,9 +66,8 @@ def train_together(
 ) -> list[Measurements]:
     """Train all seeds of specs of one shape (:func:`byzcode.training.batch.shape_of`) as one batch.
 
-    Each is trained on its allocations ``held`` (R, N, S).
-
-    Raises ValueError where their shapes differ, UserError where the device is not there.
+    Each spec has its allocations (R, N, S) in ``held``. Raises ValueError if the shapes differ, UserError if the
+    compute device is not available.
     """
     require(device)
     parts = [Part(spec, _seeds(spec, lists), lists) for spec, lists in zip(specs, held, strict=True)]
@@ -77,7 +77,7 @@ def train_together(
 
 
 def _unseen(_: int) -> None:
-    """Progress that nobody looks at."""
+    """Ignore progress."""
 
 
 def _seeds(spec: RunSpec, held: NDArray[np.int32]) -> tuple[int, ...]:
@@ -89,11 +89,11 @@ def _seeds(spec: RunSpec, held: NDArray[np.int32]) -> tuple[int, ...]:
 
 
 def _side_by_side(spec: RunSpec, threads: int) -> int:
-    """How many seeds are one batch on the CPU."""
+    """The number of seeds in one batch on the CPU."""
     number = 8 if spec.dtype == "float64" else 4
     sizes = spec.sizes
     if number * sizes.data % ALIGNED:
-        return 1  # the data of the second seed would be copied for each product
+        return 1  # otherwise each product would copy the data of the second seed, which is not aligned
     run = number * (sizes.data + 2 * spec.devices * sizes.dimension)
     return max(1, min(CACHE // run, -(-len(spec.seeds) // threads)))
 
@@ -107,7 +107,7 @@ def _in_processes(parts: Sequence[Part], workers: int, advance: Progress) -> lis
 
 
 def _train_quietly(spec: str, seeds: tuple[int, ...], held: NDArray[np.int32]) -> Measurements:
-    """A task of another process; the spec travels as JSON, because the classes of its components are made at import."""
+    """Train in a worker process. It gets the spec as JSON, because the classes of components are made at import."""
     return _train([Part(RunSpec.from_json(spec, "spec"), seeds, held)], "cpu", _unseen)
 
 
@@ -118,7 +118,7 @@ def _train(parts: Sequence[Part], device: str, advance: Progress) -> Measurement
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """More threads would split sums, and so change bits."""
+    """Use one torch thread. With more, torch would split sums and so change bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -128,7 +128,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def require(device: str) -> None:
-    """Raises UserError where a device is not there."""
+    """Raise UserError if a compute device is not available."""
     if device not in ("cpu", "cuda"):
         raise UserError(f"device {device!r}: allowed: cpu, cuda (the current one: torch.cuda.set_device)")
     if device == "cuda" and not torch.cuda.is_available():

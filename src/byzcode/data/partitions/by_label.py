@@ -9,9 +9,9 @@ from byzcode.data.data_set import Partition
 
 
 def by_label(labels: NDArray[np.int64], subsets: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Subsets of as few classes as possible, (M, s): random among equal labels, then sorted and cut into M pieces.
+    """Subsets with few classes each, (M, s): shuffle the examples, sort them by label, and cut them into M pieces.
 
-    The examples that are left out where M does not divide their number are random ones of any class.
+    If M does not divide the number of examples, the examples left out are random, whatever their class.
     """
     kept = generator.permutation(len(labels))[: len(labels) // subsets * subsets]
     return kept[labels[kept].argsort(kind="stable")].reshape(subsets, -1)

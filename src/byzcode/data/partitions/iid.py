@@ -9,7 +9,7 @@ from byzcode.data.data_set import Partition
 
 
 def iid(labels: NDArray[np.int64], subsets: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """A uniformly random division, (M, s): every subset is like the whole."""
+    """A uniformly random partition, (M, s): every subset has the distribution of the whole."""
     kept = len(labels) // subsets * subsets
     return generator.permutation(len(labels))[:kept].reshape(subsets, -1)
 

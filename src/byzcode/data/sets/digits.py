@@ -17,7 +17,7 @@ _TRAINING, _TEST = 1500, 297
 
 @cache
 def _load() -> Split:
-    """Pixels between 0 and 1. A fixed permutation, whatever the seed of a run, says which examples are for testing."""
+    """Load the digits, with pixels between 0 and 1. A fixed permutation, the same for all seeds, chooses the split."""
     from sklearn.datasets import load_digits
 
     features, labels = load_digits(return_X_y=True)
