@@ -17,7 +17,7 @@ Radius = Annotated[float, Field(gt=0, description="How far from the centre a mes
 Rounds = Annotated[int, Field(ge=1, description="How often the centre moves.")]
 Start = Annotated[
     Literal["zero", "median"],
-    Field(description="The first centre: zero, as libraries have it, or the coordinate-wise median."),
+    Field(description="The first centre: zero, as in libraries, or the coordinate-wise median."),
 ]
 
 

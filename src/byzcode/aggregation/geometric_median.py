@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Tolerance = Annotated[float, Field(gt=0, lt=1, description="A step shorter than this part of the spread is the last.")]
-Steps = Annotated[int, Field(ge=1, description="At most so many steps.")]
+Steps = Annotated[int, Field(ge=1, description="The largest number of steps.")]
 
 #: The number of Newton steps on the sum of distances itself. They suffice unless messages lie close to the path.
 _DIRECT = 10

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Neighbours = Annotated[
     Literal["n-f-2", "n-f-1"],
-    Field(description="How many others a score counts: n-f-2 as in the paper, or n-f-1 as in later libraries."),
+    Field(description="Neighbours that a score counts: n-f-2 as in the paper, or n-f-1 as in later libraries."),
 ]
 
 

@@ -14,7 +14,7 @@ from byzcode.kernels.order import mean_of_least
 if TYPE_CHECKING:
     from torch import Tensor
 
-Kept = Annotated[int | None, Field(ge=1, description="How many messages are averaged; N - f if left out.")]
+Kept = Annotated[int | None, Field(ge=1, description="Number of messages to average; N - f if left out.")]
 
 
 def multi_krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2", kept: Kept = None) -> Tensor:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Variant = Annotated[
     Literal["coordinate", "vector"],
-    Field(description="What is near the trimmed mean: the values of each coordinate, or whole messages."),
+    Field(description="Whether values of each coordinate, or whole messages, are chosen near the trimmed mean."),
 ]
 
 

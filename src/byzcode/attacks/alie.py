@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Factor = Annotated[
     float | None,
-    Field(description="How many standard deviations below the mean a lie is; left out, the paper's z of N and f."),
+    Field(description="Standard deviations from the mean down to a lie; the paper's z of N and f if left out."),
 ]
 
 

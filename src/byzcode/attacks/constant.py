@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from byzcode.attacks.threat import Threat
     from byzcode.randomness import Draws
 
-Value = Annotated[float, Field(description="What every entry of a lie is.")]
+Value = Annotated[float, Field(description="Value of every entry of a lie.")]
 
 
 def constant(messages: Tensor, threat: Threat, draws: Draws, *, value: Value = -100.0) -> Tensor:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from byzcode.attacks.threat import Threat
     from byzcode.randomness import Draws
 
-Factor = Annotated[float, Field(gt=0, description="How long a lie is, against the honest mean.")]
+Factor = Annotated[float, Field(gt=0, description="Length of a lie, relative to that of the honest mean.")]
 
 
 def ipm(messages: Tensor, threat: Threat, draws: Draws, *, factor: Factor = 2.0) -> Tensor:

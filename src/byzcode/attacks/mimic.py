@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Victim = Annotated[
     int | None,
-    Field(ge=0, description="The device that is copied; left out, in each iteration the honest one that stands out."),
+    Field(ge=0, description="The device to copy; if left out, the honest device that stands out in each iteration."),
 ]
 
 SQUARINGS = 8

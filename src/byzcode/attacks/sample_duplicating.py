@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Copied = Annotated[
     Literal["drawn", "first"],
-    Field(description="Whom the liars copy: an honest device drawn in each iteration, or the one of lowest number."),
+    Field(description="The device to copy: an honest device drawn in each iteration, or the first honest device."),
 ]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from byzcode.attacks.threat import Threat
 
-Evaluations = Annotated[int, Field(ge=1, description="How often the liars try the rule in an iteration.")]
+Evaluations = Annotated[int, Field(ge=1, description="How often the liars try the rule per iteration.")]
 
 STEP, GROWTH, CONTRACTION = 10.0, 2.0, 0.8
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from byzcode.attacks.threat import Threat
     from byzcode.randomness import Draws
 
-Coefficient = Annotated[float, Field(lt=0, description="What the flipped message is multiplied by; negative.")]
+Coefficient = Annotated[float, Field(lt=0, description="Factor of the flipped message; negative.")]
 Of = Annotated[
     Literal["own", "honest_mean"],
-    Field(description="Which message is flipped: the liar's own, or the mean of the honest ones (Allen-Zhu 2020)."),
+    Field(description="The message to flip: the liar's own, or the mean of the honest messages (Allen-Zhu 2020)."),
 ]
 
 

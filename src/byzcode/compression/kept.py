@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-Share = Annotated[float, Field(gt=0, le=1, description="k / D, the part of the entries that is kept.")]
+Share = Annotated[float, Field(gt=0, le=1, description="k / D, the share of entries that are kept.")]
 
 
 def kept_of(dimension: int, share: float) -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from byzcode.randomness import Draws
 
 Levels = Annotated[
-    int, Field(ge=1, le=2**31, description="s: the norm is cut into this many steps. The default is our choice.")
+    int, Field(ge=1, le=2**31, description="s: the norm is divided into this many steps. The default is our choice.")
 ]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from byzcode.randomness import Draws
 
-Size = Annotated[int, Field(ge=1, description="How many messages are averaged into one.")]
+Size = Annotated[int, Field(ge=1, description="Number of messages per bucket.")]
 
 
 def buckets(devices: int, *, size: int = 2) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from byzcode.randomness import Draws
 
-Radius = Annotated[float | None, Field(gt=0, description="The greatest norm that is left; adaptive if left out.")]
+Radius = Annotated[float | None, Field(gt=0, description="The largest norm after clipping; adaptive if left out.")]
 
 
 def clipping(messages: Tensor, f: int, draws: Draws, *, radius: Radius = None) -> Tensor:
