@@ -117,10 +117,10 @@ def compressed(
     independently, the dispersion grows by delta (1 - 1/H) G and the bias by delta G / H. With a mask ``shared`` by all
     devices, the dispersion is multiplied by 1 + delta, and the bias grows by delta E ||gbar_H||^2.
     """
-    whole = np.stack(np.broadcast_arrays(0.0, 2 * floats(sum_of_weights) - 1), axis=-1)
+    gradient = np.stack(np.broadcast_arrays(0.0, 2 * floats(sum_of_weights) - 1), axis=-1)
     if shared:
-        return Expected(expected.dispersion * (1 + delta), expected.bias + delta * (expected.bias + whole))
-    norms = delta * (expected.dispersion + expected.bias + whole)
+        return Expected(expected.dispersion * (1 + delta), expected.bias + delta * (expected.bias + gradient))
+    norms = delta * (expected.dispersion + expected.bias + gradient)
     return Expected(expected.dispersion + (1 - 1 / honest) * norms, expected.bias + norms / honest)
 
 
@@ -128,7 +128,7 @@ def when_expected(spec: RunSpec) -> Literal["always", "start", "never"]:
     """In which iterations the expectation over the allocation holds; see :mod:`byzcode.theory.bounds`."""
     if not COMPRESSORS[spec.compression.name].unbiased:
         return "never"
-    labels, rows = (spec.assignment in ("redrawn", f"{what}_redrawn") for what in ("subsets", "devices"))
+    labels, rows = (spec.assignment in ("redrawn", f"{side}_redrawn") for side in ("subsets", "devices"))
     if labels and (rows or spec.byzantine.identities == "redrawn"):
         return "always"
     return "start" if labels or ALLOCATIONS[spec.allocation.name].drawn else "never"
