@@ -28,7 +28,7 @@ class Levels(NamedTuple):
     ``settled``: the seed is at a plateau. ``falling`` or ``rising``: it is not, so its level is an upper or a lower
     bound of the plateau. ``diverged``: the seed diverged, overflowed or was poisoned; it counts as settled at
     ``diverged_at`` times its first value, a finite number that is meaningful only for ordering. A plateau of rounding
-    errors gets the largest level that rounding errors can have, so that of two such plateaus neither is lower. A
+    errors gets the largest level that rounding errors can have, so neither of two such plateaus is lower. A
     quantity that a run does not measure is neither settled nor a bound. An undefined run measures nothing, not even at
     the start.
     """

@@ -188,5 +188,5 @@ def _reason(need: Need, lists: Lists, rule: str, before: str, kappa: float, shor
     words = ("" if behind(before) else "the ") + RULES[rule].words + behind(before)
     text += f"; {words} leaves at most κ = {kappa:.3g} times the spread"
     if not short.lossless:
-        text += f"; {short.words} adds δ = {delta:.3g} of what is sent"
+        text += f"; {short.words} adds δ = {delta:.3g} of the squared norm of a message"
     return text + "."

@@ -57,7 +57,7 @@ class Expected:
 
 
 def redrawn_tasks(devices: int, subsets: int, redundancy: int, f: int) -> Expected:
-    """LAD, section 2.3: equal replication of all tasks; labels and Byzantine devices drawn anew in each iteration.
+    """LAD, section 2.3: equal replication of all tasks; labels and Byzantine devices redrawn in each iteration.
 
     Let v = betahat^2 (M - r) / (r (M - 1)), where the factor is (N - d) / (d (N - 1)) for M = N. Then
     E bias^2 = f / (H (N - 1)) v, and E dispersion^2 = (1 - 1/H) (N / (N - 1)) v is the rest of v. This holds in every
@@ -74,7 +74,7 @@ def disjoint_lists(devices: int, subsets: int, redundancy: int, f: int) -> Expec
     As in :func:`random_labels`, the squared error of a device is v_r and that of the mean of all devices is v_(N r),
     where v_r = (M - r) / (r (M - 1)). Leaving out f devices adds f / (H (N - 1)) of the difference to that of the mean.
     """
-    each, centre = (coded_variance(subsets, held) for held in (redundancy, devices * redundancy))
+    each, centre = (coded_variance(subsets, size) for size in (redundancy, devices * redundancy))
     bias = centre + (f / ((devices - f) * (devices - 1)) * (each - centre) if devices > 1 else 0.0)
     return Expected(np.array([max(each - bias, 0.0), 0.0]), np.array([bias, 0.0]))
 
