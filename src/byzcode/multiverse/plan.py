@@ -121,7 +121,9 @@ class Multiverse:
         fixed = _varied(cell, asked.where)
         smaller: dict[str, Any] = {}
         if universe.size == "reduced":
-            smaller = {f"method.{name}.method": other for name, other in asked.instead.items()} | asked.reduced
+            smaller = {f"method.{name}.method": other for name, other in asked.instead.items()}
+            # A reading that sets a size itself keeps it at the reduced size.
+            smaller |= {key: value for key, value in asked.reduced.items() if key not in changed}
 
         def read(member: Member) -> Member:
             return member._replace(spec=read_as(read_as(member.spec, changed, fixed, where), smaller, (), where))
