@@ -109,7 +109,7 @@ def test_many_values_side_by_side_are_named_in_part_and_the_caption_says_so(tmp_
     study = planned({"curves": [{"label": "falling", "grid": {"attack": values}}], "plots": {"x": PLOTS["bounds"]}})
     drawn = drawing(stored(study, tmp_path), tmp_path, "x")
     everything_fits(drawn)
-    assert "Of the values side by side, one in " in caption(drawn)
+    assert "Only one in " in caption(drawn)
 
 
 SIGNS = [

@@ -53,7 +53,7 @@ class Page:
         self.axes: list[list[Axes]] = self.figure.subplots(rows, columns, squeeze=False, **shared).tolist()
 
     def nothing_in(self, axes: Axes) -> None:
-        """Write into a panel that nothing is drawn in it; the caption says why."""
+        """Note in a panel that it is empty; the caption says why."""
         nothing_in(axes)
 
     def arrange(self, handles: Sequence[Artist], notes: Sequence[str], places: Positions | None = None) -> None:

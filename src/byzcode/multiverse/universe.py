@@ -34,7 +34,7 @@ def verdicts(multiverse: Multiverse, universe: Universe) -> pd.DataFrame:
             advance(1)
             return of_measurements(spec, measured, held)
 
-        rows = evidence.verdicts(evidence.evidence([evidence.Asked.parse(test.request) for test in tests], run_of))
+        rows = evidence.verdicts(evidence.evidence([evidence.ClaimTest.parse(test.request) for test in tests], run_of))
     taken = {f"choice:{name}": value for name, value in universe.taken.items()}
     about = {"reading": universe.name, "kind": universe.kind, "size": universe.size, **taken}
     return pd.concat(

@@ -70,8 +70,8 @@ class Cell:
     @property
     def alternative(self) -> str:
         """The drawing in words, for its alternative text."""
-        said = [f"{self.row['unit']} {self.effect}", f"95 % interval {self.extent}", self.compared_with]
-        return "; ".join(filter(None, said))
+        parts = [f"{self.row['unit']} {self.effect}", f"95 % interval {self.extent}", self.compared_with]
+        return "; ".join(filter(None, parts))
 
     @property
     def tests(self) -> str:
@@ -91,13 +91,13 @@ def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
     The request names the ``studies`` and the title of the ``reading``; with ``claims``, the tables must have been made
     for these requests. Raises UserError if a file is missing, foreign or cannot be written.
     """
-    asked = parse(Scorecard, request, "scorecard request")
+    parsed = parse(Scorecard, request, "scorecard request")
     table = scorecard(
-        [read(STAGES["claims"].table(results, study), asked.claims.get(study)) for study in asked.studies]
+        [read(STAGES["claims"].table(results, study), parsed.claims.get(study)) for study in parsed.studies]
     )
-    found = versions()
-    written = page(table, reading=asked.reading, versions=found, results=str(results))
-    for suffix, content in (("html", written), ("csv", with_versions(table, found).to_csv(index=False))):
+    installed = versions()
+    html = page(table, reading=parsed.reading, versions=installed, results=str(results))
+    for suffix, content in (("html", html), ("csv", with_versions(table, installed).to_csv(index=False))):
         with text(out.with_name(f"{out.name}.{suffix}")) as file:
             file.write(content)
 
@@ -108,12 +108,12 @@ def page(table: pd.DataFrame, *, reading: str, versions: Mapping[str, str], resu
     Raises UserError if the table is not a table of claims.
     """
     cells = checked(table, "scorecard")
-    axes = {unit: Axis.of(found) for unit, found in cells.groupby("unit")}
+    axes = {unit: Axis.of(group) for unit, group in cells.groupby("unit")}
     return _template().render(
         total=_counts(cells),
         stated=_counts(cells[cells["mark"] == "stated"]),
         claims=len(cells.drop_duplicates(["study", "claim"])),
-        studies=[_study(found, axes) for _, found in cells.groupby("study", sort=False)],
+        studies=[_study(group, axes) for _, group in cells.groupby("study", sort=False)],
         verdicts=VERDICTS,
         reading=reading,
         versions=versions,
@@ -124,7 +124,7 @@ def page(table: pd.DataFrame, *, reading: str, versions: Mapping[str, str], resu
 
 def _study(cells: pd.DataFrame, axes: Mapping[Any, Axis]) -> dict[str, Any]:
     first = cells.iloc[0]
-    claims = [_claim(found, axes) for _, found in cells.groupby(_SHARED, sort=False)]
+    claims = [_claim(group, axes) for _, group in cells.groupby(_SHARED, sort=False)]
     return {"name": first["study"], "title": first["study_title"], "counts": _counts(cells), "claims": claims}
 
 
@@ -151,6 +151,8 @@ def _counts(cells: pd.DataFrame) -> dict[str, int]:
 def _template() -> Template:
     loader = PackageLoader("byzcode.scorecard", "")
     # Labels and notes come from users: escape them.
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters["word"] = shlex.quote  # quotes a word of a command to copy into a shell
-    return made.get_template("page.html.jinja")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["word"] = shlex.quote  # quotes a word of a command to copy into a shell
+    return environment.get_template("page.html.jinja")
