@@ -119,7 +119,7 @@ def test_a_reference_that_is_none_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("ours", "theirs", "said"),
     [
-        (frame(run_id="b"), frame(), "run_id = 'b' stands twice"),
+        (frame(run_id="b"), frame(), "run_id = 'b' occurs twice"),
         (frame(), pd.DataFrame({"a": [1]}), "not a table by run_id: "),
         (pd.DataFrame({"a": [1]}), frame(), "not a table by run_id: "),
     ],

@@ -111,7 +111,7 @@ def test_a_missing_part_of_a_figure_is_a_fault():
 
 
 @pytest.mark.usefixtures("project")
-def test_a_damaged_file_is_present_and_not_whole():
+def test_a_damaged_file_is_present_and_not_intact():
     path = first("trajectories/*.nc")
     path.write_bytes(path.read_bytes()[:-1])
     assert verified().faults() == [f"{path}: truncated, damaged or foreign: it does not end with its checksum"]
@@ -240,7 +240,7 @@ def test_a_folder_elsewhere_is_verified():
     assert "byzcode: results: no such folder\n" in said
 
 
-# Tables are those that were asked for, made of what is there.
+# Tables are those requested, made of the present files.
 
 NEED = ["--devices", "6", "--alpha", "0.2", "--heterogeneity", "10", "--budget-gradients", "36", "--subsets", "12"]
 
@@ -335,7 +335,7 @@ def test_what_was_unpacked_is_compared_with_its_manifest():
     assert {RESULTS / name for name in listed} == {path for item in verified().items for path in item.paths}
 
     path = first("trajectories/*.nc")
-    edit(path, "title", "Another")  # whole, and yet not what was archived
+    edit(path, "title", "Another")  # intact, but different from the archive
     done = verified()
     assert own(done.faults()) == []
     assert f"Note: {path}: differs from the archive, by {manifest}" in done.lines()

@@ -33,7 +33,7 @@ DEFAULTS = {
 
 
 def brought_along(path: str) -> str:
-    """A path of a configuration, replaced by byzcode's own copy if it is a default and does not exist."""
+    """A path of a configuration; the path of byzcode's own copy if it is a default file and does not exist."""
     own = Path(str(files("byzcode"))) / path
     return str(own) if path in DEFAULTS.values() and not Path(path).exists() and own.is_file() else path
 

@@ -13,7 +13,7 @@ from byzcode.specs.components import Component
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import COMPONENTS, RunSpec
 from byzcode.specs.settings import Byzantine, Record
-from byzcode.studies.alternatives import Alternative, Asked, MultiverseConfig, OpenChoice
+from byzcode.studies.alternatives import Alternative, MultiverseConfig, OpenChoice, Selection
 from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Open, Predicted, Side
 from byzcode.studies.study import (
     AllocationPlot,
@@ -54,7 +54,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "`readings/alternatives.yaml`: an open choice": OpenChoice,
     "One of its alternatives": Alternative,
     "`multiverse.yaml`: claims under other readings": MultiverseConfig,
-    "What it asks of a study": Asked,
+    "Its claims to test": Selection,
     "A line of `style.yaml`": LineStyle,
 }
 
