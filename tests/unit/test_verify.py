@@ -98,7 +98,7 @@ def test_a_table_of_another_kind_with_its_own_list_is_a_fault():
     """The claims of a study in the place of its summary: of the same name, and each as it was written."""
     for suffix in ("csv", "sha256"):
         shutil.copy(RESULTS / "claims" / f"lines.{suffix}", RESULTS / "summaries" / f"lines.{suffix}")
-    assert verified().faults() == ["results/summaries/lines.sha256: lists what claims made; expected summarise"]
+    assert verified().faults() == ["results/summaries/lines.sha256: lists files made by claims; expected summarise"]
     assert counts("summaries") == [2, 2, 1, 1, 0]
 
 

@@ -42,7 +42,7 @@ def recommend(
     print(f"Best by the bounds: {best.title}. {best.reason}")
     print(f"As a curve of a study: {json.dumps(best.curve)}")
     if (preferred := favourite(compared)) is not None:
-        print(f"Best by what was measured: {preferred[1]}")
+        print(f"Best by measurements: {preferred[1]}")
         if preferred[0] is not best:
             print(f"As a curve of a study: {json.dumps(preferred[0].curve)}")
     for reason in refused:

@@ -29,7 +29,7 @@ def allocations(
     subsets: Annotated[int, typer.Option(min=1, max=10**9, help="Number of subsets, M.")],
     redundancy: Annotated[int, typer.Option(min=1, max=10**9, help="Number of subsets per device, r.")],
 ) -> None:
-    """List the allocations that support a size; for the others, give the reason and the nearest size that they support."""
+    """List the allocations that support a size; for the others, give the reason and the nearest supported size."""
     from byzcode.allocation.serving import described
 
     print(described(devices, subsets, redundancy))

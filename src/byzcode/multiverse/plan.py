@@ -18,7 +18,7 @@ from byzcode.studies.cells import Cell, check_levels
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, tolerated
-from byzcode.studies.files import brought_along, inside, read_from
+from byzcode.studies.files import inside, or_bundled, read_from
 from byzcode.studies.plan import Plan, load, load_plan
 from byzcode.studies.requests import Reading
 
@@ -52,10 +52,10 @@ class Multiverse:
     @classmethod
     def load(cls, plan: Plan) -> Multiverse:
         """Load the multiverse from the files that a configuration names. Raises UserError."""
-        path = brought_along(plan.config.multiverse)
+        path = or_bundled(plan.config.multiverse)
         settings = load(MultiverseConfig, path)
         where = inside(settings.alternatives, path, "alternatives")
-        return cls(plan, settings, load(Alternatives, brought_along(where)))
+        return cls(plan, settings, load(Alternatives, or_bundled(where)))
 
     @cached_property
     def universes(self) -> dict[str, Universe]:
@@ -97,7 +97,7 @@ class Multiverse:
 
     def _cells(self, selection: Selection) -> list[Cell]:
         """The tests to make under every reading. Raises UserError."""
-        where = brought_along(self.plan.config.multiverse)
+        where = or_bundled(self.plan.config.multiverse)
         if selection.study not in self.plan.studies:
             raise complain(where, "claims.study", selection.study, one_of(self.plan.studies, selection.study))
         cells = [cell for cell in self.plan.studies[selection.study].cells if not isinstance(cell.claim, Open)]
@@ -144,7 +144,7 @@ def files_named(plan: Plan) -> Iterator[str]:
         yield Multiverse.load(plan).settings.alternatives
 
 
-def together(requests: Mapping[str, str]) -> str:
+def joint_request(requests: Mapping[str, str]) -> str:
     """The request of the job that combines all readings: their names, and by name the hash of each request."""
     hashes = {name: short_hash(request) for name, request in requests.items()}
     return canonical({"readings": list(hashes), "requests": hashes})

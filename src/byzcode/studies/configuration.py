@@ -56,8 +56,8 @@ class Configuration:
             return str(self)
         ours = self.values[key]
         for file in reversed(list(self.files)):
-            there = self.files[file].get(key, _ABSENT)
-            if there == ours or (isinstance(there, Mapping) and isinstance(ours, Mapping)):
+            stored = self.files[file].get(key, _ABSENT)
+            if stored == ours or (isinstance(stored, Mapping) and isinstance(ours, Mapping)):
                 return file
         return self.beside
 

@@ -32,7 +32,7 @@ DEFAULTS = {
 }
 
 
-def brought_along(path: str) -> str:
+def or_bundled(path: str) -> str:
     """A path of a configuration; the path of byzcode's own copy if it is a default file and does not exist."""
     own = Path(str(files("byzcode"))) / path
     return str(own) if path in DEFAULTS.values() and not Path(path).exists() and own.is_file() else path
@@ -40,7 +40,7 @@ def brought_along(path: str) -> str:
 
 def read_from(path: str) -> Path:
     """The location of a file that a configuration names."""
-    return Path(on_disk(brought_along(path)))
+    return Path(on_disk(or_bundled(path)))
 
 
 def read_text(path: str | Path, most: int = MOST_BYTES) -> str:

@@ -102,9 +102,9 @@ def _check_agreement(place: str, head: str, parts: Mapping[Path, Any], path: Pat
     for other, present in parts.items():
         same = other == path and present == value and isinstance(present, bool) == isinstance(value, bool)
         if _related(path, other) and not same:
-            there = ".".join((head, *other))
+            other_key = ".".join((head, *other))
             raise KeyedError(
-                ".".join((head, *path)), value, f"{place} also gives {there} = {shown(present)}; give one value"
+                ".".join((head, *path)), value, f"{place} also gives {other_key} = {shown(present)}; give one value"
             )
 
 

@@ -23,7 +23,7 @@ from byzcode.studies.cells import Cell, cells
 from byzcode.studies.choices import check
 from byzcode.studies.configuration import BASE, Configuration
 from byzcode.studies.expand import Member, expand
-from byzcode.studies.files import brought_along, from_disk, inside, on_disk
+from byzcode.studies.files import from_disk, inside, on_disk, or_bundled
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.study import (
     MOST_LEVELS,
@@ -167,7 +167,7 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
     place_of = where if callable(where) else lambda key: where
     for key in ("reading", "style", "multiverse", "results"):
         inside(getattr(settings, key), place_of(key), key)
-    reading_file, style_file = brought_along(settings.reading), brought_along(settings.style)
+    reading_file, style_file = or_bundled(settings.reading), or_bundled(settings.style)
     reading = load(Reading, reading_file)
     check(reading, reading_file)
     styles = {

@@ -30,7 +30,7 @@ from byzcode.studies.study import (
 )
 
 _SECTIONS: dict[str, type[BaseModel]] = {
-    "`config.yaml`: what is run": WorkflowConfig,
+    "`config.yaml`: studies and settings": WorkflowConfig,
     "A study": Study,
     "A curve of a study (and any field of a run)": Curve,
     "A plot of kind `trajectories`": TrajectoryPlot,

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from byzcode.multiverse.plan import Multiverse, together
+from byzcode.multiverse.plan import Multiverse, joint_request
 from byzcode.provenance.content import long_hash, short_hash
 from byzcode.specs import parts
 from byzcode.specs.allocation import AllocationSpec
@@ -109,7 +109,7 @@ def _multiverse(plan: Plan, results: Path, progress: Progress) -> list[Item]:
         )
         for name, request in requests.items()
     ]
-    return [*items, _listed("multiverse", "multiverse", together(requests), results)]
+    return [*items, _listed("multiverse", "multiverse", joint_request(requests), results)]
 
 
 def _listed(stage: str, name: str, request: str, results: Path) -> Item:

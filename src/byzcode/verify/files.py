@@ -124,18 +124,18 @@ def _look_at_list(item: Item) -> Finding:
         except UserError as error:
             faults.append(str(error))
     if checklist.stage != item.stage:
-        faults.append(f"{item.path}: lists what {checklist.stage} made; expected {item.stage}")
+        faults.append(f"{item.path}: lists files made by {checklist.stage}; expected {item.stage}")
     if faults:
         return Finding(item, "damaged", tuple(faults))
     stale = _of_other_code(item, checklist.code, {})
     if checklist.request != item.request:
         stale += (f"{item.path}: stale: made for another request than the configuration's",)
-    elif not _of_these(checklist.inputs, item.inputs):
+    elif not _matches(checklist.inputs, item.inputs):
         stale += (f"{item.path}: stale: its inputs have changed since",)
     return Finding(item, "stale" if stale else "current", stale)
 
 
-def _of_these(inputs: str, paths: Sequence[Path]) -> bool:
+def _matches(inputs: str, paths: Sequence[Path]) -> bool:
     """Whether a hash is that of some files; true if a file is faulty, because that is reported for the file itself."""
     try:
         return hash_of(paths) == inputs

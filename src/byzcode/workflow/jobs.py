@@ -16,7 +16,7 @@ from byzcode.errors import UserError
 from byzcode.execution.batch_lists import BatchLists
 from byzcode.execution.request_files import RequestFiles
 from byzcode.execution.snakemake import Snakemake, one_line
-from byzcode.multiverse.plan import Multiverse, together
+from byzcode.multiverse.plan import Multiverse, joint_request
 from byzcode.scorecard import report
 from byzcode.specs.run import RunSpec
 from byzcode.storage.layout import LIST, NETCDF, STAGES
@@ -186,7 +186,7 @@ class Jobs:
 
     def multiverse_request(self, wildcards: Any) -> str:
         """The request of the multiverse's tables."""
-        return together(self.readings)
+        return joint_request(self.readings)
 
     def reading_request(self, wildcards: Any) -> str:
         """The request of a reading's table."""
