@@ -306,8 +306,8 @@ def test_a_style_for_every_method(configured: Project, byzcode: Any) -> None:
 BROKEN = {
     "not YAML": ("study: [lines\ntitle: Lines\n", "line 2: not valid YAML: expected ',' or ']'"),
     "a tab": ("study: lines\n\ttitle: Lines\n", "line 2: not valid YAML: found character '\\t'"),
-    "a key twice": ("study: lines\ntitle: a\ntitle: b\n", "line 3: not valid YAML: key 'title' stands twice"),
-    "a key twice, deep": ("base: {devices: 6, devices: 7}\n", "line 1: not valid YAML: key 'devices' stands twice"),
+    "a key twice": ("study: lines\ntitle: a\ntitle: b\n", "line 3: not valid YAML: key 'title' occurs twice"),
+    "a key twice, deep": ("base: {devices: 6, devices: 7}\n", "line 1: not valid YAML: key 'devices' occurs twice"),
     "a list for a key": ("? [a, b]\n: 3\n", "not valid YAML"),
     "a list": ("- study\n", "the file = ['study']: expected a mapping of keys to values"),
     "a word": ("study\n", "the file = 'study': expected a mapping of keys to values"),
@@ -455,7 +455,7 @@ def test_snakemake_refuses_a_key_that_stands_twice(tmp_path: Path, path: str) ->
     project = Project.create(tmp_path / "project", TINY)
     project.rewrite(path, lambda text: text + text.partition("\n")[0] + "\n" + text.partition("\n")[2])
 
-    assert_refused(project, f"{path}: line ", "stands twice")
+    assert_refused(project, f"{path}: line ", "occurs twice")
 
 
 @pytest.mark.slow

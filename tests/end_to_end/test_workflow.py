@@ -96,7 +96,7 @@ def test_the_command_line_knows_the_results(finished: Project) -> None:
     assert planned.stderr == ""
     explained = finished.byzcode("explain", run[:8]).stdout
     assert explained.startswith(f"results/trajectories/{run}.nc: current\nRBA-DL: ")
-    assert "6 devices hold 2 of 12 subsets each, by disjoint allocation" in explained
+    assert "Each of 6 devices holds 2 of 12 subsets, by disjoint allocation" in explained
     assert "Studies: lines." in explained
     assert f"{allocation}.nc: present" in finished.byzcode("explain", allocation).stdout
 

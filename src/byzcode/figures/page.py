@@ -90,7 +90,7 @@ class Page:
         paper = [request.paper.source, request.paper.figure] if request.paper else []
         fonts = letters.fonts_for([request.title, request.plot.caption, *paper, *texts])
         mpl.rcParams["font.family"] = [*letters.BUNDLED, *fonts.families]
-        return [f"Boxes: {letters.told(fonts.missing)}."] if fonts.missing else []
+        return [f"Boxes: {letters.message(fonts.missing)}."] if fonts.missing else []
 
     def _caption(self, notes: Sequence[str]) -> str:
         """The caption of the study followed by the notes, and in a paragraph of its own the source."""
