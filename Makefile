@@ -37,12 +37,12 @@ multiverse: setup
 archive: setup
 	$(RUN) byzcode archive --out byzcode-results.tar.gz
 
-# What the repository keeps of the results, to compare with: after reproduce and multiverse.
+# What the repository keeps of the results, to compare with: after reproduce and multiverse, and long if it was made.
 reference:
 	mkdir -p results/reference/summaries results/reference/multiverse
-	if [ -d results/long/summaries ]; then mkdir -p results/reference/long/summaries; \
-	  cp results/long/summaries/*.csv results/reference/long/summaries; \
-	  cp results/long/scorecard.csv results/long/figures/lad-long-factor.csv results/reference/long; fi
+	if [ -f results/long/scorecard.csv ]; then mkdir -p $(addprefix results/reference/long/,summaries figures); \
+	  cp results/long/summaries/*.csv results/reference/long/summaries; cp results/long/scorecard.csv results/reference/long; \
+	  cp results/long/figures/lad-long-factor.csv results/reference/long/figures; fi
 	cp results/summaries/*.csv results/reference/summaries
 	cp results/scorecard.csv results/reference
 	cp $(addprefix results/multiverse/,$(addsuffix .csv,claims choices tree sizes stated)) results/reference/multiverse
