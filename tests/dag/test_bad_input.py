@@ -514,7 +514,7 @@ def spec(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "where", "says"),
     [
-        ('{"devices": 6, "devices": 7}', "--spec", "not valid JSON: key 'devices' stands twice"),
+        ('{"devices": 6, "devices": 7}', "--spec", "not valid JSON: key 'devices' occurs twice"),
         ('{"devices": ' + "[" * 5000 + "]" * 5000 + "}", "--spec", "not valid JSON: maximum recursion depth exceeded"),
         ('{"devices": ' + "9" * 5000 + "}", "--spec", "not valid JSON: Exceeds the limit"),
         (spec().replace('"seeds":[0,1]', '"seeds":1000000000'), "--spec", "seeds = 1000000000: allowed: at most 10000"),
@@ -581,7 +581,7 @@ def test_the_allocation_of_another_run(tmp_path: Path, allocation: Path, byzcode
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(None, "no such file"), (b"", "nothing is in it"), (b"text", "foreign"), (64, "does not end with its checksum")],
+    [(None, "no such file"), (b"", "it is empty"), (b"text", "foreign"), (64, "does not end with its checksum")],
 )
 def test_an_allocation_that_is_none(
     allocation: Path, byzcode: Any, tmp_path: Path, content: bytes | int | None, says: str

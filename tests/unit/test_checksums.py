@@ -116,7 +116,7 @@ def test_other_numbers_under_a_good_seal_are_refused(name, run):
         dataset[name][-1] = 7
     seal.seal(run)
     message = refusal(lambda: trajectories.open(run))
-    assert message == f"{run}: damaged: the checksum of variable {name} is that of other numbers"
+    assert message == f"{run}: damaged: the numbers of variable {name} do not match their checksum"
 
 
 def test_numbers_without_a_checksum_are_refused(run):
@@ -163,7 +163,7 @@ def test_200_flipped_bits_are_all_refused(run, held):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda path: path.write_bytes(b""), "truncated: nothing is in it"),
+        (lambda path: path.write_bytes(b""), "truncated: it is empty"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "truncated, damaged or foreign"),
         (lambda path: path.write_bytes(path.read_bytes()[1:]), "damaged: its checksum"),
         (lambda path: path.write_bytes(path.read_bytes() + b"\n"), "truncated, damaged or foreign"),
@@ -179,9 +179,9 @@ def test_what_is_wrong_with_a_file_is_said(change, said, run):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("spec", 7, "foreign: its attribute spec is no text"),
-        ("spec", [1, 2], "foreign: its attribute spec is no text"),
-        ("engine_digest", [1.0, 2.0], "foreign: its attribute engine_digest is no text"),
+        ("spec", 7, "foreign: its attribute spec is not a text"),
+        ("spec", [1, 2], "foreign: its attribute spec is not a text"),
+        ("engine_digest", [1.0, 2.0], "foreign: its attribute engine_digest is not a text"),
         ("byzcode_file", [1, 2], "foreign file: its attribute byzcode_file is not 'trajectory'"),
         ("complete", [1, 1], "incomplete: its attribute complete is not 1"),
         ("complete", "1", "incomplete: its attribute complete is not 1"),
@@ -360,15 +360,15 @@ def test_every_flipped_bit_of_a_table_or_of_its_list_is_refused(table):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda table: table.write_text(""), "{table}: truncated: nothing is in it"),
+        (lambda table: table.write_text(""), "{table}: truncated: it is empty"),
         (lambda table: table.write_text("a,b\n1"), "{table}: damaged: its checksum is not the one in one.sha256"),
         (lambda table: (table.unlink(), table.mkdir()), "{table}: a folder, where a file is expected"),
         (lambda table: table.unlink(), "{table}: no such file"),
         (
             lambda table: checksums.beside(table).unlink(),
-            "{table}: cannot be checked: one.sha256 is not beside it; make both anew",
+            "{table}: cannot be checked: one.sha256 is missing; make both again",
         ),
-        (lambda table: checksums.beside(table).write_text(""), "{listed}: truncated: nothing is in it"),
+        (lambda table: checksums.beside(table).write_text(""), "{listed}: truncated: it is empty"),
         (
             lambda table: shorten(checksums.beside(table), -1),
             "{listed}: truncated, damaged or foreign: it does not end with its checksum",
@@ -379,7 +379,7 @@ def test_every_flipped_bit_of_a_table_or_of_its_list_is_refused(table):
         ),
         (
             lambda table: rename_in(checksums.beside(table)),
-            "{table}: one.sha256 does not list it; make both anew",
+            "{table}: one.sha256 does not list it; make both again",
         ),
     ],
 )

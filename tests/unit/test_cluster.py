@@ -31,12 +31,12 @@ def test_sacct_where_there_is_accounting(storage: str, asked: str, command: str)
 
     assert found.command == command
     about = f"{command} reports the state of jobs; this cluster has {'no ' if storage != DATABASE else ''}accounting"
-    assert about in found.said
-    assert "waits forever" not in found.said
+    assert about in found.line
+    assert "waits forever" not in found.line
 
 
 def test_a_cluster_that_forgets_soon_is_told_of() -> None:
-    said = polling({"MinJobAge": "30 sec"}, "squeue", 10, sacct=True).said
+    said = polling({"MinJobAge": "30 sec"}, "squeue", 10, sacct=True).line
     assert "forgets a job 30 s after its end" in said
     assert "waits forever" in said
 
@@ -52,8 +52,8 @@ def test_where_the_plugin_would_ask_sacct_and_wait_for_ever_it_is_refused() -> N
 def test_where_the_plugin_asks_sacct_though_squeue_is_wished_for_that_is_said(sacct: bool, command: str) -> None:
     found = polling({"AccountingStorageType": DATABASE, "MinJobAge": "30 sec"}, "squeue", 11, sacct=sacct)
     assert found.command == command
-    assert f"{command} reports the state of jobs; this cluster has accounting" in found.said
-    assert ("squeue forgets a job 30 s after its end" in found.said) is sacct
+    assert f"{command} reports the state of jobs; this cluster has accounting" in found.line
+    assert ("squeue forgets a job 30 s after its end" in found.line) is sacct
 
 
 @pytest.mark.parametrize("rules", ["train", "all", "reading, train", "reading;train"])

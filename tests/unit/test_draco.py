@@ -49,7 +49,7 @@ class Coded:
         ]
         self.held = ALLOCATIONS[allocation](devices, subsets, redundancy, None)
         self.weights = ENCODERS[encoder](self.held, subsets)
-        self.liars = DECODERS[code].bears(devices, subsets, redundancy)
+        self.liars = DECODERS[code].most_liars(devices, subsets, redundancy)
         self.decode = DECODERS[code].prepare(devices, subsets, redundancy)
         if gradients is None:
             gradients = self.rng.standard_normal((runs, subsets, dimension))
@@ -440,7 +440,7 @@ def test_sizes_of_the_cyclic_code(size, bears, reason):
     decoder = DECODERS["draco_cyclic"]
     if reason is None:
         assert decoder.refuses(*size) is None
-        assert decoder.bears(*size) == bears
+        assert decoder.most_liars(*size) == bears
     else:
         assert reason in decoder.refuses(*size)
 
@@ -448,9 +448,9 @@ def test_sizes_of_the_cyclic_code(size, bears, reason):
 def test_sizes_of_the_repetition_code():
     decoder = DECODERS["repetition"]
     assert decoder.refuses(100, 1000, 500) is None
-    assert decoder.bears(100, 1000, 500) == 24
-    assert decoder.bears(100, 1000, 1000) == 49
-    assert decoder.bears(11, 6, 2) == 1  # groups of 4, 4 and 3
+    assert decoder.most_liars(100, 1000, 500) == 24
+    assert decoder.most_liars(100, 1000, 1000) == 49
+    assert decoder.most_liars(11, 6, 2) == 1  # groups of 4, 4 and 3
     assert "divisors" in decoder.refuses(100, 1000, 300)
 
 

@@ -251,7 +251,9 @@ def test_what_a_stage_reads_is_never_replaced(
     asked = canonical({**request(command), **changed})
     with unchanged(project):
         said = complaint(byzcode(command, "--request", asked, "--results", "results", "--out", f"results/{out}"))
-    assert said.endswith(f"cannot be written: it is read, as results/{read}; allowed: a file that is not read")
+    assert said.endswith(
+        f"cannot be written: it is also an input (results/{read}); allowed: a file that is not an input"
+    )
     assert (results / read).read_text() == "kept"
 
 
@@ -262,7 +264,7 @@ def test_the_file_of_a_request_or_a_spec_is_never_replaced(command: str, project
     out = "asked" if command in STEMS else "asked.csv"
     with unchanged(project):
         said = complaint(byzcode(command, option, "asked.csv", *rest[:-1], out))
-    assert said == "asked.csv: cannot be written: it is read, as asked.csv; allowed: a file that is not read"
+    assert said == "asked.csv: cannot be written: it is also an input (asked.csv); allowed: a file that is not an input"
 
 
 @pytest.mark.parametrize("option", ["--allocation", "--together"])
@@ -271,7 +273,7 @@ def test_what_a_training_reads_is_never_replaced(option: str, project: Path, byz
     Path("link").symlink_to("read")
     with unchanged(project):
         said = complaint(byzcode(*arguments("train", "read"), option, "link"))
-    assert said.startswith("read: cannot be written: it is read, as link")
+    assert said.startswith("read: cannot be written: it is also an input (link")
 
 
 def test_an_allocation_of_a_batch_is_never_replaced(project: Path, byzcode: Call) -> None:
@@ -280,7 +282,7 @@ def test_an_allocation_of_a_batch_is_never_replaced(project: Path, byzcode: Call
     Path("list.json").write_text(json.dumps({"folder": "batches", "runs": {ONE: listed}}))
     with unchanged(project):
         said = complaint(byzcode(*arguments("train", "held.nc"), "--together", "list.json"))
-    assert said.startswith("held.nc: cannot be written: it is read, as held.nc")
+    assert said.startswith("held.nc: cannot be written: it is also an input (held.nc")
 
 
 def test_a_file_of_the_configuration_is_never_replaced(project: Path, byzcode: Call) -> None:
@@ -288,7 +290,7 @@ def test_a_file_of_the_configuration_is_never_replaced(project: Path, byzcode: C
     Path("config/config.yaml").write_text(f"studies: [{study}]\n")
     with unchanged(project):
         said = complaint(byzcode("archive", "--out", str(study)))
-    assert said.startswith(f"{study}: cannot be written: it is read, as {study}")
+    assert said.startswith(f"{study}: cannot be written: it is also an input ({study}")
 
 
 def test_the_process_ends_with_one_line(tmp_path: Path) -> None:

@@ -308,7 +308,7 @@ def test_jobs_that_begin_at_once_train_one_batch(place, tmp_path):
     jobs = [place.start(spec) for spec in place.specs]
     said = [job.communicate()[1] for job in jobs]
     assert [job.returncode for job in jobs] == [0] * 4, said
-    assert sum("and 3 beside it: done" in text for text in said) == 1
+    assert sum("and 3 others: done" in text for text in said) == 1
     assert sum("trained in an earlier batch" in text for text in said) == 3
     for spec in place.specs:
         assert bits(place.out(spec)) == alone(spec, tmp_path / "alone.nc")

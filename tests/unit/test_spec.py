@@ -299,14 +299,14 @@ def test_the_number_of_liars_is_rounded_half_up(alpha, devices, f):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"byzantine": {"alpha": 0.5}}, "f = 50 liars, but median among 100 devices bears at most 49"),
+        ({"byzantine": {"alpha": 0.5}}, "f = 50 liars, but median among 100 devices tolerates at most 49"),
         (
             {"pre_aggregation": {"name": "bucketing", "size": 3}},
-            "f = 20 liars, but median among 100 devices, of which bucketing leaves 34 messages, bears at most 16",
+            "f = 20 liars, but median among 100 devices, reduced to 34 messages by bucketing, tolerates at most 16",
         ),
         (
             {"aggregation": "bulyan", "byzantine": {"alpha": 0.25}},
-            "f = 25 liars, but bulyan among 100 devices bears at most 24",
+            "f = 25 liars, but bulyan among 100 devices tolerates at most 24",
         ),
         (
             {"aggregation": {"name": "multi_krum", "kept": 81}, "byzantine": {"alpha": 0.6}},

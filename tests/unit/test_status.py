@@ -17,7 +17,7 @@ from byzcode.theory.bounds import bounds
 from byzcode.training import records
 from byzcode.training.batch import shape_of
 from byzcode.training.records import QUANTITIES, Book, Measurements
-from byzcode.training.status import ENDINGS, NEVER, RAN_AWAY, Status, counts, most_frequent, ran_away, told
+from byzcode.training.status import ENDINGS, NEVER, RAN_AWAY, Status, counts, endings_in_words, most_frequent, ran_away
 from byzcode.training.workers import train, train_together
 
 FINISHED, DIVERGED, OVERFLOWED, POISONED, UNDEFINED = Status
@@ -185,7 +185,7 @@ def test_a_first_loss_that_is_no_number_is_an_overflow(loss):
 def test_statuses_are_counted_and_told():
     status = np.array([0, 1, 1, 2, 0, 3, 1, 0, 0, 0])
     since = np.array([-1, 120, 340, 5, -1, 5, 200, -1, -1, -1])
-    assert told(status, since) == [
+    assert endings_in_words(status, since) == [
         "3 of 10 seeds diverged at 120 to 340",
         "1 of 10 seeds overflowed at 5",
         "1 of 10 seeds poisoned at 5",

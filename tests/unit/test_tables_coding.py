@@ -80,7 +80,7 @@ def test_within_its_radius_a_decoder_gives_the_gradient(name, lie):
         dice = np.random.default_rng(spec.devices)
         gradients = dice.normal(size=(RUNS, spec.subsets, DIMENSION))
         size = spec.devices, spec.subsets, spec.redundancy
-        most, decode = DECODERS[name].bears(*size), DECODERS[name].prepare(*size)
+        most, decode = DECODERS[name].most_liars(*size), DECODERS[name].prepare(*size)
         assert 0 <= most < spec.devices / 2
         for f in range(most + 1):
             messages = sent(spec, gradients)

@@ -42,11 +42,11 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
 @cache
 def cyclic_sets() -> dict[tuple[int, int], Callable[[], Set]]:
     """Functions that make D, for every known N up to :data:`MOST_DEVICES` and r; complements included."""
-    found: dict[tuple[int, int], Callable[[], Set]] = {}
+    sets: dict[tuple[int, int], Callable[[], Set]] = {}
     for modulus, size, make in (*_residues(), *_twin_primes(), *_singer()):
-        found.setdefault((modulus, size), make)
-        found.setdefault((modulus, modulus - size), partial(_complement, modulus, make))
-    return found
+        sets.setdefault((modulus, size), make)
+        sets.setdefault((modulus, modulus - size), partial(_complement, modulus, make))
+    return sets
 
 
 def impossible(points: int, size: int, pairs: int) -> str | None:
@@ -106,8 +106,8 @@ def _odd_square(number: int) -> bool:
 
 
 def _powers(prime: int, exponent: int, more: tuple[int, ...]) -> Set:
-    found = np.arange(1, prime) ** 2 % prime
-    return np.union1d(found if exponent == 2 else found**2 % prime, more).astype(np.int64)
+    squares = np.arange(1, prime) ** 2 % prime
+    return np.union1d(squares if exponent == 2 else squares**2 % prime, more).astype(np.int64)
 
 
 def _twin_primes() -> Iterator[tuple[int, int, Callable[[], Set]]]:

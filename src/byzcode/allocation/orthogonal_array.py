@@ -42,8 +42,8 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
 def _fitting(devices: int, subsets: int, redundancy: int) -> Iterator[tuple[int, int]]:
     """All q and m that serve a size."""
     for order, dimension in _spaces(subsets):
-        whole = redundancy * order % subsets == 0
-        if whole and 0 < redundancy < subsets and devices <= (subsets - 1) // (order - 1):
+        divides = redundancy * order % subsets == 0
+        if divides and 0 < redundancy < subsets and devices <= (subsets - 1) // (order - 1):
             yield order, dimension
 
 

@@ -33,10 +33,10 @@ def plan(
     found = {run: state(results, spec) for run, spec in configured.runs.items()}
     states = {run: each.word for run, each in found.items()}
     if slurm:
-        from byzcode.execution.forecast import told
+        from byzcode.execution.forecast import report
 
         terminal = console(120)
-        for part in told(configured, [run for run, word in states.items() if word != "current"], at_once):
+        for part in report(configured, [run for run, word in states.items() if word != "current"], at_once):
             terminal.print(part)
         return
     for planned in configured.studies.values():

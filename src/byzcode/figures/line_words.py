@@ -22,7 +22,7 @@ from byzcode.figures.style import (
 )
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
 from byzcode.studies.study import TrajectoryPlot
-from byzcode.training.status import Status, told
+from byzcode.training.status import Status, endings_in_words
 
 #: The width of lines where there are many.
 THIN = 1.4
@@ -138,7 +138,7 @@ def _ended(lines: Sequence[Line]) -> list[str]:
     for label in dict.fromkeys(line.curve.label for line in runs):
         own = [line.stored for line in runs if line.curve.label == label]
         status, since = (np.concatenate([getattr(one, name) for one in own]) for name in ("status", "since"))
-        if found := told(status, since):
+        if found := endings_in_words(status, since):
             lost.append(f"{label} ({', '.join(found)})")
     said = []
     if lost:

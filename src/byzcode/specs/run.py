@@ -174,8 +174,8 @@ class RunSpec(Identified):
             return None
         among = f"{self.devices} devices"
         if self._left < self.devices:
-            among += f", of which {self.pre_aggregation.name} leaves {self._left} messages,"
-        return f"f = {self.f} liars, but {self.aggregation.name} among {among} bears at most {most}"
+            among += f", reduced to {self._left} messages by {self.pre_aggregation.name},"
+        return f"f = {self.f} liars, but {self.aggregation.name} among {among} tolerates at most {most}"
 
     @property
     def undecodable(self) -> str | None:
@@ -186,10 +186,10 @@ class RunSpec(Identified):
         decoder = METHODS[self.method].decoder
         if not decoder:
             return None
-        most = DECODERS[decoder].bears(self.devices, self.subsets, self.redundancy)
+        most = DECODERS[decoder].most_liars(self.devices, self.subsets, self.redundancy)
         if self.f <= most:
             return None
-        return f"f = {self.f} liars, but {decoder} with redundancy {self.redundancy} bears at most {most}"
+        return f"f = {self.f} liars, but {decoder} with redundancy {self.redundancy} tolerates at most {most}"
 
     def canonical(self) -> str:
         """The content as JSON with sorted keys, without the fields that have their value in :data:`_IMPLIED`."""

@@ -46,18 +46,18 @@ class Checklist:
     def read(cls, path: Path) -> Checklist:
         """Read a list. Raises UserError if it is missing or not a list of checksums."""
         first, *lines = sealed(path).decode(errors="replace").split("\n")
-        said, found = Statement.parse(first), [_LINE.fullmatch(line) for line in lines]
-        if said is None or None in found:
+        statement, matches = Statement.parse(first), [_LINE.fullmatch(line) for line in lines]
+        if statement is None or None in matches:
             raise UserError(f"{path}: foreign: no list of checksums")
-        sums = {line[2]: line[1] for line in found if line}
-        return cls(path, said.stage, said.code, said.request, said.inputs, sums)
+        sums = {line[2]: line[1] for line in matches if line}
+        return cls(path, statement.stage, statement.code, statement.request, statement.inputs, sums)
 
     def content(self, name: str) -> bytes:
         """The content of a listed file. Raises UserError if the file is missing, not listed or changed."""
         path = self.path.with_name(name)
         content = content_of(path)
         if name not in self.sums:
-            raise UserError(f"{path}: {self.path.name} does not list it; make both anew")
+            raise UserError(f"{path}: {self.path.name} does not list it; make both again")
         if hashlib.sha256(content).hexdigest() != self.sums[name]:
             raise UserError(f"{path}: damaged: its checksum is not the one in {self.path.name}")
         return content
@@ -97,11 +97,11 @@ def checked(path: Path, stage: str, request: str | None = None) -> BytesIO:
     """
     content_of(path)  # if both are missing, report the table
     if not beside(path).exists():
-        raise UserError(f"{path}: cannot be checked: {beside(path).name} is not beside it; make both anew")
+        raise UserError(f"{path}: cannot be checked: {beside(path).name} is missing; make both again")
     listed = Checklist.read(beside(path))
     content = listed.content(path.name)
     if listed.stage != stage:
         raise UserError(f"{path}: foreign: made by {listed.stage}; expected {stage}")
     if request is not None and listed.request != request:
-        raise UserError(f"{path}: made for another request, {listed.request}; expected {request}: make it anew")
+        raise UserError(f"{path}: made for another request, {listed.request}; expected {request}: make it again")
     return BytesIO(content)
