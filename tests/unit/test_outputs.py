@@ -25,7 +25,7 @@ from byzcode.provenance.content import canonical
 from byzcode.scorecard import page
 from byzcode.specs.allocation import AllocationSpec
 from byzcode.storage import allocations, netcdf, trajectories
-from byzcode.storage.atomic import text, whole, with_suffixes, writable
+from byzcode.storage.atomic import replacing, text, with_suffixes, writable
 from byzcode.storage.layout import STAGES
 from byzcode.training import workers
 
@@ -460,7 +460,7 @@ def test_a_file_that_may_only_be_read_is_replaced(tmp_path: Path) -> None:
     path = file_in(tmp_path)
     path.chmod(0o444)
     writable(path)
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "new"
 

@@ -43,7 +43,7 @@ from byzcode.specs.run import RunSpec
 from byzcode.specs.strict import Strict
 from byzcode.storage import allocations, trajectories
 from byzcode.storage.apart import apart
-from byzcode.storage.atomic import text, whole, writable
+from byzcode.storage.atomic import replacing, text, writable
 from byzcode.studies.files import read_text
 from byzcode.studies.names import Filename
 from byzcode.studies.requests import Id
@@ -201,7 +201,7 @@ def _fetched(own: Run, folder: Path, out: Path, device: str) -> bool:
     if not trajectories.agrees(waiting, own.spec, own.held, device):
         waiting.unlink(missing_ok=True)
         return False
-    with whole(out) as temporary:
+    with replacing(out) as temporary:
         shutil.move(waiting, temporary)
         os.utime(temporary)  # Snakemake requires it to be newer than its allocation and than the list
     print(f"{out}: trained in an earlier batch", file=sys.stderr)
@@ -275,14 +275,14 @@ def footprint(run: Run) -> float:
         + 12 * devices * sizes.dimension  # messages, Byzantine messages, their sorted copies
         + 6 * devices * devices  # distances
     )
-    whole_numbers = (
+    integers = (
         5 * devices * sizes.dimension  # places in a sorted row, and the order of messages by their values
         + 3 * devices * devices  # neighbours, in order
         + 4 * devices * slots * sizes.rows  # which device adds which rows, with weights
         + 2 * BLOCK * (2 * devices + (sizes.subsets if spec.assignment != "fixed" else 0))
         + 2 * (len(quantities_of(spec)) + len(COUNTS)) * len(spec.record.iterations(spec.iterations))
     )
-    return float(seeds * (number * numbers + 8 * whole_numbers))
+    return float(seeds * (number * numbers + 8 * integers))
 
 
 def _memory() -> float:

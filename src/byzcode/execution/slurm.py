@@ -63,7 +63,7 @@ class Job:
 
 
 def polling(configuration: Mapping[str, str], preferred: str, first: int, *, sacct: bool) -> Polling:
-    """Choose the program that reports ended jobs on this cluster; ``preferred`` is the user's choice if both would work.
+    """Choose the program that reports ended jobs on this cluster; ``preferred`` is used if both would work.
 
     sacct needs slurmdbd: without it, an installed sacct waits forever. squeue shows an ended job for MinJobAge seconds.
     If MinJobAge is less than three times ``first``, the seconds before the plugin's first query, the plugin uses sacct

@@ -26,7 +26,7 @@ _LONGEST = 100
 
 
 def writable(*paths: Path) -> None:
-    """Raise UserError if :func:`whole` could not write one of the files. Call it before the work.
+    """Raise UserError if :func:`replacing` could not write one of the files. Call it before the work.
 
     It writes a temporary file beside each path, and removes it together with the folders that it had to create.
     """
@@ -44,7 +44,7 @@ def with_suffixes(stem: Path, *suffixes: str) -> list[Path]:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path, and move the file to ``path`` if the block succeeds; otherwise remove it.
 
     Raises UserError if the file cannot be written.
@@ -59,8 +59,8 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def text(path: Path) -> Iterator[TextIO]:
-    """A text file, open for writing, that appears only if the block succeeds (see :func:`whole`)."""
-    with whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    """A text file, open for writing, that appears only if the block succeeds (see :func:`replacing`)."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         yield file
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from byzcode.errors import UserError
 from byzcode.provenance.content import canonical, short_hash
-from byzcode.storage.atomic import whole
+from byzcode.storage.atomic import replacing
 from byzcode.storage.inputs import hash_of
 from byzcode.storage.layout import LIST, STAGES
 from byzcode.storage.seal import content_of, seal, sealed
@@ -85,7 +85,7 @@ def write(
         raise UserError(f"{out}: not stored: {edited[0]} was edited while it was made: make it again")
     lines = [str(Statement(stage, STAGES[stage].digest(entries), short_hash(canonical(request)), hash_of(inputs)))]
     lines += [f"{hashlib.sha256(content_of(path)).hexdigest()}  {path.name}" for path in files]
-    with whole(out) as listing:
+    with replacing(out) as listing:
         listing.write_text("\n".join(lines), encoding="utf-8")
         seal(listing)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from byzcode.errors import UserError
 from byzcode.storage import seal
-from byzcode.storage.atomic import whole
+from byzcode.storage.atomic import replacing
 
 if TYPE_CHECKING:
     import xarray
@@ -79,7 +79,7 @@ def writing(path: Path, statement: object = None) -> Iterator[netCDF4.Dataset]:
 
     ``statement`` is a line that says what made it, see :mod:`byzcode.storage.statement`.
     """
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         try:
             with _created(temporary) as file:
                 yield file
