@@ -289,7 +289,7 @@ def test_a_hundred_devices_in_groups(groups, liars, lie):
     coded = grouped(100, groups, runs=2 * groups)
     assert coded.liars == liars
     group = groups_of(100, 2 * groups, 2)
-    sets = [np.flatnonzero(group == one)[:liars] for one in range(groups)]
+    sets = [np.flatnonzero(group == each)[:liars] for each in range(groups)]
     sets += [coded.rng.permutation(100)[:liars] for _ in range(groups)]
     gradient, failed = coded.decoded(coded.lied(np.stack(sets), lie))
     assert not failed.any()
@@ -430,8 +430,8 @@ def test_messages_are_left_as_they_are():
         ((100, 100, 41), 20, None),
         ((100, 1000, 10), 0, None),
         ((7, 7, 7), 3, None),
-        ((100, 1000, 100), None, "N r / M = 10 must be odd, 2 s + 1, to bear s liars; nearest: 90 or 110"),
-        ((8, 8, 8), None, "N r / M = 8 must be odd, 2 s + 1, to bear s liars; nearest: 7"),
+        ((100, 1000, 100), None, "N r / M = 10 must be odd, 2 s + 1, to tolerate s liars; nearest: 90 or 110"),
+        ((8, 8, 8), None, "N r / M = 8 must be odd, 2 s + 1, to tolerate s liars; nearest: 7"),
         ((100, 1001, 11), None, "multiple of the 100 devices"),
         ((100, 1000, 105), None, "multiples of M / N = 10"),
     ],

@@ -264,12 +264,12 @@ def _reason(devices: int, subsets: int, redundancy: int) -> str:
         return f"r = {redundancy}: a device must hold some of the M = {subsets} subsets, not all"
     copies, rest = divmod(devices * redundancy, subsets)
     if rest:
-        return f"c = N r/M = {fraction(devices * redundancy, subsets)} is not whole"
+        return f"c = N r/M = {fraction(devices * redundancy, subsets)} is not an integer"
     if copies < 2:
         return "c = N r/M = 1: no two devices would share a subset, as with allocation disjoint"
     pairs, rest = divmod(redundancy * (copies - 1), devices - 1)
     if rest:
-        return f"lambda = r(c-1)/(N-1) = {fraction(redundancy * (copies - 1), devices - 1)} is not whole"
+        return f"lambda = r(c-1)/(N-1) = {fraction(redundancy * (copies - 1), devices - 1)} is not an integer"
     if subsets < devices:
         return f"M = {subsets} is below N = {devices} (Fisher)"
     known = None
@@ -277,7 +277,7 @@ def _reason(devices: int, subsets: int, redundancy: int) -> str:
         known = impossible(devices, redundancy, pairs)
     elif devices == copies**2 and pairs == 1:  # an affine plane exists where the projective one does
         known = impossible(devices + copies + 1, copies + 1, 1)
-    return known or f"no family here has a 2-({devices}, {copies}, {pairs}) design with {subsets} blocks"
+    return known or f"no known family has a 2-({devices}, {copies}, {pairs}) design with {subsets} blocks"
 
 
 def _nearest(devices: int, subsets: int, redundancy: int) -> str:

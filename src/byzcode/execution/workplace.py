@@ -122,7 +122,7 @@ class Workplace:
         lock = self._locks[path.resolve()] = FolderLock(path, place)
         if lock.without and [other for other in self._locks.values() if other.without] == [lock]:  # say it once
             self._say(
-                f"{path}: this file system has no locks ({lock.without}); notes serve instead: a Snakemake that "
+                f"{path}: this file system has no locks ({lock.without}); notes replace them: a Snakemake that "
                 "dies on another machine counts as at work for ten minutes, and another user's jobs are not seen"
             )
 
@@ -150,10 +150,10 @@ class Workplace:
 
 
 def check_folders(results: Path) -> None:
-    """Raise UserError if a file, or a link to no folder, has the path of a folder of the results."""
+    """Raise UserError if a file, or a link that leads to no folder, has the path of a folder of the results."""
     for path in (*reversed(results.parents), *(results / name for name in (*FOLDERS, "logs"))):
         if os.path.lexists(path) and not path.is_dir():
-            kind = "a link to no folder" if path.is_symlink() else "a file"
+            kind = "a link that leads to no folder" if path.is_symlink() else "a file"
             raise UserError(f"{path}: {kind}, where a folder is expected")
 
 

@@ -54,7 +54,7 @@ def _loaded() -> tuple[ctypes.CDLL | None, str | None]:
     return loaded, None
 
 
-_BUILD = "`make setup` builds it; until then the same numbers take longer"
+_BUILD = "`make setup` builds it; until then, the same numbers take longer to compute"
 
 
 def _fingerprint_of(compiled: ctypes.CDLL) -> str | None:

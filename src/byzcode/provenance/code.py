@@ -34,7 +34,7 @@ COMPONENTS = (
     *("pre_aggregation", "problems", "schedules"),
 )
 
-#: The modules of which only the definitions that are used count. The ``__init__`` of every package is treated likewise.
+#: In these modules, as in the ``__init__`` of every package, only the definitions that are used count.
 BY_DEFINITION = tuple(f"{PACKAGE}.{name}." for name in (*COMPONENTS, "kernels", "specs.methods"))
 
 #: A call of this function, such as ``function("distances", ...)``, uses the compiled source of that name.

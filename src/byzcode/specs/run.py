@@ -270,7 +270,7 @@ class RunSpec(Identified):
             if reason is not None:
                 raise KeyedError("redundancy", self.redundancy, f"{reason}; with method {self.method}")
         if (decoder := ENCODERS[self.encoding.name].decoder) and decoder != METHODS[self.method].decoder:
-            raise KeyedError("encoding", self.encoding.name, "only for a method that decodes it")
+            raise KeyedError("encoding", self.encoding.name, "allowed only for a method that decodes it")
         if self.f >= self.devices:
             reason = f"f = {self.f} liars among {self.devices} devices: at least one must be honest"
             raise KeyedError("byzantine.alpha", self.byzantine.alpha, reason)

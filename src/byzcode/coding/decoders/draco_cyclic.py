@@ -76,7 +76,7 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
         return reason
     size = subsets // devices
     near = [str(other) for other in (redundancy - size, redundancy + size) if other <= subsets]
-    return f"N r / M = {redundancy // size} must be odd, 2 s + 1, to bear s liars; nearest: {' or '.join(near)}"
+    return f"N r / M = {redundancy // size} must be odd, 2 s + 1, to tolerate s liars; nearest: {' or '.join(near)}"
 
 
 class _Attempt(NamedTuple):
