@@ -33,10 +33,10 @@ def plan(
     states = {run: state(results, spec) for run, spec in configured.runs.items()}
     words = {run: each.word for run, each in states.items()}
     if slurm:
-        from byzcode.execution.forecast import told
+        from byzcode.execution.forecast import report
 
         terminal = console(120)
-        for part in told(configured, [run for run, word in words.items() if word != "current"], at_once):
+        for part in report(configured, [run for run, word in words.items() if word != "current"], at_once):
             terminal.print(part)
         return
     for planned in configured.studies.values():

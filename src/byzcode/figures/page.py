@@ -22,7 +22,7 @@ from byzcode.figures.panels import fit, hide_names, name, nothing_in
 from byzcode.figures.request import Request
 from byzcode.figures.scale import Positions
 from byzcode.figures.style import LABEL, SMALL, SOFT, TITLE
-from byzcode.storage.atomic import text, whole
+from byzcode.storage.atomic import replacing, text
 from byzcode.studies import letters
 
 #: Sizes in inches.
@@ -179,7 +179,7 @@ class Drawing:
         Raises UserError if a file cannot be written.
         """
         for kind, metadata in _METADATA.items():
-            with whole(out.with_name(f"{out.name}.{kind}")) as path:
+            with replacing(out.with_name(f"{out.name}.{kind}")) as path:
                 self.page.figure.savefig(path, format=kind, metadata=metadata | {"Title": self.page.request.title})
         with text(out.with_name(f"{out.name}.csv")) as file:
             self.data.to_csv(file, index=False, lineterminator="\n")

@@ -15,7 +15,7 @@ from byzcode.provenance.content import canonical, short_hash
 from byzcode.specs import parts
 from byzcode.specs.allocation import AllocationSpec
 from byzcode.specs.ids import by_id
-from byzcode.specs.last_part import What, lacking
+from byzcode.specs.last_part import Unit, lacking
 from byzcode.specs.parsing import parse
 from byzcode.specs.run import RunSpec
 from byzcode.studies import measured, places
@@ -295,7 +295,7 @@ def _refuse_place(planned: PlannedStudy, name: str, member: Member, other: Membe
 
 
 #: The average over the last fifth that each kind of plot of a level uses.
-_AVERAGED: Mapping[str, What] = {"sweep": "iterations", "bounds": "steps"}
+_AVERAGED: Mapping[str, Unit] = {"sweep": "iterations", "bounds": "steps"}
 
 
 def _check_levels(planned: PlannedStudy, name: str) -> None:

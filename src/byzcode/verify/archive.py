@@ -19,7 +19,7 @@ from byzcode.errors import UserError, complain
 from byzcode.execution.progress import progress
 from byzcode.multiverse.plan import files_named
 from byzcode.storage.apart import apart
-from byzcode.storage.atomic import whole, writable
+from byzcode.storage.atomic import replacing, writable
 from byzcode.storage.seal import content_of
 from byzcode.studies.configuration import Configuration
 from byzcode.studies.files import inside, read_from
@@ -51,7 +51,7 @@ def write(plan: Plan, configuration: Configuration, out: Path) -> None:
         raise UserError(f"{results} cannot be archived: {counted(faults)}, the first: {faults[0]}; see byzcode verify")
     about = results / FOLDER
     packed: dict[str, Listed] = {}
-    with whole(out) as temporary:
+    with replacing(out) as temporary:
         with _packing(temporary) as tar:
             for path in sorted(path for item in items for path in item.paths):
                 content = content_of(path)

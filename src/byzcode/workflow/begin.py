@@ -50,7 +50,7 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
     multiverse = any("multiverse" in word for word in [*sys.argv, *snakemake.targets])
     if multiverse:
         _ = jobs.readings  # load it now: a mistake in its file then gives one line, without Snakemake's traceback
-    lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _current_of(plan, results))
+    lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _usable_of(plan, results))
     lifecycle.register()
     if not snakemake.is_job and not snakemake.touches:
         snakemake.decide(lambda: _decided(plan, results, multiverse=multiverse))
@@ -68,10 +68,10 @@ def _decided(plan: Plan, results: Path, *, multiverse: bool) -> Decided:
     return Decided(examined.current, frozenset(examined.stale) - missing, missing)
 
 
-def _current_of(plan: Plan, results: Path) -> Any:
-    def current_of(files: set[Path]) -> set[Path]:
+def _usable_of(plan: Plan, results: Path) -> Any:
+    def usable_of(files: set[Path]) -> set[Path]:
         from byzcode.verify.current import current  # its imports take seconds, and only a run after a kill needs it
 
         return current(plan, results, files)
 
-    return current_of
+    return usable_of

@@ -1,6 +1,6 @@
 """The inputs and params of the job of each rule. The rules use these methods as functions.
 
-Snakemake passes ``wildcards``. A method that also takes ``output`` returns a param that is not tracked: a change of it
+Snakemake passes ``wildcards``. A method that also takes ``output`` returns a param that is not tracked: changing it
 makes no file again.
 """
 
