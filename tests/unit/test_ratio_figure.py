@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from degenerate import CASES, STYLES, caption, curves, drawing, planned, stored
+from pydantic import ValidationError
 
 from byzcode.errors import UserError
 from byzcode.figures import draw
@@ -115,6 +116,13 @@ def test_equal_levels_have_the_factor_one_even_at_zero(tmp_path):
 def test_the_other_curve_must_be_of_the_study():
     with pytest.raises(UserError, match=r"plots\.factor\.against = 'Exakt': .*did you mean 'Exact'"):
         made(plots={"factor": STUDY["plots"]["factor"] | {"against": "Exakt"}})
+
+
+def test_the_curves_to_draw_include_the_other_curve():
+    plot = STUDY["plots"]["factor"]
+    made(plots={"factor": plot | {"curves": ["CRA-DL", "Exact"]}})
+    with pytest.raises(ValidationError, match="must include the curve 'Exact'"):
+        made(plots={"factor": plot | {"curves": ["CRA-DL"]}})
 
 
 def test_other_seeds_give_one_line(tmp_path):

@@ -118,7 +118,16 @@ class RatioPlot(Strict):
     y: Quantity = Field(default="excess_loss", description="The compared quantity: a variable of the trajectories.")
     margin: Annotated[float, Field(gt=1)] = Field(default=1.5, description="The factor that counts as near.")
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
+    curves: Labels | None = Field(
+        default=None, description="Labels of the curves to draw, with that of ``against``; all if left out."
+    )
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Self:
+        if self.curves is not None and self.against not in self.curves:
+            raise ValueError(f"curves: must include the curve {self.against!r} that the others are compared with")
+        return self
 
 
 class BoundsPlot(Strict):
