@@ -122,7 +122,7 @@ class Display:
         text = str(record.msg or "")
         if text.startswith(_INTERRUPTED):
             self._interrupted = True
-        elif "CalledProcessError" not in text and not (text.startswith(_BESIDE) and self.state.failed):
+        elif "CalledProcessError" not in text and not (text.startswith(_BESIDE) and self._ended_badly):
             self._broken = True
             self._say(text, "red")
 
@@ -164,6 +164,8 @@ class Display:
                 self._say(words.study_done(self.state, study), "green")
 
     def _job_error(self, record: Any) -> None:
+        if self._interrupted:  # Ctrl-C has ended the job
+            return
         self.state.fail(record.jobid, _task(record), next(iter(record.log), ""))
         self._say(words.failure(self.state.failed[record.jobid]), "red")
 
@@ -184,9 +186,12 @@ class Display:
             self._terminal.say(text, colour)
             self._said = self._clock()
 
+    @property
+    def _ended_badly(self) -> bool:
+        return bool(self.state.failed) or self._interrupted or self._broken
+
     def _summary(self) -> None:
-        failed = bool(self.state.failed) or self._broken or self._interrupted
-        if self._quiet and not failed:
+        if self._quiet and not self._ended_badly:
             return
         for line in words.last_lines(self.state, self._clock() - self._begun, interrupted=self._interrupted):
             self._terminal.say(line, "red" if line.startswith("failed: ") else "")

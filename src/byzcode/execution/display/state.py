@@ -64,8 +64,8 @@ class State:
 
     def fail(self, number: int, task: Task, log: str) -> None:
         """A job has failed."""
-        self.running.pop(number, None)
-        self.failed[number] = Failed(self.work.tasks.get(number, task), log)
+        known, _ = self.running.pop(number, (task, 0.0))
+        self.failed[number] = Failed(known, log)
 
     def left(self, now: float) -> float | None:
         """Seconds until all jobs are done, by the times of the jobs that are done; None if there are none."""

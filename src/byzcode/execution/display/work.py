@@ -32,7 +32,8 @@ class Task:
     def words(self) -> str:
         """What the job does, for one line: the study, and the method or the stage."""
         place = self.studies[0] if self.studies else ""
-        what = self.label or (self.stage if self.name in ("", place) else f"{self.stage} {self.name}")
+        name = "" if self.name == place else self.name.removeprefix(f"{place}-")
+        what = self.label or f"{self.stage} {name}".rstrip()
         return f"{place}: {what}" if place else what
 
 
@@ -99,7 +100,8 @@ class _Tasks:
         stage = _STAGES.get(wildcard, job.rule)
         if wildcard == "run" and name in self._plan.runs:
             return self._training(name)
-        return Task(stage, name, self._studies_of(wildcard, name, stage), kind=stage)
+        label = stage if wildcard in ("allocation", "reading") else ""  # their names are hashes
+        return Task(stage, name, self._studies_of(wildcard, name, stage), label, kind=stage)
 
     def _studies_of(self, wildcard: str, name: str, stage: str) -> tuple[str, ...]:
         if wildcard == "allocation":
