@@ -7,6 +7,7 @@ what Snakemake would.
 import os
 import sys
 from dataclasses import dataclass, field
+from inspect import signature
 from logging import LogRecord
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ class LogHandler(LogHandlerBase):
             nocolor=common.nocolor,
             stream=sys.stdout if common.stdout else sys.stderr,
             formatter=DefaultFormatter(quiet, common.show_failed_logs),
-            filter=DefaultFilter(quiet, common.debug_dag, common.verbose, common.dryrun, common.printshellcmds),
+            filter=DefaultFilter(**{name: getattr(common, name) for name in signature(DefaultFilter).parameters}),
         )
         self._display = self._chosen({each.name.lower() for each in quiet})
 

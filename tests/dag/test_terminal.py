@@ -19,13 +19,32 @@ from dag.project import SHOW, TINY, Project
 
 pytestmark = pytest.mark.slow
 
-BOTH = {name: TINY[name] for name in ("lines", "sweep")}
+#: One training and one figure: with the allocation, the summary and the target, five jobs.
+_LINES = TINY["lines"]
+SMALL = {"lines": {**_LINES, "curves": _LINES["curves"][:1], "plots": {"loss": _LINES["plots"]["loss"]}}}
+#: One job on a project with results.
+AGAIN = ("--forcerun", "summarise", "--", "results/summaries/lines.csv")
 
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Project:
     """A small project without results."""
-    return Project.create(tmp_path / "project", BOTH)
+    return Project.create(tmp_path / "project", SMALL)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[str]]:
+    """A small project with results, and what Snakemake showed."""
+    made = Project.create(tmp_path_factory.mktemp("made") / "project", SMALL)
+    code, lines = snakemake(made)
+    assert code == 0, lines
+    return made, lines
+
+
+@pytest.fixture
+def done(first: tuple[Project, list[str]], tmp_path: Path) -> Project:
+    """A copy of the project with results."""
+    return first[0].copy(tmp_path / "done")
 
 
 def environment(project: Project, **more: str) -> dict[str, str]:
@@ -74,84 +93,81 @@ def on_terminal(
     return os.waitstatus_to_exitcode(status), said.decode()
 
 
-def test_without_a_terminal(fresh: Project) -> None:
-    code, lines = snakemake(fresh)
+def test_without_a_terminal(first: tuple[Project, list[str]]) -> None:
+    project, lines = first
 
-    assert code == 0, lines
-    assert re.fullmatch(r"12 jobs; log: \.snakemake/log/\S+\.snakemake\.log", lines[0])
+    assert re.fullmatch(r"5 jobs; log: \.snakemake/log/\S+\.snakemake\.log", lines[0])
     log = lines[0].partition("log: ")[2]
-    assert "Job stats:" in (fresh.root / log).read_text(encoding="utf-8")
-    done = [line for line in lines if line.startswith("done: ")]
-    assert {line.split()[1] for line in done} == {"lines", "sweep"}
-    assert done[-1].endswith("2 of 2 studies)")
-    assert re.fullmatch(rf"12 jobs done in .*; log: {re.escape(log)}", lines[-1])
-    assert len([line for line in lines if not re.match(r"\d+/12 jobs", line)]) == 4
-
-    code, lines = snakemake(fresh)
-    assert code == 0
-    assert lines == ["Nothing to be done (all requested files are present and up to date)."]
+    assert "Job stats:" in (project.root / log).read_text(encoding="utf-8")
+    own = [line for line in lines if not re.match(r"\d/5 jobs", line)]
+    assert own[1] == "done: lines - Three curves (1 training, 1 figure, 1 of 1 studies)"
+    assert re.fullmatch(rf"5 jobs done in .*; log: {re.escape(log)}", own[2])
+    assert len(own) == 3
 
 
-def test_on_a_terminal_of_forty_columns(fresh: Project) -> None:
-    code, said = on_terminal(fresh, columns=40)
+def test_nothing_to_be_done(done: Project) -> None:
+    nothing = ["Nothing to be done (all requested files are present and up to date)."]
+    assert snakemake(done) == (0, nothing)
+
+
+def test_on_a_terminal_of_forty_columns(done: Project) -> None:
+    code, said = on_terminal(done, *AGAIN, columns=40)
 
     assert code == 0, said
-    changing = [part for part in re.split(r"[\r\n]", said) if part.endswith("\x1b[K") and "/12 jobs" in part]
+    changing = [part for part in re.split(r"[\r\n]", said) if part.endswith("\x1b[K") and "/1 jobs" in part]
     assert changing
     assert all(len(part.removesuffix("\x1b[K")) < 40 for part in changing)
     assert "\x1b[32mdone: lines" in said
     assert "\x1b[?25" not in said, "the cursor is never hidden"
-    assert said.count("\n") < 10
+    assert said.count("\n") == 4, "the profile, the log, the study, the end"
 
 
-def test_a_terminal_in_ci_and_one_without_colours(fresh: Project) -> None:
-    code, said = on_terminal(fresh, "--until", "allocate", CI="true")
+def test_a_terminal_in_ci(done: Project) -> None:
+    code, said = on_terminal(done, *AGAIN, CI="true")
+
     assert code == 0
     assert "\x1b" not in said
     assert "\r" not in said.replace("\r\n", "\n")
 
-    code, said = on_terminal(fresh, NO_COLOR="1")
+
+def test_a_terminal_without_colours(done: Project) -> None:
+    code, said = on_terminal(done, *AGAIN, NO_COLOR="1")
+
     assert code == 0
     assert "\x1b[3" not in said
     assert "\x1b[K" in said
 
 
-def test_a_failed_job_has_the_last_word(fresh: Project) -> None:
-    """The allocation of both studies is damaged after it was made."""
-    assert snakemake(fresh, "--until", "allocate")[0] == 0
-    path = fresh.files("allocations/*.nc")[0]
-    fresh.edit("config/studies/lines.yaml", "base", "iterations", to=7)
-    fresh.rewrite("src/byzcode/cli/training.py", lambda text: text.replace("def train(", "def train(", 1) + _BREAK)
+def test_a_failed_job_has_the_last_word(done: Project) -> None:
+    done.rewrite("src/byzcode/cli/tables.py", lambda text: text.replace("    from", _BREAK, 1))
 
-    code, lines = snakemake(fresh)
+    code, lines = snakemake(done, *AGAIN)
 
     assert code == 1
-    assert path.exists()
-    assert re.match(r"failed: \w+: .* \(results/logs/train/[0-9a-f]{12}\.log\):", lines[-2])
-    assert lines[-1] == "  byzcode: x.yaml: key = 1: allowed: 2"
-    [counted] = [line for line in lines if "the same command continues" in line]
-    assert re.match(r"\d+ of 12 jobs done, 3 failed; the same command continues; log: ", counted)
-    assert "not finished: lines, sweep" in lines
-    assert not [line for line in lines if "Traceback" in line or "rule" in line.lower() or "Exception" in line]
+    assert lines[-2:] == [
+        "failed: lines: summarise (results/logs/summarise/lines.log):",
+        "  byzcode: x.yaml: key = 1: allowed: 2",
+    ]
+    assert lines[1:3] == lines[-2:]
+    assert re.match(r"0 of 1 job done, 1 failed; the same command continues; log: ", lines[3])
+    assert lines[4] == "not finished: lines"
+    assert len(lines) == 7
 
 
-_BREAK = """
+_BREAK = """    from byzcode.errors import UserError
 
-def _broken(*arguments: object, **options: object) -> None:
     raise UserError("x.yaml: key = 1: allowed: 2")
-
-
-from byzcode.errors import UserError
-from byzcode.execution import batches
-
-batches.alone = _broken
-"""
+    from"""
 
 
 @pytest.mark.parametrize(
     ("keys", "to", "says"),
     [
-        (("base", "iteration"), 5, "config/studies/lines.yaml: base.iteration = "),
+        (
+            ("base", "iteration"),
+            5,
+            "config/studies/lines.yaml: curve 'RBA-DL': iteration = 5: unknown key; did you mean",
+        ),
         (("base", "iterations"), -1, "config/studies/lines.yaml: "),
     ],
 )
@@ -185,52 +201,66 @@ def test_a_run_that_nobody_asks_for(fresh: Project) -> None:
     ]
 
 
-def test_an_interrupt(fresh: Project) -> None:
-    code, said = on_terminal(fresh, until=lambda said: b"/12 jobs" in said)
+def test_an_unknown_target_is_one_line(fresh: Project) -> None:
+    assert snakemake(fresh, "results/figures/none-loss.svg") == (
+        1,
+        ["results/figures/none-loss.svg: no rule makes this; `byzcode plan` lists the studies"],
+    )
+
+
+def test_an_interrupt(done: Project) -> None:
+    """While a job is at work, which waits for ever."""
+    done.rewrite("src/byzcode/cli/tables.py", lambda text: text.replace("    from", _WAIT, 1))
+
+    code, said = on_terminal(done, *AGAIN, until=lambda said: b"0/1 jobs" in said)
 
     assert code != 0
-    assert re.search(r"\r\n?interrupted: \d+ of 12 jobs done; the same command continues; log: ", said) or (
-        "interrupted: " in said
-    )
+    assert "interrupted: 0 of 1 job done; the same command continues; log: " in said
+    assert said.endswith("not finished: lines\r\n")
     assert "failed: " not in said
     assert "Traceback" not in said
-    assert snakemake(fresh)[0] == 0
 
 
-def test_snakemake_s_own_output_if_it_is_wanted(project: Project) -> None:
-    for arguments in (
-        ["--dry-run", "--forceall"],
-        ["--printshellcmds", "--forcerun", "summarise"],
-        ["--logger-byzcode-show", "snakemake", "--forcerun", "summarise"],
-    ):
-        code, lines = snakemake(project, *arguments)
-        assert code == 0, lines
-        assert any(re.match(r"Job \d+: summarise lines", line) for line in lines), lines
-        assert not [line for line in lines if line.startswith("done: ")]
+_WAIT = """    import signal
+
+    signal.pause()
+    from"""
 
 
-def test_quiet(project: Project) -> None:
-    code, lines = snakemake(project, "--quiet", "progress", "--forcerun", "summarise")
-
-    assert (code, lines) == (0, [])
-
-
-def test_a_killed_run_leaves_a_terminal_that_works(fresh: Project) -> None:
+def test_a_killed_run_is_continued(done: Project) -> None:
+    done.rewrite("src/byzcode/cli/tables.py", lambda text: text.replace("    from", _WAIT, 1))
     with subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--cores", "1"],
-        cwd=fresh.root,
-        env=environment(fresh),
+        [sys.executable, "-m", "snakemake", "--cores", "1", *AGAIN],
+        cwd=done.root,
+        env=environment(done),
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as process:
         assert process.stderr is not None
-        while not process.stderr.readline().startswith(b"12 jobs"):
+        while not process.stderr.readline().startswith(b"1 job;"):
             pass
         os.killpg(process.pid, signal.SIGKILL)
+    done.rewrite("src/byzcode/cli/tables.py", lambda text: text.replace(_WAIT, "    from", 1))
 
-    code, lines = snakemake(fresh)
+    code, lines = snakemake(done, *AGAIN)
+
     assert code == 0, lines
-    assert lines[-1].startswith(("12 jobs done", "11 jobs done")), lines
+    assert [line for line in lines if line.startswith("1 job done in")]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--dry-run"], ["--printshellcmds"], ["--logger-byzcode-show", "snakemake"], ["--verbose"]], ids=str
+)
+def test_snakemake_s_own_output_if_it_is_wanted(done: Project, arguments: list[str]) -> None:
+    code, lines = snakemake(done, *arguments, *AGAIN)
+
+    assert code == 0, lines
+    assert any(re.match(r"Job \d+: summarise lines", line) for line in lines), lines
+    assert not [line for line in lines if line.startswith("done: ")]
+
+
+def test_quiet(done: Project) -> None:
+    assert snakemake(done, "--quiet", "progress", *AGAIN) == (0, [])
 
 
 def test_another_program_s_environment_is_not_touched_by_the_plugin(tmp_path: Path) -> None:

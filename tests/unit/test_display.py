@@ -155,10 +155,17 @@ def test_a_user_s_mistake_is_its_one_line(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_another_error_is_shown_in_full() -> None:
     run = Shown()
-    run.log("MissingRuleException:\nNo rule to produce x", logging.ERROR, event="error", exception="MissingRule")
+    run.log("MissingOutputException in rule x:\nMissing y", logging.ERROR, event="error")
+    run.log(
+        "MissingRuleException:\nNo rule to produce z (if you use input functions ...).", logging.ERROR, event="error"
+    )
     run.display.close()
 
-    assert run.lines == ["MissingRuleException:", "No rule to produce x"]
+    assert run.lines == [
+        "MissingOutputException in rule x:",
+        "Missing y",
+        "z: no rule makes this; `byzcode plan` lists the studies",
+    ]
 
 
 def test_without_jobs_snakemake_speaks_for_itself() -> None:
@@ -393,6 +400,26 @@ def test_nobody_listens(tmp_path: Path) -> None:
     Terminal(closed, live=False, colours=False).say("größe")
     with suppress(BrokenPipeError):
         closed.close()
+
+
+def test_a_log_on_a_full_disk_is_one_line(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
+    from byzcode.execution.snakemake import Snakemake
+
+    class Workflow:
+        modifier = type("Modifier", (), {"is_main_snakefile": lambda self: True})()
+
+    handler = logging.FileHandler("/dev/full")
+    Workflow.logger_manager = type("Manager", (), {"logfile_handlers": {handler: "/dev/full"}})
+    Snakemake(Workflow, "x").survive_a_full_log()
+    with caplog.at_level(logging.INFO, "snakemake.logging"):
+        for _ in range(3):
+            handler.handle(logging.makeLogRecord({"msg": "x"}))
+
+    assert [record.message for record in caplog.records] == [
+        "/dev/full: the log cannot be written any more: [Errno 28] No space left on device"
+    ]
+    assert capsys.readouterr().err == ""
+    handler.stream = None  # its buffer can never be written
 
 
 # --- the words of the jobs ------------------------------------------------------------------------------------------

@@ -132,13 +132,18 @@ class Snakemake:
 
     def log(self) -> str:
         """The path of Snakemake's full log, or nothing if it has none."""
-        found = self._workflow.logger_manager.get_logfile()
-        return os.path.relpath(found[0]) if found else ""
+        return next((os.path.relpath(path) for path in self._logs.values()), "")
 
     def survive_a_full_log(self) -> None:
         """Let an error in writing the full log (as on a full disk) give one line, not a traceback per record."""
-        for handler, path in self._workflow.logger_manager.logfile_handlers.items():
+        for handler, path in self._logs.items():
             handler.handleError = _Once(f"{path}: the log cannot be written any more")
+
+    @property
+    def _logs(self) -> dict[Any, str]:
+        """The handlers that write files, and their paths; versions before 9.15 do not tell them."""
+        manager = getattr(self._workflow, "logger_manager", None)
+        return manager.logfile_handlers if manager else {}
 
     def keep_finished(self, results: Path, whole_of: Callable[[set[Path]], set[Path]]) -> bool:
         """Record the finished files of an earlier Snakemake; see :func:`byzcode.execution.kept.keep`."""

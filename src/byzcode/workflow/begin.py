@@ -53,7 +53,8 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
         _ = jobs.readings  # load it now: a mistake in its file then gives one line, without Snakemake's traceback
     lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _whole_of(plan, results), plan)
     lifecycle.register()
-    tell_display(Pages(lambda: _pages(snakemake, results)))
+    if not snakemake.is_job:
+        tell_display(Pages(lambda: _pages(snakemake, results)))
     if not snakemake.is_job and not snakemake.touches:
         snakemake.decide(lambda: _decided(plan, results, multiverse=multiverse))
     return jobs, lifecycle

@@ -7,6 +7,7 @@ carry ``record.byzcode``: a :class:`Work`, :class:`Pages`, or True for a line th
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ mistakes: list[str] = []
 #: What Snakemake says beside the failure of a job, which we report ourselves.
 _BESIDE = ("Exiting because a job execution failed", "WorkflowError:\nAt least one job did not complete")
 _INTERRUPTED = ("Terminating processes on user request", "Cancelling snakemake on user request")
+_UNKNOWN = re.compile(r"^MissingRuleException.*:\nNo rule to produce (\S+)")
 _NOTHING = "Nothing to be done"
 
 Record = logging.LogRecord
@@ -62,7 +64,7 @@ class Display:
     def take(self, record: Record) -> None:
         """Show a record."""
         with self._lock:
-            own, event = getattr(record, "byzcode", None), getattr(record, "event", None)
+            own = getattr(record, "byzcode", None)
             if self._is_mistake(record):
                 return
             if self._runs is None and own is None and record.levelno < logging.WARNING:
@@ -71,7 +73,7 @@ class Display:
                 self._theirs(record)
             elif own is not None:
                 self._take_own(own, record)
-            elif record.levelno >= logging.ERROR and event != "job_error":
+            elif record.levelno >= logging.ERROR and _event(record) != "job_error":
                 self._error(record)
             else:
                 self._take_event(record)
@@ -101,7 +103,7 @@ class Display:
         if isinstance(own, Work):
             self.state.begin(own)
             if own.log and not self._quiet:
-                self._say(f"{len(own.tasks)} jobs; log: {own.log}")
+                self._say(f"{words.counted(len(own.tasks), 'job')}; log: {own.log}")
         elif isinstance(own, Pages):
             self._pages = own
         elif isinstance(own, Again):
@@ -124,11 +126,13 @@ class Display:
             self._interrupted = True
         elif "CalledProcessError" not in text and not (text.startswith(_BESIDE) and self._ended_badly):
             self._broken = True
-            self._say(text, "red")
+            unknown = _UNKNOWN.search(text)
+            told = f"{unknown[1]}: no rule makes this; `byzcode plan` lists the studies" if unknown else text
+            self._say(told, "red")
 
     def _decide(self, record: Record) -> None:
         """Jobs run if Snakemake says that the workflow starts before it makes the graph of jobs."""
-        starts = getattr(record, "event", None) == "workflow_started"
+        starts = _event(record) == "workflow_started"
         self._before.append(record)
         if starts or str(record.msg).startswith("Building DAG"):
             self._runs = starts and not self._as_theirs
@@ -144,10 +148,10 @@ class Display:
             "job_error": self._job_error,
             "progress": self._progress,
         }
-        event = getattr(record, "event", None)
+        event = _event(record)
         if event in known:
             known[event](record)
-        elif event is None:
+        elif not event:
             self._words(record)
 
     def _run_info(self, record: Any) -> None:
@@ -214,6 +218,12 @@ class Display:
             self._terminal.show(line)
         elif self._clock() - self._said >= PAUSE:
             self._say(line)
+
+
+def _event(record: Record) -> str:
+    """The name of an event, an enumeration of Snakemake; empty for a record of none."""
+    event = getattr(record, "event", "")
+    return str(getattr(event, "name", event)).lower()
 
 
 def _task(record: Any) -> Task:

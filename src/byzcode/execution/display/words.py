@@ -40,14 +40,16 @@ def duration(seconds: float) -> str:
 
 def study_done(state: State, name: str) -> str:
     """The line of a finished study."""
-    count = Counter(task.stage for task in state.work.tasks.values() if name in task.studies)
-    made = [_count(count[stage], word) for stage, word in (("train", "training"), ("figure", "figure")) if count[stage]]
+    stages = Counter(task.stage for task in state.work.tasks.values() if name in task.studies)
+    kinds = {"train": "training", "figure": "figure"}
+    made = [counted(stages[stage], word) for stage, word in kinds.items() if stages[stage]]
     title = state.work.titles.get(name, "")
     of = f"{state.studies - len(state.unfinished)} of {state.studies} studies"
     return f"done: {name}" + f" - {title}" * bool(title) + f" ({', '.join([*made, of])})"
 
 
-def _count(number: int, word: str) -> str:
+def counted(number: int, word: str) -> str:
+    """A number of things, one or more."""
     return f"{number} {word}" + "s" * (number != 1)
 
 
@@ -55,16 +57,16 @@ def last_lines(state: State, seconds: float, *, interrupted: bool) -> Iterator[s
     """What has been done and what has failed; the message of the last failed job comes last."""
     log = f"; log: {state.work.log}" if state.work.log else ""
     if state.done == state.total and not state.failed:
-        yield f"{_count(state.done, 'job')} done in {duration(seconds)}{log}"
+        yield f"{counted(state.done, 'job')} done in {duration(seconds)}{log}"
         return
-    counts = [f"{state.done} of {_count(state.total, 'job')} done", f"{len(state.failed)} failed"]
+    counts = [f"{state.done} of {counted(state.total, 'job')} done", f"{len(state.failed)} failed"]
     why = "interrupted: " if interrupted else ""
     yield f"{why}{', '.join(counts[: 1 + bool(state.failed)])}; the same command continues{log}"
     if state.unfinished:
         yield short(f"not finished: {', '.join(state.unfinished)}", 400)
     failed = list(state.failed.values())
     if len(failed) > MOST:
-        yield f"{_count(len(failed) - MOST, 'more job')} failed: see the log"
+        yield f"{counted(len(failed) - MOST, 'more job')} failed: see the log"
     for each in failed[-MOST:]:
         yield failure(each)
 
