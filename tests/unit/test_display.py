@@ -153,6 +153,21 @@ def test_a_user_s_mistake_is_its_one_line(monkeypatch: pytest.MonkeyPatch) -> No
         assert run.theirs == []
 
 
+def test_a_mistake_beside_failed_jobs_leaves_them_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a full disk."""
+    monkeypatch.setattr(shown, "mistakes", ["results: cannot be written: No space left on device"])
+    run = Shown()
+    run.log(event="workflow_started")
+    run.log_job(2)
+    run.log(event="run_info", stats={"total": 3})
+    run.log(event="job_error", level=logging.ERROR, jobid=2, rule_name="train", log=["none.log"])
+    run.log("WorkflowError:\nresults: cannot be written: No space left on device", logging.ERROR)
+    run.display.close()
+
+    assert run.lines[2] == "results: cannot be written: No space left on device"
+    assert run.lines[-2:] == ["failed: train x (none.log):", "  it has no log"]
+
+
 def test_another_error_is_shown_in_full() -> None:
     run = Shown()
     run.log("MissingOutputException in rule x:\nMissing y", logging.ERROR, event="error")
@@ -352,6 +367,14 @@ def narrow() -> Iterator[tuple[Any, int]]:
     os.close(ours)
 
 
+def received(terminal: int, size: int) -> bytes:
+    """What was written to a terminal: at least ``size`` bytes, in however many parts they come."""
+    said = b""
+    while len(said) < size:
+        said += os.read(terminal, 4096)
+    return said
+
+
 @pytest.mark.parametrize("word", ["x" * 200, "größe " * 40, "字" * 60])
 def test_the_line_never_wraps(narrow: tuple[Any, int], word: str) -> None:
     from rich.cells import cell_len
@@ -359,7 +382,7 @@ def test_the_line_never_wraps(narrow: tuple[Any, int], word: str) -> None:
     stream, ours = narrow
     Terminal(stream, live=True, colours=False).show(word)
 
-    line = os.read(ours, 4096).decode().removeprefix("\r").removesuffix("\x1b[K")
+    line = received(ours, 40).decode().removeprefix("\r").removesuffix("\x1b[K")
     assert 30 < cell_len(line) < 40
     assert line.endswith("...")
 
@@ -371,7 +394,8 @@ def test_a_line_that_stays_is_above_the_one_that_changes(narrow: tuple[Any, int]
     terminal.say("done", "green")
     terminal.clear()
 
-    assert os.read(ours, 4096) == b"\r1/3 jobs\x1b[K" + b"\r\x1b[K\x1b[32mdone\x1b[0m\r\n1/3 jobs" + b"\r\x1b[K"
+    expected = b"\r1/3 jobs\x1b[K" + b"\r\x1b[K\x1b[32mdone\x1b[0m\r\n1/3 jobs" + b"\r\x1b[K"
+    assert received(ours, len(expected)) == expected
 
 
 @pytest.mark.parametrize(
@@ -445,3 +469,16 @@ def test_the_plan_names_the_jobs() -> None:
     assert work.tasks[2].words == "cra-d: byz_figure plateau"
     assert work.tasks[3].words == "cra-d: summarise"
     assert (work.tasks[4].studies, work.tasks[9].words) == ((), "multiverse: reading")
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_profile_names_the_plugin_where_it_is_installed(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else Snakemake would end with its usage, before it can say that byzcode is not installed."""
+    from snakemake.profiles import ProfileConfigFileParser
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed else None)
+    with Path("profiles/default/profile.yaml").open(encoding="utf-8") as file:
+        settings = ProfileConfigFileParser().parse(file)
+
+    assert settings.get("logger") == (["byzcode"] if installed else None)
+    assert settings["scheduler"] == "greedy"

@@ -87,10 +87,10 @@ class Display:
             self._ticker.join()
         with self._lock:
             self._terminal.clear()
-            if self._mistaken:
+            if self._mistaken and not self.state.failed:
                 return
             if not self._runs:
-                for record in self._before:
+                for record in () if self._broken else self._before:
                     self._theirs(record)
             elif self.state.total or self._interrupted:
                 self._summary()
