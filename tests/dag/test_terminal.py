@@ -79,18 +79,18 @@ def on_terminal(
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
         os.execve(command[0], command, environment(project, **more))
     ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    said, stopped = b"", False
+    output, stopped = b"", False
     while True:
         try:
-            said += os.read(ours, 65536)
+            output += os.read(ours, 65536)
         except OSError:  # the terminal is closed: Snakemake has ended
             break
-        if until and not stopped and until(said):
+        if until and not stopped and until(output):
             stopped = True
             os.write(ours, b"\x03")
     os.close(ours)
     _, status = os.waitpid(process, 0)
-    return os.waitstatus_to_exitcode(status), said.decode()
+    return os.waitstatus_to_exitcode(status), output.decode()
 
 
 def test_without_a_terminal(first: tuple[Project, list[str]]) -> None:
@@ -111,31 +111,31 @@ def test_nothing_to_be_done(done: Project) -> None:
 
 
 def test_on_a_terminal_of_forty_columns(done: Project) -> None:
-    code, said = on_terminal(done, *AGAIN, columns=40)
+    code, output = on_terminal(done, *AGAIN, columns=40)
 
-    assert code == 0, said
-    changing = [part for part in re.split(r"[\r\n]", said) if part.endswith("\x1b[K") and "/1 jobs" in part]
+    assert code == 0, output
+    changing = [part for part in re.split(r"[\r\n]", output) if part.endswith("\x1b[K") and "/1 jobs" in part]
     assert changing
     assert all(len(part.removesuffix("\x1b[K")) < 40 for part in changing)
-    assert "\x1b[32mdone: lines" in said
-    assert "\x1b[?25" not in said, "the cursor is never hidden"
-    assert said.count("\n") == 4, "the profile, the log, the study, the end"
+    assert "\x1b[32mdone: lines" in output
+    assert "\x1b[?25" not in output, "the cursor is never hidden"
+    assert output.count("\n") == 4, "the profile, the log, the study, the end"
 
 
 def test_a_terminal_in_ci(done: Project) -> None:
-    code, said = on_terminal(done, *AGAIN, CI="true")
+    code, output = on_terminal(done, *AGAIN, CI="true")
 
     assert code == 0
-    assert "\x1b" not in said
-    assert "\r" not in said.replace("\r\n", "\n")
+    assert "\x1b" not in output
+    assert "\r" not in output.replace("\r\n", "\n")
 
 
 def test_a_terminal_without_colours(done: Project) -> None:
-    code, said = on_terminal(done, *AGAIN, NO_COLOR="1")
+    code, output = on_terminal(done, *AGAIN, NO_COLOR="1")
 
     assert code == 0
-    assert "\x1b[3" not in said
-    assert "\x1b[K" in said
+    assert "\x1b[3" not in output
+    assert "\x1b[K" in output
 
 
 def test_a_failed_job_has_the_last_word(done: Project) -> None:
@@ -212,13 +212,13 @@ def test_an_interrupt(done: Project) -> None:
     """While a job is at work, which waits for ever."""
     done.rewrite("src/byzcode/cli/tables.py", lambda text: text.replace("    from", _WAIT, 1))
 
-    code, said = on_terminal(done, *AGAIN, until=lambda said: b"0/1 jobs" in said)
+    code, output = on_terminal(done, *AGAIN, until=lambda output: b"0/1 jobs" in output)
 
     assert code != 0
-    assert "interrupted: 0 of 1 job done; the same command continues; log: " in said
-    assert said.endswith("not finished: lines\r\n")
-    assert "failed: " not in said
-    assert "Traceback" not in said
+    assert "interrupted: 0 of 1 job done; the same command continues; log: " in output
+    assert output.endswith("not finished: lines\r\n")
+    assert "failed: " not in output
+    assert "Traceback" not in output
 
 
 _WAIT = """    import signal

@@ -63,11 +63,11 @@ class Shown:
         """Show a recorded stream, and return the lines."""
         own = {"Work": work, "Pages": Pages(lambda: pages), True: True}
         for line in (RECORDED / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
-            said = json.loads(line)
-            self.now = said.pop("at")
-            if "byzcode" in said:
-                said["byzcode"] = own[said["byzcode"]]
-            self.log(said.pop("msg"), **said)
+            output = json.loads(line)
+            self.now = output.pop("at")
+            if "byzcode" in output:
+                output["byzcode"] = own[output["byzcode"]]
+            self.log(output.pop("msg"), **output)
         self.display.close()
         return self.lines
 
@@ -369,10 +369,10 @@ def narrow() -> Iterator[tuple[Any, int]]:
 
 def received(terminal: int, size: int) -> bytes:
     """What was written to a terminal: at least ``size`` bytes, in however many parts they come."""
-    said = b""
-    while len(said) < size:
-        said += os.read(terminal, 4096)
-    return said
+    output = b""
+    while len(output) < size:
+        output += os.read(terminal, 4096)
+    return output
 
 
 @pytest.mark.parametrize("word", ["x" * 200, "größe " * 40, "字" * 60])

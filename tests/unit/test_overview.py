@@ -45,11 +45,11 @@ def with_words(plan: Plan, word: Callable[[int], str]) -> dict[str, State]:
 
 
 def test_all_current_leaves_no_minutes(plan: Plan) -> None:
-    rows, said = table(plan, with_words(plan, lambda _: "current"))
+    rows, output = table(plan, with_words(plan, lambda _: "current"))
 
     assert rows["cra-d"] == ["4", "4"]
     assert rows["each run once"] == [str(len(plan.runs))] * 2
-    assert "CPU minutes" not in said
+    assert "CPU minutes" not in output
 
 
 def test_a_row_counts_the_runs_of_a_study(plan: Plan) -> None:
@@ -57,18 +57,18 @@ def test_a_row_counts_the_runs_of_a_study(plan: Plan) -> None:
     own = dict(zip(plan.studies["cra-d"].run_ids(), words, strict=True))
     states = {run: State(own.get(run, "current")) for run in plan.runs}
 
-    rows, said = table(plan, states)
+    rows, output = table(plan, states)
 
     assert rows["cra-d"] == ["4", "1", "2", "1", "3.0"]
     assert rows["each run once"] == [str(len(plan.runs)), str(len(plan.runs) - 3), "2", "1", "3.0"]
-    assert "by measured rates\n" in said
+    assert "by measured rates\n" in output
 
 
 def test_it_fits_a_screen(plan: Plan) -> None:
-    _, said = table(plan, with_words(plan, lambda _: "missing"))
+    _, output = table(plan, with_words(plan, lambda _: "missing"))
 
-    assert len(said.splitlines()) <= len(plan.studies) + 7
-    assert max(map(len, said.splitlines())) <= 80
+    assert len(output.splitlines()) <= len(plan.studies) + 7
+    assert max(map(len, output.splitlines())) <= 80
 
 
 def test_measuring_ends_with_its_budget(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

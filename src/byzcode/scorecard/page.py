@@ -19,7 +19,7 @@ from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.table import VERDICTS, checked, read, versions, with_versions
 from byzcode.specs.parsing import parse
 from byzcode.storage.atomic import text
-from byzcode.storage.layout import STAGES
+from byzcode.storage.layout import STAGES, trajectory
 from byzcode.studies.requests import Scorecard
 
 #: The columns that all cells of a claim share; cells that differ in them are shown as different claims.
@@ -38,7 +38,7 @@ class Cell:
     @property
     def figure(self) -> str:
         """The address of its figure, relative to the page; empty without a figure."""
-        return f"figures/{quote(self.row['figure'], safe='')}.svg" if self.row["figure"] else ""
+        return f"{STAGES['figure'].folder}/{quote(self.row['figure'], safe='')}.svg" if self.row["figure"] else ""
 
     @property
     def tested(self) -> bool:
@@ -70,8 +70,8 @@ class Cell:
     @property
     def alternative(self) -> str:
         """The drawing in words, for its alternative text."""
-        said = [f"{self.row['unit']} {self.effect}", f"95 % interval {self.extent}", self.compared_with]
-        return "; ".join(filter(None, said))
+        parts = [f"{self.row['unit']} {self.effect}", f"95 % interval {self.extent}", self.compared_with]
+        return "; ".join(filter(None, parts))
 
     @property
     def tests(self) -> str:
@@ -86,18 +86,18 @@ class Cell:
 
 
 def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
-    """Write ``out``.html and ``out``.csv: the verdicts on the claims in results/claims/<study>.csv.
+    """Write ``out``.html and ``out``.csv: the verdicts on the claims in the tables of the stage ``claims``.
 
     The request names the ``studies`` and the title of the ``reading``; with ``claims``, the tables must have been made
     for these requests. Raises UserError if a file is missing, foreign or cannot be written.
     """
-    asked = parse(Scorecard, request, "scorecard request")
+    parsed = parse(Scorecard, request, "scorecard request")
     table = scorecard(
-        [read(STAGES["claims"].table(results, study), asked.claims.get(study)) for study in asked.studies]
+        [read(STAGES["claims"].table(results, study), parsed.claims.get(study)) for study in parsed.studies]
     )
-    found = versions()
-    written = page(table, reading=asked.reading, versions=found, results=str(results))
-    for suffix, content in (("html", written), ("csv", with_versions(table, found).to_csv(index=False))):
+    installed = versions()
+    html = page(table, reading=parsed.reading, versions=installed, results=str(results))
+    for suffix, content in (("html", html), ("csv", with_versions(table, installed).to_csv(index=False))):
         with text(out.with_name(f"{out.name}.{suffix}")) as file:
             file.write(content)
 
@@ -108,23 +108,25 @@ def page(table: pd.DataFrame, *, reading: str, versions: Mapping[str, str], resu
     Raises UserError if the table is not a table of claims.
     """
     cells = checked(table, "scorecard")
-    axes = {unit: Axis.of(found) for unit, found in cells.groupby("unit")}
+    axes = {unit: Axis.of(group) for unit, group in cells.groupby("unit")}
     return _template().render(
         total=_counts(cells),
         stated=_counts(cells[cells["mark"] == "stated"]),
         claims=len(cells.drop_duplicates(["study", "claim"])),
-        studies=[_study(found, axes) for _, found in cells.groupby("study", sort=False)],
+        studies=[_study(group, axes) for _, group in cells.groupby("study", sort=False)],
         verdicts=VERDICTS,
         reading=reading,
         versions=versions,
-        results=results,
+        target=str(STAGES["scorecard"].table(Path(results), "scorecard").with_suffix(".html")),
+        trajectory=lambda run: str(trajectory(Path(results), run)),
+        table=lambda study: str(STAGES["claims"].table(Path(results), study)),
         level=f"{100 * LEVEL:g}",
     )
 
 
 def _study(cells: pd.DataFrame, axes: Mapping[Any, Axis]) -> dict[str, Any]:
     first = cells.iloc[0]
-    claims = [_claim(found, axes) for _, found in cells.groupby(_SHARED, sort=False)]
+    claims = [_claim(group, axes) for _, group in cells.groupby(_SHARED, sort=False)]
     return {"name": first["study"], "title": first["study_title"], "counts": _counts(cells), "claims": claims}
 
 
@@ -151,6 +153,8 @@ def _counts(cells: pd.DataFrame) -> dict[str, int]:
 def _template() -> Template:
     loader = PackageLoader("byzcode.scorecard", "")
     # Labels and notes come from users: escape them.
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters["word"] = shlex.quote  # quotes a word of a command to copy into a shell
-    return made.get_template("page.html.jinja")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["word"] = shlex.quote  # quotes a word of a command to copy into a shell
+    return environment.get_template("page.html.jinja")

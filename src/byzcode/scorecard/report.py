@@ -41,7 +41,7 @@ def labels(study: Study, plot: str) -> dict[str, str]:
 
 
 def caption(study: Study, plot: str) -> str:
-    """The content of a figure and the paper's report of it, in reStructuredText."""
+    """What a figure shows and what the paper reports of it, in reStructuredText."""
     parts = [f"**{_plain(study.title)}.**", _plain(study.plots[plot].caption)]
     if study.paper:
         parts.append(_reported(study.paper))

@@ -127,8 +127,8 @@ class Display:
         elif "CalledProcessError" not in text and not (text.startswith(_BESIDE) and self._ended_badly):
             self._broken = True
             unknown = _UNKNOWN.search(text)
-            told = f"{unknown[1]}: no rule makes this; `byzcode plan` lists the studies" if unknown else text
-            self._say(told, "red")
+            line = f"{unknown[1]}: no rule makes this; `byzcode plan` lists the studies" if unknown else text
+            self._say(line, "red")
 
     def _decide(self, record: Record) -> None:
         """Jobs run if Snakemake says that the workflow starts before it makes the graph of jobs."""

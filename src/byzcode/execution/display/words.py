@@ -83,11 +83,11 @@ def _message(failed: Failed) -> str:
         with Path(failed.log).open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _TAIL))
-            lines = file.read().decode("utf-8", "replace").split("\n")
+            text = file.read().decode("utf-8", "replace")
     except OSError:
         return "it has no log"
-    said = [line.strip() for line in lines if line.strip()]
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
     of_progress = f"{failed.task.stage} {failed.task.name}"
-    if not said or said[-1].startswith(of_progress):
+    if not lines or lines[-1].startswith(of_progress):
         return "it ended without a message: it was killed, or memory or the disk ran out"
-    return printable(short(said[-1], 2000))
+    return printable(short(lines[-1], 2000))

@@ -48,11 +48,11 @@ class Work:
 
     def studies(self) -> dict[str, set[int]]:
         """The jobs of each study."""
-        found: dict[str, set[int]] = {}
+        jobs: dict[str, set[int]] = {}
         for number, task in self.tasks.items():
             for study in task.studies:
-                found.setdefault(study, set()).add(number)
-        return found
+                jobs.setdefault(study, set()).add(number)
+        return jobs
 
 
 @dataclass(frozen=True)
