@@ -58,3 +58,12 @@ def _mirrored(said: str) -> str:
     turned = {"<": f"> {MINUS}", ">": f"< {MINUS}"}
     relation, _, rest = said.rpartition(" ")
     return f"{turned[relation]}{rest}" if relation else f"{MINUS}{said}"
+
+
+#: The kind of all effects that are ratios: they share an axis, whatever is compared.
+RATIO = "ratio"
+
+
+def kind_of_effect(unit: str) -> str:
+    """The kind of an effect of this unit; effects of a kind share an axis."""
+    return RATIO if unit.startswith(f"{RATIO} of ") else unit

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from byzcode.kernels import native
+from byzcode.storage.layout import STAGES
 from byzcode.verify.files import LIBRARIES, Found, installed
 from byzcode.verify.reference import Compared
 
@@ -23,7 +24,7 @@ def of_files(found: Sequence[Found], left: Mapping[Path, Sequence[str]]) -> Tabl
         of_kind = [one for one in found if one.item.kind == kind]
         states = Counter(one.state for one in of_kind)
         whole = states["current"] + states["stale"]
-        here = {one.item.path.parent for one in of_kind if kind != "scorecard"}
+        here = {one.item.path.parent for one in of_kind if STAGES[one.item.stage].folder}
         counts = (len(of_kind), whole + states["damaged"], whole, states["current"], _odd(left, here))
         table.add_row(kind, *map(str, counts), escape(_versions(of_kind)))
     return table
