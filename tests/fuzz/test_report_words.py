@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
+from byzcode.scorecard.report import subcategory
 from fuzz.sandbox import TINY
 
 from byzcode.provenance.content import canonical
-from byzcode.scorecard.report import subcategory
 from byzcode.studies.study import Study
 
 HOSTILE = "</script><script>reached = 1</script><!-- {wildcards.study} {input} &"

@@ -19,9 +19,10 @@ from byzcode.studies.names import Mark
 #: The possible verdicts of a test.
 VERDICTS = ("supported", "refuted", "undecided")
 
-#: Columns that a table may have, each with the heading of its column on the page.
+#: Columns that a table may have: the kind of a claim, and why a verdict is fragile.
 KIND, FRAGILE = "kind", "fragile"
-OTHER_VERDICTS = {"verdict_missing": "Missing seeds against it", "verdict_heldout": "Held-out seeds"}
+#: Columns that a table may have: verdicts under other conditions, and the names of these.
+OTHER_VERDICTS = {"verdict_missing": "missing seeds against it", "verdict_heldout": "held-out seeds"}
 #: The kinds of claims in the order in which they are counted.
 KINDS = ("empirical", "law", "identity", "control", "chosen")
 
