@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from byzcode.scorecard.report import subcategory
 from fuzz.sandbox import TINY
 
+from byzcode.gallery.report import subcategory
 from byzcode.provenance.content import canonical
 from byzcode.studies.study import Study
 
