@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from byzcode.cli import app
 from byzcode.errors import UserError
-from byzcode.multiverse.plan import Multiverse, together
+from byzcode.multiverse.plan import Multiverse, joint_request
 from byzcode.studies.gallery import gallery_json
 from byzcode.studies.plan import Plan, load_plan_file
 
@@ -106,5 +106,5 @@ def gallery(plan: Plan, out: str = "results/index.html") -> list[str]:
 def multiverse(plan: Plan) -> list[str]:
     """The command that sums up the readings."""
     found = Multiverse.load(plan)
-    request = together({name: found.request(name) for name in found.universes})
+    request = joint_request({name: found.request(name) for name in found.universes})
     return ["multiverse", "--request", request, "--results", "results"]

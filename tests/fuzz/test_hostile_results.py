@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from unit.resealed import Parts, change
 
 from byzcode.cli import main
-from byzcode.multiverse.plan import Multiverse, together
+from byzcode.multiverse.plan import Multiverse, joint_request
 from byzcode.storage import allocations, trajectories
 from byzcode.studies.gallery import gallery_json
 from byzcode.studies.plan import Plan
@@ -72,7 +72,7 @@ def commands(plan: Plan) -> dict[str, tuple[str, dict[str, Any]]]:
         "claims": ("claims", json.loads(one.claims_json())),
         "scorecard": ("scorecard", json.loads(plan.scorecard_json())),
         "gallery": ("gallery", json.loads(gallery_json(plan))),
-        "multiverse": ("multiverse", json.loads(together(requests))),
+        "multiverse": ("multiverse", json.loads(joint_request(requests))),
         **{f"reading {name}": ("reading", json.loads(request)) for name, request in requests.items()},
     }
 

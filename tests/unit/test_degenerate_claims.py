@@ -13,7 +13,7 @@ import pytest
 from claim_runs import SEEDS, claim, spec
 from unit.fake_claims import VERSIONS, table
 
-from byzcode.analysis.evidence import Asked, evidence
+from byzcode.analysis.evidence import ClaimTest, evidence
 from byzcode.analysis.levels import Run
 from byzcode.errors import KeyedError
 from byzcode.scorecard.page import page
@@ -80,7 +80,7 @@ def row_of(asked, one, other, seeds):
     runs = {f"one {place}": made(one, seeds, redundancy=12 - place) for place in places}
     against = {f"two {place}": made(other, seeds, redundancy=12 - place) for place in places}
     names = tuple(against) if hasattr(asked, "against") else ()
-    return evidence([Asked(asked, "x", "", tuple(runs), names)], (runs | against).__getitem__).iloc[0]
+    return evidence([ClaimTest(asked, "x", "", tuple(runs), names)], (runs | against).__getitem__).iloc[0]
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -100,10 +100,10 @@ def test_every_test_of_such_levels_is_a_row_that_says_why(name, seeds):
 def test_one_honest_device_has_no_other_to_compare_with():
     run = made("falling", devices=5, byzantine={"alpha": 0.8}, aggregation="mean")
     assert run.spec.devices - run.spec.f == 1
-    row = evidence([Asked(CLAIMS["predicted apart"], "x", "", ("a",), ())], {"a": run}.__getitem__).iloc[0]
+    row = evidence([ClaimTest(CLAIMS["predicted apart"], "x", "", ("a",), ())], {"a": run}.__getitem__).iloc[0]
     assert row["note"] == "one honest device: no two messages to compare"
     assert (row["p_support"], row["p_refute"], row["pairs"]) == (1.0, 1.0, 0)
-    alone = evidence([Asked(CLAIMS["predicted"], "x", "", ("a",), ())], {"a": run}.__getitem__).iloc[0]
+    alone = evidence([ClaimTest(CLAIMS["predicted"], "x", "", ("a",), ())], {"a": run}.__getitem__).iloc[0]
     assert np.isfinite(alone["effect"])
 
 

@@ -76,9 +76,9 @@ def test_a_curve_alone_is_drawn_or_named(case, tmp_path):
 
 MISSING = {
     "zero": "Zero throughout, so not drawn: zero.",
-    "ends at zero": "Reaches 0 or below, where a logarithmic axis has no place for it: ends at zero.",
-    "negative": "Nowhere above 0, so not drawn: negative.",
-    "infinite": "Infinite in half of the seeds or more, though no seed had ended, so not drawn there: infinite.",
+    "ends at zero": "Reaches 0 or below, which a logarithmic axis cannot show: ends at zero.",
+    "negative": "Never above 0, so not drawn: negative.",
+    "infinite": "Infinite in at least half of the seeds, although fewer had ended, so not drawn there: infinite.",
     "not measured": "Not measured, so not drawn: not measured.",
     "huge": "Rises above its panel: huge.",
 }
@@ -134,7 +134,7 @@ def test_one_seed_has_no_range_and_the_caption_says_so(tmp_path):
     }.items():
         drawn = drawing(study, tmp_path, name)
         drawn.page.canvas.draw()
-        assert f"One seed has no interquartile range, so no {spread}." in caption(drawn)
+        assert f"A single seed has no interquartile range, so no {spread}." in caption(drawn)
 
 
 # Real runs
@@ -191,7 +191,7 @@ def test_one_device_makes_no_pair(tmp_path):
         allocation.write(spec, results / "allocations" / f"{spec.allocation_id}.nc")
         drawn = drawing(study, results, "holds")
         drawn.page.canvas.draw()
-        assert "One device makes no pair, so nothing is shared." in caption(drawn)
+        assert "A single device has no pairs, so no subsets are shared." in caption(drawn)
         assert "nothing to draw" in words_in(drawn.page.axes[0][0])
         assert drawn.data.query("quantity == 'overlap'")["mean"].isna().all()
 

@@ -11,7 +11,7 @@ from unit.claim_runs import DOWN, LOWER, SEEDS, claim, run, scattered
 
 from byzcode.analysis import evidence
 from byzcode.analysis.comparisons import TESTS
-from byzcode.analysis.evidence import Asked, scorecard, verdicts
+from byzcode.analysis.evidence import ClaimTest, scorecard, verdicts
 from byzcode.analysis.levels import of_measurements, of_stored
 from byzcode.storage import allocations, trajectories
 from byzcode.training.workers import train
@@ -36,7 +36,7 @@ KINDS = {
 def asked(kind, name="s/one"):
     one = claim(kind, **KINDS[kind])
     runs: tuple[str, ...] = () if kind == "open" else ("a", "b")[: len(KINDS[kind].get("values", "a"))]
-    return Asked(one, name, "r = 2", runs, ("b", "c")[: len(runs)] if "against" in KINDS[kind] else ())
+    return ClaimTest(one, name, "r = 2", runs, ("b", "c")[: len(runs)] if "against" in KINDS[kind] else ())
 
 
 def stored():
@@ -74,7 +74,7 @@ def test_a_row_has_all_columns(kind):
 
 def test_what_still_moves_is_said_of_the_end_too():
     one = claim("lower", against="B", at="end")
-    row = evidence.evidence([Asked(one, "s/one", "", ("a",), ("b",))], stored().__getitem__).iloc[0]
+    row = evidence.evidence([ClaimTest(one, "s/one", "", ("a",), ("b",))], stored().__getitem__).iloc[0]
     assert row["unsettled"].startswith("A: 2 of 20 seeds not at a plateau")
     assert row["pairs"] == SEEDS - 1  # all but the one in which both diverged
 
@@ -114,7 +114,7 @@ def test_a_whole_scorecard_of_nothing_seldom_finds_anything():
     for _ in range(60):
         pairs = [[run(np.exp(generator.normal(size=SEEDS))) for _ in range(2)] for _ in range(30)]
         names = {f"{place}{side}": pairs[place][side] for place in range(30) for side in (0, 1)}
-        requests = [Asked(LOWER, f"s/{place}", "", (f"{place}0",), (f"{place}1",)) for place in range(30)]
+        requests = [ClaimTest(LOWER, f"s/{place}", "", (f"{place}0",), (f"{place}1",)) for place in range(30)]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("byzcode.analysis.ratios.interval", lambda values: (1.0, 1.0, 1.0))  # slow, and no test
             wrong.append((verdicts(evidence.evidence(requests, names.__getitem__))["verdict"] != "undecided").any())

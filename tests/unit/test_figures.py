@@ -508,7 +508,7 @@ def test_bounds_are_those_of_the_stored_runs(results, drawings):
 
 def test_what_has_no_bound_and_what_diverged_is_said(drawings):
     said = " ".join(text.get_text() for text in drawings["bounds"].page.figure.texts).replace("\n", " ")
-    assert "Diverged, half of the seeds or more: MA" in said
+    assert "Diverged, at least half of the seeds: MA" in said
     assert "Above its panel: MA" in said  # at the other coefficient one seed alone diverges
     assert "Below its panel, and no ratio: Floor at" in said
     low, high = drawings["bounds"].page.axes[0][0].get_ylim()

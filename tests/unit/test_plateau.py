@@ -319,7 +319,7 @@ def test_files_of_different_engines_do_not_compare(store, monkeypatch):
     parts = trajectories.engine_parts
     monkeypatch.setattr(trajectories, "engine_parts", lambda spec: parts(spec) | {"training/loop.py": "0123456789ab"})
     (two, second, _) = store(aggregation="phocas")
-    message = f"{first} and {second} were made by different versions of training/loop.py: these do not compare"
+    message = f"{first} and {second} were made by different versions of training/loop.py and cannot be compared"
     with pytest.raises(UserError, match=f"^{re.escape(message)}") as caught:
         summarise([first, second], [one.run_id, two.run_id])
     assert "\n" not in str(caught.value)

@@ -76,7 +76,7 @@ def test_draco_is_best_where_its_copies_fit():
     assert (few[0].method, few[0].redundancy, few[0].bits) == ("draco_repetition", 3, 9 * 3200)  # half the bits
     _, refused = advice(gradients=4100, bits=100 * 3200)
     assert any("its uncompressed messages have 640000 bits" in reason for reason in refused)
-    assert any("--budget-bits 640000 would do" in reason for reason in refused)
+    assert any("--budget-bits 640000 would be enough" in reason for reason in refused)
     assert "draco_cyclic" in {one.method for one in advice(gradients=4100, bits=640000)[0]}
 
 
@@ -131,7 +131,7 @@ def test_the_compressor_with_the_least_floor_is_taken():
 
 
 def test_what_no_bound_covers_is_not_recommended():
-    with pytest.raises(UserError, match=r"nothing that fits has a bound \(.*\): .*RBA-DL: no bound"):
+    with pytest.raises(UserError, match=r"no configuration within the budgets has a bound \(.*\): .*RBA-DL: no bound"):
         recommend(need(devices=20, alpha=0.2, heterogeneity=1.0, gradients=20, bits=20 * 150))
 
 
@@ -140,13 +140,13 @@ def test_a_refusal_for_lack_of_bits_says_how_many_would_do(alpha):
     asked = {"devices": 20, "alpha": alpha, "heterogeneity": 1.0, "gradients": 40, "dimension": 50}
     with pytest.raises(UserError) as error:
         recommend(need(**asked, bits=20 * 40))
-    said = [int(number) for number in re.findall(r"--budget-bits (\d+) would do", str(error.value))]
+    said = [int(number) for number in re.findall(r"--budget-bits (\d+) would be enough", str(error.value))]
     assert len(said) == 1 + 2 * 3  # of all, and of three methods without and with mixing
     assert said[0] == min(said)
     found, refused = recommend(need(**asked, bits=said[0]))
     assert found[0].bits <= said[0]
-    assert not any(f"--budget-bits {said[0]} would do" in reason for reason in refused)
-    with pytest.raises(UserError, match=f"--budget-bits {said[0]} would do"):
+    assert not any(f"--budget-bits {said[0]} would be enough" in reason for reason in refused)
+    with pytest.raises(UserError, match=f"--budget-bits {said[0]} would be enough"):
         recommend(need(**asked, bits=said[0] - 1))
     assert {one.before for one in recommend(need(**asked, bits=max(said)))[0]} == {"none", "nnm"}
     with pytest.raises(UserError, match=f"--budget-bits = 639: allowed: {said[0]} or more, so that a bound exists"):
@@ -159,7 +159,7 @@ def test_where_nobody_lies_words_fit_a_single_copy():
     odd, more = advice(alpha=0.0, subsets=1001)
     said = " ".join([one.reason for one in (*found, *odd)] + refused + more)
     assert not re.search(r"\b1 (copies|subsets|gradients)\b", said)
-    assert "no size of it has 1 copy of each of 1001 subsets" in said
+    assert "no redundancy gives 1 copy of each of 1001 subsets" in said
     assert "2 tasks of 1 gradient per device" in said
 
 
@@ -254,8 +254,8 @@ def test_who_follows_what_is_allowed_gets_an_answer(asked, data):
         except UserError as error:
             said = str(error)
             assert "\n" not in said
-            if "nothing that fits has a bound" in said:
-                key, low, high = "bits", re.search(r"\(--budget-bits (\d+) would do\)", said)[1], None
+            if "no configuration within the budgets has a bound" in said:
+                key, low, high = "bits", re.search(r"\(--budget-bits (\d+) would be enough\)", said)[1], None
             else:
                 key = re.match(r"byzcode recommend: --(?:budget-)?([a-z]+) = ", said)[1]
                 ranges = re.findall(r"(\d[\d.e+-]*) to (\d[\d.e+-]*)", said)
@@ -284,7 +284,9 @@ def test_who_follows_what_is_allowed_gets_an_answer(asked, data):
             },
             "a recommendation",
         )
-    for more in {int(bits) for reason in refused for bits in re.findall(r"--budget-bits (\d+) would do", reason)}:
+    for more in {
+        int(bits) for reason in refused for bits in re.findall(r"--budget-bits (\d+) would be enough", reason)
+    }:
         recommend(need(**asked | {"bits": more}))
 
 
@@ -461,7 +463,7 @@ def test_the_least_of_what_was_measured_is_said():
     mixed = rows(pre_aggregation="nnm", gradient_norm_median=math.inf, heterogeneity_median=math.inf)
     best, said = favourite(told(rows(), coded, mixed))
     assert best.method == "cra_dl"
-    assert said == "CRA-DL, trimmed mean. 0.0001 of S² at worst (r = 20, alie), the least of 3 rows that were measured."
+    assert said == "CRA-DL, trimmed mean. 0.0001 of S² at worst (r = 20, alie), the lowest of 3 measured rows."
     assert favourite(told(rows(), mixed))[0].title == "LAD"
     assert favourite(told(mixed, rows(**CODED, gradient_norm_median=99.0)))[0].method == "cra_dl"
     assert favourite(told(rows())) is None  # beside nothing
@@ -485,7 +487,7 @@ def test_the_command(tmp_path):
     assert result.exit_code == 0, result.output
     assert "0.25 (r = 20, alie)" in result.output
     assert "Best by the bounds: LAD. 20 tasks per device" in result.output
-    assert "Best by what was measured: CRA-DL, trimmed mean. 0.0001 of S²" in result.output
+    assert "Best by measurements: CRA-DL, trimmed mean. 0.0001 of S²" in result.output
     curves = [line.partition(": ")[2] for line in result.output.splitlines() if line.startswith("As a curve")]
     assert [json.loads(curve)["method"] for curve in curves] == ["lad", "cra_dl"]
     assert json.loads(curves[0])["redundancy"] == 20

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from claim_runs import LOWER, SEEDS, claim, run, scattered, tried
 
-from byzcode.analysis.evidence import Asked, evidence
+from byzcode.analysis.evidence import ClaimTest, evidence
 from byzcode.analysis.levels import Run
 from byzcode.training.status import Status
 
@@ -72,7 +72,7 @@ def test_nothing_falls_through_an_undefined_run(place):
 
 def test_a_row_says_that_a_run_is_undefined_and_why():
     runs = {"a": undefined(), "b": fine()}
-    row = evidence([Asked(LOWER, "one", "", ("a",), ("b",))], runs.__getitem__).iloc[0]
+    row = evidence([ClaimTest(LOWER, "one", "", ("a",), ("b",))], runs.__getitem__).iloc[0]
     assert row["ended"] == "A: undefined: f = 10 liars, but median among 20 devices bears at most 9"
     assert row["unsettled"] == ""  # which would be to say it twice
     assert (row["pairs"], row["p_support"], row["p_refute"]) == (0, 1.0, 1.0)
@@ -83,12 +83,13 @@ def test_a_row_says_what_ended_how_many_seeds():
     status = one.status.copy()
     status[:4] = [Status.DIVERGED, Status.OVERFLOWED, Status.POISONED, Status.POISONED]
     runs = {"a": Run(one.spec, one.values, status), "b": fine(2.0, 1)}
-    row = evidence([Asked(LOWER, "one", "", ("a",), ("b",))], runs.__getitem__).iloc[0]
+    row = evidence([ClaimTest(LOWER, "one", "", ("a",), ("b",))], runs.__getitem__).iloc[0]
     told = "A: 1 of 20 seeds diverged, 1 of 20 seeds overflowed, 2 of 20 seeds poisoned"
     assert row["ended"] == told
     same = {"a": one, "b": runs["b"]}
     assert (
-        evidence([Asked(LOWER, "one", "", ("a",), ("b",))], same.__getitem__).iloc[0]["p_support"] == row["p_support"]
+        evidence([ClaimTest(LOWER, "one", "", ("a",), ("b",))], same.__getitem__).iloc[0]["p_support"]
+        == row["p_support"]
     )
 
 
@@ -98,6 +99,6 @@ def test_a_row_says_that_a_decoder_is_beyond_its_radius(devices, redundancy, bea
     code = {"method": "draco_cyclic", "aggregation": None, "devices": devices, "redundancy": redundancy}
     code |= {"problem": {"name": "linear_regression", "subsets": devices}, "byzantine": {"alpha": 4 / devices}}
     runs = {"a": fine(1e-3), "b": fine(**code)}
-    row = evidence([Asked(LOWER, "one", "", ("a",), ("b",))], runs.__getitem__).iloc[0]
+    row = evidence([ClaimTest(LOWER, "one", "", ("a",), ("b",))], runs.__getitem__).iloc[0]
     said = f"f = 4 liars, but draco_cyclic with redundancy {redundancy} bears at most {bears}"
     assert row["ended"] == (f"B: beyond its radius: {said}" if bears < 4 else "")

@@ -152,12 +152,14 @@ def test_the_caption_counts_the_seeds_that_ended_and_says_when(drawings):
     assert "NaN (16 of 16 seeds poisoned at 5)" in said
     assert "MA (12 of 16 seeds diverged at " in said
     assert "no limit (8 of 16 seeds overflowed at " in said
-    assert "Undefined, as the rule bears fewer liars: CRA-DL, buckets; RBA-DL; Krum; no limit." in said
+    assert "Undefined, because the rule tolerates fewer liars: CRA-DL, buckets; RBA-DL; Krum; no limit." in said
 
 
 def test_a_reason_that_all_share_is_said(drawings):
     said = caption(drawings["hue"])
-    assert "Undefined, as the rule bears fewer liars: RBA-DL at \N{GREEK SMALL LETTER ALPHA} = 0.5, 0.7." in said
+    assert (
+        "Undefined, because the rule tolerates fewer liars: RBA-DL at \N{GREEK SMALL LETTER ALPHA} = 0.5, 0.7." in said
+    )
 
 
 def test_what_ends_after_the_figure_does_has_not_ended_in_it(drawings):
@@ -189,14 +191,14 @@ def test_points_without_a_level_stand_on_the_upper_edge_as_what_ended_them(drawi
     counted = {ending.word: found.count(ending.word) for ending in ENDINGS}
     assert counted == {"diverged": 3, "overflowed": 2, "poisoned": 4, "undefined": 2 + 3 + 2 + 2}
     said = caption(drawings["sweep"])
-    assert "A mark on the upper edge: infinite, as half of the seeds or more ended so." in said
+    assert "A mark on the upper edge: infinite, because at least half of the seeds ended this way." in said
     assert "RBA-DL at \N{GREEK SMALL LETTER ALPHA} = 0.5, 0.7; CRA-DL, buckets at" in said
 
 
 def test_bounds_say_what_ended_the_runs(drawings):
     said = caption(drawings["bounds"])
-    assert "Undefined, as the rule bears fewer liars: RBA-DL at" in said
-    assert "Poisoned, half of the seeds or more: NaN" in said
+    assert "Undefined, because the rule tolerates fewer liars: RBA-DL at" in said
+    assert "Poisoned, at least half of the seeds: NaN" in said
     assert {"diverged", "overflowed", "poisoned", "undefined"} <= set(legend(drawings["bounds"]))
     assert Status.UNDEFINED.word in {word for word, _ in marked(drawings["bounds"].page.axes[0][0])}
 

@@ -1,4 +1,4 @@
-"""The tests of claims, a function per kind: from the levels of runs to an effect, an interval and two p-values."""
+"""The tests of claims, one function per kind: from the levels of runs to an effect, an interval and two p-values."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def lower(claim: Lower, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     limit = float(np.log(claim.factor))
     return Outcome(
         **effect_of(ratios),
-        unit=f"ratio of {_what(claim)}",
+        unit=f"ratio of {_name_of(claim)}",
         p_support=p_below(ratios.logs, ratios.at_most, limit),
         p_refute=p_above(ratios.logs, ratios.at_least, limit),
         neutral=claim.factor,
@@ -54,7 +54,7 @@ def lower(claim: Lower, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
 def equivalent(claim: Equivalent, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     """Is the ratio of levels between 1 / margin and margin?"""
     ratios = pairs_of(*(each[0].levels(claim.quantity, claim.at) for each in (runs, against)))
-    return equality(ratios, claim.margin, f"ratio of {_what(claim)}")
+    return equality(ratios, claim.margin, f"ratio of {_name_of(claim)}")
 
 
 @_of_any_levels
@@ -66,7 +66,7 @@ def falls(claim: Falls, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     ratios = "steps: " + ", ".join(as_times(step.logs[known_in(step)]) for step in steps)
     return Outcome(
         **effect | {"note": "; ".join(filter(None, [ratios, effect["note"]]))},
-        unit=f"ratio of {_what(claim)}, last over first",
+        unit=f"ratio of {_name_of(claim)}, last over first",
         p_support=max(p_below(step.logs, step.at_most) for step in steps),
         p_refute=min(1.0, len(steps) * min(p_above(step.logs, step.at_least) for step in steps)),
         neutral=1.0,
@@ -87,12 +87,12 @@ def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     advantage = np.stack([of(b) - of(a) for a, b in zip(first, second, strict=True)], axis=1)
     where = np.asarray(claim.values, dtype=float)
     change = _slope(advantage, where) * np.ptp(where)
-    whole = np.isfinite(change)  # else the advantage is unknown at some place, perhaps the middle one
+    known = np.isfinite(change)  # else the advantage is unknown at some place, such as the middle one
     places = [pairs_of(b, a, both_end=True) for a, b in zip(first, second, strict=True)]
     ends = [(place, up) for place, up in zip(places, where - where.mean(), strict=True) if not np.isclose(up, 0)]
-    settled = whole & everywhere(place.settled for place, _ in ends)
-    p_support = p_above(change, whole & everywhere(place.at_least if up > 0 else place.at_most for place, up in ends))
-    p_refute = p_below(change, whole & everywhere(place.at_most if up > 0 else place.at_least for place, up in ends))
+    settled = known & everywhere(place.settled for place, _ in ends)
+    p_support = p_above(change, known & everywhere(place.at_least if up > 0 else place.at_most for place, up in ends))
+    p_refute = p_below(change, known & everywhere(place.at_most if up > 0 else place.at_least for place, up in ends))
     shown = [column[place.settled] for column, place in zip(advantage.T, places, strict=True)]
     if ratio:
         return of_logs(
@@ -203,8 +203,8 @@ def _slope(values: Array, where: Array) -> Array:
     return slope
 
 
-def _what(claim: Lower | Equivalent | Falls) -> str:
-    names = {"excess_loss": "excess losses", "loss": "losses", "gradients_computed": "gradients an iteration"}
+def _name_of(claim: Lower | Equivalent | Falls) -> str:
+    names = {"excess_loss": "excess losses", "loss": "losses", "gradients_computed": "gradients per iteration"}
     part = {"plateau": " at the plateau", "end": " at the end", "start": " at the start"}
     cost = claim.quantity in ("gradients_computed", "bits_sent")
     return names.get(claim.quantity, claim.quantity.replace("_", " ")) + ("" if cost else part[claim.at])

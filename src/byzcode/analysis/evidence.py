@@ -28,14 +28,14 @@ LEVEL = 0.05
 
 _CLAIM: TypeAdapter[Claim] = TypeAdapter(Claim)
 
-#: A sentence for each kind of test that says what is compared.
+#: For each kind of test, a sentence on what is compared.
 STATISTIC: dict[str, str] = {
     "lower": "Geometric mean over seeds of the paired ratio; signed rank tests of below and above {factor}.",
     "equivalent": "Geometric mean over seeds of the paired ratio; two one-sided signed rank tests against {low:.3g} "
     "and {high:.3g}.",
-    "falls": "Paired ratio at each of the steps {values}; a signed rank test of each, all must fall.",
-    "grows": "Slope of the advantage ({advantage}) over {along} = {values}, one a seed; signed rank test.",
-    "law": "Exponent of the squared {quantity} in {predicted}, over {along} = {values}, one a seed; two one-sided "
+    "falls": "Paired ratio at each of the steps {values}; a signed rank test for each, all must fall.",
+    "grows": "Slope of the advantage ({advantage}) over {along} = {values}, one per seed; signed rank test.",
+    "law": "Exponent of the squared {quantity} in {predicted}, over {along} = {values}, one per seed; two one-sided "
     "signed rank tests against {low:.3g} and {high:.3g}.",
     "predicted": "Mean squared distance of coded gradients ({distance}) over that of the subsets' gradients from "
     "the gradient, over its closed form; two one-sided signed rank tests against {low:.3g} and {high:.3g}.",
@@ -43,7 +43,7 @@ STATISTIC: dict[str, str] = {
 }
 
 
-class Asked(NamedTuple):
+class ClaimTest(NamedTuple):
     """One test of a claim, with the ids of its runs; see :meth:`byzcode.studies.cells.Cell.request`."""
 
     claim: Claim
@@ -53,7 +53,7 @@ class Asked(NamedTuple):
     against: tuple[str, ...]
 
     @classmethod
-    def parse(cls, request: Mapping[str, Any]) -> Asked:
+    def parse(cls, request: Mapping[str, Any]) -> ClaimTest:
         """The test in a request of the workflow."""
         return cls(
             _CLAIM.validate_python(request["claim"]),
@@ -64,9 +64,9 @@ class Asked(NamedTuple):
         )
 
 
-def evidence(asked: Sequence[Asked], run_of: Callable[[str], Run]) -> pd.DataFrame:
+def evidence(tests: Sequence[ClaimTest], run_of: Callable[[str], Run]) -> pd.DataFrame:
     """A table with one row per test. ``run_of`` returns the run of an id."""
-    return pd.DataFrame([_row(one, run_of) for one in asked])
+    return pd.DataFrame([_row(test, run_of) for test in tests])
 
 
 def of_study(request: Mapping[str, Any], path_of: Callable[[str], Path]) -> pd.DataFrame:
@@ -77,7 +77,8 @@ def of_study(request: Mapping[str, Any], path_of: Callable[[str], Path]) -> pd.D
     def run_of(name: str) -> Run:
         return of_stored(trajectories.load(path_of(name), name))
 
-    rows = evidence([Asked(one.claim, one.cell, one.place, one.runs, one.against) for one in wanted.cells], run_of)
+    tests = [ClaimTest(cell.claim, cell.cell, cell.place, cell.runs, cell.against) for cell in wanted.cells]
+    rows = evidence(tests, run_of)
     rows.insert(0, "study", wanted.study)
     rows.insert(1, "study_title", wanted.title)
     rows["figure"] = [f"{wanted.study}-{plot}" if plot else "" for plot in rows["figure"]]
@@ -90,25 +91,25 @@ def scorecard(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with a verdict each, and with p-values adjusted over both sides of all tests."""
+    """The rows with verdicts, and with p-values adjusted over both sides of all tests."""
     tested = rows["test"] != "open"
-    found = rows.copy()
-    adjusted = holm([*found.loc[tested, "p_support"], *found.loc[tested, "p_refute"]])
-    found["p_support"], found["p_refute"] = np.nan, np.nan
-    found.loc[tested, "p_support"], found.loc[tested, "p_refute"] = np.split(adjusted, 2)
-    found["verdict"] = np.select(
-        [found["p_support"] < LEVEL, found["p_refute"] < LEVEL], ["supported", "refuted"], "undecided"
+    judged = rows.copy()
+    adjusted = holm([*judged.loc[tested, "p_support"], *judged.loc[tested, "p_refute"]])
+    judged["p_support"], judged["p_refute"] = np.nan, np.nan
+    judged.loc[tested, "p_support"], judged.loc[tested, "p_refute"] = np.split(adjusted, 2)
+    judged["verdict"] = np.select(
+        [judged["p_support"] < LEVEL, judged["p_refute"] < LEVEL], ["supported", "refuted"], "undecided"
     )
-    return found
+    return judged
 
 
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")  # levels may be 0, infinite or NaN
-def _row(asked: Asked, run_of: Callable[[str], Run]) -> dict[str, Any]:
-    claim = asked.claim
+def _row(test: ClaimTest, run_of: Callable[[str], Run]) -> dict[str, Any]:
+    claim = test.claim
     row: dict[str, Any] = {
         "claim": claim.claim,
-        "cell": asked.cell,
-        "place": asked.place,
+        "cell": test.cell,
+        "place": test.place,
         "says": claim.says,
         "source": claim.source,
         "mark": claim.mark,
@@ -116,24 +117,24 @@ def _row(asked: Asked, run_of: Callable[[str], Run]) -> dict[str, Any]:
     }
     if isinstance(claim, Open):
         nothing = Outcome(np.nan, np.nan, np.nan, "", np.nan, np.nan, 0, note=f"not tested here: {claim.reason}")
-        return row | _words_of(claim, nothing) | _found(nothing)
-    runs, against = ([run_of(name) for name in names] for names in (asked.runs, asked.against))
+        return row | _words_of(claim, nothing) | _columns_of(nothing)
+    runs, against = ([run_of(name) for name in names] for names in (test.runs, test.against))
     for run in (*runs, *against):
         if run.spec.seeds != runs[0].spec.seeds:
             raise UserError(
-                f"{asked.cell}: run {run.spec.run_id} has other seeds than {runs[0].spec.run_id}; expected the same"
+                f"{test.cell}: run {run.spec.run_id} has other seeds than {runs[0].spec.run_id}; expected the same"
             )
     outcome = TESTS[claim.test](claim, runs, against)
     return (
         row
         | _words_of(claim, outcome)
-        | _found(outcome)
+        | _columns_of(outcome)
         | {
             "seeds": len(runs[0].spec.seeds),
-            "unsettled": _told(claim, runs, against, _unsettled),
-            "ended": _told(claim, runs, against, _ended),
+            "unsettled": _remarks(claim, runs, against, _unsettled),
+            "ended": _remarks(claim, runs, against, _ended),
             "figure": claim.figure or "",
-            "runs": " ".join(dict.fromkeys([*asked.runs, *asked.against])),
+            "runs": " ".join(dict.fromkeys([*test.runs, *test.against])),
         }
     )
 
@@ -155,7 +156,7 @@ def _words_of(claim: Claim, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _found(outcome: Outcome) -> dict[str, Any]:
+def _columns_of(outcome: Outcome) -> dict[str, Any]:
     """The columns of the outcome; those that describe runs are empty, as for an open claim."""
     return {
         "effect": outcome.effect,
@@ -184,15 +185,15 @@ def _side(side: Any) -> str:
     return f"{side.curve} ({more})" if more else str(side.curve)
 
 
-def _told(claim: Any, runs: Sequence[Run], against: Sequence[Run], words: Callable[[Any, Run], str]) -> str:
+def _remarks(claim: Any, runs: Sequence[Run], against: Sequence[Run], words: Callable[[Any, Run], str]) -> str:
     """The remarks on runs, joined; runs without a remark are left out."""
-    found = {}
+    remarks = {}
     for side, group in ((claim.curve, runs), (getattr(claim, "against", None), against)):
         for number, run in enumerate(group):
-            if said := words(claim, run):
+            if remark := words(claim, run):
                 step = f" at {claim.values[number]}" if hasattr(claim, "along") else ""
-                found[run.spec.run_id] = f"{_side(side)}{step}: {said}"
-    return "; ".join(found.values())
+                remarks[run.spec.run_id] = f"{_side(side)}{step}: {remark}"
+    return "; ".join(remarks.values())
 
 
 def _unsettled(claim: Any, run: Run) -> str:

@@ -28,7 +28,7 @@ class Levels(NamedTuple):
     ``settled``: the seed is at a plateau. ``falling`` or ``rising``: it is not, so its level is an upper or a lower
     bound of the plateau. ``diverged``: the seed diverged, overflowed or was poisoned; it counts as settled at
     ``diverged_at`` times its first value, a finite number that is meaningful only for ordering. A plateau of rounding
-    errors gets the largest level that rounding errors can have, so that of two such plateaus neither is lower. A
+    errors gets the largest level that rounding errors can have, so neither of two such plateaus is lower. A
     quantity that a run does not measure is neither settled nor a bound. An undefined run measures nothing, not even at
     the start.
     """
@@ -59,19 +59,19 @@ class Run:
         first = values[:, 0]
         if at == "start":
             return Levels(first, np.isfinite(first), nothing, nothing, nothing)
-        found = plateau(values, self._recorded)
-        level = np.where(diverged, self.spec.diverged_at * first, np.maximum(found.level, ROUNDING * first))
+        fitted = plateau(values, self._recorded)
+        level = np.where(diverged, self.spec.diverged_at * first, np.maximum(fitted.level, ROUNDING * first))
         known = np.isfinite(level)
-        settled = known & (found.reached | diverged | (at == "end"))
+        settled = known & (fitted.reached | diverged | (at == "end"))
         moving = known & ~settled
-        return Levels(level, settled, moving & (found.drift < 0), moving & (found.drift >= 0), known & diverged)
+        return Levels(level, settled, moving & (fitted.drift < 0), moving & (fitted.drift >= 0), known & diverged)
 
     def _cost(self, total: Array) -> Array:
         """The cost per iteration, (R,), from a cumulative cost; NaN for a seed that ended before the first record."""
         last = np.isfinite(total).sum(axis=1) - 1  # costs are not recorded after a seed has ended
         recorded = np.maximum(self._recorded, 1)
-        found: Array = np.where(last > 0, total[np.arange(len(total)), last] / recorded[last], np.nan)
-        return found
+        cost: Array = np.where(last > 0, total[np.arange(len(total)), last] / recorded[last], np.nan)
+        return cost
 
     @property
     def _recorded(self) -> NDArray[np.int64]:
@@ -86,7 +86,7 @@ def of_stored(stored: Stored[RunSpec]) -> Run:
 
 def of_measurements(spec: RunSpec, measured: Measurements, held: NDArray[np.int32]) -> Run:
     """A run that has just been trained on the allocations ``held`` (R, N, S)."""
-    values = {name: found for name, found in measured.arrays().items() if found.ndim == 2}
+    values = {name: array for name, array in measured.arrays().items() if array.ndim == 2}
     iterations = np.asarray(spec.record.iterations(spec.iterations), dtype=float)
     values["gradients_computed"] = gradients_per_iteration(held)[:, None] * iterations
     return Run(spec, values, measured.status)

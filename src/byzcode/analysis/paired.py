@@ -39,7 +39,7 @@ def interval(values: Array) -> Interval:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        found = stats.bootstrap(
+        bootstrapped = stats.bootstrap(
             (np.sort(values),),  # sorted, so that the result does not depend on the order of seeds
             np.mean,
             confidence_level=CONFIDENCE,
@@ -48,8 +48,8 @@ def interval(values: Array) -> Interval:
             rng=np.random.default_rng(SEED),
         ).confidence_interval
     low, high = (
-        (float(found.low), float(found.high))
-        if np.isfinite([found.low, found.high]).all()
+        (float(bootstrapped.low), float(bootstrapped.high))
+        if np.isfinite([bootstrapped.low, bootstrapped.high]).all()
         else (float(values.min()), float(values.max()))
     )
     return Interval(mean, low, high)

@@ -46,17 +46,17 @@ IDENTITY = {
     "iterations": "iterations",
 }
 
-#: Keys that are no fields, but follow from the options of the problem.
+#: Keys that are not fields but follow from the options of the problem.
 SIZES = ("subsets", "dimension")
 
-#: Columns of the same kind, which a summary has where one of its runs says something else than every run once did.
+#: Columns of the same kind that a summary has only if a run differs from the usual value, which is given here.
 LATER = {
     "problem": ("problem", "linear_regression"),
     "step_unit": ("step_unit", "1/L"),
     "step_schedule": ("step_schedule", "constant"),
 }
 
-#: The column that says which quantities a run lacks, and why; it is there where a run of the study lacks one.
+#: The column of the quantities that a run lacks, with the reasons; present if a run of the study lacks one.
 ABSENT = "absent"
 
 #: Components with a column for their options.
@@ -71,13 +71,13 @@ def summarise(paths: Sequence[Path], runs: Sequence[str]) -> pd.DataFrame:
         stored = trajectories.load(path, run)
         _check_same_engine(trajectories.parts_in(stored.attributes), path, sources)
         rows.append(_row(stored.dataset(), stored.spec))
-    return _without_what_no_run_has(pd.DataFrame(rows))
+    return _without_usual_columns(pd.DataFrame(rows))
 
 
-def _without_what_no_run_has(table: pd.DataFrame) -> pd.DataFrame:
-    """A summary without columns that say the same old thing of all runs, or nothing of any."""
-    said = {column: (table[column] == usual).all() for column, (_, usual) in LATER.items()}
-    dropped = [column for column, is_usual in said.items() if is_usual]
+def _without_usual_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The summary without columns that have their usual value, or no value, for all runs."""
+    usual = {column: (table[column] == value).all() for column, (_, value) in LATER.items()}
+    dropped = [column for column, is_usual in usual.items() if is_usual]
     dropped += [f"{column}_options" for column in dropped if column != "step_unit"]
     dropped += [column for column in ("sigma_h",) if table[column].isna().all()]
     dropped += [ABSENT] if (table[ABSENT] == "").all() else []
@@ -85,12 +85,12 @@ def _without_what_no_run_has(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_same_engine(parts: Mapping[str, str], path: Path, sources: dict[str, tuple[str, Path]]) -> None:
-    """Raise UserError if a file was made by another version of a source than one of the files before it."""
+    """Raise UserError if a file was made by another version of a source than an earlier file."""
     for name, meaning in parts.items():
         other, first = sources.setdefault(name, (meaning, path)) if comparable(name) else (meaning, path)
         if other != meaning:
             raise UserError(
-                f"{first} and {path} were made by different versions of {name}: these do not compare; "
+                f"{first} and {path} were made by different versions of {name} and cannot be compared; "
                 "retrain with: snakemake --cores all --forcerun train"
             )
 
@@ -146,7 +146,7 @@ def _rate(excess: Any, iteration: Any, since: Any) -> Any:
 
 
 def _absent(spec: RunSpec) -> str:
-    """What a summary has of other problems and not of this one, and why."""
+    """The quantities that the run lacks, by reason, in words."""
     reasons: dict[str, list[str]] = {}
     for name in QUANTITIES:
         if (reason := absence(spec, name)) is not None:

@@ -36,6 +36,6 @@ def draw(request: Mapping[str, Any], results: Path, out: Path) -> None:
 
     The same results give the same bytes. Raises UserError if a file is missing, foreign or cannot be written.
     """
-    asked = parse(Request, request, "figure request")
+    parsed = parse(Request, request, "figure request")
     with theme():
-        FIGURES[asked.plot.kind](asked, Path(results)).save(Path(out))
+        FIGURES[parsed.plot.kind](parsed, Path(results)).save(Path(out))

@@ -92,20 +92,20 @@ def allocation(request: Request, results: Path) -> Drawing:
     for pair in pairs[len(stored) :]:
         for axes in pair:
             axes.remove()
-    titles = _titles([one.spec for one in stored])
-    for one, (left, right), title in zip(stored, pairs, titles, strict=False):
-        if one.overlap.is_known:
-            _draw(left, one.overlap, page.panel_height)
+    titles = _titles([entry.spec for entry in stored])
+    for entry, (left, right), title in zip(stored, pairs, titles, strict=False):
+        if entry.overlap.is_known:
+            _draw(left, entry.overlap, page.panel_height)
         else:
             page.nothing_in(left)
             left.set(xticks=[], yticks=[])
-        _draw(right, one.replication, page.panel_height)
+        _draw(right, entry.replication, page.panel_height)
         for axes, (x, y) in ((left, _OVERLAP), (right, _REPLICATION)):
             axes.set_title(title)
             axes.set_xlabel(x if abreast > 1 else x.replace("\n", " "), linespacing=0.95)
             axes.set_ylabel(y)
     page.arrange(_legend(stored), _notes(stored, titles))
-    tables = [_table(name, one, counts) for name, one in zip(users, stored, strict=True) for counts in _both(one)]
+    tables = [_table(name, entry, counts) for name, entry in zip(users, stored, strict=True) for counts in _both(entry)]
     return Drawing(page, pd.concat(tables))
 
 
@@ -172,7 +172,7 @@ def _draw(axes: Axes, counts: Counts, height: float) -> None:
 
 
 def _titles(specs: Sequence[AllocationSpec]) -> list[str]:
-    """Titles that distinguish the allocations: the redundancy, and whatever else differs."""
+    """Titles that distinguish the allocations: the redundancy, and all else that differs."""
 
     def parts(spec: AllocationSpec) -> dict[str, str]:
         options = {key: f"{key} {value}" for key, value in spec.allocation.options.items()}
@@ -180,50 +180,51 @@ def _titles(specs: Sequence[AllocationSpec]) -> list[str]:
         return {"name": value_words("allocation", spec.allocation.name)} | options | sizes
 
     described = [parts(spec) for spec in specs]
-    common = [key for key in described[0] if all(key in one for one in described)]
-    differing = [key for key in common if len({one[key] for one in described}) > 1]
+    common = [key for key in described[0] if all(key in other for other in described)]
+    differing = [key for key in common if len({other[key] for other in described}) > 1]
     return [
-        ", ".join([*(one[key] for key in differing), level_words("redundancy", spec.redundancy)])
-        for one, spec in zip(described, specs, strict=True)
+        ", ".join([*(words[key] for key in differing), level_words("redundancy", spec.redundancy)])
+        for words, spec in zip(described, specs, strict=True)
     ]
 
 
 def _legend(stored: Sequence[Stored]) -> list[Artist]:
     handles: list[Artist] = [Patch(color=_BAR, label="as drawn")]
-    if any(one.overlap.law for one in stored):
+    if any(entry.overlap.law for entry in stored):
         handles.append(Line2D([], [], **_LAW, label="expected distribution"))
     handles.append(Line2D([], [], **_TARGET, label="balanced: $r^2/M$ shared, $N\\,r/M$ copies"))
     return handles
 
 
 def _notes(stored: Sequence[Stored], titles: Sequence[str]) -> list[str]:
-    seeds = [len(one.overlap.shares) for one in stored]
+    seeds = [len(entry.overlap.shares) for entry in stored]
     notes = [
         f"Bars: mean over {seeds_of(seeds)}; whiskers: interquartile range over seeds. Numbers: mean ± standard "
-        "deviation within one allocation, and subsets that no device holds, with their expected number.",
+        "deviation within one allocation, and the number of subsets that no device holds, with its expectation.",
         *lone_seed("whisker", seeds),
     ]
-    if not all(one.overlap.is_known for one in stored):
-        notes.append("One device makes no pair, so nothing is shared.")
-    if len({label for one in stored for label in one.labels}) > 1:
-        told = [f"{title.replace('$', '')} ({listing(one.labels)})" for one, title in zip(stored, titles, strict=True)]
-        notes.append(f"Used by: {'; '.join(told)}.")
+    if not all(entry.overlap.is_known for entry in stored):
+        notes.append("A single device has no pairs, so no subsets are shared.")
+    if len({label for entry in stored for label in entry.labels}) > 1:
+        pairs = zip(stored, titles, strict=True)
+        users = [f"{title.replace('$', '')} ({listing(entry.labels)})" for entry, title in pairs]
+        notes.append(f"Used by: {'; '.join(users)}.")
     return notes
 
 
-def _both(one: Stored) -> tuple[Counts, Counts]:
-    return one.overlap, one.replication
+def _both(stored: Stored) -> tuple[Counts, Counts]:
+    return stored.overlap, stored.replication
 
 
-def _table(name: str, one: Stored, counts: Counts) -> pd.DataFrame:
+def _table(name: str, stored: Stored, counts: Counts) -> pd.DataFrame:
     over = spread(counts.shares)
     return pd.DataFrame(
         {
             "allocation": name,
-            "scheme": one.spec.allocation.name,
-            "devices": one.spec.devices,
-            "subsets": one.spec.subsets,
-            "redundancy": one.spec.redundancy,
+            "scheme": stored.spec.allocation.name,
+            "devices": stored.spec.devices,
+            "subsets": stored.spec.subsets,
+            "redundancy": stored.spec.redundancy,
             "quantity": counts.quantity,
             "x": np.arange(counts.shares.shape[1]),
             "mean": counts.mean,

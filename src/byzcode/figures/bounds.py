@@ -79,7 +79,7 @@ class Point:
 
     @property
     def ending(self) -> Status:
-        """The most frequent early end if half of the seeds or more ended early; else FINISHED."""
+        """The most frequent early end if at least half of the seeds ended early; else FINISHED."""
         return Status.FINISHED if np.isfinite(self.measured.median) else most_frequent(counts(self.status))
 
 
@@ -99,19 +99,19 @@ def bounds(request: Request, results: Path) -> Drawing:
     assert isinstance(plot, BoundsPlot)
     columns = Facets.of(request.curves, plot.columns)
 
-    def points(level: Any) -> list[Point]:
-        found = []
+    def points_at(level: Any) -> list[Point]:
+        points = []
         for curve in request.curves:
-            here = [run for run in curve.runs if columns.holds(curve, run, level)]
-            for x in in_order(distinct(run.point[plot.x] for run in here)):
-                run = only_run(curve, [run for run in here if run.point[plot.x] == x], request.study)
+            runs = [run for run in curve.runs if columns.holds(curve, run, level)]
+            for x in in_order(distinct(run.point[plot.x] for run in runs)):
+                run = only_run(curve, [run for run in runs if run.point[plot.x] == x], request.study)
                 assert run is not None  # x comes from these runs
-                found.append(_read(curve, x, run, trajectory(results, run.run), plot.bounds))
-        return found
+                points.append(_read(curve, x, run, trajectory(results, run.run), plot.bounds))
+        return points
 
     page = Page(request, 2, len(columns.levels), aspect=0.6, sharex=True, sharey="row")
     panels = [
-        Panel(upper, lower, columns.level("columns", level), points(level))
+        Panel(upper, lower, columns.level("columns", level), points_at(level))
         for upper, lower, level in zip(*page.axes, columns.levels, strict=True)
     ]
     everything = [point for panel in panels for point in panel.points]
@@ -121,8 +121,8 @@ def bounds(request: Request, results: Path) -> Drawing:
         ratio
         for point in everything
         if point.floor >= limits[0] and point.ending is Status.FINISHED
-        for one in point.above.values()
-        if 0 < (ratio := float(one.ratio.median)) < np.inf
+        for above in point.above.values()
+        if 0 < (ratio := float(above.ratio.median)) < np.inf
     ]
     low, high = min([0.7, *ratios]), 1.5 * max(ratios, default=10.0)
     if high > _WIDE * low:
@@ -133,7 +133,7 @@ def bounds(request: Request, results: Path) -> Drawing:
         log_y(panel.lower, low, high)
         panel.lower.axhline(1.0, color="black", linewidth=0.8)
         risen = max(risen, _draw(panel, request.curves, plot.bounds, places, limits))
-        _say_empty(page, panel, limits)
+        _note_empty(page, panel, limits)
         for axes in (panel.upper, panel.lower):
             places.dress(axes)
         panel.upper.set_ylabel("squared gradient norm\nover the last fifth", linespacing=0.95)
@@ -158,7 +158,7 @@ def _read(curve: Curve, x: Any, run: Run, path: Path, wanted: Sequence[BoundName
         measured, known = floor(spec, dataset), bounds_of(spec, dataset)
         for name in wanted:
             bound = floor_bound(spec, dataset, known[name].error) if name in known else np.full(len(measured), np.nan)
-            if not np.isnan(bound[~np.isnan(measured)]).any():  # else it is not known at the end of the training
+            if not np.isnan(bound[~np.isnan(measured)]).any():  # else the bound is not known at the end of training
                 above[name] = Above(spread(bound), spread(bound / measured))
     return Point(curve, x, run, dataset["status"].to_numpy(), spread(measured), above)
 
@@ -167,8 +167,8 @@ def _limits(points: Sequence[Point]) -> tuple[float, float]:
     """The limits of the upper axes, from the runs that have a bound; the others may lie anywhere."""
     bounded = [point for point in points if point.above] or points
     drawn = [(point.measured, point.run.is_floor) for point in bounded]
-    drawn += [(one.bound, False) for point in bounded for one in point.above.values()]
-    return window(found for one, low in drawn if (found := extent(np.atleast_1d(one.median), floor=low)))
+    drawn += [(above.bound, False) for point in bounded for above in point.above.values()]
+    return window(span for values, low in drawn if (span := extent(np.atleast_1d(values.median), floor=low)))
 
 
 def _draw(
@@ -196,22 +196,22 @@ def _draw(
                 panel.upper.plot([x], [point.floor], **look, zorder=3)
         for name in names:
             look = {**BOUNDS[name].line, "color": solid["color"]}
-            here = [(places.at(point.x, nudge), point, point.above[name]) for point in own if name in point.above]
-            _line(panel.upper, [(x, point, one.bound) for x, point, one in here], look, limits)
-            real = [(x, point, one.ratio) for x, point, one in here if point.floor >= limits[0]]
-            _line(panel.lower, real, look, panel.lower.get_ylim())
+            bounded = [(places.at(point.x, nudge), point, point.above[name]) for point in own if name in point.above]
+            _line(panel.upper, [(x, point, above.bound) for x, point, above in bounded], look, limits)
+            ratios = [(x, point, above.ratio) for x, point, above in bounded if point.floor >= limits[0]]
+            _line(panel.lower, ratios, look, panel.lower.get_ylim())
     return edge.height
 
 
-def _say_empty(page: Page, panel: Panel, limits: tuple[float, float]) -> None:
+def _note_empty(page: Page, panel: Panel, limits: tuple[float, float]) -> None:
     """Write a note into panels in which nothing is drawn."""
     low, high = panel.lower.get_ylim()
-    spreads = [(point, one) for point in panel.points for one in point.above.values()]
+    bounded = [(point, above) for point in panel.points for above in point.above.values()]
     if not any(
         point.ending is not Status.FINISHED or limits[0] <= point.floor <= limits[1] for point in panel.points
-    ) and not any(limits[0] <= one.bound.median <= limits[1] for _, one in spreads):
+    ) and not any(limits[0] <= above.bound.median <= limits[1] for _, above in bounded):
         page.nothing_in(panel.upper)
-    if not any(point.floor >= limits[0] and low <= one.ratio.median <= high for point, one in spreads):
+    if not any(point.floor >= limits[0] and low <= above.ratio.median <= high for point, above in bounded):
         page.nothing_in(panel.lower)
 
 
@@ -234,8 +234,8 @@ def _legend(curves: Sequence[Curve], drawn: Sequence[BoundName], points: Sequenc
     handles: list[Artist] = []
     for curve in curves:
         for look in curve.looks:
-            own = [p.ending for p in points if p.curve.label == curve.label and p.run.method in look.methods]
-            label = look.label if Status.FINISHED in own else with_ending(look.label, own)
+            endings = [p.ending for p in points if p.curve.label == curve.label and p.run.method in look.methods]
+            label = look.label if Status.FINISHED in endings else with_ending(look.label, endings)
             drawn_as = line_style(look.style) | {"linestyle": "-"} | marker_style(look.style)
             handles.append(Line2D([], [], **drawn_as, label=literal(label)))
     handles += [Line2D([], [], color=INK, **BOUNDS[name].line, label=BOUNDS[name].words) for name in drawn]
@@ -246,39 +246,39 @@ def _notes(points: Sequence[Point], key: str, drawn: Sequence[BoundName], limits
     seeds = [len(point.status) for point in points]
     notes = [
         f"Markers: measured, median over {seeds_of(seeds)}; bars: interquartile range. "
-        "A bound on the error of the aggregate becomes one on the gradient by the descent of the loss.",
+        "The descent of the loss turns a bound on the error of the aggregate into one on the gradient.",
         *lone_seed("bar", seeds),
     ]
     notes += [f"{BOUNDS[name].words.capitalize()}: {BOUNDS[name].meaning}." for name in drawn]
     everything = [(point.curve.label, point.x) for point in points]
-    for start, chosen in _told(points, limits).items():
+    for start, chosen in _not_drawn(points, limits).items():
         notes += sentence(start, named([(point.curve.label, point.x) for point in chosen], everything, key))
     return notes
 
 
-def _told(points: Sequence[Point], limits: tuple[float, float]) -> dict[str, list[Point]]:
-    """The points that are not drawn, by the start of the sentence that says so."""
+def _not_drawn(points: Sequence[Point], limits: tuple[float, float]) -> dict[str, list[Point]]:
+    """The points that are not drawn, by reason: the start of a sentence in the notes."""
     ran = [point for point in points if point.ending is Status.FINISHED]
-    found = {
+    reasons = {
         "Below its panel, and no ratio": [point for point in points if 0 < point.floor < limits[0]],
-        "Measured 0, where a logarithmic axis has no place for it, and no ratio": [p for p in points if p.floor == 0],
+        "Measured 0, which a logarithmic axis cannot show, and no ratio": [p for p in points if p.floor == 0],
         "Above its panel": [point for point in ran if limits[1] < point.floor < np.inf],
-        "Infinite, though half of the seeds or more had not ended": [p for p in ran if np.isinf(p.floor)],
+        "Infinite, although at least half of the seeds had not ended": [p for p in ran if np.isinf(p.floor)],
     }
     for ending in ENDINGS:
-        why = "as the rule bears fewer liars" if ending is Status.UNDEFINED else "half of the seeds or more"
-        found[f"{ending.word.capitalize()}, {why}"] = [point for point in points if point.ending is ending]
-    found["No bound is known"] = [point for point in ran if not point.above]
-    found["A bound of 0 or below, or without a ratio, is not drawn"] = [
+        why = "because the rule tolerates fewer liars" if ending is Status.UNDEFINED else "at least half of the seeds"
+        reasons[f"{ending.word.capitalize()}, {why}"] = [point for point in points if point.ending is ending]
+    reasons["No bound is known"] = [point for point in ran if not point.above]
+    reasons["A bound of 0 or below, or without a ratio, is not drawn"] = [
         point
         for point in ran
-        if point.floor >= limits[0] and any(not _is_positive(one) for one in point.above.values())
+        if point.floor >= limits[0] and any(not _is_positive(above) for above in point.above.values())
     ]
-    return found
+    return reasons
 
 
-def _is_positive(one: Above) -> bool:
-    return all(0 < float(part.median) < np.inf for part in one)
+def _is_positive(above: Above) -> bool:
+    return all(0 < float(part.median) < np.inf for part in above)
 
 
 def _table(panels: Sequence[Panel], plot: BoundsPlot, bottom: float) -> pd.DataFrame:
@@ -307,6 +307,9 @@ def _table(panels: Sequence[Panel], plot: BoundsPlot, bottom: float) -> pd.DataF
         for point in panel.points
         for name, value, ratio in [
             ("measured", point.measured, None),
-            *((name, one.bound, one.ratio if point.floor >= bottom else None) for name, one in point.above.items()),
+            *(
+                (name, above.bound, above.ratio if point.floor >= bottom else None)
+                for name, above in point.above.items()
+            ),
         ]
     )

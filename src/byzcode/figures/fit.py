@@ -10,7 +10,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.cbook import is_math_text
 from matplotlib.font_manager import FontProperties
 
-#: A word: characters other than spaces, single dollar signs, and whole formulas, which may contain spaces.
+#: A word: characters other than spaces, single dollar signs, and formulas, which may contain spaces.
 _WORD = re.compile(r"(?:\\\$|\$(?:\\\$|[^$])*\$|[^\s$]|\$)+")
 #: A character of a word; an escaped dollar sign counts as one.
 _SIGN = re.compile(r"\\\$|.", re.DOTALL)
@@ -27,8 +27,8 @@ class Ruler:
         r"""The width of a line of text. With ``math``, text between dollar signs is a formula and ``\$`` a dollar."""
         font = FontProperties(size=size, weight=weight)
         formula = math and is_math_text(text)
-        said = text.replace(r"\$", "$") if math and not formula else text
-        width, _, _ = self._renderer.get_text_width_height_descent(said, font, ismath=formula)
+        shown = text.replace(r"\$", "$") if math and not formula else text
+        width, _, _ = self._renderer.get_text_width_height_descent(shown, font, ismath=formula)
         return float(width / self._dpi)
 
     def wrapped(
@@ -75,13 +75,13 @@ def _words(text: str, fits: Callable[[str], bool], *, math: bool) -> Iterator[st
     place = 0
     while place < len(words):
         equation = " ".join(words[place : place + 3])
-        whole = math and words[place + 1 : place + 2] == ["="] and fits(equation)
-        yield equation if whole else words[place]
-        place += 3 if whole else 1
+        is_equation = math and words[place + 1 : place + 2] == ["="] and fits(equation)
+        yield equation if is_equation else words[place]
+        place += 3 if is_equation else 1
 
 
 def _parts(word: str, *, math: bool) -> list[str]:
-    """The characters of a word, each with its combining characters; a formula stays whole."""
+    """The characters of a word, each with its combining characters; a formula is not split."""
     if math and is_math_text(word):
         return [word]
     parts: list[str] = []

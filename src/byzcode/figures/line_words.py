@@ -22,7 +22,7 @@ from byzcode.figures.style import (
 )
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
 from byzcode.studies.study import TrajectoryPlot
-from byzcode.training.status import Status, told
+from byzcode.training.status import Status, endings_in_words
 
 #: The width of lines where there are many.
 THIN = 1.4
@@ -69,8 +69,8 @@ def _entry(curve: Curve, look: Look, plot: TrajectoryPlot, panels: Sequence[Pane
         for line in panel.lines
         if line.curve.label == curve.label and line.run.method in look.methods
     ]
-    empty = not any(one.is_line for one in own)
-    label = with_ending(look.label, (one.ending for one in own)) if empty else look.label
+    empty = not any(stored.is_line for stored in own)
+    label = with_ending(look.label, (stored.ending for stored in own)) if empty else look.label
     return Line2D([], [], **drawn, label=literal(label))
 
 
@@ -78,30 +78,32 @@ def notes(plot: TrajectoryPlot, panels: Sequence[Panel], views: Sequence[View]) 
     """Sentences that explain what the figure shows and say what it leaves out."""
     lines = [(line, views[panel.row]) for panel in panels for line in panel.lines]
     seeds = [line.stored.seeds for line, _ in lines]
-    said = [f"Lines: median over {seeds_of(seeds)}; bands: interquartile range.", *lone_seed("band", seeds)]
+    sentences = [f"Lines: median over {seeds_of(seeds)}; bands: interquartile range.", *lone_seed("band", seeds)]
     drawn = {name for line, _ in lines for name in line.stored.bounds}
     overlaid = [BOUNDS[name] for name in plot.overlay or () if name in drawn]
-    said += [f"{bound.words.capitalize()}: {bound.meaning}." for bound in overlaid]
-    said += _ended([line for line, _ in lines])
-    said += _undefined([line for line, _ in lines], plot.hue)
+    sentences += [f"{bound.words.capitalize()}: {bound.meaning}." for bound in overlaid]
+    sentences += _ended([line for line, _ in lines])
+    sentences += _undefined([line for line, _ in lines], plot.hue)
     everything = [(line.curve.label, line.level) for line, _ in lines]
     chosen: dict[str, list[Line]] = {}
     for line, view in lines:
         for start in _missing(line, view):
             chosen.setdefault(start, []).append(line)
     for start in sorted(chosen, key=_ORDER.index):
-        said += sentence(start, named([(line.curve.label, line.level) for line in chosen[start]], everything, plot.hue))
-    again = [line for line, _ in lines if len(panels) > 1 and all(_is_in(line, panel) for panel in panels)]
-    points = [(line.curve.label, line.level) for line in again]
-    return said + sentence("The same in every panel", named(points, everything, plot.hue))
+        sentences += sentence(
+            start, named([(line.curve.label, line.level) for line in chosen[start]], everything, plot.hue)
+        )
+    repeated = [line for line, _ in lines if len(panels) > 1 and all(_is_in(line, panel) for panel in panels)]
+    points = [(line.curve.label, line.level) for line in repeated]
+    return sentences + sentence("The same in every panel", named(points, everything, plot.hue))
 
 
 _BELOW, _ABOVE = "Falls below its panel", "Rises above its panel"
-_ZERO, _REACHES = "Zero throughout, so not drawn", "Reaches 0 or below, where a logarithmic axis has no place for it"
-_NEGATIVE = "Nowhere above 0, so not drawn"
-_INFINITE = "Infinite in half of the seeds or more, though no seed had ended, so not drawn there"
+_ZERO, _REACHES = "Zero throughout, so not drawn", "Reaches 0 or below, which a logarithmic axis cannot show"
+_NEGATIVE = "Never above 0, so not drawn"
+_INFINITE = "Infinite in at least half of the seeds, although fewer had ended, so not drawn there"
 _NOTHING = "Not measured, so not drawn"
-_START = "Only its start is known, at a cost of 0, where a logarithmic axis has no place for it"
+_START = "Only its start is known, at a cost of 0, which a logarithmic axis cannot show"
 _ORDER = (_BELOW, _ABOVE, _ZERO, _NEGATIVE, _REACHES, _INFINITE, _NOTHING, _START)
 
 
@@ -137,24 +139,24 @@ def _ended(lines: Sequence[Line]) -> list[str]:
     lost = []
     for label in dict.fromkeys(line.curve.label for line in runs):
         own = [line.stored for line in runs if line.curve.label == label]
-        status, since = (np.concatenate([getattr(one, name) for one in own]) for name in ("status", "since"))
-        if found := told(status, since):
-            lost.append(f"{label} ({', '.join(found)})")
-    said = []
+        status, since = (np.concatenate([getattr(stored, name) for stored in own]) for name in ("status", "since"))
+        if endings := endings_in_words(status, since):
+            lost.append(f"{label} ({', '.join(endings)})")
+    sentences = []
     if lost:
         worst = "as less than any other" if lines[0].stored.share else "as infinite"
-        said.append(f"A seed that ends early counts {worst}; where the median does, a mark says why.")
-        said.append("Where marks meet they stand side by side.")
-    return said + sentence("Ended early, by iteration", lost)
+        sentences.append(f"A seed that ends early counts {worst}; if the median does too, a mark shows why.")
+        sentences.append("Marks that would overlap are side by side.")
+    return sentences + sentence("Ended early, by iteration", lost)
 
 
 def _undefined(lines: Sequence[Line], hue: str | None) -> list[str]:
     """A sentence on the curves that are undefined, with the reason if it is the same for all."""
-    some = [line for line in lines if line.stored.undefined]
-    reasons = distinct(line.stored.undefined for line in some)
-    start = "Undefined, " + (reasons[0] if len(reasons) == 1 else "as the rule bears fewer liars")
+    undefined = [line for line in lines if line.stored.undefined]
+    reasons = distinct(line.stored.undefined for line in undefined)
+    start = "Undefined, " + (reasons[0] if len(reasons) == 1 else "because the rule tolerates fewer liars")
     places = [(line.curve.label, line.level) for line in lines]
-    return sentence(start, named([(line.curve.label, line.level) for line in some], places, hue))
+    return sentence(start, named([(line.curve.label, line.level) for line in undefined], places, hue))
 
 
 def _is_in(line: Line, panel: Panel) -> bool:

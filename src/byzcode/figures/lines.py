@@ -36,7 +36,7 @@ class Stored:
     status: NDArray[np.int8]  # of each seed at the last iteration drawn
     since: NDArray[np.int64]  # the iteration at which each seed got its status
     ended: NDArray[np.int64]  # the number of seeds that have ended, at each x
-    undefined: str | None  # why nothing was trained, if so
+    undefined: str | None  # why nothing was trained; None if something was
     bounds: dict[BoundName, NDArray[np.float64]]  # medians of the bounds to draw
     share: bool = False  # on a linear axis, where more is better
 
@@ -54,14 +54,13 @@ class Stored:
         since = dataset["status_at"].to_numpy()
         status = np.where(since <= iteration[kept][-1], dataset["status"].to_numpy(), Status.FINISHED)
         ended = ((status != Status.FINISHED)[:, None] & (since[:, None] <= iteration[kept])).sum(axis=0)
-        laid = {}
         with np.errstate(all="ignore"):  # a bound of huge or undefined values is itself infinite or undefined
             known = bounds(spec, dataset) if plot.overlay else {}
-            laid = {name: spread(known[name].error[:, kept]).median for name in plot.overlay or () if name in known}
+            overlay = {name: spread(known[name].error[:, kept]).median for name in plot.overlay or () if name in known}
         measured = not np.isnan(values).all()
         share = QUANTITIES[plot.y].share
         over = spread(values, more_is_better=share)
-        return cls(cost, over, measured, status, since, ended, spec.undefined, laid, share)
+        return cls(cost, over, measured, status, since, ended, spec.undefined, overlay, share)
 
     @property
     def seeds(self) -> int:
@@ -86,12 +85,12 @@ class Stored:
 
     def extent(self, *, floor: bool) -> Extent | None:
         """The range that the y axis should cover."""
-        found = extent(self.y.median, floor=floor)
-        if found is None:
+        shown = extent(self.y.median, floor=floor)
+        if shown is None:
             return None
         start = float(self.y.median[self.y.median > 0][0])
         rise = _RISE if self.ending is Status.FINISHED else _RISE_ENDING
-        return found._replace(high=min(found.high, max(found.low, start * rise)))
+        return shown._replace(high=min(shown.high, max(shown.low, start * rise)))
 
 
 @dataclass(frozen=True)
@@ -139,11 +138,11 @@ class View(NamedTuple):
         start = start if start < end else end / 10
         if QUANTITIES[plot.y].share:
             return cls(start, end, *SHARES, share=True)
-        bottom, top = window(found for line in steady if (found := line.stored.extent(floor=line.run.is_floor)))
-        risen = [found.high for line in lines if (found := line.stored.extent(floor=False))]
-        laid = [bound for line in steady for bound in line.stored.bounds.values()]
-        risen += [found.high for bound in laid if (found := extent(bound))]
-        return cls(start, end, bottom, max([top, *risen]))
+        bottom, top = window(span for line in steady if (span := line.stored.extent(floor=line.run.is_floor)))
+        highest = [span.high for line in lines if (span := line.stored.extent(floor=False))]
+        overlaid = [bound for line in steady for bound in line.stored.bounds.values()]
+        highest += [span.high for bound in overlaid if (span := extent(bound))]
+        return cls(start, end, bottom, max([top, *highest]))
 
     def shows(self, line: Line) -> bool:
         """Whether any part of a line is in the panel."""

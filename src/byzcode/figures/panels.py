@@ -29,7 +29,7 @@ _EMPTY = "nothing to draw"
 
 
 def nothing_in(axes: Axes) -> None:
-    """Write into a panel that nothing is drawn in it; the caption says why."""
+    """Note in a panel that it is empty; the caption says why."""
     look: dict[str, Any] = {"ha": "center", "va": "center", "size": SMALL, "color": SOFT, "label": _EMPTY}
     axes.text(0.5, 0.5, f"{_EMPTY}: see below", transform=axes.transAxes, **look).set_in_layout(False)
 
@@ -46,10 +46,10 @@ class Fitting:
 def fit(rows: Sequence[Sequence[Axes]], width: float, ruler: Ruler) -> Fitting:
     """Break the words around panels of known size, on a page ``width`` inches wide."""
     done = Fitting()
-    there = _still_there(rows)
-    rooms = {axes: _room(axes, row, width) for row in there for axes in row}
+    present = _present(rows)
+    rooms = {axes: _room(axes, row, width) for row in present for axes in row}
     size = _size_of_titles(rooms, ruler)
-    for row in there:
+    for row in present:
         for texts, points in (([axes.title for axes in row], size), ([axes.xaxis.label for axes in row], LABEL)):
             lines = max(_break(text, points, rooms[axes], ruler) for axes, text in zip(row, texts, strict=True))
             done.changed |= lines > 0
@@ -58,20 +58,20 @@ def fit(rows: Sequence[Sequence[Axes]], width: float, ruler: Ruler) -> Fitting:
             own = axes.get_window_extent()
             for text in (text for text in axes.texts if text.get_label() == _EMPTY):
                 text.set_text(ruler.wrapped(text.get_text(), 0.92 * own.width / axes.figure.dpi, SMALL))
-            height = own.height / axes.figure.dpi + (_LINE * PANEL / 72 if len(there) == 1 else 0.0)
+            height = own.height / axes.figure.dpi + (_LINE * PANEL / 72 if len(present) == 1 else 0.0)
             done.changed |= _break(axes.yaxis.label, LABEL, height, ruler) > 0
-    _turn(done, there[-1])
+    _turn(done, present[-1])
     return done
 
 
-def _still_there(rows: Sequence[Sequence[Axes]]) -> list[list[Axes]]:
+def _present(rows: Sequence[Sequence[Axes]]) -> list[list[Axes]]:
     """The panels that have not been removed."""
     return [[axes for axes in row if axes.figure is not None] for row in rows]
 
 
 def hide_names(rows: Sequence[Sequence[Axes]], places: Positions) -> None:
     """Remove the names from the x axes, to measure the room for them."""
-    for axes in (axes for row in _still_there(rows) for axes in row):
+    for axes in (axes for row in _present(rows) for axes in row):
         axes.set_xticks(range(len(places.words)), [""] * len(places.words))
 
 
@@ -79,7 +79,7 @@ def _turn(done: Fitting, row: Sequence[Axes]) -> None:
     """Rotate the numbers of the x axes by 90 degrees if they would overlap."""
     labels = [_labels_in_view(axes) for axes in row]
     boxes = [[label.get_window_extent() for label in each if label.get_rotation() == 0] for each in labels]
-    if not any(one.padded(1).overlaps(other) for each in boxes for one, other in itertools.pairwise(each)):
+    if not any(box.padded(1).overlaps(other) for each in boxes for box, other in itertools.pairwise(each)):
         return
     done.changed = True
     done.extra += max(box.width - box.height for each in boxes for box in each) / row[0].figure.dpi
@@ -119,16 +119,16 @@ def _middle(axes: Axes) -> float:
 
 def _break(text: Text, size: float, room: float, ruler: Ruler) -> int:
     """Break a text whose lines are wider than ``room``; returns by how many lines it grows, at least 1 if broken."""
-    said = text.get_text()
-    if all(ruler.width(line, size, math=True) <= room for line in said.split("\n")):
+    words = text.get_text()
+    if all(ruler.width(line, size, math=True) <= room for line in words.split("\n")):
         return 0
-    text.set(text=ruler.wrapped(said.replace("\n", " "), room, size, math=True, most=_MOST), linespacing=1.0)
-    return max(1, text.get_text().count("\n") - said.count("\n"))
+    text.set(text=ruler.wrapped(words.replace("\n", " "), room, size, math=True, most=_MOST), linespacing=1.0)
+    return max(1, text.get_text().count("\n") - words.count("\n"))
 
 
 def name(rows: Sequence[Sequence[Axes]], places: Positions, ruler: Ruler) -> Fitting:
     """Find an angle at which neighbouring names do not overlap; if there is none, show only some of the names."""
-    done, panels, words = Fitting(), [axes for row in _still_there(rows) for axes in row], places.words
+    done, panels, words = Fitting(), [axes for row in _present(rows) for axes in row], places.words
     left, right = panels[0].get_xlim()
     spacing = min(axes.get_window_extent().width / axes.figure.dpi for axes in panels) / (right - left)
     height = _LINE * TICK / 72
@@ -140,11 +140,11 @@ def name(rows: Sequence[Sequence[Axes]], places: Positions, ruler: Ruler) -> Fit
     else:
         broken = [ruler.wrapped(word, longest, TICK, math=True, most=max(1, most)) for word in words]
         if any(len(word) < len(short) for word, short in zip(broken, words, strict=True)):
-            done.notes.append("Names that end in dots are whole in the table beside the figure.")
+            done.notes.append("The table beside the figure has the names that end in dots in full.")
     every = max(1, math.ceil(height / spacing / math.sin(math.radians(angle))))
     if every > 1:
         broken = [word if place % every == 0 else "" for place, word in enumerate(broken)]
-        done.notes.append(f"Of the values side by side, one in {every} is named.")
+        done.notes.append(f"Only one in {every} of the values on the x axis is labelled.")
     anchor: dict[str, Any] = {"ha": "right", "rotation_mode": "anchor"} | ({"va": "center"} if angle == 90 else {})
     for axes in panels:
         axes.set_xticks(range(len(broken)), broken, rotation=angle, linespacing=1.0, **anchor)

@@ -108,7 +108,7 @@ class Request(Strict):
     plot: Plot
     curves: Annotated[tuple[Curve, ...], Field(min_length=1)]
     summary: Id | None = None  # the hash of the summary's request, if the figure reads a summary
-    entries: tuple[EntryName, ...] = ()  # those of its components: what it shows of them
+    entries: tuple[EntryName, ...] = ()  # the entries of its components whose words it shows
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -141,14 +141,15 @@ class Facets:
         if key is None:
             return cls(None, (None,), frozenset())
         values = {curve.label: distinct(run.point[key] for run in curve.runs) for curve in curves}
-        several = any(len(found) > 1 for found in values.values())
+        several = any(len(levels) > 1 for levels in values.values())
         everywhere = frozenset(
             curve.label
             for curve in curves
             if len(values[curve.label]) == 1
             and (several or values[curve.label] == [None] or all(run.fixes(key) for run in curve.runs))
         )
-        levels = distinct(value for label, found in values.items() if label not in everywhere for value in found)
+        varying = (levels for label, levels in values.items() if label not in everywhere)
+        levels = distinct(level for own in varying for level in own)
         shown = in_order(level for level in levels if level is not None) or [None]
         return cls(key, tuple(shown), everywhere)
 
@@ -165,11 +166,11 @@ class Facets:
 
 def distinct(values: Iterable[Any]) -> list[Any]:
     """The values without duplicates, in the order of their first appearance. They need not be hashable."""
-    found: list[Any] = []
+    kept: list[Any] = []
     for value in values:
-        if value not in found:
-            found.append(value)
-    return found
+        if value not in kept:
+            kept.append(value)
+    return kept
 
 
 def in_order(levels: Iterable[Any]) -> list[Any]:
@@ -180,10 +181,10 @@ def in_order(levels: Iterable[Any]) -> list[Any]:
 
 def only_run(curve: Curve, runs: Iterable[Run], where: str) -> Run | None:
     """The only run of a curve at a place of a figure, or None. Raises UserError if there are several."""
-    found = {run.run: run for run in runs}
-    if len(found) > 1:
+    by_id = {run.run: run for run in runs}
+    if len(by_id) > 1:
         raise UserError(
-            f"{where}: curve {curve.label!r} has {len(found)} runs in one place of the figure ({', '.join(found)}); "
+            f"{where}: curve {curve.label!r} has {len(by_id)} runs in one place of the figure ({', '.join(by_id)}); "
             "name the key in which they differ as its columns, rows, hue or x"
         )
-    return next(iter(found.values()), None)
+    return next(iter(by_id.values()), None)

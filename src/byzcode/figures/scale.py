@@ -54,14 +54,14 @@ def window(extents: Iterable[Extent]) -> tuple[float, float]:
 
 
 def _window(extents: Iterable[Extent]) -> tuple[float, float]:
-    falling = sorted(extents, key=lambda one: one.low, reverse=True)
+    falling = sorted(extents, key=lambda span: span.low, reverse=True)
     if not falling:
         return 0.1, 10.0
-    bottom, top = falling[0].low, max(one.high for one in falling)
-    for one in falling:
-        if bottom > one.low * (_FLOOR_GAP if one.floor else _GAP):
+    bottom, top = falling[0].low, max(span.high for span in falling)
+    for span in falling:
+        if bottom > span.low * (_FLOOR_GAP if span.floor else _GAP):
             return bottom / _BELOW, top * (top * _BELOW / bottom) ** 0.04
-        bottom = one.low
+        bottom = span.low
     margin = max((top / bottom) ** 0.05, 1.1)
     return bottom / margin, top * margin
 

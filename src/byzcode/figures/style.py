@@ -121,10 +121,10 @@ def mark_style(status: Status, color: ColorType = INK) -> dict[str, Any]:
     return MARKS[status] | {"linestyle": "none", "color": color}
 
 
-def mark_legend(found: Iterable[Status]) -> list[Artist]:
+def mark_legend(endings: Iterable[Status]) -> list[Artist]:
     """The legend entries for the early endings of seeds, each once."""
-    some = set(found)
-    return [Line2D([], [], **mark_style(status), label=status.word) for status in MARKS if status in some]
+    present = set(endings)
+    return [Line2D([], [], **mark_style(status), label=status.word) for status in MARKS if status in present]
 
 
 def ramp(levels: int) -> list[ColorType]:
@@ -139,7 +139,7 @@ _KEYS = {
     "devices": ("$N$", "number of devices $N$"),
     "problem.subsets": ("$M$", "number of subsets $M$"),
     "problem.dimension": ("$D$", "number of parameters $D$"),
-    "problem.samples_per_subset": ("samples a subset", "samples in each subset"),
+    "problem.samples_per_subset": ("samples per subset", "samples per subset"),
     "problem.sigma_h": (r"$\sigma_H$", r"heterogeneity $\sigma_H$"),
     "problem.label_noise": ("label noise", "standard deviation of the label noise"),
     "byzantine.compressed": ("lies compressed:", "whether lies are compressed"),
@@ -201,22 +201,22 @@ BOUNDS = {
     ),
     "device": BoundLook(
         "bound by the heterogeneity, device by device",
-        "every device holds the worst subsets that it could; always holds",
+        "every device holds its worst possible subsets; always holds",
         {"linestyle": (0, (7.0, 2.0)), "linewidth": 1.0},
     ),
     "pairs": BoundLook(
         "bound by the largest heterogeneity",
-        "of two devices, by what they share; always holds",
+        "by the subsets that any two devices share; always holds",
         {"linestyle": (0, (3.0, 1.0, 1.0, 1.0, 1.0, 1.0)), "linewidth": 1.0},
     ),
     "allocation": BoundLook(
         "bound by the heterogeneity",
-        "the worst subsets for the allocation, whatever is sent; always holds",
+        "the worst subsets for the allocation, for any messages; always holds",
         {"linestyle": (0, (1.0, 1.2)), "linewidth": 1.2},
     ),
     "expected": BoundLook(
         "bound in expectation",
-        "over tasks that are assigned anew, whatever is sent",
+        "over tasks that are reassigned, for any messages",
         {"linestyle": (0, (4.0, 1.5)), "linewidth": 1.2},
     ),
 }
@@ -244,8 +244,8 @@ def value_words(key: str, value: Any) -> str:
     name, options, rest = str(value).partition(" (")  # a component of a grid: "name (option value)"
     entry = _table_of(key).get(name)
     words = in_words(name, entry) if entry else _VALUES.get(name, name.replace("_", " "))
-    said = (options + rest).replace("share ", "k/D = ").replace("_", " ").replace(" -", " \N{MINUS SIGN}")
-    return literal(words + said)
+    shown = (options + rest).replace("share ", "k/D = ").replace("_", " ").replace(" -", " \N{MINUS SIGN}")
+    return literal(words + shown)
 
 
 def _table_of(key: str) -> Mapping[str, Any]:

@@ -146,7 +146,7 @@ def _look(point: Point) -> dict[str, Any]:
 
 
 def _ending(point: Point) -> dict[str, Any]:
-    """The mark of a median that is not finite: of what ended the seeds, or hollow if they were not at a plateau."""
+    """The mark of a median that is not finite: what ended the seeds, or hollow if they were not at a plateau."""
     return _look(point) if point.ending is Status.FINISHED else mark_style(point.ending, point.style.color)
 
 

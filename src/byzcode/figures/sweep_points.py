@@ -32,7 +32,7 @@ class Point:
 
     @property
     def style(self) -> LineStyle:
-        """The style in which it is drawn."""
+        """The style of the run."""
         return self.run.style
 
     def median(self, quantity: str) -> float:
@@ -97,13 +97,13 @@ class Summary:
             raise UserError(f"{path}: not a summary: {error}") from None
         for column in needed:
             if column not in rows:
-                raise complain(path, "column", column, "is not in it; make the summary anew")
+                raise complain(path, "column", column, "is missing; summarise the study again")
         return cls(path, rows.drop_duplicates("run_id").set_index("run_id"))
 
     def row(self, run: str) -> pd.Series[Any]:
         """The row of a run. Raises UserError if it is missing or has no level."""
         if run not in self.rows.index:
-            raise complain(self.path, "run_id", run, "is not in it; make the summary anew")
+            raise complain(self.path, "run_id", run, "is missing; summarise the study again")
         row: pd.Series[Any] = self.rows.loc[[run]].iloc[0]
         if isinstance(reason := row.get(NO_LEVEL), str):
             raise complain(self.path, "run_id", run, f"has no level: {reason}")

@@ -1,4 +1,4 @@
-"""The words around a sweep: its legend, and notes on what is drawn and what is not."""
+"""The words around a sweep: its legend, and notes on what is drawn and what is left out."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def legend(request: Request, panels: Sequence[Panel]) -> list[Artist]:
     points = [point for panel in panels for point in panel.points]
     for curve in request.curves:
         for look in curve.looks:
-            own = [
+            endings = [
                 point.ending
                 for point in points
                 if point.curve.label == curve.label and point.run.method in look.methods
             ]
-            label = look.label if Status.FINISHED in own else with_ending(look.label, own)
+            label = look.label if Status.FINISHED in endings else with_ending(look.label, endings)
             drawn = line_style(look.style) | marker_style(look.style)
             handles.append(Line2D([], [], **drawn, label=literal(label)))
     handles += mark_legend(point.ending for point in points)
@@ -43,24 +43,25 @@ def notes(panels: Sequence[Panel], plot: SweepPlot, limits: Mapping[str, tuple[f
     points = [point for panel in panels for point in panel.points]
     seeds = [int(point.row["seeds"]) for point in points]
     lines = [
-        f"Markers: median over {seeds_of(seeds)}, a little apart where curves meet; bars and bands: interquartile "
-        "range.",
+        f"Markers: median over {seeds_of(seeds)}, shifted slightly where curves meet; bars and bands: "
+        "interquartile range.",
         *lone_seed("bar", seeds),
     ]
     if any(point.ending in RAN_AWAY for point in points):
         where = "lower edge: less than any other" if is_share(plot.y) else "upper edge: infinite"
-        lines.append(f"A mark on the {where}, as half of the seeds or more ended so.")
+        lines.append(f"A mark on the {where}, because at least half of the seeds ended this way.")
     if any(point.moves for point in points):
         lines.append(
-            "Hollow: some seeds had not reached a plateau when training ended; on the upper edge, half of them or more."
+            "Hollow: some seeds had not reached a plateau when training ended; "
+            "on the upper edge, at least half of them."
         )
     everything = [(point.curve.label, point.x) for point in points]
-    for start, chosen in _told(points, plot, limits).items():
+    for start, chosen in _not_drawn(points, plot, limits).items():
         lines += sentence(start, named([(point.curve.label, point.x) for point in chosen], everything, plot.x))
     return lines
 
 
-def _told(
+def _not_drawn(
     points: Sequence[Point], plot: SweepPlot, limits: Mapping[str, tuple[float, float]]
 ) -> dict[str, list[Point]]:
     """The points that are not drawn, or not drawn at their value, by reason."""
@@ -68,14 +69,14 @@ def _told(
     ran = [point for point in points if point.ending is Status.FINISHED]
     median = {id(point): point.median(plot.y) for point in points}
     return {
-        "Undefined, as the rule bears fewer liars": [point for point in points if point.ending is Status.UNDEFINED],
+        "Undefined, because the rule tolerates fewer liars": [p for p in points if p.ending is Status.UNDEFINED],
         "Fewer than half of the seeds ended early": [point for point in ran if any(point.ended.values())],
         "Below its panel": [point for point in points if 0 < median[id(point)] < bottom],
         "Above its panel": [point for point in ran if top < median[id(point)] < np.inf],
-        "0 or below, where a logarithmic axis has no place for it": [
+        "0 or below, which a logarithmic axis cannot show": [
             p for p in points if median[id(p)] <= 0 and not is_share(plot.y)
         ],
-        "Infinite, though half of the seeds or more had not ended": [p for p in ran if np.isinf(median[id(p)])],
+        "Infinite, although at least half of the seeds had not ended": [p for p in ran if np.isinf(median[id(p)])],
         "Not measured, so not drawn": [point for point in ran if not point.is_measured(plot.y)],
         "Where a cost is missing, the plateau is no lower than the start": [
             point for point in points if plot.cost and point.median(COST) == 0

@@ -62,15 +62,15 @@ def trajectories(request: Request, results: Path) -> Drawing:
     def read(run: str) -> Stored:
         return Stored.read(trajectory(results, run), run, plot)
 
-    def lines(row: Any, column: Any) -> list[Line]:
-        found = []
+    def lines_of(row: Any, column: Any) -> list[Line]:
+        lines = []
         for curve in request.curves:
-            here = [run for run in curve.runs if rows.holds(curve, run, row) and columns.holds(curve, run, column)]
+            in_panel = [run for run in curve.runs if rows.holds(curve, run, row) and columns.holds(curve, run, column)]
             for level, color in hues if curve.varies_with(plot.hue) else [(None, None)]:
-                runs = [run for run in here if level is None or run.point[str(plot.hue)] == level]
+                runs = [run for run in in_panel if level is None or run.point[str(plot.hue)] == level]
                 if run := only_run(curve, runs, request.study):
-                    found.append(Line(curve, run, read(run.run), color or run.style.color, level))
-        return found
+                    lines.append(Line(curve, run, read(run.run), color or run.style.color, level))
+        return lines
 
     cells = [(row, column) for row in rows.levels for column in columns.levels]
     abreast = len(columns.levels)
@@ -81,21 +81,24 @@ def trajectories(request: Request, results: Path) -> Drawing:
     places = [axes for line in page.axes for axes in line]
     panels = [
         Panel(
-            axes, rows.levels.index(row), rows.level("rows", row) | columns.level("columns", column), lines(row, column)
+            axes,
+            rows.levels.index(row),
+            rows.level("rows", row) | columns.level("columns", column),
+            lines_of(row, column),
         )
         for axes, (row, column) in zip(places, cells, strict=False)
     ]
     for unused in places[len(cells) :]:
         unused.remove()
 
-    views = [View.of([one for one in panels if one.row == row], panels, plot) for row in range(len(rows.levels))]
+    views = [View.of([panel for panel in panels if panel.row == row], panels, plot) for row in range(len(rows.levels))]
     for panel in panels:
         _draw(panel, plot, views[panel.row], hued=not by_style(request, plot))
         if not any(views[panel.row].shows(line) or _is_marked(line) for line in panel.lines):
             page.nothing_in(panel.axes)
     _label(page, panels, plot, views[0])
     page.arrange(legend(request, plot, hues, panels), notes(plot, panels, views))
-    for panel in panels:  # only now do the panels have their sizes
+    for panel in panels:  # the panels have their final sizes only now
         _mark_ends(panel, views[panel.row])
     if plot.x == "iteration" and sum(curve.varies_with(plot.hue) for curve in request.curves) == 1:
         for panel in panels:
@@ -151,8 +154,8 @@ def _draw(panel: Panel, plot: TrajectoryPlot, view: View, *, hued: bool) -> None
 def _alone(visible: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Visible points without a visible neighbour."""
     around = np.pad(visible, 1)
-    lonely: NDArray[np.bool_] = visible & ~around[:-2] & ~around[2:]
-    return lonely
+    isolated: NDArray[np.bool_] = visible & ~around[:-2] & ~around[2:]
+    return isolated
 
 
 def _marked(x: NDArray[np.float64], visible: NDArray[np.bool_], view: View, offset: float) -> list[int]:
@@ -192,8 +195,8 @@ def _mark_ends(panel: Panel, view: View) -> None:
     across, up = (_MARK * axes.figure.dpi / 72 / size for size in (panel_size.width, panel_size.height))
     where = [to_parts.transform((max(x, view.start), y)) for x, y in ends]
     for level in {round(float(height) / up) for _, height in where}:  # marks at about the same height
-        here = [place for place, (_, height) in enumerate(where) if round(float(height) / up) == level]
-        for place, x in zip(here, apart([float(where[place][0]) for place in here], across), strict=True):
+        beside = [place for place, (_, height) in enumerate(where) if round(float(height) / up) == level]
+        for place, x in zip(beside, apart([float(where[place][0]) for place in beside], across), strict=True):
             look = mark_style(lines[place].stored.ending, lines[place].color)
             axes.plot([x], [where[place][1]], **look, transform=axes.transAxes, clip_on=False, zorder=5)
 
@@ -235,9 +238,9 @@ def _label_ends(page: Page, panel: Panel, hue: str) -> None:
     if gap * len(labelled) > 1:
         return
     places = apart([heights[line.run.run] for line in labelled], gap=gap)
-    for line, said, place in zip(labelled, words, places, strict=True):
+    for line, label, place in zip(labelled, words, places, strict=True):
         axes.annotate(
-            said,
+            label,
             xy=(1, heights[line.run.run]),
             xytext=(1.05, place),
             xycoords="axes fraction",

@@ -173,27 +173,27 @@ def _notes(points: Sequence[Point], limits: tuple[float, float]) -> list[str]:
     seeds = [point.seeds for point in points]
     notes = [
         f"Points: at the start, median over {seeds_of(seeds)}; bars: interquartile range. "
-        "Lines: (M \N{MINUS SIGN} r) / (r (M \N{MINUS SIGN} 1)). Hollow, below: mean over the training; where the "
-        "allocation is fixed, the parameters come to depend on it, and the closed form no longer holds.",
+        "Lines: (M \N{MINUS SIGN} r) / (r (M \N{MINUS SIGN} 1)). Hollow, below: mean over the training; if the "
+        "allocation is fixed, the parameters come to depend on it and the closed form no longer holds.",
         *lone_seed("bar", seeds),
     ]
     everything = [(point.curve.label, point.redundancy) for point in points]
-    for start, chosen in _told(points, limits).items():
+    for start, chosen in _not_drawn(points, limits).items():
         notes += sentence(start, named([(point.curve.label, point.redundancy) for point in chosen], everything, _KEY))
     return notes
 
 
-def _told(points: Sequence[Point], limits: tuple[float, float]) -> dict[str, list[Point]]:
-    """The points that are not drawn, by the start of the sentence that says so."""
-    some = [point for point in points if point.measured]
-    exact = [point for point in some if point.expected == 0]
-    rest = [point for point in some if point.expected > 0]
-    median = {id(point): float(point.start.median) for point in some}
+def _not_drawn(points: Sequence[Point], limits: tuple[float, float]) -> dict[str, list[Point]]:
+    """The points that are not drawn, by reason: the start of a sentence in the notes."""
+    measured = [point for point in points if point.measured]
+    exact = [point for point in measured if point.expected == 0]
+    rest = [point for point in measured if point.expected > 0]
+    median = {id(point): float(point.start.median) for point in measured}
     most = max((median[id(point)] for point in exact if np.isfinite(median[id(point)])), default=0.0)
     return {
         "Codewords for a decoder, which have no such variance, so not drawn": [p for p in points if not p.measured],
         f"Closed form 0, measured at most {most:.0e}, so not drawn": exact,
-        "Measured 0, where a logarithmic axis has no place for it": [p for p in rest if median[id(p)] == 0],
+        "Measured 0, which a logarithmic axis cannot show": [p for p in rest if median[id(p)] == 0],
         "Undefined or infinite at the start, so not drawn": [p for p in rest if np.isinf(median[id(p)])],
         "Beyond its panel": [p for p in rest if p.is_drawn and not limits[0] <= median[id(p)] <= limits[1]],
         "Undefined or infinite over the training, so without a hollow point": [

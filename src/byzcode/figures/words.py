@@ -17,10 +17,10 @@ def listing(names: Iterable[str]) -> str:
 
 def seeds_of(counts: Iterable[int]) -> str:
     """The words "10 seeds", or "5 to 10 seeds" if runs differ."""
-    found = sorted(set(counts))
-    if not found:
+    numbers = sorted(set(counts))
+    if not numbers:
         return "no seed"
-    number = str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+    number = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     return f"{number} seed" if number == "1" else f"{number} seeds"
 
 
@@ -38,22 +38,22 @@ _SYMBOLS = {
 }
 
 
-def named(some: Iterable[tuple[str, Any]], everything: Iterable[tuple[str, Any]], key: str | None) -> list[str]:
+def named(chosen: Iterable[tuple[str, Any]], everything: Iterable[tuple[str, Any]], key: str | None) -> list[str]:
     """Names for some points of a figure, each a label and a level of ``key``: "CRA-DL at r = 100, 200", "RBA-DL".
 
     A curve whose points are all included, or that has no levels, is named by its label alone.
     """
-    chosen, points = list(some), list(everything)
-    told = []
+    chosen, points = list(chosen), list(everything)
+    names = []
     for label in dict.fromkeys(label for label, _ in chosen):
         levels = [level for other, level in chosen if other == label]
         if all(level in levels for other, level in points if other == label) or key is None:
-            told.append(label)
+            names.append(label)
         else:
             symbol = _SYMBOLS.get(key, key.split(".")[-1].replace("_", " "))
             words = [value_words(key, level) if isinstance(level, str) else str(level) for level in levels]
-            told.append(f"{label} at {symbol} = {', '.join(dict.fromkeys(words))}")
-    return told
+            names.append(f"{label} at {symbol} = {', '.join(dict.fromkeys(words))}")
+    return names
 
 
 def with_ending(label: str, endings: Iterable[Status]) -> str:
@@ -64,7 +64,8 @@ def with_ending(label: str, endings: Iterable[Status]) -> str:
 
 def lone_seed(spread: str, counts: Iterable[int]) -> list[str]:
     """A sentence if runs have a single seed: their interquartile range, drawn as ``spread``, has no width."""
-    found = set(counts)
-    if 1 not in found:
+    numbers = set(counts)
+    if 1 not in numbers:
         return []
-    return [f"{'A run of one' if len(found) > 1 else 'One'} seed has no interquartile range, so no {spread}."]
+    subject = "A run with a single seed" if len(numbers) > 1 else "A single seed"
+    return [f"{subject} has no interquartile range, so no {spread}."]

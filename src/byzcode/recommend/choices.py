@@ -117,7 +117,7 @@ def _cyclic(need: Need) -> Lists | str:
     if tasks < 2:
         return f"it needs 2 tasks of {count(task, 'gradient')} per device, {2 * task * need.devices} gradients in total"
     size = need.devices, need.subsets, tasks * task
-    words = f"{tasks} tasks per device, assigned anew in each iteration"
+    words = f"{tasks} tasks per device, reassigned in each iteration"
     return Lists(size[2], redrawn_tasks(*size, need.f), words)
 
 

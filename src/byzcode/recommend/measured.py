@@ -69,7 +69,7 @@ def measurements(results: Path, need: Need) -> pd.DataFrame:
             table = pd.read_csv(content)
         except ValueError:
             continue
-        if "problem" in table:  # without this column, all runs are of the problem that is recommended for
+        if "problem" in table:  # without this column, all runs are linear regression
             table = table[table["problem"] == "linear_regression"]
         if set(_COLUMNS) <= set(table.columns):
             tables.append(table[list(_COLUMNS)])
@@ -112,8 +112,8 @@ def favourite(compared: Sequence[tuple[Advice, Seen | None]]) -> tuple[Advice, s
     advice, seen = known[0]
     rule = f", {RULES[advice.rule].words}" if advice.rule else ""
     reason = f"{number(seen.ratio)} of S² at worst (r = {seen.redundancy}, {seen.attack.replace('_', ' ')})"
-    reason += f", the least of {len(known)} rows that were measured"
-    if len({every.attacks for _, every in known}) > 1:
+    reason += f", the lowest of {len(known)} measured rows"
+    if len({seen.attacks for _, seen in known}) > 1:
         reason += "; not all were measured under the same attacks"
     return advice, f"{advice.title}{rule}. {reason[0].upper()}{reason[1:]}."
 

@@ -49,8 +49,10 @@ def recommend(need: Need) -> tuple[list[Advice], list[str]]:
                 refused.append(_unbounded(need, advised[-1], _enough_for(need, name, lists, before)))
     bounded = sorted((advice for advice in advised if math.isfinite(advice.floor)), key=_order)
     if not bounded:
-        would = "" if need.bits is None else f" (--budget-bits {least_bits(need)} would do)"
-        raise UserError(f"byzcode recommend: nothing that fits has a bound{would}: " + " ".join(refused))
+        hint = "" if need.bits is None else f" (--budget-bits {least_bits(need)} would be enough)"
+        raise UserError(
+            f"byzcode recommend: no configuration within the budgets has a bound{hint}: " + " ".join(refused)
+        )
     return bounded, refused
 
 
@@ -58,8 +60,8 @@ def _unbounded(need: Need, advice: Advice, enough: int | None) -> str:
     if need.bits is None or enough is None:
         return f"{advice.title}: no bound; the error may be as large as the gradient."
     return (
-        f"{advice.title}: no bound; with what fits into {need.bits} bits the error may be as large as the gradient; "
-        f"--budget-bits {enough} would do."
+        f"{advice.title}: no bound; with messages that fit into {need.bits} bits the error may be as large as the "
+        f"gradient; --budget-bits {enough} would be enough."
     )
 
 
@@ -77,8 +79,8 @@ def _enough_for(need: Need, name: str, lists: Lists, before: str) -> int | None:
     """The least budget of bits with which a method has a bound; None if it has none even with uncompressed messages."""
 
     def bounded(message: int) -> bool:
-        given = replace(need, bits=need.devices * message)
-        return any(math.isfinite(advice.floor) for advice in ruled(given, name, lists, before))
+        limited = replace(need, bits=need.devices * message)
+        return any(math.isfinite(advice.floor) for advice in ruled(limited, name, lists, before))
 
     lengths = range(NUMBER, NUMBER * need.dimension + 1)  # bisect: longer messages have a smaller compression error
     at = bisect_left(lengths, True, key=bounded)
@@ -100,13 +102,13 @@ def _exact(need: Need) -> tuple[list[Advice], list[str]]:
         bits = ENCODERS[method.fixed["encoding"]].numbers * NUMBER * need.dimension
         redundancy = _bearing(need, method.decoder)
         if redundancy is None:
-            refused.append(f"{title}: no size of it has {count(copies, 'copy')} of each of {need.subsets} subsets.")
+            refused.append(f"{title}: no redundancy gives {count(copies, 'copy')} of each of {need.subsets} subsets.")
         elif redundancy * need.devices > need.gradients:
             reason = f"it needs {redundancy * need.devices} gradients for {count(copies, 'copy')} of each subset"
             refused.append(f"{title}: {reason}, more than {need.gradients}.")
         elif bits > need.message:
             reason = f"its uncompressed messages have {bits * need.devices} bits, more than {need.bits}"
-            refused.append(f"{title}: {reason}; --budget-bits {bits * need.devices} would do.")
+            refused.append(f"{title}: {reason}; --budget-bits {bits * need.devices} would be enough.")
         else:
             exact.append(
                 Advice(
@@ -135,7 +137,7 @@ def _bearing(need: Need, code: str) -> int | None:
     least = -(-subsets * (2 * need.f + 1) // devices)
     for redundancy in sizes[bisect_left(sizes, least) :]:
         served = decoder.refuses(devices, subsets, redundancy) is None
-        if served and decoder.bears(devices, subsets, redundancy) >= need.f:
+        if served and decoder.most_liars(devices, subsets, redundancy) >= need.f:
             return redundancy
     return None
 
@@ -159,15 +161,15 @@ def ruled(need: Need, name: str, lists: Lists, before: str) -> Iterator[Advice]:
             delta = compressor.delta(need.dimension, **short.options)
             shared = compressor.shared(**short.options)
             factor = float(compressed(lists.expected, delta, honest, shared=shared).floor(kappa))
-            whole = compressor.lossless
+            lossless = compressor.lossless
             yield Advice(
-                method=name if whole else _SHORT.get(name, name),
+                method=name if lossless else _SHORT.get(name, name),
                 redundancy=lists.redundancy,
                 rule=rule,
                 before=before,
                 shortening=short,
                 floor=_times(factor, unit),
-                worst=_times((kappa + 1) / honest * spectral, unit) if whole else None,
+                worst=_times((kappa + 1) / honest * spectral, unit) if lossless else None,
                 kept=name != "lad",
                 gradients=need.devices * lists.redundancy,
                 bits=need.devices * short.bits,
@@ -182,9 +184,9 @@ def _times(factor: float, unit: float) -> float:
 
 def _reason(need: Need, lists: Lists, rule: str, before: str, kappa: float, short: Shortening, delta: float) -> str:
     variance = float(lists.expected.dispersion[0] + lists.expected.bias[0])
-    text = f"{lists.words[0].upper()}{lists.words[1:]}: a message is off by {variance:.3g} of S² on average"
+    text = f"{lists.words[0].upper()}{lists.words[1:]}: the mean squared error of a message is {variance:.3g} of S²"
     words = ("" if behind(before) else "the ") + RULES[rule].words + behind(before)
     text += f"; {words} leaves at most κ = {kappa:.3g} times the spread"
     if not short.lossless:
-        text += f"; {short.words} adds δ = {delta:.3g} of what is sent"
+        text += f"; {short.words} adds δ = {delta:.3g} of the squared norm of a message"
     return text + "."

@@ -28,8 +28,8 @@ def table(need: Need, compared: Sequence[tuple[Advice, Seen | None]]) -> Table:
         drawn.add_column(header)
     for header in ("floor, expected", "floor, worst case", "gradients", "bits"):
         drawn.add_column(header, justify="right")
-    some = any(seen is not None for _, seen in compared)
-    if some:
+    any_measured = any(seen is not None for _, seen in compared)
+    if any_measured:
         drawn.add_column("measured")
     for advice, seen in compared:
         rule = RULES[advice.rule].words + behind(advice.before) if advice.rule else "decoder"
@@ -42,6 +42,6 @@ def table(need: Need, compared: Sequence[tuple[Advice, Seen | None]]) -> Table:
             "" if advice.worst is None else number(advice.worst),
             str(advice.gradients),
             str(advice.bits),
-            *(["" if seen is None else seen.words(need.heterogeneity)] if some else []),
+            *(["" if seen is None else seen.words(need.heterogeneity)] if any_measured else []),
         )
     return drawn

@@ -5,15 +5,15 @@ from __future__ import annotations
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 
 
-def count(how_many: int, what: str) -> str:
+def count(number: int, noun: str) -> str:
     """A number with its noun, in the singular or the plural."""
-    if how_many == 1:
-        return f"1 {what}"
-    return f"{how_many} {what[:-1]}ies" if what.endswith("y") else f"{how_many} {what}s"
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
 
 
 def number(value: float) -> str:
-    """A number with three significant digits; tiny ones become 0."""
+    """A number with three significant digits; tiny numbers become 0."""
     return f"{0.0 if abs(value) < 1e-15 else value:.3g}"
 
 

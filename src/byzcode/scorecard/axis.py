@@ -50,15 +50,15 @@ class Axis:
         everything = cells[["effect", "low", "high"]].to_numpy(dtype=float)
         log = not (np.any(everything < 0) or min(neutral, default=1.0) <= 0)
         ends = [_end(cells, "low", _OUT, log), _end(cells, "high", 1 - _OUT, log)]
-        found = [value for value in ends if value is not None]
+        known = [value for value in ends if value is not None]
         if log:
-            return cls._logarithmic(found, neutral or [1.0])
-        return cls._linear(found + neutral)
+            return cls._logarithmic(known, neutral or [1.0])
+        return cls._linear(known + neutral)
 
     @classmethod
-    def _logarithmic(cls, found: Sequence[float], shown: Sequence[float]) -> Axis:
+    def _logarithmic(cls, ends: Sequence[float], shown: Sequence[float]) -> Axis:
         least, most = (min(max(value, 1 / _REACH), _REACH) for value in (min(shown), max(shown)))
-        wanted = [*np.clip(found, least / _FAR, most * _FAR), least / _NEAR, most * _NEAR]
+        wanted = [*np.clip(ends, least / _FAR, most * _FAR), least / _NEAR, most * _NEAR]
         low, high = float(min(wanted)) / 1.1, float(max(wanted)) * 1.1
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         for subs, every in ((_FIFTHS, 1), (_THIRDS, 1), ((1.0,), 1), ((1.0,), 2), ((1.0,), 3)):

@@ -28,7 +28,7 @@ from byzcode.scorecard.table import (
 )
 from byzcode.specs.parsing import parse
 from byzcode.storage.atomic import text
-from byzcode.storage.layout import STAGES
+from byzcode.storage.layout import STAGES, trajectory
 from byzcode.studies.requests import Scorecard
 
 #: The columns that all cells of a claim share; cells that differ in them are shown as different claims.
@@ -55,7 +55,7 @@ class Cell:
     @property
     def figure(self) -> str:
         """The address of its figure, relative to the page; empty without a figure."""
-        return f"figures/{quote(self.row['figure'], safe='')}.svg" if self.row["figure"] else ""
+        return f"{STAGES['figure'].folder}/{quote(self.row['figure'], safe='')}.svg" if self.row["figure"] else ""
 
     @property
     def tested(self) -> bool:
@@ -98,7 +98,7 @@ class Cell:
 
     def paths(self, results: str) -> list[str]:
         """The trajectories of its runs."""
-        return [f"{results}/trajectories/{run}.nc" for run in self.runs]
+        return [str(trajectory(Path(results), run)) for run in self.runs]
 
     @property
     def seeds(self) -> str:
@@ -159,6 +159,8 @@ def page(
         reading=reading,
         versions=versions,
         results=results,
+        target=str(STAGES["scorecard"].table(Path(results), "scorecard").with_suffix(".html")),
+        table=lambda study: str(STAGES["claims"].table(Path(results), study)),
         configured=configured,
         level=f"{100 * LEVEL:g}",
     )

@@ -86,7 +86,7 @@ def _typed(table: pd.DataFrame, where: object, *more: str) -> pd.DataFrame:
 
 def with_versions(table: pd.DataFrame, versions: Mapping[str, str]) -> pd.DataFrame:
     """The table with a column for each version, the same in every row."""
-    return table.assign(**{f"version_{name.replace(' ', '_')}": found for name, found in versions.items()})
+    return table.assign(**{f"version_{name.replace(' ', '_')}": number for name, number in versions.items()})
 
 
 def versions() -> dict[str, str]:

@@ -47,17 +47,17 @@ def probability(value: float) -> str:
     return f"p < 1e{MINUS}6" if value < CERTAIN else f"p = {number(value)}"
 
 
-def of(part: float, whole: float) -> str:
+def of(part: float, total: float) -> str:
     """Two counts as "18 of 20"; equal counts as one number; NaN counts as 0."""
-    counts = [0 if math.isnan(count) else int(count) for count in (part, whole)]
+    counts = [0 if math.isnan(count) else int(count) for count in (part, total)]
     return f"{counts[0]} of {counts[1]}" if counts[0] != counts[1] else f"{counts[0]}"
 
 
-def _mirrored(said: str) -> str:
+def _mirrored(text: str) -> str:
     """The text for minus a number, from the text for the number."""
-    turned = {"<": f"> {MINUS}", ">": f"< {MINUS}"}
-    relation, _, rest = said.rpartition(" ")
-    return f"{turned[relation]}{rest}" if relation else f"{MINUS}{said}"
+    mirrored = {"<": f"> {MINUS}", ">": f"< {MINUS}"}
+    relation, _, rest = text.rpartition(" ")
+    return f"{mirrored[relation]}{rest}" if relation else f"{MINUS}{text}"
 
 
 #: The kind of all effects that are ratios: they share an axis, whatever is compared.

@@ -57,7 +57,7 @@ class Expected:
 
 
 def redrawn_tasks(devices: int, subsets: int, redundancy: int, f: int) -> Expected:
-    """LAD, section 2.3: equal replication of all tasks; labels and Byzantine devices drawn anew in each iteration.
+    """LAD, section 2.3: equal replication of all tasks; labels and Byzantine devices redrawn in each iteration.
 
     Let v = betahat^2 (M - r) / (r (M - 1)), where the factor is (N - d) / (d (N - 1)) for M = N. Then
     E bias^2 = f / (H (N - 1)) v, and E dispersion^2 = (1 - 1/H) (N / (N - 1)) v is the rest of v. This holds in every
@@ -74,7 +74,7 @@ def disjoint_lists(devices: int, subsets: int, redundancy: int, f: int) -> Expec
     As in :func:`random_labels`, the squared error of a device is v_r and that of the mean of all devices is v_(N r),
     where v_r = (M - r) / (r (M - 1)). Leaving out f devices adds f / (H (N - 1)) of the difference to that of the mean.
     """
-    each, centre = (coded_variance(subsets, held) for held in (redundancy, devices * redundancy))
+    each, centre = (coded_variance(subsets, size) for size in (redundancy, devices * redundancy))
     bias = centre + (f / ((devices - f) * (devices - 1)) * (each - centre) if devices > 1 else 0.0)
     return Expected(np.array([max(each - bias, 0.0), 0.0]), np.array([bias, 0.0]))
 
@@ -117,10 +117,10 @@ def compressed(
     independently, the dispersion grows by delta (1 - 1/H) G and the bias by delta G / H. With a mask ``shared`` by all
     devices, the dispersion is multiplied by 1 + delta, and the bias grows by delta E ||gbar_H||^2.
     """
-    whole = np.stack(np.broadcast_arrays(0.0, 2 * floats(sum_of_weights) - 1), axis=-1)
+    gradient = np.stack(np.broadcast_arrays(0.0, 2 * floats(sum_of_weights) - 1), axis=-1)
     if shared:
-        return Expected(expected.dispersion * (1 + delta), expected.bias + delta * (expected.bias + whole))
-    norms = delta * (expected.dispersion + expected.bias + whole)
+        return Expected(expected.dispersion * (1 + delta), expected.bias + delta * (expected.bias + gradient))
+    norms = delta * (expected.dispersion + expected.bias + gradient)
     return Expected(expected.dispersion + (1 - 1 / honest) * norms, expected.bias + norms / honest)
 
 
@@ -128,7 +128,7 @@ def when_expected(spec: RunSpec) -> Literal["always", "start", "never"]:
     """In which iterations the expectation over the allocation holds; see :mod:`byzcode.theory.bounds`."""
     if not COMPRESSORS[spec.compression.name].unbiased:
         return "never"
-    labels, rows = (spec.assignment in ("redrawn", f"{what}_redrawn") for what in ("subsets", "devices"))
+    labels, rows = (spec.assignment in ("redrawn", f"{side}_redrawn") for side in ("subsets", "devices"))
     if labels and (rows or spec.byzantine.identities == "redrawn"):
         return "always"
     return "start" if labels or ALLOCATIONS[spec.allocation.name].drawn else "never"

@@ -64,8 +64,8 @@ def _by_lanczos(holds: NDArray[np.bool_], redundancy: int) -> float:
     square = redundancy**2 / subsets
 
     def product(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = wide @ (vector.ravel() @ wide) - np.float32(square) * vector.sum()
-        return found
+        image: NDArray[np.float32] = wide @ (vector.ravel() @ wide) - np.float32(square) * vector.sum()
+        return image
 
     start = np.asarray(np.random.default_rng(0).standard_normal(devices), dtype=np.float32)
     operator = LinearOperator((devices, devices), matvec=product, dtype=np.float32)
