@@ -207,7 +207,13 @@ def test_the_summary_counts_every_study(parsed: Parsed) -> None:
 
 
 def test_columns_that_a_table_may_have_are_shown_where_it_has_them(parsed: Parsed) -> None:
-    more = {"kind": "identity", "fragile": "", "verdict_missing": "undecided", "verdict_heldout": "supported"}
+    more = {
+        "kind": "identity",
+        "fragile": "",
+        "verdict_missing_against": "undecided",
+        "warning": "a control passed",
+        "verdict_heldout": "supported",
+    }
     rows = table().head(4).assign(verdict="supported", **more)
     rows.iloc[:3, rows.columns.get_loc("kind")] = "empirical"
     rows.iloc[0, rows.columns.get_loc("fragile")] = "p near the edge"
@@ -221,6 +227,8 @@ def test_columns_that_a_table_may_have_are_shown_where_it_has_them(parsed: Parse
     assert "fragile: p near the edge" in shown.texts
     assert shown.text.count("held-out seeds : supported") == 4
     assert shown.text.count("missing seeds against it : undecided") == 4
+    assert shown.texts.count("a control passed") == 4
+    assert "Kind of claim: identity" in shown.texts
     assert "held-out" not in parsed.text
 
 

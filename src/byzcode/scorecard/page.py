@@ -49,8 +49,22 @@ class Cell:
 
     @property
     def other_verdicts(self) -> dict[str, str]:
-        """The verdicts under other conditions, by their column."""
-        return {name: self.row[name] for name in OTHER_VERDICTS if name in self.row}
+        """The verdicts under other conditions, by their column; that of missing seeds only if it differs."""
+        known = {name: str(self.row.get(name, "")) for name in OTHER_VERDICTS}
+        if known["verdict_missing_against"] == self.row["verdict"]:
+            del known["verdict_missing_against"]
+        return {name: verdict for name, verdict in known.items() if verdict}
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader must know of the verdict, besides why it is fragile."""
+        return [str(self.row[name]) for name in ("warning", "unsettled", "ended") if self.row.get(name)]
+
+    @property
+    def kind(self) -> str:
+        """The kind of the claim, and the claims that it controls; empty if the table does not say."""
+        kind, controls = self.row.get("kind", ""), self.row.get("controls", "")
+        return f"{kind}, of {controls}" if controls else str(kind)
 
     @property
     def figure(self) -> str:
@@ -137,12 +151,15 @@ def page(
     *,
     reading: str,
     versions: Mapping[str, str],
+    about: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
     pictures: Mapping[str, Thumbnail] | None = None,
     results: str = "results",
     configured: Sequence[str] = (),
 ) -> str:
     """The scorecard as a page of HTML, with the ``labels`` of studies and ``pictures`` of figures.
+
+    ``about`` says by which hash the ``claims`` are frozen, and which seeds are ``heldout``.
 
     ``results`` is the folder in the commands that it shows. Raises UserError if the table is not a table of claims.
     """
@@ -158,6 +175,7 @@ def page(
         others={name: heading for name, heading in OTHER_VERDICTS.items() if name in cells},
         reading=reading,
         versions=versions,
+        about={name: words for name, words in (about or {}).items() if words},
         results=results,
         target=str(STAGES["scorecard"].table(Path(results), "scorecard").with_suffix(".html")),
         table=lambda study: str(STAGES["claims"].table(Path(results), study)),

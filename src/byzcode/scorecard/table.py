@@ -22,7 +22,9 @@ VERDICTS = ("supported", "refuted", "undecided")
 #: Columns that a table may have: the kind of a claim, and why a verdict is fragile.
 KIND, FRAGILE = "kind", "fragile"
 #: Columns that a table may have: verdicts under other conditions, and the names of these.
-OTHER_VERDICTS = {"verdict_missing": "missing seeds against it", "verdict_heldout": "held-out seeds"}
+OTHER_VERDICTS = {"verdict_missing_against": "missing seeds against it", "verdict_heldout": "held-out seeds"}
+#: Columns that a table may have: the controls of a claim, and a warning that one of them passed.
+_REMARKS = ("controls", "warning")
 #: The kinds of claims in the order in which they are counted.
 KINDS = ("empirical", "law", "identity", "control", "chosen")
 
@@ -80,7 +82,7 @@ def _typed(table: pd.DataFrame, where: object, *more: str) -> pd.DataFrame:
         numbers = {name: table[name].astype(float) for name in NUMBERS}
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: not a table of claims: {error}") from None
-    extra = [name for name in (KIND, FRAGILE, *OTHER_VERDICTS) if name in table]
+    extra = [name for name in (KIND, FRAGILE, *OTHER_VERDICTS, *_REMARKS) if name in table]
     return table.assign(**{name: table[name].fillna("").astype(str) for name in (*texts, *extra)}, **numbers)
 
 
