@@ -47,7 +47,7 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
     if not snakemake.is_job:
         for line in plan.unreadable():
             warn(in_locale(line))
-    jobs = Jobs(plan, snakemake, results)
+    jobs = Jobs(plan, snakemake, results, tuple(configuration.files))
     multiverse = any("multiverse" in word for word in [*sys.argv, *snakemake.targets])
     if multiverse:
         _ = jobs.readings  # load it now: a mistake in its file then gives one line, without Snakemake's traceback
