@@ -19,9 +19,10 @@ from dag.project import SHOW, TINY, Project
 
 pytestmark = pytest.mark.slow
 
-#: One training and one figure: with the allocation, the summary and the target, five jobs.
+#: One training and one figure: with the allocation, the summary, the page of all figures and the target, six jobs.
 _LINES = TINY["lines"]
 SMALL = {"lines": {**_LINES, "curves": _LINES["curves"][:1], "plots": {"loss": _LINES["plots"]["loss"]}}}
+PAGES = ["all results: results/index.html"]
 #: One job on a project with results.
 AGAIN = ("--forcerun", "summarise", "--", "results/summaries/lines.csv")
 
@@ -96,18 +97,18 @@ def on_terminal(
 def test_without_a_terminal(first: tuple[Project, list[str]]) -> None:
     project, lines = first
 
-    assert re.fullmatch(r"5 jobs; log: \.snakemake/log/\S+\.snakemake\.log", lines[0])
+    assert re.fullmatch(r"6 jobs; log: \.snakemake/log/\S+\.snakemake\.log", lines[0])
     log = lines[0].partition("log: ")[2]
     assert "Job stats:" in (project.root / log).read_text(encoding="utf-8")
-    own = [line for line in lines if not re.match(r"\d/5 jobs", line)]
+    own = [line for line in lines if not re.match(r"\d/6 jobs", line)]
     assert own[1] == "done: lines - Three curves (1 training, 1 figure, 1 of 1 studies)"
-    assert re.fullmatch(rf"5 jobs done in .*; log: {re.escape(log)}", own[2])
-    assert len(own) == 3
+    assert re.fullmatch(rf"6 jobs done in .*; log: {re.escape(log)}", own[2])
+    assert own[3:] == PAGES
 
 
 def test_nothing_to_be_done(done: Project) -> None:
-    nothing = ["Nothing to be done (all requested files are present and up to date)."]
-    assert snakemake(done) == (0, nothing)
+    nothing = "Nothing to be done (all requested files are present and up to date)."
+    assert snakemake(done) == (0, [nothing, *PAGES])
 
 
 def test_on_a_terminal_of_forty_columns(done: Project) -> None:

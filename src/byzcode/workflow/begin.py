@@ -54,7 +54,7 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
     lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _usable_of(plan, results), plan)
     lifecycle.register()
     if not snakemake.is_job:
-        tell_display(Pages(lambda: _pages(snakemake, results)))
+        tell_display(Pages(lambda: _pages(snakemake)))
     if not snakemake.is_job and not snakemake.touches:
         snakemake.decide(lambda: _decided(plan, results, multiverse=multiverse))
     return jobs, lifecycle
@@ -71,11 +71,11 @@ def _decided(plan: Plan, results: Path, *, multiverse: bool) -> Decided:
     return Decided(examined.current, frozenset(examined.stale) - missing, missing)
 
 
-def _pages(snakemake: Snakemake, results: Path) -> dict[str, str]:
-    """The pages among the files of this run that exist, by their names."""
-    named = {name: results / stage.folder / f"{name}.html" for name, stage in layout.STAGES.items()}
-    made = snakemake.files()
-    return {name: str(path) for name, path in named.items() if str(path) in made and path.exists()}
+def _pages(snakemake: Snakemake) -> dict[str, str]:
+    """The pages among the files of this run that exist, by title; the page that leads to all others is the last."""
+    pages = [Path(file) for file in sorted(snakemake.files()) if file.endswith(".html") and Path(file).exists()]
+    pages.sort(key=lambda page: page.stem == "index")
+    return {"all results" if page.stem == "index" else page.stem: str(page) for page in pages}
 
 
 def _usable_of(plan: Plan, results: Path) -> Any:
