@@ -24,7 +24,8 @@ _LEAST, _MOST = 1e-300, 1e300
 #: Beyond these limits, matplotlib's own ticks may overflow; ours, at most this many, replace them.
 _FAR, _TICKS = (1e-200, 1e200), 6
 
-_UNITS = ((1e12, "trillions"), (1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
+#: Powers of ten that an axis of large numbers may leave out of its labels.
+_POWERS = (12, 9, 6, 3)
 
 
 class Extent(NamedTuple):
@@ -78,14 +79,15 @@ def plain_ticks(axes: Axes, low: float, high: float) -> None:
 
 
 def cost_ticks(axes: Axes, low: float, high: float) -> str:
-    """Set the ticks of a logarithmic x axis of large numbers; returns the unit that their labels omit."""
+    """Set the ticks of a logarithmic x axis of large numbers; returns the power of ten that their labels leave out."""
     axes.xaxis.set_minor_formatter(NullFormatter())
     if high / low > 300:
         return ""
-    size, unit = next(((size, unit) for size, unit in _UNITS if high >= 10 * size), (1.0, ""))
+    power = next((power for power in _POWERS if high >= 10.0 ** (power + 1)), 0)
+    size = 10.0**power
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0, 3.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value / size)))
-    return unit
+    return f"in $10^{{{power}}}$" if power else ""
 
 
 #: The limits of an axis of shares: a share of 1 is seen below the upper one.

@@ -136,6 +136,8 @@ def ramp(levels: int) -> list[ColorType]:
 #: The words for keys of a RunSpec: the symbol in titles, and the label of an axis.
 _KEYS = {
     "redundancy": ("$r$", "redundancy $r$"),
+    "tasks": ("$d$", "tasks per device $d$"),
+    "redundancy_or_tasks": ("$r$ or $d$", "subsets per device, $r$ or $d$"),
     "devices": ("$N$", "number of devices $N$"),
     "problem.subsets": ("$M$", "number of subsets $M$"),
     "problem.dimension": ("$D$", "number of parameters $D$"),
