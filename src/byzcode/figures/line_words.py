@@ -25,7 +25,7 @@ from byzcode.figures.style import (
 from byzcode.figures.words import listing, lone_seed, named, seeds_of, sentence, with_ending
 from byzcode.specs.methods import METHODS
 from byzcode.studies.study import TrajectoryPlot
-from byzcode.training.status import Status, told
+from byzcode.training.status import Status, endings_in_words
 
 #: The width of lines where there are many.
 THIN = 1.4
@@ -188,7 +188,7 @@ def _ended(request: Request, plot: TrajectoryPlot, panels: Sequence[Panel]) -> l
         titles = [level_words(request.shown(getattr(plot, field)), level) for field, level in panel.levels.items()]
         place = ", ".join(filter(None, titles)).replace("$", "")
         for line in panel.lines:
-            if endings := told(line.stored.status, line.stored.since):
+            if endings := endings_in_words(line.stored.status, line.stored.since):
                 level = level_words(request.shown(plot.hue), line.level).replace("$", "")
                 name = f"{line.curve.label} at {level}" if level else line.curve.label
                 words.setdefault(name, {}).setdefault(", ".join(endings), []).append(place)
