@@ -81,6 +81,37 @@ def test_the_orderings_of_cra_dl_are_of_the_runs_that_they_name(study, method, r
     assert cell.place == {"aggregation": rule}
 
 
+@pytest.mark.parametrize("study", ATTACKS)
+@pytest.mark.parametrize("rule", ["median", "trimmed_mean", "phocas"])
+def test_at_equal_work_devices_compute_and_store_as_many_subsets(study, rule, cells):
+    (coded,), (uncoded,) = specs_of(cells[f"{study}/pays-at-equal-work/{rule}"])
+    assert (coded.method, uncoded.method) == ("cra_dl", "rba_dl")
+    assert coded.redundancy == uncoded.redundancy == 10
+    assert coded.aggregation.name == uncoded.aggregation.name == rule
+
+
+@pytest.mark.parametrize("attack", ["sign_flip -2", "alie", "ipm"])
+def test_at_equal_storage_lad_has_one_task_and_all_subsets(attack, cells):
+    (coded,), (other,) = specs_of(cells[f"lad-a/pays-at-equal-storage/{attack}"])
+    assert (coded.redundancy, other.redundancy) == (20, 1)
+    assert (coded.method, coded.assignment) == (other.method, other.assignment) == ("lad", "redrawn")
+
+
+@pytest.mark.parametrize("dimension", [80, 50])
+@pytest.mark.parametrize("attack", ["sign_flip -2", "alie"])
+def test_lad_is_compared_with_the_exact_gradient_at_fewer_parameters(dimension, attack, cells):
+    (coded,), (exact,) = specs_of(cells[f"lad-dimension/near-draco-{dimension}/{attack}"])
+    assert (coded.method, coded.redundancy, exact.method) == ("lad", 20, "gradient_descent")
+    assert coded.dimension == exact.dimension == dimension
+    assert coded.iterations == exact.iterations == 1000
+
+
+def test_nobody_lies_in_the_control(cells):
+    control = [cell for name, cell in cells.items() if name.startswith("cra-no-liars/")]
+    assert len(control) == 5
+    assert {spec.f for cell in control for side in specs_of(cell) for spec in side} == {0}
+
+
 def specs_of(cell):
     return [[member.spec for member in side] for side in (cell.runs, cell.against)]
 

@@ -10,7 +10,7 @@ from byzcode.specs.quantities import is_share, lacking, progress_of, quantities_
 from byzcode.specs.run import RunSpec
 from byzcode.studies.claim import COSTS, Tested
 from byzcode.studies.expand import Member
-from byzcode.studies.study import Plot, SweepPlot, TrajectoryPlot
+from byzcode.studies.study import Plot, SweepPlot, drawn_quantities
 
 T = TypeVar("T", bound=Tested)
 
@@ -47,7 +47,7 @@ def claim_with_quantity(claim: T, specs: Sequence[RunSpec], where: str) -> T:
 def check_plot(plot: Plot, members: Sequence[Member]) -> None:
     """Refuse a plot of a quantity that some of its runs do not have. Raises KeyedError with a key of the plot."""
     for curve, spec, _ in members:
-        for quantity in plot.quantities if isinstance(plot, TrajectoryPlot | SweepPlot) else ():
+        for quantity in drawn_quantities(plot):
             if (reason := lacking(spec, quantity)) is not None:
                 allowed = _allowed([member.spec for member in members], shares=True)
                 raise KeyedError("y", quantity, f"curve {curve.label!r}: {reason}; {allowed}")
