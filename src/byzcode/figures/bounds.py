@@ -186,6 +186,7 @@ def _draw(
 ) -> float:
     """Draw the curves of a column; returns by how many points the marks on its upper edge rise above it."""
     labels, edge = [curve.label for curve in curves], Edge(panel.upper, limits[1])
+    bottom = Edge(panel.upper, limits[0])
     for curve in curves:
         own = [point for point in panel.points if point.curve.label == curve.label]
         nudge = _NUDGE * (labels.index(curve.label) - (len(labels) - 1) / 2)
@@ -202,8 +203,8 @@ def _draw(
                 panel.upper.plot([x], [point.floor], **look, zorder=3)
             elif point.is_beyond(limits):
                 below = point.floor < limits[0]
-                look = arrowhead(point.style.color, up=not below, size=7.0)
-                panel.upper.plot([x], [limits[0 if below else 1]], **look, clip_on=False, zorder=4)
+                look = arrowhead(point.style.color, up=not below, size=6.0)
+                (bottom if below else edge).mark(places.at(point.x, 0.0), look)
         for name in names:
             look = {**BOUNDS[name].line, "color": solid["color"]}
             bounded = [(places.at(point.x, nudge), point, point.above[name]) for point in own if name in point.above]

@@ -107,7 +107,7 @@ def notes(request: Request, plot: TrajectoryPlot, panels: Sequence[Panel], views
 
 
 #: Lines are said to coincide in the loss if they end within this fraction of each other, and their excess does not.
-_COINCIDE, _DIFFER = 0.01, 0.1
+_COINCIDE, _DIFFER = 0.05, 0.1
 
 
 def coinciding(plot: TrajectoryPlot, panels: Sequence[Panel]) -> list[str]:
@@ -131,7 +131,7 @@ def coinciding(plot: TrajectoryPlot, panels: Sequence[Panel]) -> list[str]:
             found += [labels[one], labels[other]]
     if not found:
         return []
-    return [f"In the loss these end within 1 % of each other, so see the excess loss: {listing(found)}."]
+    return [f"In the loss these end within 5 % of each other, so see the excess loss: {listing(found)}."]
 
 
 def _is_coded(line: Line) -> bool:

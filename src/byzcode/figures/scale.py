@@ -124,6 +124,9 @@ def _few_decades(axis: Axis, low: float, high: float) -> None:
 #: Numbers are placed side by side, like names, if they are closer than this fraction of the axis, or if they exceed the
 #: largest size on a linear axis or the largest range on a logarithmic axis.
 _CLOSE, _LARGE, _STRETCH = 0.01, 1e12, 1e150
+#: Numbers such as 0, 0.01 and 0.1 are placed side by side if they are closer than this fraction of a linear axis and their
+#: distances differ by more than the factor: their labels would collide.
+_APART, _UNEVEN = 0.12, 3.0
 #: Values that are at least this fraction of the axis apart each have a label.
 _LABELLED = 0.08
 
@@ -144,6 +147,10 @@ class Positions:
         if self.log:
             return float(place * (self.high / self.low) ** nudge)
         return place + nudge * float(self.high - self.low or 1)
+
+    def between(self, number: float) -> float:
+        """The position of any number; between names that are numbers, in proportion."""
+        return float(np.interp(number, self.values, range(len(self.values)))) if self.nominal else number
 
     @property
     def closest(self) -> float:
@@ -188,7 +195,14 @@ def _is_scale(values: Sequence[Any]) -> bool:
     low, high = min(values), max(values)
     if low > 0 and high > 10 * low:
         return low >= 1 / _STRETCH and high <= _STRETCH and _closest(values, log=True) > _CLOSE**2
-    return max(-low, high) < _LARGE and _closest(values, log=False) > _CLOSE
+    close = _closest(values, log=False)
+    return max(-low, high) < _LARGE and close > (_CLOSE if _is_even(values) else _APART)
+
+
+def _is_even(values: Sequence[float]) -> bool:
+    """Whether the distances between neighbouring numbers hardly differ."""
+    steps = np.diff(np.sort(np.asarray(values, dtype=float)))
+    return bool(steps.max() <= _UNEVEN * steps.min())
 
 
 def _closest(places: Sequence[float], *, log: bool) -> float:

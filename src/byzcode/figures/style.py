@@ -235,6 +235,15 @@ def number(value: float) -> str:
     return f"{value:g}".replace("-", "\N{MINUS SIGN}")
 
 
+_RAISED = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_of_ten(value: float) -> str:
+    """A number in plain text, rounded to one digit, with a power of ten: "3 × 10⁻³²"."""
+    digit, _, power = f"{value:.0e}".partition("e")
+    return f"{digit} \N{MULTIPLICATION SIGN} 10{str(int(power)).translate(_RAISED)}" if value else "0"
+
+
 def value_words(key: str, value: Any) -> str:
     """The words for a value of a key, without the key. Two numbers that differ have different words."""
     if value is None:

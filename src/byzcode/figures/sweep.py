@@ -74,18 +74,18 @@ def sweep(request: Request, results: Path) -> Drawing:
             heights[quantity] = max(risen, heights.get(quantity, 0.0))
     key = request.shown(plot.x)
     _label(page, panels, request, plot, heights[plot.y])
-    beside = notes(panels, plot, limits, key) + _edges(panels, plot)
+    beside = notes(panels, plot, limits, key) + _edges(panels, plot, places)
     page.arrange(legend(request, panels, limits), beside, places)
     return Drawing(page, _table(panels, plot))
 
 
-def _edges(panels: Sequence[Panel], plot: SweepPlot) -> list[str]:
+def _edges(panels: Sequence[Panel], plot: SweepPlot, places: Positions) -> list[str]:
     """Draw the edge of descent into each panel; returns a sentence on those beyond their panel."""
     if not plot.edge:
         return []
     alphas = [(axes, float(panel.levels["columns"])) for panel in panels for axes in panel.axes.values()]
-    far = [note for axes, alpha in alphas if (note := draw_edge(axes, alpha))]
-    return sentence("The edge at which the mean stops to descend lies beyond the panel", far)
+    far = [note for axes, alpha in alphas if (note := draw_edge(axes, alpha, places))]
+    return sentence("The edge at which the mean stops descending lies beyond the panel", far)
 
 
 def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
@@ -101,6 +101,7 @@ def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, f
     """Draw the curves of a panel; return by how many points the marks on its upper edge rise above it."""
     share = is_share(quantity)
     axes, edge = panel.axes[quantity], Edge(panel.axes[quantity], limits[0] if share else limits[1])
+    floor = Edge(axes, limits[0])
     labels = distinct(point.curve.label for point in panel.points)
     moving = distinct(point.curve.label for point in panel.points if point.x is not None)
     step = min(_NUDGE, _CROWD * places.closest / max(1, len(moving)))
@@ -119,8 +120,8 @@ def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, f
                 edge.mark(at, _ending(point), of_panel=point.x is None)
             elif point.x is not None and beyond(point, quantity, limits):
                 below = point.median(quantity) < limits[0]
-                look = arrowhead(point.style.color, up=not below, size=7.0)
-                axes.plot([place], [limits[0] if below else limits[1]], **look, clip_on=False, zorder=4)
+                look = arrowhead(point.style.color, up=not below, size=6.0)
+                (floor if below else edge).mark(places.at(point.x, 0.0), look)
     return 0.0 if share else edge.height
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from byzcode.figures.scale import Positions
 from byzcode.figures.style import SOFT, number
 
 #: The style of the edge, and its entry in the legend.
 EDGE_OF_DESCENT: dict[str, Any] = {"color": SOFT, "linewidth": 1.0, "linestyle": (0, (2.0, 1.0))}
-EDGE_WORDS = r"the mean stops to descend, $\alpha$ = 1/(1 + c)"
+EDGE_WORDS = r"the mean stops descending, $\alpha$ = 1/(1 + c)"
 
 
 def edge_of_descent(alpha: float) -> float:
@@ -18,11 +19,10 @@ def edge_of_descent(alpha: float) -> float:
     return -(1 - alpha) / alpha
 
 
-def draw_edge(axes: Axes, alpha: float) -> str | None:
+def draw_edge(axes: Axes, alpha: float, places: Positions) -> str | None:
     """Draw the edge at a fraction of Byzantine devices; returns a note if it lies beyond the panel."""
-    low, high = sorted(axes.get_xlim())
     at = edge_of_descent(alpha) if alpha > 0 else float("-inf")
-    if low <= at <= high:
-        axes.axvline(at, **EDGE_OF_DESCENT, zorder=1.8)
+    if min(places.values) <= at <= max(places.values):
+        axes.axvline(places.between(at), **EDGE_OF_DESCENT, zorder=1.8)
         return None
     return f"\N{GREEK SMALL LETTER ALPHA} = {number(alpha)} ({number(round(at, 2))})"

@@ -74,7 +74,7 @@ def notes(panels: Sequence[Panel], plot: SweepPlot, limits: Limits, key: str) ->
             "on the upper edge, at least half of them."
         )
     lines += sentence(
-        "Some seeds had not reached a plateau when training ended",
+        "Lines not yet at their plateau in some seeds",
         [point.curve.label for point in points if point.moves and point.x is None],
     )
     everything = [(point.curve.label, point.x) for point in points]

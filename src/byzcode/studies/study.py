@@ -101,8 +101,8 @@ class TrajectoryPlot(Strict):
     def _bounded(self) -> Self:
         if self.overlay and self.y != "aggregation_error":
             raise ValueError(f"overlay: bounds are on the aggregation_error, so y must be that, not {self.y}")
-        if isinstance(self.x, list) and (self.rows or isinstance(self.y, list)):
-            raise ValueError("x: a list fills the rows, so neither rows nor a list of y is allowed beside it")
+        if isinstance(self.x, list) and self.rows:
+            raise ValueError("x: a list fills the rows of the figure, so no key can be its rows")
         return self
 
     @property
