@@ -124,8 +124,8 @@ def _few_decades(axis: Axis, low: float, high: float) -> None:
 #: Numbers are placed side by side, like names, if they are closer than this fraction of the axis, or if they exceed the
 #: largest size on a linear axis or the largest range on a logarithmic axis.
 _CLOSE, _LARGE, _STRETCH = 0.01, 1e12, 1e150
-#: Numbers such as 0, 0.01 and 0.1 are placed side by side if they are closer than this fraction of a linear axis and their
-#: distances differ by more than the factor: their labels would collide.
+#: Numbers such as 0, 0.01 and 0.1 are placed side by side if they are closer than this fraction of a linear axis and
+#: their distances differ by more than the factor: their labels would collide.
 _APART, _UNEVEN = 0.12, 3.0
 #: Values that are at least this fraction of the axis apart each have a label.
 _LABELLED = 0.08

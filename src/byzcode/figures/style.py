@@ -239,7 +239,7 @@ _RAISED = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶�
 
 
 def power_of_ten(value: float) -> str:
-    """A number in plain text, rounded to one digit, with a power of ten: "3 × 10⁻³²"."""
+    """A number in plain text, rounded to one digit, with a power of ten."""
     digit, _, power = f"{value:.0e}".partition("e")
     return f"{digit} \N{MULTIPLICATION SIGN} 10{str(int(power)).translate(_RAISED)}" if value else "0"
 
