@@ -1,7 +1,7 @@
 """Copy the figures that the pages show from the results, and note what each shows: ``make docs-figures``.
 
-``docs/figures.json`` holds, for each picture, a hash of the file, of the request of its figure and of the stored results
-that it shows. A test compares them with the studies and with ``results/reference``, and so finds pictures that are old.
+``docs/figures.json`` holds, for each picture, a hash of the file, of the request of its figure and of the stored
+results that it shows. A test compares them with the studies and with ``results/reference`` to find old pictures.
 """
 
 from __future__ import annotations

@@ -83,6 +83,14 @@ class Page:
             extra, more = names.extra, names.notes
             caption.set_text(self._caption([*notes, *more]))
         self._stack(extra)
+        self._fit(extra)
+
+    def refit(self) -> None:
+        """Set the sizes of the panels after adding something beside them, and break their words anew."""
+        self.settle()
+        self._fit(self._stacked)
+
+    def _fit(self, extra: float) -> None:
         fitting = fit(self.axes, self.width, self.ruler)
         if fitting.changed:
             self._stack(extra + fitting.extra)
@@ -105,6 +113,7 @@ class Page:
     def _stack(self, extra: float) -> None:
         """Stack title, panels, legend and caption; the panels get ``extra`` inches for long labels."""
         figure, (title, legend, caption) = self.figure, self._strips
+        self._stacked = extra
         title_height, legend_height, caption_height = (
             part.get_window_extent().height / figure.dpi for part in (title, legend, caption)
         )
@@ -121,7 +130,7 @@ class Page:
         self.settle()
 
     def settle(self) -> None:
-        """Set the sizes of the panels; call it again after adding something."""
+        """Set the sizes of the panels."""
         engine = ConstrainedLayoutEngine(rect=self._room, w_pad=0.06, h_pad=0.05, wspace=0.02, hspace=0.03)
         engine.execute(self.figure)
         for axes in self.figure.axes:

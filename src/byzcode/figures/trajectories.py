@@ -102,7 +102,7 @@ def trajectories(request: Request, results: Path) -> Drawing:
         for panel in beside:
             _label_ends(page, panel, str(plot.hue))
         if beside:
-            page.settle()
+            page.refit()
     return Drawing(page, pd.concat([_table(panel, line, plot) for panel in panels for line in panel.lines]))
 
 
