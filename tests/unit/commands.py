@@ -45,6 +45,30 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "cells": [{"claim": CLAIM, "cell": "lines/lower", "place": "", "runs": [ONE], "against": [TWO]}],
     },
     "scorecard": {"studies": ["lines"], "claims": {"lines": ONE}, "reading": "Primary"},
+    "gallery": {
+        "studies": [
+            {
+                "study": "lines",
+                "label": "lines",
+                "title": "Lines",
+                "group": "Ours",
+                "file": "config/studies/lines.yaml",
+                "figures": [
+                    {
+                        "figure": "lines-loss",
+                        "plot": "loss",
+                        "shows": "Lines.",
+                        "request": ONE,
+                        "runs": [ONE],
+                        "methods": ["CRA-DL"],
+                        "attacks": [],
+                        "rules": [],
+                    }
+                ],
+            }
+        ],
+        "reading": "Primary",
+    },
     "reading": {
         "config": {"studies": ["config/studies/lines.yaml"]},
         "universe": {"kind": "primary", "size": "reduced", "taken": {"which": "one"}},

@@ -24,6 +24,7 @@ from byzcode.studies.choices import check
 from byzcode.studies.configuration import BASE, Configuration
 from byzcode.studies.expand import Member, expand
 from byzcode.studies.files import from_disk, inside, on_disk, or_bundled
+from byzcode.studies.papers import label, order
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.study import (
     MOST_LEVELS,
@@ -113,7 +114,7 @@ class PlannedStudy:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a configuration requests."""
+    """Everything that a configuration requests. The studies are in the order of the papers."""
 
     config: WorkflowConfig
     reading: Reading
@@ -141,9 +142,14 @@ class Plan:
         return {name: planned for name, planned in self.studies.items() if planned.cells}
 
     def scorecard_json(self) -> str:
-        """The request for the scorecard: the studies and the hashes of their claims; not stored results."""
+        """The request for the scorecard: studies, hashes of their claims and of figures; not stored results."""
         claims = {name: short_hash(planned.claims_json()) for name, planned in self.claimed.items()}
-        return canonical({"studies": list(claims), "claims": claims, "reading": self.reading.title})
+        labels = {name: label(planned.study) for name, planned in self.claimed.items()}
+        figures = {
+            name: short_hash(planned.figure_json(plot)) for name, (planned, plot) in self.figures_of_claims.items()
+        }
+        about = {"claims": claims, "labels": labels, "figures": figures}
+        return canonical({"studies": list(claims), "reading": self.reading.title, **about})
 
     def unreadable(self) -> list[str]:
         """A message for each text of a figure that contains letters that no installed font has."""
@@ -154,6 +160,15 @@ class Plan:
         """The figures by file name, ``study-plot``: the study and the name of the plot."""
         return {
             f"{name}-{plot}": (planned, plot) for name, planned in self.studies.items() for plot in planned.study.plots
+        }
+
+    @cached_property
+    def figures_of_claims(self) -> dict[str, tuple[PlannedStudy, str]]:
+        """The figures that show claims."""
+        return {
+            name: (planned, plot)
+            for name, (planned, plot) in self.figures.items()
+            if any(getattr(claim, "figure", None) == plot for claim in planned.study.claims)
         }
 
 
@@ -194,7 +209,7 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
             _check_levels(studies[study.study], name)
         _check_claims(studies[study.study])
     _check_figure_names(studies)
-    return Plan(settings, reading, studies)
+    return Plan(settings, reading, dict(sorted(studies.items(), key=lambda item: order(item[1].study))))
 
 
 def _check_claims(planned: PlannedStudy) -> None:

@@ -16,6 +16,7 @@ from byzcode.specs.run import RunSpec
 from byzcode.storage import layout
 from byzcode.storage.inputs import read_by
 from byzcode.storage.layout import STAGES
+from byzcode.studies.gallery import gallery_json
 from byzcode.studies.plan import Plan
 
 #: Shows progress: takes a label, the number of steps and their unit.
@@ -94,6 +95,7 @@ def _tables(plan: Plan, results: Path) -> Iterator[Item]:
         yield _listed("claims", name, planned.claims_json(), results)
     if plan.claimed:
         yield _listed("scorecard", "scorecard", plan.scorecard_json(), results)
+    yield _listed("gallery", "index", gallery_json(plan), results)
 
 
 def _multiverse(plan: Plan, results: Path, progress: Progress) -> list[Item]:
