@@ -303,7 +303,7 @@ def test_a_divergence_is_in_the_data_the_legend_the_caption_and_the_panel(files,
     assert (crosses[0][0].get_xdata()[0], crosses[0][0].get_ydata()[0]) == pytest.approx((0.7, 1.0))
     [path] = [line for line in left.lines if line.get_transform() == left.transAxes and len(line.get_xdata()) == 2]
     assert path.get_xdata()[1] == pytest.approx(0.7)
-    assert 0.2 < path.get_xdata()[0] < 0.5
+    assert 0.4 < path.get_xdata()[0] < 0.6
 
 
 def test_a_diverged_curve_does_not_squash_the_others(drawings):
