@@ -6,7 +6,7 @@ VENV := .venv
 COMPILED := $(wildcard src/byzcode/kernels/*.cpp src/byzcode/kernels/*.h) src/byzcode/provenance/compiled.py
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: reproduce long quick multiverse reference archive test test-faults test-slurm bench setup lock clean
+.PHONY: reproduce long quick multiverse reference docs-figures archive test test-faults test-slurm bench setup lock clean
 
 reproduce: setup
 	$(RUN) snakemake --cores all
@@ -46,6 +46,10 @@ reference:
 	cp results/summaries/*.csv results/reference/summaries
 	cp results/scorecard.csv results/reference
 	cp $(addprefix results/multiverse/,$(addsuffix .csv,claims choices tree sizes stated)) results/reference/multiverse
+
+# The pictures of README.md and docs/, from the results of reproduce and multiverse; a test fails while they are old.
+docs-figures: setup
+	$(RUN) python docs/figures.py
 
 bench: setup $(VENV)/peers
 	$(RUN) python benchmarks/run.py

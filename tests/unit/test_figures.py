@@ -293,11 +293,17 @@ def test_a_divergence_is_in_the_data_the_legend_the_caption_and_the_panel(files,
     assert np.isinf(ma["median"][ma.index >= 70]).all()
     assert np.isfinite(ma["median"][ma.index < 70]).all()
     assert legend(drawings["hue"])[-1] == "diverged"
-    assert "Ended early, by iteration: MA (4 of 10 seeds diverged at 70)." in caption(drawings["hue"])
+    assert "Ended early, by panel and iteration: MA (3 of 5 seeds diverged at 70 in " in caption(drawings["hue"])
+    assert "; 1 of 5 seeds diverged at 70 in " in caption(drawings["hue"])
     left, right = drawings["hue"].page.axes[0]
     crosses = [[line for line in axes.lines if line.get_marker() == "x"] for axes in (left, right)]
     assert [len(found) for found in crosses] == [1, 0]  # coefficients in order: -5, -2; at -2 one seed of five
-    assert crosses[0][0].get_ydata()[0] <= left.get_ylim()[1]
+    # It is where the seeds ended, on the upper edge; a line leads to it from where the median leaves the panel.
+    assert crosses[0][0].get_transform() == left.transAxes
+    assert (crosses[0][0].get_xdata()[0], crosses[0][0].get_ydata()[0]) == pytest.approx((0.7, 1.0))
+    [path] = [line for line in left.lines if line.get_transform() == left.transAxes and len(line.get_xdata()) == 2]
+    assert path.get_xdata()[1] == pytest.approx(0.7)
+    assert 0.4 < path.get_xdata()[0] < 0.6
 
 
 def test_a_diverged_curve_does_not_squash_the_others(drawings):

@@ -16,11 +16,12 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from byzcode.analysis.spread import Spread, spread
+from byzcode.figures.clip import ARROWHEADS, arrowhead, bar, beyond_legend, within
 from byzcode.figures.columns import with_levels
 from byzcode.figures.edge import Edge
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Curve, Facets, Request, Run, distinct, in_order, only_run
-from byzcode.figures.scale import Extent, Positions, extent, log_y, near, window
+from byzcode.figures.scale import Extent, Positions, extent, log_y, window
 from byzcode.figures.style import (
     BOUNDS,
     INK,
@@ -76,6 +77,10 @@ class Point:
     def floor(self) -> float:
         """The measured median."""
         return float(self.measured.median)
+
+    def is_beyond(self, limits: tuple[float, float]) -> bool:
+        """Whether the measured median is finite and outside the panel."""
+        return bool(np.isfinite(self.floor)) and not limits[0] <= self.floor <= limits[1]
 
     @property
     def ending(self) -> Status:
@@ -138,15 +143,16 @@ def bounds(request: Request, results: Path) -> Drawing:
             places.dress(axes)
         panel.upper.set_ylabel("squared gradient norm\nover the last fifth", linespacing=0.95)
         panel.lower.set_ylabel("bound over\nmeasured", linespacing=0.95)
-        panel.lower.set_xlabel(axis_words(plot.x))
+        panel.lower.set_xlabel(axis_words(request.shown(plot.x)))
         for axes in (panel.upper, panel.lower):
             axes.label_outer()
     for panel in panels:
-        title = level_words(plot.columns, panel.levels.get("columns"))
+        title = level_words(request.shown(plot.columns), panel.levels.get("columns"))
         panel.upper.set_title(title, pad=mpl.rcParams["axes.titlepad"] + risen)
     page.figure.align_ylabels()
     drawn = [name for name in plot.bounds if any(name in point.above for point in everything)]
-    page.arrange(_legend(request.curves, drawn, everything), _notes(everything, plot.x, drawn, limits), places)
+    beside = _notes(everything, request.shown(plot.x), drawn, limits)
+    page.arrange(_legend(request.curves, drawn, everything, limits), beside, places)
     return Drawing(page, _table(panels, plot, limits[0]))
 
 
@@ -180,6 +186,7 @@ def _draw(
 ) -> float:
     """Draw the curves of a column; returns by how many points the marks on its upper edge rise above it."""
     labels, edge = [curve.label for curve in curves], Edge(panel.upper, limits[1])
+    bottom = Edge(panel.upper, limits[0])
     for curve in curves:
         own = [point for point in panel.points if point.curve.label == curve.label]
         nudge = _NUDGE * (labels.index(curve.label) - (len(labels) - 1) / 2)
@@ -191,9 +198,13 @@ def _draw(
             x = places.at(point.x, nudge)
             if point.ending is not Status.FINISHED:
                 edge.mark(places.at(point.x, 0.0), mark_style(point.ending, point.style.color))
-            elif limits[0] <= point.floor < np.inf:
+            elif limits[0] <= point.floor <= limits[1]:
                 look = marker_style(point.style) | {"linestyle": "none"}
                 panel.upper.plot([x], [point.floor], **look, zorder=3)
+            elif point.is_beyond(limits):
+                below = point.floor < limits[0]
+                look = arrowhead(point.style.color, up=not below, size=6.0)
+                (bottom if below else edge).mark(places.at(point.x, 0.0), look)
         for name in names:
             look = {**BOUNDS[name].line, "color": solid["color"]}
             bounded = [(places.at(point.x, nudge), point, point.above[name]) for point in own if name in point.above]
@@ -218,20 +229,22 @@ def _note_empty(page: Page, panel: Panel, limits: tuple[float, float]) -> None:
 def _line(
     axes: Axes, values: Sequence[tuple[float, Point, Spread]], look: dict[str, Any], limits: tuple[float, float]
 ) -> None:
-    """Draw joined medians with bars over their quartiles; leave out medians that are not positive and finite."""
-    heights = np.array([float(value.median) for *_, value in values])
-    heights[~(np.isfinite(heights) & (heights > 0))] = np.nan
+    """Draw joined medians with bars over their quartiles; medians outside the panel break the line."""
+    heights = within(np.array([float(value.median) for *_, value in values]), limits)
     axes.plot([x for x, *_ in values], heights, **look, zorder=2)
     for place, (x, point, value) in enumerate(values):
         if np.isfinite(heights[place]):
             if np.isfinite(heights[max(0, place - 1) : place + 2]).sum() == 1:  # no line joins it
                 axes.plot([x], heights[[place]], color=point.style.color, **_DASH)
-            low, high = near(np.array([value.low, value.high]), *limits)
-            axes.plot([x, x], [low, high], color=point.style.color, linewidth=1.0, alpha=0.8, zorder=2.1)
+            quartiles = float(value.low), float(value.high)
+            bar(axes, x, float(heights[place]), quartiles, limits, point.style.color)
 
 
-def _legend(curves: Sequence[Curve], drawn: Sequence[BoundName], points: Sequence[Point]) -> list[Artist]:
+def _legend(
+    curves: Sequence[Curve], drawn: Sequence[BoundName], points: Sequence[Point], limits: tuple[float, float]
+) -> list[Artist]:
     handles: list[Artist] = []
+    sides = {point.floor > limits[1] for point in points if point.is_beyond(limits)}
     for curve in curves:
         for look in curve.looks:
             endings = [p.ending for p in points if p.curve.label == curve.label and p.run.method in look.methods]
@@ -239,7 +252,7 @@ def _legend(curves: Sequence[Curve], drawn: Sequence[BoundName], points: Sequenc
             drawn_as = line_style(look.style) | {"linestyle": "-"} | marker_style(look.style)
             handles.append(Line2D([], [], **drawn_as, label=literal(label)))
     handles += [Line2D([], [], color=INK, **BOUNDS[name].line, label=BOUNDS[name].words) for name in drawn]
-    return handles + mark_legend(point.ending for point in points)
+    return handles + mark_legend(point.ending for point in points) + beyond_legend(sides)
 
 
 def _notes(points: Sequence[Point], key: str, drawn: Sequence[BoundName], limits: tuple[float, float]) -> list[str]:
@@ -249,11 +262,22 @@ def _notes(points: Sequence[Point], key: str, drawn: Sequence[BoundName], limits
         "The descent of the loss turns a bound on the error of the aggregate into one on the gradient.",
         *lone_seed("bar", seeds),
     ]
+    if any(_leaves(point, limits) for point in points):
+        notes.append(ARROWHEADS)
     notes += [f"{BOUNDS[name].words.capitalize()}: {BOUNDS[name].meaning}." for name in drawn]
     everything = [(point.curve.label, point.x) for point in points]
     for start, chosen in _not_drawn(points, limits).items():
         notes += sentence(start, named([(point.curve.label, point.x) for point in chosen], everything, key))
     return notes
+
+
+def _leaves(point: Point, limits: tuple[float, float]) -> bool:
+    """Whether a drawn point has a quartile beyond the panel."""
+    shown = (point.measured, *(above.bound for above in point.above.values()))
+    return any(
+        limits[0] <= spread.median <= limits[1] and not limits[0] <= spread.low <= spread.high <= limits[1]
+        for spread in shown
+    )
 
 
 def _not_drawn(points: Sequence[Point], limits: tuple[float, float]) -> dict[str, list[Point]]:

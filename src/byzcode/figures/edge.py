@@ -1,4 +1,4 @@
-"""Marks on the upper edge of a panel, for values without a height; marks at the same place are stacked."""
+"""Marks on an edge of a panel, for values without a height in it; marks at the same place are stacked upwards."""
 
 from __future__ import annotations
 

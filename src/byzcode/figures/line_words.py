@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,13 +15,15 @@ from byzcode.figures.request import Curve, Look, Request, distinct
 from byzcode.figures.style import (
     BOUNDS,
     INK,
+    QUANTITIES,
     level_words,
     line_style,
     literal,
     mark_legend,
     marker_style,
 )
-from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
+from byzcode.figures.words import listing, lone_seed, named, seeds_of, sentence, with_ending
+from byzcode.specs.methods import METHODS
 from byzcode.studies.study import TrajectoryPlot
 from byzcode.training.status import Status, endings_in_words
 
@@ -39,7 +42,8 @@ def legend(request: Request, plot: TrajectoryPlot, hues: Hues, panels: Sequence[
         handles += [_entry(curve, look, plot, panels, varying) for look in curve.looks]
         if varying and curve.label == varying[-1] and not by_style(request, plot):
             handles += [
-                Line2D([], [], color=shade, linewidth=3.0, label=level_words(plot.hue, level)) for level, shade in hues
+                Line2D([], [], color=shade, linewidth=3.0, label=level_words(request.shown(plot.hue), level))
+                for level, shade in hues
             ]
     drawn = {name for panel in panels for line in panel.lines for name in line.stored.bounds}
     handles += [
@@ -74,28 +78,70 @@ def _entry(curve: Curve, look: Look, plot: TrajectoryPlot, panels: Sequence[Pane
     return Line2D([], [], **drawn, label=literal(label))
 
 
-def notes(plot: TrajectoryPlot, panels: Sequence[Panel], views: Sequence[View]) -> list[str]:
+def notes(request: Request, plot: TrajectoryPlot, panels: Sequence[Panel], views: Sequence[View]) -> list[str]:
     """Sentences that explain what the figure shows and say what it leaves out."""
-    lines = [(line, views[panel.row]) for panel in panels for line in panel.lines]
-    seeds = [line.stored.seeds for line, _ in lines]
+    lines = [(line, panel, views[panel.row]) for panel in panels for line in panel.lines]
+    hue = request.shown(plot.hue)
+    seeds = [line.stored.seeds for line, *_ in lines]
     sentences = [f"Lines: median over {seeds_of(seeds)}; bands: interquartile range.", *lone_seed("band", seeds)]
-    drawn = {name for line, _ in lines for name in line.stored.bounds}
+    if any(line.stored.is_cut and view.shows(line) for line, _, view in lines):
+        sentences.append("A band ends at the median where its quartile is infinite.")
+    drawn = {name for line, *_ in lines for name in line.stored.bounds}
     overlaid = [BOUNDS[name] for name in plot.overlay or () if name in drawn]
     sentences += [f"{bound.words.capitalize()}: {bound.meaning}." for bound in overlaid]
-    sentences += _ended([line for line, _ in lines])
-    sentences += _undefined([line for line, _ in lines], plot.hue)
-    everything = [(line.curve.label, line.level) for line, _ in lines]
-    chosen: dict[str, list[Line]] = {}
-    for line, view in lines:
+    sentences += coinciding(plot, panels)
+    sentences += _ended(request, plot, panels)
+    sentences += _undefined([line for line, *_ in lines], hue)
+    everything = [(line.curve.label, line.level) for line, *_ in lines]
+    chosen: dict[tuple[str, str], list[Line]] = {}
+    for line, panel, view in lines:
         for start in _missing(line, view):
-            chosen.setdefault(start, []).append(line)
-    for start in sorted(chosen, key=_ORDER.index):
-        sentences += sentence(
-            start, named([(line.curve.label, line.level) for line in chosen[start]], everything, plot.hue)
-        )
-    repeated = [line for line, _ in lines if len(panels) > 1 and all(_is_in(line, panel) for panel in panels)]
+            chosen.setdefault((start, panel.measure.y), []).append(line)
+    for start, quantity in sorted(chosen, key=lambda key: _ORDER.index(key[0])):
+        names = named([(line.curve.label, line.level) for line in chosen[start, quantity]], everything, hue)
+        which = f", the {QUANTITIES[quantity].words}" if len(plot.quantities) > 1 else ""
+        sentences += sentence(start + which, names)
+    repeated = [line for line, panel, _ in lines if _is_everywhere(line, panel, panels)]
     points = [(line.curve.label, line.level) for line in repeated]
-    return sentences + sentence("The same in every panel", named(points, everything, plot.hue))
+    return sentences + sentence("The same in every panel", named(points, everything, hue))
+
+
+#: Lines are said to coincide in the loss if they end within this fraction of each other, and their excess does not.
+_COINCIDE, _DIFFER = 0.05, 0.1
+
+
+def coinciding(plot: TrajectoryPlot, panels: Sequence[Panel]) -> list[str]:
+    """A sentence on the coded methods whose losses coincide at the end, if the figure shows the excess, too."""
+    if not {"loss", "excess_loss"} <= set(plot.quantities):
+        return []
+    ends: dict[str, list[list[float]]] = {"loss": [], "excess_loss": []}
+    labels = distinct(line.curve.label for panel in panels for line in panel.lines if _is_coded(line))
+    for quantity, values in ends.items():
+        for panel in panels:
+            if panel.measure.y == quantity:
+                last = {line.curve.label: float(line.stored.y.median[-1]) for line in panel.lines}
+                values.append([last.get(label, float("nan")) for label in labels])
+    loss, excess = (np.array(values) for values in ends.values())
+    found: list[str] = []
+    for one, other in itertools.combinations(range(len(labels)), 2):
+        with np.errstate(all="ignore"):
+            near = np.abs(loss[:, one] / loss[:, other] - 1) < _COINCIDE
+            apart = np.abs(np.log(excess[:, one] / excess[:, other])) > _DIFFER
+        if near.all() and apart.any():
+            found += [labels[one], labels[other]]
+    if not found:
+        return []
+    return [f"In the loss these end within 5 % of each other, so see the excess loss: {listing(found)}."]
+
+
+def _is_coded(line: Line) -> bool:
+    return METHODS[line.run.method].coded
+
+
+def _is_everywhere(line: Line, panel: Panel, panels: Sequence[Panel]) -> bool:
+    """Whether a line is the same in all of several panels of its measure."""
+    alike = [other for other in panels if other.measure == panel.measure]
+    return len(alike) > 1 and all(_is_in(line, other) for other in alike)
 
 
 _BELOW, _ABOVE = "Falls below its panel", "Rises above its panel"
@@ -134,20 +180,38 @@ def _missing(line: Line, view: View) -> Iterator[str]:
         yield _START
 
 
-def _ended(lines: Sequence[Line]) -> list[str]:
-    runs = {line.run.run: line for line in lines}.values()
-    lost = []
-    for label in dict.fromkeys(line.curve.label for line in runs):
-        own = [line.stored for line in runs if line.curve.label == label]
-        status, since = (np.concatenate([getattr(stored, name) for stored in own]) for name in ("status", "since"))
-        if endings := endings_in_words(status, since):
-            lost.append(f"{label} ({', '.join(endings)})")
-    sentences = []
-    if lost:
-        worst = "as less than any other" if lines[0].stored.share else "as infinite"
-        sentences.append(f"A seed that ends early counts {worst}; if the median does too, a mark shows why.")
-        sentences.append("Marks that would overlap are side by side.")
-    return sentences + sentence("Ended early, by iteration", lost)
+def _ended(request: Request, plot: TrajectoryPlot, panels: Sequence[Panel]) -> list[str]:
+    """Sentences on the seeds that ended early, counted in each panel."""
+    first = [panel for panel in panels if panel.measure == plot.measures[0]]
+    words: dict[str, dict[str, list[str]]] = {}  # by line, what ended, and the panels where
+    for panel in first:
+        titles = [level_words(request.shown(getattr(plot, field)), level) for field, level in panel.levels.items()]
+        place = ", ".join(filter(None, titles)).replace("$", "")
+        for line in panel.lines:
+            if endings := endings_in_words(line.stored.status, line.stored.since):
+                level = level_words(request.shown(plot.hue), line.level).replace("$", "")
+                name = f"{line.curve.label} at {level}" if level else line.curve.label
+                words.setdefault(name, {}).setdefault(", ".join(endings), []).append(place)
+    if not words:
+        return []
+    worst = "as less than any other" if first[0].lines[0].stored.share else "as infinite"
+    ended = [
+        f"{name} ({'; '.join(said + _in_panels(places, len(first)) for said, places in by_ending.items())})"
+        for name, by_ending in words.items()
+    ]
+    return [
+        f"A seed that ends early counts {worst}; if the median does too, a mark on the edge of the panel shows why, at "
+        "the iteration where it does; a thin line leads to it from where the curve leaves the panel.",
+        "Marks that would overlap are side by side.",
+        *sentence("Ended early, by panel and iteration", ended),
+    ]
+
+
+def _in_panels(places: Sequence[str], panels: int) -> str:
+    """The panels of a count, if it does not hold in all of them."""
+    if panels == 1:
+        return ""
+    return " in every panel" if len(places) == panels else f" in {listing(places)}"
 
 
 def _undefined(lines: Sequence[Line], hue: str | None) -> list[str]:

@@ -18,7 +18,7 @@ from byzcode.figures.scale import SHARES, Extent, extent, window
 from byzcode.figures.style import QUANTITIES
 from byzcode.storage import trajectories
 from byzcode.studies.names import BoundName
-from byzcode.studies.study import LineStyle, TrajectoryPlot
+from byzcode.studies.study import LineStyle, Measure, TrajectoryPlot
 from byzcode.theory.bounds import bounds
 from byzcode.training.status import Status, counts, most_frequent
 
@@ -41,14 +41,14 @@ class Stored:
     share: bool = False  # on a linear axis, where more is better
 
     @classmethod
-    def read(cls, path: Path, run: str, plot: TrajectoryPlot) -> Stored:
-        """Read a run. Raises UserError."""
+    def read(cls, path: Path, run: str, plot: TrajectoryPlot, measure: Measure) -> Stored:
+        """Read what a plot needs of a run. Raises UserError."""
         stored = trajectories.load(path, run)
         spec, dataset = stored.spec, stored.dataset()
         iteration = dataset["iteration"].to_numpy()
         kept = iteration <= (plot.last or np.inf)
-        values = dataset[plot.y].to_numpy()[:, kept]
-        x = np.broadcast_to(dataset[plot.x].to_numpy()[..., kept], values.shape).astype(float)
+        values = dataset[measure.y].to_numpy()[:, kept]
+        x = np.broadcast_to(dataset[measure.x].to_numpy()[..., kept], values.shape).astype(float)
         # The cost of the seeds that still run, which hardly differ. Without any, nothing is drawn.
         cost = np.fmax.reduce(x, axis=0)
         since = dataset["status_at"].to_numpy()
@@ -58,7 +58,7 @@ class Stored:
             known = bounds(spec, dataset) if plot.overlay else {}
             overlay = {name: spread(known[name].error[:, kept]).median for name in plot.overlay or () if name in known}
         measured = not np.isnan(values).all()
-        share = QUANTITIES[plot.y].share
+        share = QUANTITIES[measure.y].share
         over = spread(values, more_is_better=share)
         return cls(cost, over, measured, status, since, ended, spec.undefined, overlay, share)
 
@@ -77,6 +77,26 @@ class Stored:
         """Where the axis can show the median."""
         shown: NDArray[np.bool_] = np.isfinite(self.y.median) & ((self.y.median > 0) | self.share)
         return shown
+
+    @property
+    def band(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The edges of the band between the quartiles. Where a quartile is infinite, the band ends at the median."""
+        low, high = (np.where(np.isinf(edge), self.y.median, edge) for edge in (self.y.low, self.y.high))
+        return low, high
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a quartile is infinite where the median is visible."""
+        return bool((np.isinf(self.y.low) | np.isinf(self.y.high))[self.visible].any())
+
+    @property
+    def end(self) -> float:
+        """Where on the x axis the median becomes infinite; NaN if it does not, or from the start."""
+        gone = np.flatnonzero(~np.isfinite(self.y.median))
+        if not gone.size or gone[0] == 0:
+            return float("nan")
+        known = self.x[: gone[0] + 1]
+        return float(known[np.isfinite(known)][-1])
 
     @property
     def is_line(self) -> bool:
@@ -114,7 +134,8 @@ class Panel:
     """The lines drawn into one pair of axes."""
 
     axes: Axes
-    row: int  # the index of its level among those of the rows
+    measure: Measure
+    row: int  # the index of the limits of its axes, which panels of a level of the rows and a measure share
     levels: Mapping[str, Any]  # the levels of its row and column, by field of the plot
     lines: list[Line]
 
@@ -129,14 +150,18 @@ class View(NamedTuple):
     share: bool = False
 
     @classmethod
-    def of(cls, row: Sequence[Panel], panels: Sequence[Panel], plot: TrajectoryPlot) -> View:
-        """The limits for a row of panels. A curve that ends early sets no lower limit for the others."""
+    def of(cls, row: Sequence[Panel], panels: Sequence[Panel]) -> View:
+        """The limits for a row of panels, of all ``panels`` that share their x axis.
+
+        A curve that ends early sets no lower limit for the others.
+        """
+        measure = row[0].measure
         lines = [line for panel in row for line in panel.lines]
         steady = [line for line in lines if line.stored.ending is Status.FINISHED] or lines
         reached = [float(x) for panel in panels for line in panel.lines for x in line.stored.x if x > 0] or [1.0]
-        start, end = 0.0 if plot.x == "iteration" else min(reached), max(reached)
+        start, end = 0.0 if measure.x == "iteration" else min(reached), max(reached)
         start = start if start < end else end / 10
-        if QUANTITIES[plot.y].share:
+        if QUANTITIES[measure.y].share:
             return cls(start, end, *SHARES, share=True)
         bottom, top = window(span for line in steady if (span := line.stored.extent(floor=line.run.is_floor)))
         highest = [span.high for line in lines if (span := line.stored.extent(floor=False))]

@@ -43,8 +43,11 @@ class Page:
     Title, legend and caption are measured and get strips of their own, so that nothing overlaps.
     """
 
-    def __init__(self, request: Request, rows: int, columns: int, *, aspect: float = 0.75, **shared: Any) -> None:
+    def __init__(
+        self, request: Request, rows: int, columns: int, *, aspect: float = 0.75, extra: float = 0.0, **shared: Any
+    ) -> None:
         self.request = request
+        self._extra = extra  # inches for labels between rows of panels
         self.width = _WIDTHS.get(columns, _WIDTH)
         self.panel_height = float(np.clip(aspect * (self.width - 0.6) / columns, 1.4, 2.8))
         self.figure = Figure(figsize=(self.width, rows * self.panel_height))
@@ -64,7 +67,7 @@ class Page:
         figure = self.figure
         sns.despine(fig=figure)
         notes = [*notes, *self._take_fonts([*notes, *(str(handle.get_label()) for handle in handles)])]
-        title = figure.text(0, 0, self._wrapped(self.request.title, TITLE, weight="bold"), **_TEXT, size=TITLE)
+        title = figure.text(0, 0, self._wrapped(self.request.heading, TITLE, weight="bold"), **_TEXT, size=TITLE)
         title.set(weight="bold", va="top")
         below = {**_TEXT, "size": SMALL, "color": SOFT, "va": "bottom", "linespacing": 1.25}
         caption = figure.text(0, 0, self._caption(notes), **below)
@@ -80,6 +83,14 @@ class Page:
             extra, more = names.extra, names.notes
             caption.set_text(self._caption([*notes, *more]))
         self._stack(extra)
+        self._fit(extra)
+
+    def refit(self) -> None:
+        """Set the sizes of the panels after adding something beside them, and break their words anew."""
+        self.settle()
+        self._fit(self._stacked)
+
+    def _fit(self, extra: float) -> None:
         fitting = fit(self.axes, self.width, self.ruler)
         if fitting.changed:
             self._stack(extra + fitting.extra)
@@ -88,7 +99,7 @@ class Page:
         """Select fonts that have the letters of the texts; returns a note on letters that no font has."""
         request = self.request
         paper = [request.paper.source, request.paper.figure] if request.paper else []
-        fonts = letters.fonts_for([request.title, request.plot.caption, *paper, *texts])
+        fonts = letters.fonts_for([request.heading, request.plot.caption, *paper, *texts])
         mpl.rcParams["font.family"] = [*letters.BUNDLED, *fonts.families]
         return [f"Boxes: {letters.message(fonts.missing)}."] if fonts.missing else []
 
@@ -102,11 +113,12 @@ class Page:
     def _stack(self, extra: float) -> None:
         """Stack title, panels, legend and caption; the panels get ``extra`` inches for long labels."""
         figure, (title, legend, caption) = self.figure, self._strips
+        self._stacked = extra
         title_height, legend_height, caption_height = (
             part.get_window_extent().height / figure.dpi for part in (title, legend, caption)
         )
         foot = _EDGE + caption_height + _GAP + legend_height + _GAP
-        ceiling = foot + len(self.axes) * (self.panel_height + 0.2) + 0.22 + extra
+        ceiling = foot + len(self.axes) * (self.panel_height + 0.2) + 0.22 + self._extra + extra
         total = ceiling + _GAP + title_height + _EDGE
         left = _EDGE / self.width
         figure.set_size_inches(self.width, total)
@@ -118,7 +130,7 @@ class Page:
         self.settle()
 
     def settle(self) -> None:
-        """Set the sizes of the panels; call it again after adding something."""
+        """Set the sizes of the panels."""
         engine = ConstrainedLayoutEngine(rect=self._room, w_pad=0.06, h_pad=0.05, wspace=0.02, hspace=0.03)
         engine.execute(self.figure)
         for axes in self.figure.axes:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -17,6 +18,8 @@ from byzcode.figures.style import LABEL, PANEL, SMALL, SOFT, TICK
 
 #: The distance between words of neighbouring panels, and to the edge of the page, in inches.
 _APART, _EDGE = 0.07, 0.02
+#: The smallest distance between the numbers of an axis, in inches.
+_BETWEEN = 0.045
 #: The height of a line, relative to the font size.
 _LINE = 1.2
 #: The largest number of lines of a title or an axis label.
@@ -60,7 +63,8 @@ def fit(rows: Sequence[Sequence[Axes]], width: float, ruler: Ruler) -> Fitting:
                 text.set_text(ruler.wrapped(text.get_text(), 0.92 * own.width / axes.figure.dpi, SMALL))
             height = own.height / axes.figure.dpi + (_LINE * PANEL / 72 if len(present) == 1 else 0.0)
             done.changed |= _break(axes.yaxis.label, LABEL, height, ruler) > 0
-    _turn(done, present[-1])
+    for row in present:
+        _turn(done, row)
     return done
 
 
@@ -76,10 +80,11 @@ def hide_names(rows: Sequence[Sequence[Axes]], places: Positions) -> None:
 
 
 def _turn(done: Fitting, row: Sequence[Axes]) -> None:
-    """Rotate the numbers of the x axes by 90 degrees if they would overlap."""
+    """Rotate the numbers of the x axes of a row by 90 degrees if they would touch."""
     labels = [_labels_in_view(axes) for axes in row]
     boxes = [[label.get_window_extent() for label in each if label.get_rotation() == 0] for each in labels]
-    if not any(box.padded(1).overlaps(other) for each in boxes for box, other in itertools.pairwise(each)):
+    apart = _BETWEEN * row[0].figure.dpi
+    if not any(other.x0 - box.x1 < apart for each in boxes for box, other in itertools.pairwise(each)):
         return
     done.changed = True
     done.extra += max(box.width - box.height for each in boxes for box in each) / row[0].figure.dpi
@@ -91,7 +96,8 @@ def _labels_in_view(axes: Axes) -> list[Text]:
     """The labels of the ticks within the limits of an x axis."""
     low, high = sorted(axes.get_xlim())
     ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=False)
-    return [label for place, label in ticks if low <= place <= high and label.get_text()]
+    seen = [(place, label) for place, label in ticks if low <= place <= high and label.get_visible()]
+    return [label for _, label in sorted(seen, key=itemgetter(0)) if label.get_text()]
 
 
 def _room(axes: Axes, row: Sequence[Axes], width: float) -> float:

@@ -64,7 +64,7 @@ def ratio(request: Request, results: Path) -> Drawing:
     for place, (level, ratios) in enumerate(zip(columns.levels, panels, strict=True)):
         above, below = page.axes[0][place], page.axes[1][place]
         _draw(above, below, ratios, plot, limits)
-        above.set_title(level_words(plot.columns, level if columns.key else None))
+        above.set_title(level_words(request.shown(plot.columns), level if columns.key else None))
         below.set_xlabel("iteration")
     page.axes[0][0].set_ylabel(f"factor of the\n{QUANTITIES[plot.y].words}", linespacing=0.95)
     page.axes[1][0].set_ylabel(f"share of seeds\nwithin {number(plot.margin)}", linespacing=0.95)

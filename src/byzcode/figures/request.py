@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self, overload
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -15,6 +15,11 @@ from byzcode.specs.strict import Strict
 from byzcode.studies.names import Key, Label, Line, Name, Value
 from byzcode.studies.requests import Id
 from byzcode.studies.study import LineStyle, Paper, Plot, axes_of
+
+#: The methods whose paper writes d, the number of tasks per device, for the redundancy.
+OF_TASKS = frozenset({"lad", "com_lad"})
+#: How figures of these methods name the redundancy, and figures of these and others.
+TASKS, EITHER = "tasks", "redundancy_or_tasks"
 
 
 def _known(method: str) -> str:
@@ -121,6 +126,25 @@ class Request(Strict):
                     allowed = f"a value for each key of the plot, {', '.join(sorted(keys)) or 'which has none'}"
                     raise KeyedError(f"curves[{number}].runs[{place}].point", run.point, allowed)
         return self
+
+    @property
+    def heading(self) -> str:
+        """The title of the figure: that of the plot, or of the study."""
+        return self.plot.title or self.title
+
+    @overload
+    def shown(self, key: str) -> str: ...
+    @overload
+    def shown(self, key: None) -> None: ...
+    def shown(self, key: str | None) -> str | None:
+        """A key as this figure names it: the redundancy of LAD is its number of tasks, d."""
+        if key != "redundancy":
+            return key
+        curves = [curve for curve in self.curves if curve.varies_with(key)] or self.curves
+        methods = {run.method for curve in curves for run in curve.runs if METHODS[run.method].coded}
+        if not methods & OF_TASKS:
+            return key
+        return TASKS if methods <= OF_TASKS else EITHER
 
 
 @dataclass(frozen=True)

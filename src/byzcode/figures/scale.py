@@ -24,7 +24,8 @@ _LEAST, _MOST = 1e-300, 1e300
 #: Beyond these limits, matplotlib's own ticks may overflow; ours, at most this many, replace them.
 _FAR, _TICKS = (1e-200, 1e200), 6
 
-_UNITS = ((1e12, "trillions"), (1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
+#: Powers of ten that an axis of large numbers may leave out of its labels.
+_POWERS = (12, 9, 6, 3)
 
 
 class Extent(NamedTuple):
@@ -78,14 +79,15 @@ def plain_ticks(axes: Axes, low: float, high: float) -> None:
 
 
 def cost_ticks(axes: Axes, low: float, high: float) -> str:
-    """Set the ticks of a logarithmic x axis of large numbers; returns the unit that their labels omit."""
+    """Set the ticks of a logarithmic x axis of large numbers; returns the power of ten that their labels leave out."""
     axes.xaxis.set_minor_formatter(NullFormatter())
     if high / low > 300:
         return ""
-    size, unit = next(((size, unit) for size, unit in _UNITS if high >= 10 * size), (1.0, ""))
+    power = next((power for power in _POWERS if high >= 10.0 ** (power + 1)), 0)
+    size = 10.0**power
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0, 3.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value / size)))
-    return unit
+    return f"in $10^{{{power}}}$" if power else ""
 
 
 #: The limits of an axis of shares: a share of 1 is seen below the upper one.
@@ -122,6 +124,9 @@ def _few_decades(axis: Axis, low: float, high: float) -> None:
 #: Numbers are placed side by side, like names, if they are closer than this fraction of the axis, or if they exceed the
 #: largest size on a linear axis or the largest range on a logarithmic axis.
 _CLOSE, _LARGE, _STRETCH = 0.01, 1e12, 1e150
+#: Numbers such as 0, 0.01 and 0.1 are placed side by side if they are closer than this fraction of a linear axis and
+#: their distances differ by more than the factor: their labels would collide.
+_APART, _UNEVEN = 0.12, 3.0
 #: Values that are at least this fraction of the axis apart each have a label.
 _LABELLED = 0.08
 
@@ -142,6 +147,10 @@ class Positions:
         if self.log:
             return float(place * (self.high / self.low) ** nudge)
         return place + nudge * float(self.high - self.low or 1)
+
+    def between(self, number: float) -> float:
+        """The position of any number; between names that are numbers, in proportion."""
+        return float(np.interp(number, self.values, range(len(self.values)))) if self.nominal else number
 
     @property
     def closest(self) -> float:
@@ -186,7 +195,14 @@ def _is_scale(values: Sequence[Any]) -> bool:
     low, high = min(values), max(values)
     if low > 0 and high > 10 * low:
         return low >= 1 / _STRETCH and high <= _STRETCH and _closest(values, log=True) > _CLOSE**2
-    return max(-low, high) < _LARGE and _closest(values, log=False) > _CLOSE
+    close = _closest(values, log=False)
+    return max(-low, high) < _LARGE and close > (_CLOSE if _is_even(values) else _APART)
+
+
+def _is_even(values: Sequence[float]) -> bool:
+    """Whether the distances between neighbouring numbers hardly differ."""
+    steps = np.diff(np.sort(np.asarray(values, dtype=float)))
+    return bool(steps.max() <= _UNEVEN * steps.min())
 
 
 def _closest(places: Sequence[float], *, log: bool) -> float:

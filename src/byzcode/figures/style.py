@@ -136,6 +136,8 @@ def ramp(levels: int) -> list[ColorType]:
 #: The words for keys of a RunSpec: the symbol in titles, and the label of an axis.
 _KEYS = {
     "redundancy": ("$r$", "redundancy $r$"),
+    "tasks": ("$d$", "tasks per device $d$"),
+    "redundancy_or_tasks": ("$r$ or $d$", "subsets per device, $r$ or $d$"),
     "devices": ("$N$", "number of devices $N$"),
     "problem.subsets": ("$M$", "number of subsets $M$"),
     "problem.dimension": ("$D$", "number of parameters $D$"),
@@ -231,6 +233,15 @@ COSTS = {
 def number(value: float) -> str:
     """A number as text, with a true minus sign."""
     return f"{value:g}".replace("-", "\N{MINUS SIGN}")
+
+
+_RAISED = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_of_ten(value: float) -> str:
+    """A number in plain text, rounded to one digit, with a power of ten."""
+    digit, _, power = f"{value:.0e}".partition("e")
+    return f"{digit} \N{MULTIPLICATION SIGN} 10{str(int(power)).translate(_RAISED)}" if value else "0"
 
 
 def value_words(key: str, value: Any) -> str:

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from byzcode.figures.clip import arrowhead, band, bar, with_quartiles, within
 from byzcode.figures.columns import with_levels
 from byzcode.figures.edge import Edge
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Facets, Request, distinct, in_order
-from byzcode.figures.scale import SHARES, Positions, extent, log_y, near, share_y, window
+from byzcode.figures.scale import SHARES, Positions, extent, log_y, share_y, window
 from byzcode.figures.style import (
     QUANTITIES,
     SOFT,
@@ -25,8 +26,10 @@ from byzcode.figures.style import (
     mark_style,
     marker_style,
 )
-from byzcode.figures.sweep_points import COST, Panel, Point, Summary, points_of, quantities_of
+from byzcode.figures.sweep_edge import draw_edge
+from byzcode.figures.sweep_points import COST, Panel, Point, Summary, beyond, points_of, quantities_of
 from byzcode.figures.sweep_words import legend, notes
+from byzcode.figures.words import sentence
 from byzcode.specs.quantities import is_share
 from byzcode.storage.layout import STAGES
 from byzcode.studies.study import SweepPlot
@@ -34,6 +37,8 @@ from byzcode.training.status import Status
 
 #: Curves are shifted apart by at most these parts of the axis, and of the distance between two values.
 _NUDGE, _CROWD = 0.012, 0.6
+#: The place of the mark of a curve that does not vary with x, as a fraction of the panel.
+_CORNER = 0.99
 
 
 def sweep(request: Request, results: Path) -> Drawing:
@@ -67,9 +72,20 @@ def sweep(request: Request, results: Path) -> Drawing:
             if not any(_is_drawn(point, quantity, limits[quantity]) for point in panel.points):
                 page.nothing_in(panel.axes[quantity])
             heights[quantity] = max(risen, heights.get(quantity, 0.0))
-    _label(page, panels, plot, heights[plot.y])
-    page.arrange(legend(request, panels), notes(panels, plot, limits), places)
+    key = request.shown(plot.x)
+    _label(page, panels, request, plot, heights[plot.y])
+    beside = notes(panels, plot, limits, key) + _edges(panels, plot, places)
+    page.arrange(legend(request, panels, limits), beside, places)
     return Drawing(page, _table(panels, plot))
+
+
+def _edges(panels: Sequence[Panel], plot: SweepPlot, places: Positions) -> list[str]:
+    """Draw the edge of descent into each panel; returns a sentence on those beyond their panel."""
+    if not plot.edge:
+        return []
+    alphas = [(axes, float(panel.levels["columns"])) for panel in panels for axes in panel.axes.values()]
+    far = [note for axes, alpha in alphas if (note := draw_edge(axes, alpha, places))]
+    return sentence("The edge at which the mean stops descending lies beyond the panel", far)
 
 
 def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
@@ -77,13 +93,15 @@ def _limits(panels: Sequence[Panel], quantity: str) -> tuple[float, float]:
         return SHARES
     points = [point for panel in panels for point in panel.points]
     medians = [(np.array([point.median(quantity)]), point.run.is_floor) for point in points]
-    return window(span for median, floor in medians if (span := extent(median, floor=floor)))
+    shown = window(span for median, floor in medians if (span := extent(median, floor=floor)))
+    return with_quartiles(shown, [end for point in points for end in point.quartiles(quantity)])
 
 
 def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, float]) -> float:
     """Draw the curves of a panel; return by how many points the marks on its upper edge rise above it."""
     share = is_share(quantity)
     axes, edge = panel.axes[quantity], Edge(panel.axes[quantity], limits[0] if share else limits[1])
+    floor = Edge(axes, limits[0])
     labels = distinct(point.curve.label for point in panel.points)
     moving = distinct(point.curve.label for point in panel.points if point.x is not None)
     step = min(_NUDGE, _CROWD * places.closest / max(1, len(moving)))
@@ -94,12 +112,16 @@ def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, f
             x = [places.at(point.x, nudge) for point in own]
             _draw_curve(axes, own, quantity, x, limits, rank / len(labels))
         else:
-            x = [(rank + 0.5) / len(labels)]
-            _draw_level(axes, own[0], quantity, x[0], limits)
+            x = [_CORNER]
+            _draw_level(axes, own[0], quantity, limits)
         for point, place in zip(own, x, strict=True):
             if _is_on_edge(point, quantity):
                 at = places.at(point.x, 0.0) if label in moving else place
                 edge.mark(at, _ending(point), of_panel=point.x is None)
+            elif point.x is not None and beyond(point, quantity, limits):
+                below = point.median(quantity) < limits[0]
+                look = arrowhead(point.style.color, up=not below, size=6.0)
+                (floor if below else edge).mark(places.at(point.x, 0.0), look)
     return 0.0 if share else edge.height
 
 
@@ -121,23 +143,20 @@ def _draw_curve(
     looks = distinct(point.style for point in points)
     joined = line_style(looks[0], phase=phase) | ({"color": SOFT, "linewidth": 0.8} if len(looks) > 1 else {})
     medians = np.array([point.median(quantity) for point in points])
-    medians[~(((medians > 0) | is_share(quantity)) & np.isfinite(medians))] = np.nan
+    medians = within(medians, limits)
     axes.plot(x, medians, **joined, zorder=2)
     for point, place, median in zip(points, x, medians, strict=True):
         if np.isfinite(median):
-            low, high = near(np.array(point.quartiles(quantity)), *limits)
-            axes.plot([place, place], [low, high], color=point.style.color, linewidth=1.0, alpha=0.8, zorder=2.1)
+            bar(axes, place, median, point.quartiles(quantity), limits, point.style.color)
             axes.plot([place], [median], **_look(point), zorder=3)
 
 
-def _draw_level(axes: Axes, point: Point, quantity: str, place: float, limits: tuple[float, float]) -> None:
-    """Draw a curve that does not vary with x: a horizontal line and a band."""
+def _draw_level(axes: Axes, point: Point, quantity: str, limits: tuple[float, float]) -> None:
+    """Draw a curve that does not vary with x: a horizontal line and a band, without a marker, as it has no x."""
     median = point.median(quantity)
-    if limits[0] <= median < np.inf if is_share(quantity) else 0 < median < np.inf:
-        low, high = near(np.array(point.quartiles(quantity)), *limits)
-        axes.axhspan(low, high, color=point.style.color, alpha=0.13, linewidth=0, zorder=1.5)
+    if limits[0] <= median <= limits[1]:
+        band(axes, median, point.quartiles(quantity), limits, point.style.color)
         axes.axhline(median, **line_style(point.style), zorder=1.9)
-        axes.plot([place], [median], **_look(point), transform=axes.get_yaxis_transform(), zorder=3)
 
 
 def _look(point: Point) -> dict[str, Any]:
@@ -150,16 +169,16 @@ def _ending(point: Point) -> dict[str, Any]:
     return _look(point) if point.ending is Status.FINISHED else mark_style(point.ending, point.style.color)
 
 
-def _label(page: Page, panels: Sequence[Panel], plot: SweepPlot, risen: float) -> None:
+def _label(page: Page, panels: Sequence[Panel], request: Request, plot: SweepPlot, risen: float) -> None:
     pad = mpl.rcParams["axes.titlepad"] + risen
     for panel in panels:
         *_, lowest = panel.axes.values()
-        panel.axes[plot.y].set_title(level_words(plot.columns, panel.levels.get("columns")), pad=pad)
+        panel.axes[plot.y].set_title(level_words(request.shown(plot.columns), panel.levels.get("columns")), pad=pad)
         where = "at its plateau" if plot.cost else "over the last fifth"
         panel.axes[plot.y].set_ylabel(f"{QUANTITIES[plot.y].words}\n{where}", linespacing=0.95)
         if plot.cost:
             lowest.set_ylabel("gradients of all devices\nuntil the plateau", linespacing=0.95)
-        lowest.set_xlabel(axis_words(plot.x))
+        lowest.set_xlabel(axis_words(request.shown(plot.x)))
         for axes in panel.axes.values():
             axes.label_outer()
     page.figure.align_ylabels()

@@ -128,3 +128,10 @@ def points_of(request: Request, columns: Facets, level: Any, summary: Summary) -
 def quantities_of(plot: SweepPlot) -> tuple[str, ...]:
     """The quantities to draw, from top to bottom."""
     return (plot.y, COST) if plot.cost else (plot.y,)
+
+
+def beyond(point: Point, quantity: str, limits: tuple[float, float]) -> bool:
+    """Whether a measured, finite median lies beyond the panel and could be marked on its edge."""
+    median = point.median(quantity)
+    missing = quantity == COST and median == 0  # there is no plateau to reach
+    return bool(np.isfinite(median)) and not missing and not limits[0] <= median <= limits[1]

@@ -31,11 +31,13 @@ from byzcode.figures.style import (
     value_words,
 )
 from byzcode.storage.layout import trajectory
-from byzcode.studies.study import TrajectoryPlot
+from byzcode.studies.study import Measure, TrajectoryPlot
 from byzcode.training.status import Status
 
 #: The number of markers on a line, and the largest number of panels side by side.
 _MARKERS, _ABREAST = 5, 4
+#: The extra height for a row of panels with an x axis of its own, in inches.
+_X_LABELS = 0.3
 #: The distance between the centres of neighbouring marks, in points.
 _MARK = 8.0
 #: The room beside a panel for the labels of its lines, in inches.
@@ -59,52 +61,57 @@ def trajectories(request: Request, results: Path) -> Drawing:
     hues = _hues(request, plot)
 
     @cache
-    def read(run: str) -> Stored:
-        return Stored.read(trajectory(results, run), run, plot)
+    def read(run: str, measure: Measure) -> Stored:
+        return Stored.read(trajectory(results, run), run, plot, measure)
 
-    def lines_of(row: Any, column: Any) -> list[Line]:
+    def lines_of(row: Any, column: Any, measure: Measure) -> list[Line]:
         lines = []
         for curve in request.curves:
             in_panel = [run for run in curve.runs if rows.holds(curve, run, row) and columns.holds(curve, run, column)]
             for level, color in hues if curve.varies_with(plot.hue) else [(None, None)]:
                 runs = [run for run in in_panel if level is None or run.point[str(plot.hue)] == level]
                 if run := only_run(curve, runs, request.study):
-                    lines.append(Line(curve, run, read(run.run), color or run.style.color, level))
+                    lines.append(Line(curve, run, read(run.run, measure), color or run.style.color, level))
         return lines
 
-    cells = [(row, column) for row in rows.levels for column in columns.levels]
-    abreast = len(columns.levels)
-    wrapped = len(rows.levels) == 1 and abreast > _ABREAST
-    if wrapped:  # a long row of panels continues in the next line
-        abreast = -(-len(cells) // -(-len(cells) // _ABREAST))
-    page = Page(request, -(-len(cells) // abreast), abreast, sharex=True, sharey=True if wrapped else "row")
-    places = [axes for line in page.axes for axes in line]
-    panels = [
-        Panel(
-            axes,
-            rows.levels.index(row),
-            rows.level("rows", row) | columns.level("columns", column),
-            lines_of(row, column),
-        )
-        for axes, (row, column) in zip(places, cells, strict=False)
-    ]
-    for unused in places[len(cells) :]:
-        unused.remove()
+    bands = [(row, measure) for row in rows.levels for measure in plot.measures]
+    lines_each, abreast = _wrapped(len(columns.levels), alone=len(rows.levels) == 1)
+    apart_in_x = len({measure.x for measure in plot.measures}) - 1
+    page = Page(request, len(bands) * lines_each, abreast, extra=apart_in_x * _X_LABELS)
+    panels: list[Panel] = []
+    for number, (row, measure) in enumerate(bands):
+        grid = [axes for line in page.axes[number * lines_each :][:lines_each] for axes in line]
+        for axes, column in zip(grid, columns.levels, strict=False):
+            levels = rows.level("rows", row) | columns.level("columns", column)
+            panels.append(Panel(axes, measure, number, levels, lines_of(row, column, measure)))
+        for unused in grid[len(columns.levels) :]:
+            unused.remove()
 
-    views = [View.of([panel for panel in panels if panel.row == row], panels, plot) for row in range(len(rows.levels))]
+    alike = [[panel for panel in panels if panel.measure.x == measure.x] for _, measure in bands]
+    views = [View.of([panel for panel in panels if panel.row == number], alike[number]) for number in range(len(bands))]
     for panel in panels:
-        _draw(panel, plot, views[panel.row], hued=not by_style(request, plot))
+        _draw(panel, views[panel.row], hued=not by_style(request, plot))
         if not any(views[panel.row].shows(line) or _is_marked(line) for line in panel.lines):
             page.nothing_in(panel.axes)
-    _label(page, panels, plot, views[0])
-    page.arrange(legend(request, plot, hues, panels), notes(plot, panels, views))
+    _label(page, panels, request, plot, views)
+    page.arrange(legend(request, plot, hues, panels), notes(request, plot, panels, views))
     for panel in panels:  # the panels have their final sizes only now
         _mark_ends(panel, views[panel.row])
-    if plot.x == "iteration" and sum(curve.varies_with(plot.hue) for curve in request.curves) == 1:
-        for panel in panels:
+    if sum(curve.varies_with(plot.hue) for curve in request.curves) == 1:
+        beside = [panel for panel in panels if panel.measure.x == "iteration"]
+        for panel in beside:
             _label_ends(page, panel, str(plot.hue))
-        page.settle()
+        if beside:
+            page.refit()
     return Drawing(page, pd.concat([_table(panel, line, plot) for panel in panels for line in panel.lines]))
+
+
+def _wrapped(columns: int, *, alone: bool) -> tuple[int, int]:
+    """The number of lines of panels for a row of them, and of panels in a line; a long row that is alone continues."""
+    if not alone or columns <= _ABREAST:
+        return 1, columns
+    lines = -(-columns // _ABREAST)
+    return lines, -(-columns // lines)
 
 
 def _hues(request: Request, plot: TrajectoryPlot) -> list[tuple[Any, ColorType | None]]:
@@ -115,13 +122,13 @@ def _hues(request: Request, plot: TrajectoryPlot) -> list[tuple[Any, ColorType |
     return list(zip(levels, colors, strict=True))
 
 
-def _draw(panel: Panel, plot: TrajectoryPlot, view: View, *, hued: bool) -> None:
+def _draw(panel: Panel, view: View, *, hued: bool) -> None:
     axes = panel.axes
     if view.share:
         share_y(axes)
     else:
         log_y(axes, view.bottom, view.top)
-    if plot.x != "iteration":
+    if panel.measure.x != "iteration":
         axes.set_xscale("log", nonpositive="mask")
     axes.set_xlim(view.start, view.end)
     several = len({line.curve.label for line in panel.lines if line.level is not None}) > 1
@@ -130,9 +137,9 @@ def _draw(panel: Panel, plot: TrajectoryPlot, view: View, *, hued: bool) -> None
         look = line_style(line.style, line.color, phase=place / len(panel.lines))
         if line.level is not None and hued:
             look["linewidth"] = min(look["linewidth"], THIN)
-        # Clip slightly beyond the panel, because viewers cannot handle paths that run to 1e300.
-        low, high = (near(edge, view.bottom, view.top) for edge in (y.low, y.high))
         if line.stored.is_line:
+            # Clip slightly beyond the panel, because viewers cannot handle paths that run to 1e300.
+            low, high = (near(edge, view.bottom, view.top) for edge in line.stored.band)
             axes.fill_between(x, low, high, where=visible, color=line.color, alpha=0.16, linewidth=0, zorder=1.5)
         axes.plot(
             x,
@@ -186,34 +193,58 @@ def _crossing(line: Line, view: View) -> tuple[float, float]:
 
 
 def _mark_ends(panel: Panel, view: View) -> None:
-    """Mark the ends of curves that ended early; draw marks that would overlap side by side."""
+    """Mark where curves ended early; draw marks that would overlap side by side.
+
+    A mark stands on the edge of the panel, at the iteration where the median ended. A thin line leads to it from where
+    the curve left the panel.
+    """
     axes = panel.axes
     lines = [line for line in panel.lines if _is_marked(line)]
-    ends = [_crossing(line, view) for line in lines]
+    exits = [_crossing(line, view) for line in lines]
+    ends = [_end(line, view, at) for line, at in zip(lines, exits, strict=True)]
     to_parts = axes.transScale + axes.transLimits
     panel_size = axes.get_window_extent()
     across, up = (_MARK * axes.figure.dpi / 72 / size for size in (panel_size.width, panel_size.height))
     where = [to_parts.transform((max(x, view.start), y)) for x, y in ends]
+    left = [to_parts.transform((max(x, view.start), y)) for x, y in exits]
     for level in {round(float(height) / up) for _, height in where}:  # marks at about the same height
         beside = [place for place, (_, height) in enumerate(where) if round(float(height) / up) == level]
         for place, x in zip(beside, apart([float(where[place][0]) for place in beside], across), strict=True):
-            look = mark_style(lines[place].stored.ending, lines[place].color)
-            axes.plot([x], [where[place][1]], **look, transform=axes.transAxes, clip_on=False, zorder=5)
+            color, height = lines[place].color, where[place][1]
+            look = mark_style(lines[place].stored.ending, color)
+            path: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False, "color": color}
+            axes.plot([left[place][0], x], [left[place][1], height], **path, linewidth=0.8, zorder=4)
+            axes.plot([x], [height], **look, transform=axes.transAxes, clip_on=False, zorder=5)
 
 
-def _label(page: Page, panels: Sequence[Panel], plot: TrajectoryPlot, view: View) -> None:
-    quantity, cost = QUANTITIES[plot.y], COSTS[plot.x]
-    if len(page.axes[0]) < _ABREAST - 1:  # the label fits on one line
-        cost = cost.replace("\n", " ")
+def _end(line: Line, view: View, left: tuple[float, float]) -> tuple[float, float]:
+    """The place of the mark of a line that ended early; ``left`` is where it leaves the panel."""
+    end = line.stored.end
+    if line.stored.ending is Status.UNDEFINED or not np.isfinite(end):
+        return left
+    return min(max(end, left[0]), view.end), view.bottom if view.share else view.top
+
+
+def _label(page: Page, panels: Sequence[Panel], request: Request, plot: TrajectoryPlot, views: Sequence[View]) -> None:
+    abreast = len(page.axes[0])
+    first_in_line, units = {id(line[0]) for line in page.axes}, dict[str, str]()
     for panel in panels:
-        titles = [level_words(getattr(plot, field), level) for field, level in panel.levels.items()]
-        panel.axes.set_title(", ".join(words for words in titles if words))
-        panel.axes.set_ylabel(f"{quantity.words} {quantity.symbol}".strip())
-        unit = cost_ticks(panel.axes, view.start, view.end) if plot.x != "iteration" else ""
-        panel.axes.label_outer()
-    for panel in panels[-len(page.axes[0]) :]:  # the lowest of each column, even if the last row is not full
-        panel.axes.tick_params(labelbottom=True)
-        panel.axes.set_xlabel(f"{cost} ({unit})" if unit else cost, linespacing=0.95)
+        quantity, view = QUANTITIES[panel.measure.y], views[panel.row]
+        if panel.measure.y == plot.quantities[0] and panel.measure.x == plot.measures[0].x:
+            titles = [level_words(request.shown(getattr(plot, field)), level) for field, level in panel.levels.items()]
+            panel.axes.set_title(", ".join(words for words in titles if words))
+        is_first = id(panel.axes) in first_in_line
+        panel.axes.set_ylabel(f"{quantity.words} {quantity.symbol}".strip() if is_first else "")
+        panel.axes.tick_params(labelleft=is_first, labelbottom=False)
+        if panel.measure.x != "iteration":
+            units[panel.measure.x] = cost_ticks(panel.axes, view.start, view.end)
+    for x in distinct(panel.measure.x for panel in panels):
+        alike = [panel for panel in panels if panel.measure.x == x]
+        for panel in alike[-abreast:]:  # the lowest of each column, even if the last row is not full
+            panel.axes.tick_params(labelbottom=True)
+            words = COSTS[x] + (f" ({units[x]})" if units.get(x) else "")
+            # The label fits on one line if there are few panels side by side.
+            panel.axes.set_xlabel(words.replace("\n", " ") if abreast < _ABREAST - 1 else words, linespacing=0.95)
 
 
 def _label_ends(page: Page, panel: Panel, hue: str) -> None:
@@ -255,7 +286,9 @@ def _label_ends(page: Page, panel: Panel, hue: str) -> None:
 
 def _table(panel: Panel, line: Line, plot: TrajectoryPlot) -> pd.DataFrame:
     stored = line.stored
+    several = {name: value for name, value in panel.measure._asdict().items() if isinstance(getattr(plot, name), list)}
     own = {
+        **{f"{name}_shown": value for name, value in several.items()},
         "curve": line.curve.label,
         "method": line.run.method,
         "run": line.run.run,

@@ -33,6 +33,8 @@ def sentence(start: str, names: Iterable[str]) -> list[str]:
 #: Keys of a RunSpec in plain text.
 _SYMBOLS = {
     "redundancy": "r",
+    "tasks": "d",
+    "redundancy_or_tasks": "r or d",
     "problem.sigma_h": "\N{GREEK SMALL LETTER SIGMA}_H",
     "byzantine.alpha": "\N{GREEK SMALL LETTER ALPHA}",
 }

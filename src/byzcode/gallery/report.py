@@ -31,7 +31,7 @@ def labels(study: Study, plot: str) -> dict[str, str]:
 
 def caption(study: Study, plot: str) -> str:
     """What a figure shows and what the paper reports of it, in reStructuredText."""
-    parts = [f"**{_plain(heading(study))}.**", _plain(study.plots[plot].caption)]
+    parts = [f"**{_plain(heading(study, study.plots[plot].title))}.**", _plain(study.plots[plot].caption)]
     if study.paper:
         parts.append(_reported(study.paper))
     if claims := _shown(study, plot):

@@ -10,7 +10,7 @@ from byzcode.specs.quantities import is_share, lacking, progress_of, quantities_
 from byzcode.specs.run import RunSpec
 from byzcode.studies.claim import COSTS, Tested
 from byzcode.studies.expand import Member
-from byzcode.studies.study import Plot, SweepPlot
+from byzcode.studies.study import Plot, SweepPlot, drawn_quantities
 
 T = TypeVar("T", bound=Tested)
 
@@ -47,9 +47,10 @@ def claim_with_quantity(claim: T, specs: Sequence[RunSpec], where: str) -> T:
 def check_plot(plot: Plot, members: Sequence[Member]) -> None:
     """Refuse a plot of a quantity that some of its runs do not have. Raises KeyedError with a key of the plot."""
     for curve, spec, _ in members:
-        if plot.kind in ("trajectories", "sweep", "ratio") and (reason := lacking(spec, plot.y)) is not None:
-            allowed = _allowed([member.spec for member in members], shares=True)
-            raise KeyedError("y", plot.y, f"curve {curve.label!r}: {reason}; {allowed}")
+        for quantity in drawn_quantities(plot):
+            if (reason := lacking(spec, quantity)) is not None:
+                allowed = _allowed([member.spec for member in members], shares=True)
+                raise KeyedError("y", quantity, f"curve {curve.label!r}: {reason}; {allowed}")
         if plot.kind == "bounds" and (reason := lacking(spec, "smoothness")) is not None:
             allowed = f"{reason}, which bounds on a gradient norm need; allowed: trajectories, sweep"
             raise KeyedError("kind", plot.kind, f"curve {curve.label!r}: {allowed}")

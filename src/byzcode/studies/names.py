@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from byzcode.errors import one_of
 from byzcode.specs.quantities import QUANTITIES, metrics
 
 
@@ -30,6 +31,28 @@ class Spelt:
     def _check(self, value: str) -> str:
         if not re.fullmatch(self._pattern, value):
             raise ValueError(f"allowed: {self._allowed}")
+        return value
+
+
+class OneOrMore:
+    """``Annotated[str | list[str], OneOrMore(*names)]``: one of some names, or a list of several, each once."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        name = {"enum": list(self._names), "type": "string"}
+        return {"anyOf": [name, {"items": name, "minItems": 2, "type": "array", "uniqueItems": True}]}
+
+    def _check(self, value: Any) -> Any:
+        for each in value if isinstance(value, list) else [value]:
+            if each not in self._names:
+                raise ValueError(one_of(self._names, each))
+        if isinstance(value, list) and (len(value) < 2 or len(set(value)) < len(value)):
+            raise ValueError("allowed: a name, or a list of two or more, each once")
         return value
 
 
@@ -106,6 +129,9 @@ if TYPE_CHECKING:
     Quantity: TypeAlias = str
 else:
     Quantity = Literal[(*QUANTITIES, *metrics())]
+
+#: One quantity, or a list of several.
+Quantities = Annotated[str | list[str], OneOrMore(*QUANTITIES, *metrics())]
 
 #: A bound on the error of the aggregate, by its name in ``byzcode.theory.bounds.bounds``.
 BoundName = Literal["rule", "device", "pairs", "allocation", "expected"]

@@ -25,9 +25,9 @@ def label(study: Study) -> str:
     return named or study.study
 
 
-def heading(study: Study) -> str:
-    """The name and the title of a study."""
-    return f"{label(study)}: {study.title}"
+def heading(study: Study, title: str | None = None) -> str:
+    """The name of a study and its title, or that of one of its figures."""
+    return f"{label(study)}: {title or study.title}"
 
 
 def order(study: Study) -> tuple[int, str]:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from byzcode.specs.strict import Strict
 from byzcode.studies.claim import Claim
 from byzcode.studies.files import DEFAULTS
-from byzcode.studies.names import BoundName, Filename, Key, Label, Line, Mark, Name, Quantity, Spelt, Text, Value
+from byzcode.studies.names import (
+    BoundName,
+    Filename,
+    Key,
+    Label,
+    Line,
+    Mark,
+    Name,
+    OneOrMore,
+    Quantities,
+    Quantity,
+    Spelt,
+    Text,
+    Value,
+)
 
 #: The largest number of runs in a study.
 MOST_RUNS = 50_000
@@ -49,15 +63,29 @@ class Curve(BaseModel):
         return dict(self.model_extra or {})
 
 
-Axis = Literal["iteration", "gradients_computed", "bits_sent"]
+#: The horizontal axes of trajectories.
+AXES = ("iteration", "gradients_computed", "bits_sent")
+#: The description of a plot's title.
+TITLE = "Title of this figure; that of the study if left out."
+
+
+class Measure(NamedTuple):
+    """What a row of panels shows: the quantity ``y`` against ``x``."""
+
+    x: str
+    y: str
 
 
 class TrajectoryPlot(Strict):
     """A quantity against iteration (or cost), with a panel for each value of ``columns`` and ``rows``."""
 
     kind: Literal["trajectories"] = Field(description="The kind of plot.")
-    y: Quantity = Field(default="loss", description="The quantity to draw: a variable of the trajectories.")
-    x: Axis = Field(default="iteration", description="The horizontal axis.")
+    y: Quantities = Field(
+        default="loss", description="The quantity to draw: a variable of the trajectories; of a list, each in a row."
+    )
+    x: Annotated[str | list[str], OneOrMore(*AXES)] = Field(
+        default="iteration", description="The horizontal axis; of a list, each in a row."
+    )
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     rows: Key | None = Field(default=None, description="Key of a RunSpec that varies over rows.")
     hue: Key | None = Field(default=None, description="Key of a RunSpec that distinguishes the lines of a curve.")
@@ -66,13 +94,27 @@ class TrajectoryPlot(Strict):
     overlay: Annotated[list[BoundName], Field(min_length=1)] | None = Field(
         default=None, description="Bounds to draw beside the aggregation error, for the runs to which they apply."
     )
+    title: Line | None = Field(default=None, description=TITLE)
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if self.overlay and self.y != "aggregation_error":
             raise ValueError(f"overlay: bounds are on the aggregation_error, so y must be that, not {self.y}")
+        if isinstance(self.x, list) and self.rows:
+            raise ValueError("x: a list fills the rows of the figure, so no key can be its rows")
         return self
+
+    @property
+    def quantities(self) -> list[str]:
+        """The quantities to draw."""
+        return drawn_quantities(self)
+
+    @property
+    def measures(self) -> list[Measure]:
+        """A quantity against an axis for each row of panels."""
+        axes = self.x if isinstance(self.x, list) else [self.x]
+        return [Measure(x, y) for x in axes for y in self.quantities]
 
 
 class SweepPlot(Strict):
@@ -87,7 +129,19 @@ class SweepPlot(Strict):
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     cost: bool = Field(default=True, description="Whether the cost of reaching the plateau is drawn below.")
+    edge: bool = Field(
+        default=False,
+        description="Whether the coefficient of sign flipping is marked from which the plain mean no longer descends; "
+        "x must then be attack.coefficient and columns byzantine.alpha.",
+    )
+    title: Line | None = Field(default=None, description=TITLE)
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
+
+    @model_validator(mode="after")
+    def _edged(self) -> Self:
+        if self.edge and (self.x, self.columns) != ("attack.coefficient", "byzantine.alpha"):
+            raise ValueError("edge: needs x: attack.coefficient and columns: byzantine.alpha")
+        return self
 
 
 class AllocationPlot(Strict):
@@ -95,6 +149,7 @@ class AllocationPlot(Strict):
 
     kind: Literal["allocation"] = Field(description="The kind of plot.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
+    title: Line | None = Field(default=None, description=TITLE)
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
 
@@ -104,6 +159,7 @@ class VariancePlot(Strict):
     kind: Literal["variance"] = Field(description="The kind of plot.")
     x: Literal["redundancy"] = Field(default="redundancy", description="The horizontal axis.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
+    title: Line | None = Field(default=None, description=TITLE)
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
 
@@ -121,6 +177,7 @@ class RatioPlot(Strict):
     curves: Labels | None = Field(
         default=None, description="Labels of the curves to draw, with that of ``against``; all if left out."
     )
+    title: Line | None = Field(default=None, description=TITLE)
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
     @model_validator(mode="after")
@@ -143,6 +200,7 @@ class BoundsPlot(Strict):
     )
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
+    title: Line | None = Field(default=None, description=TITLE)
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
 
@@ -151,10 +209,16 @@ Plot = Annotated[
 ]
 
 
+def drawn_quantities(plot: Plot) -> list[str]:
+    """The quantities that a plot draws; none if its kind has no choice."""
+    y = getattr(plot, "y", [])
+    return y if isinstance(y, list) else [y]
+
+
 def axes_of(plot: Plot) -> dict[str, str]:
     """The keys of a RunSpec that a plot names, by the fields that name them."""
     named = {field: getattr(plot, field, None) for field in PANEL_KEYS}
-    return {field: key for field, key in named.items() if key and key not in get_args(Axis)}
+    return {field: key for field, key in named.items() if isinstance(key, str) and key not in AXES}
 
 
 class Study(Strict):

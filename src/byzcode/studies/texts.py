@@ -12,6 +12,7 @@ def unreadable(study: Study, path: str) -> list[str]:
     texts = {"title": study.title}
     texts |= {f"curves[{place}].label": curve.label for place, curve in enumerate(study.curves)}
     texts |= {f"plots.{name}.caption": plot.caption for name, plot in study.plots.items()}
+    texts |= {f"plots.{name}.title": plot.title for name, plot in study.plots.items() if plot.title}
     if study.paper:
         texts |= {"paper.source": study.paper.source, "paper.figure": study.paper.figure}
     return [
