@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from byzcode.analysis.comparisons import TESTS
-from byzcode.analysis.evidence import LEVEL
 from byzcode.analysis.levels import Run
+from byzcode.analysis.marks import LEVEL
 from byzcode.specs.run import RunSpec
 from byzcode.studies.claim import Claim
 from byzcode.training.status import Status

@@ -30,7 +30,7 @@ def test_every_configured_claim_has_tests_and_runs(configured, cells):
     count = 0
     for planned in configured.studies.values():
         for each in planned.study.claims:
-            mine = [cell for cell in planned.cells if cell.claim is each]
+            mine = [cell for cell in planned.cells if cell.claim.claim == each.claim]
             assert mine, each.claim
             count += len(mine)
             for cell in mine:
@@ -222,7 +222,7 @@ MISTAKES = {
     ),
     "what is open has no runs": (
         {"test": "open"},
-        "claims[0].against = 'RBA-DL': unknown key; allowed: claim, says, source, mark, test, reason",
+        "claims[0].against = 'RBA-DL': unknown key; allowed: claim, kind, says, source, mark, test, reason",
     ),
     "a run and itself": (
         {"against": {"curve": "CRA-DL", "where": {"redundancy": 6}}},

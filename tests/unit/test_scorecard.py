@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 from docutils.core import publish_parts
 from typer.testing import CliRunner
-from unit.fake_claims import HOSTILE, LONG, VERSIONS, table
+from unit.fake_claims import HOSTILE, LONG, VERSIONS, table, unjudged
 from vouched import vouched
 
-from byzcode.analysis.evidence import verdicts
+from byzcode.analysis.marks import verdicts
 from byzcode.cli import app
 from byzcode.errors import UserError
 from byzcode.scorecard import report, words
@@ -330,7 +330,7 @@ def test_what_there_is_not_is_not_drawn() -> None:
 
 def stored(folder: Path) -> dict[str, Any]:
     """The evidence of the studies as the workflow stores it, and the request for their scorecard."""
-    evidence = table().drop(columns="verdict")
+    evidence = unjudged()
     for study, rows in evidence.groupby("study", sort=False):
         (folder / "claims").mkdir(exist_ok=True)
         rows.to_csv(folder / "claims" / f"{study}.csv", index=False)
@@ -340,7 +340,7 @@ def stored(folder: Path) -> dict[str, Any]:
 
 def test_a_stored_table_is_read_as_it_was(tmp_path: Path) -> None:
     stored(tmp_path)
-    expected = table().query("study == 'cra-d'").drop(columns="verdict").reset_index(drop=True)
+    expected = table().query("study == 'cra-d'").reset_index(drop=True)
 
     found = read(tmp_path / "claims" / "cra-d.csv")
 

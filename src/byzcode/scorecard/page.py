@@ -13,7 +13,8 @@ from urllib.parse import quote
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from byzcode.analysis.evidence import LEVEL, scorecard
+from byzcode.analysis.evidence import scorecard
+from byzcode.analysis.marks import LEVEL
 from byzcode.scorecard import words
 from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.table import VERDICTS, checked, read, versions, with_versions

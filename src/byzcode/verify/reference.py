@@ -107,7 +107,7 @@ TABLES = (
         (
             Quantity("effects", "effect|neutral|band_low|band_high", 0.01, 1e-9),
             Quantity("intervals", "low|high", 0.05, 1e-9),
-            Quantity("p", "p_support|p_refute", absolute=0.001),
+            Quantity("p", "p_(support|refute)(_missing)?", absolute=0.001),
         ),
     ),
     Table("multiverse", "multiverse/claims.csv", ("study", "claim", "cell"), _SHARES),
