@@ -50,15 +50,15 @@ def wait_for(condition: Callable[[], T], otherwise: str, *roots: int, looks: int
     Without ``roots`` they are all processes of the machine.
     """
     patience = Patience(otherwise, *roots, looks=looks)
-    while not (found := condition()):
+    while not (value := condition()):
         time.sleep(PAUSE)
         try:
             patience.look()
         except AssertionError:
-            if found := condition():  # the last thing that they did
-                return found
+            if value := condition():  # the last thing that they did
+                return value
             raise
-    return found
+    return value
 
 
 def wait_for_end(process: Popen[Any]) -> int:
@@ -75,10 +75,10 @@ def family(*roots: int) -> set[int]:
     parents = dict(_parents())
     if not roots:
         return set(parents) - {os.getpid()}
-    found = {root for root in roots if root in parents}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
+    tree = {root for root in roots if root in parents}
+    while more := {pid for pid, parent in parents.items() if parent in tree} - tree:
+        tree |= more
+    return tree
 
 
 def at_work(pid: int) -> bool:

@@ -86,8 +86,8 @@ def from_validation(error: ValidationError, where: object, model: type[BaseModel
 def explained(error: ValidationError, model: type[BaseModel]) -> tuple[str, object, str]:
     """Key, value and what is allowed, from the first complaint of a pydantic error."""
     # Report unknown keys first: if a key is misspelt, "the right key is missing" would only mislead.
-    found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    first = found[0]
+    errors = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
+    first = errors[0]
     key = _dotted(first["loc"], _kinds(model, first["loc"])) if first["loc"] else error.title
     value = None if first["type"] == "missing" else first["input"]
     if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -124,8 +124,8 @@ def _is_tag(location: Sequence[str | int], step: int, kinds: Sequence[object]) -
 def _kinds(model: type[BaseModel], location: Sequence[str | int]) -> list[object]:
     """The tags of a field's union: the kinds of plots or the tests of claims."""
     field = model.model_fields.get(str(location[0])) if location else None
-    found = map(_tag_of, _models_in(field.annotation)) if field else ()
-    return [kind for kind in found if kind is not None]
+    tags = map(_tag_of, _models_in(field.annotation)) if field else ()
+    return [kind for kind in tags if kind is not None]
 
 
 def _allowed(error: Mapping[str, Any], model: type[BaseModel]) -> str:
@@ -198,7 +198,7 @@ def _hint(error: Mapping[str, Any]) -> str:
     if not text and _WORDS[error["type"]] not in (_WHOLE, _NUMBER):
         return ""
     if isinstance(error["input"], bool):
-        quoted = ", unless they stand in quotes" if text else ""
+        quoted = " unless quoted" if text else ""
         return f"; YAML reads yes, no, on and off as true and false{quoted}"
     if isinstance(error["input"], int | float) and text:
         return ", in quotes"
@@ -221,8 +221,8 @@ def _model_at(model: Any, location: Sequence[str | int]) -> type[BaseModel] | No
             elif _tag_of(candidate) == item:
                 following.append(candidate)
         candidates = following or candidates
-    found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-    return found[0] if found else None
+    models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+    return models[0] if models else None
 
 
 def component_models(model: type[BaseModel], key: str) -> list[type[BaseModel]]:

@@ -83,7 +83,7 @@ class Jobs:
         jobs = set(re.findall(r"^Job \d+: (\w+) (\S+)$", output, re.MULTILINE))
         counts = dict(re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE))
         assert int(counts.get("total", 0)) - int(counts.get("all", 0)) == len(jobs), output
-        names = {rule: frozenset(name for found, name in jobs if found == rule) for rule in cls.__dataclass_fields__}
+        names = {rule: frozenset(name for job, name in jobs if job == rule) for rule in cls.__dataclass_fields__}
         assert sum(map(len, names.values())) == len(jobs), output
         return cls(len(names["allocate"]), len(names["train"]), names["summarise"], names["figure"])
 
@@ -157,8 +157,8 @@ class Project:
 
         def changed(text: str) -> str:
             tree = ast.parse(text)
-            (found,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
-            found.body.insert(0, ast.Expr(ast.Constant(0)))
+            (definition,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+            definition.body.insert(0, ast.Expr(ast.Constant(0)))
             return ast.unparse(tree)
 
         self.rewrite(f"src/byzcode/{module}", changed)
@@ -180,7 +180,7 @@ class Project:
         environment = self.environment
         if first_on_path is not None:
             environment["PYTHONPATH"] = os.pathsep.join([str(first_on_path), environment["PYTHONPATH"]])
-        with self._said.open("w", encoding="utf-8") as output:
+        with self._log.open("w", encoding="utf-8") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "snakemake", *arguments],
                 cwd=self.root,
@@ -193,12 +193,12 @@ class Project:
             )
 
     @property
-    def _said(self) -> Path:
+    def _log(self) -> Path:
         return self.root / "snakemake.out"
 
-    def said(self) -> str:
+    def output(self) -> str:
         """What a started Snakemake has said so far."""
-        return self._said.read_text(encoding="utf-8")
+        return self._log.read_text(encoding="utf-8")
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project."""

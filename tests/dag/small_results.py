@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from byzcode.cli import app
 from byzcode.errors import UserError
-from byzcode.multiverse.plan import Multiverse, together
+from byzcode.multiverse.plan import Multiverse, joint_request
 from byzcode.studies.plan import Plan, load_plan_file
 
 RESULTS = Path("results")
@@ -98,5 +98,5 @@ def scorecard(plan: Plan, out: str = "results/scorecard") -> list[str]:
 def multiverse(plan: Plan) -> list[str]:
     """The command that sums up the readings."""
     found = Multiverse.load(plan)
-    request = together({name: found.request(name) for name in found.universes})
+    request = joint_request({name: found.request(name) for name in found.universes})
     return ["multiverse", "--request", request, "--results", "results"]

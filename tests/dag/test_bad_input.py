@@ -226,7 +226,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
-class Said(NamedTuple):
+class Output(NamedTuple):
     """How a command ended."""
 
     code: object
@@ -238,22 +238,22 @@ class Said(NamedTuple):
 def byzcode(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Any:
     """The command line, in this process."""
 
-    def run(*arguments: str) -> Said:
+    def run(*arguments: str) -> Output:
         monkeypatch.setattr("sys.argv", ["byzcode", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
-        return Said(ended.value.code, *capfd.readouterr())
+        return Output(ended.value.code, *capfd.readouterr())
 
     return run
 
 
-def is_one_complaint(said: Said, where: str, says: str) -> bool:
+def is_one_complaint(output: Output, where: str, says: str) -> bool:
     return (
-        said.code == 1
-        and said.error.endswith("\n")
-        and len(said.error.splitlines()) == 1
-        and said.error.startswith(f"byzcode: {where}: ")
-        and says in said.error
+        output.code == 1
+        and output.error.endswith("\n")
+        and len(output.error.splitlines()) == 1
+        and output.error.startswith(f"byzcode: {where}: ")
+        and says in output.error
     )
 
 
@@ -265,20 +265,20 @@ def put(project: Project, mistake: Mistake) -> None:
 
 
 def test_the_configuration_is_good_without_a_mistake(configured: Project, byzcode: Any) -> None:
-    said = byzcode("plan")
+    output = byzcode("plan")
 
-    assert (said.code, said.error) == (0, "")
-    assert "3 runs: 3 missing" in said.out
+    assert (output.code, output.error) == (0, "")
+    assert "3 runs: 3 missing" in output.out
 
 
 @pytest.mark.parametrize("mistake", cases(MISTAKES))
 def test_a_mistake_in_the_configuration(configured: Project, byzcode: Any, mistake: Mistake) -> None:
     put(configured, mistake)
 
-    said = byzcode("plan", "--config", CONFIG)
+    output = byzcode("plan", "--config", CONFIG)
 
-    assert is_one_complaint(said, mistake.where, mistake.says), said
-    assert said.out == ""
+    assert is_one_complaint(output, mistake.where, mistake.says), output
+    assert output.out == ""
     assert [path.name for path in configured.root.iterdir()] == ["config"]
 
 
@@ -306,8 +306,8 @@ def test_a_style_for_every_method(configured: Project, byzcode: Any) -> None:
 BROKEN = {
     "not YAML": ("study: [lines\ntitle: Lines\n", "line 2: not valid YAML: expected ',' or ']'"),
     "a tab": ("study: lines\n\ttitle: Lines\n", "line 2: not valid YAML: found character '\\t'"),
-    "a key twice": ("study: lines\ntitle: a\ntitle: b\n", "line 3: not valid YAML: key 'title' stands twice"),
-    "a key twice, deep": ("base: {devices: 6, devices: 7}\n", "line 1: not valid YAML: key 'devices' stands twice"),
+    "a key twice": ("study: lines\ntitle: a\ntitle: b\n", "line 3: not valid YAML: key 'title' occurs twice"),
+    "a key twice, deep": ("base: {devices: 6, devices: 7}\n", "line 1: not valid YAML: key 'devices' occurs twice"),
     "a list for a key": ("? [a, b]\n: 3\n", "not valid YAML"),
     "a list": ("- study\n", "the file = ['study']: expected a mapping of keys to values"),
     "a word": ("study\n", "the file = 'study': expected a mapping of keys to values"),
@@ -369,10 +369,10 @@ def test_a_file_that_no_one_should_read(configured: Project, byzcode: Any, kind:
     else:
         path.write_bytes(b"reading: \xff\n")
 
-    said = byzcode("plan")
+    output = byzcode("plan")
 
-    assert said.code == 1
-    assert re.fullmatch(r"byzcode: \S+: (reading = |cannot be read: ).+\n", said.error), said
+    assert output.code == 1
+    assert re.fullmatch(r"byzcode: \S+: (reading = |cannot be read: ).+\n", output.error), output
 
 
 PATHS = ["../outside", "config/../../outside", "/outside", "~/outside", "link/outside", "a\nb", "a\0b"]
@@ -383,18 +383,18 @@ PATHS = ["../outside", "config/../../outside", "/outside", "~/outside", "link/ou
 def test_no_path_leads_out_of_the_project(configured: Project, byzcode: Any, key: str, path: str) -> None:
     (configured.root / "link").symlink_to(configured.root.parent)
     if key == "alternatives":
-        asked = {"alternatives": path, "random": 0, "full": 0, "claims": [{"study": "lines"}]}
-        configured.write("config/multiverse.yaml", asked)
+        requested = {"alternatives": path, "random": 0, "full": 0, "claims": [{"study": "lines"}]}
+        configured.write("config/multiverse.yaml", requested)
         with pytest.raises(UserError, match=r"^config/multiverse.yaml: alternatives = .+: \S") as caught:
             Multiverse.load(load_plan_file(CONFIG))
         assert str(caught.value).isprintable()
         return
     configured.edit(CONFIG, key, to=[path] if key == "studies" else path)
 
-    said = byzcode("plan")
+    output = byzcode("plan")
 
-    assert is_one_complaint(said, CONFIG, key), said
-    assert "allowed: " in said.error, said
+    assert is_one_complaint(output, CONFIG, key), output
+    assert "allowed: " in output.error, output
 
 
 def test_results_that_are_a_link_out_of_the_project(configured: Project, byzcode: Any, tmp_path_factory: Any) -> None:
@@ -412,15 +412,15 @@ def test_a_link_inside_the_project_is_followed(configured: Project, byzcode: Any
 
 
 def test_a_configuration_that_is_not_there(configured: Project, byzcode: Any) -> None:
-    said = byzcode("plan", "--config", "config/x.yaml")
+    output = byzcode("plan", "--config", "config/x.yaml")
 
-    assert is_one_complaint(said, "config/x.yaml", "cannot be read: No such file or directory")
+    assert is_one_complaint(output, "config/x.yaml", "cannot be read: No such file or directory")
 
 
 def test_what_is_wrong_with_a_file_that_byzcode_brings_along_names_that_file(configured: Project) -> None:
-    found = Multiverse.load(load_plan_file(CONFIG))
+    multiverse = Multiverse.load(load_plan_file(CONFIG))
     with pytest.raises(UserError, match=r"claims\.study = ") as refused:
-        found.request(next(iter(found.universes)))
+        multiverse.request(next(iter(multiverse.universes)))
     assert Path(str(refused.value).partition(": ")[0]).is_file()
 
 
@@ -455,7 +455,7 @@ def test_snakemake_refuses_a_key_that_stands_twice(tmp_path: Path, path: str) ->
     project = Project.create(tmp_path / "project", TINY)
     project.rewrite(path, lambda text: text + text.partition("\n")[0] + "\n" + text.partition("\n")[2])
 
-    assert_refused(project, f"{path}: line ", "stands twice")
+    assert_refused(project, f"{path}: line ", "occurs twice")
 
 
 @pytest.mark.slow
@@ -470,11 +470,11 @@ def test_snakemake_says_that_nothing_asks_for_a_file(tmp_path: Path, target: str
     project = Project.create(tmp_path / "project", TINY)
 
     ended = project.snakemake("--cores", "1", f"results/{target}")
-    said = ended.stdout + ended.stderr
+    output = ended.stdout + ended.stderr
 
-    assert ended.returncode != 0, said
-    assert f"{says}: not requested by the configuration" in said
-    assert "KeyError" not in said
+    assert ended.returncode != 0, output
+    assert f"{says}: not requested by the configuration" in output
+    assert "KeyError" not in output
 
 
 @pytest.mark.slow
@@ -487,11 +487,11 @@ def test_snakemake_says_that_a_file_is_where_the_results_are_to_be(tmp_path: Pat
 
 def assert_refused(project: Project, *messages: str) -> None:
     ended = project.snakemake("--cores", "1", "results/summaries/sweep.csv")
-    said = ended.stdout + ended.stderr
+    output = ended.stdout + ended.stderr
 
-    assert ended.returncode != 0, said
-    assert all(message in said for message in messages), said
-    assert "Traceback" not in said
+    assert ended.returncode != 0, output
+    assert all(message in output for message in messages), output
+    assert "Traceback" not in output
     assert not (project.root / "results").exists()
 
 
@@ -514,7 +514,7 @@ def spec(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "where", "says"),
     [
-        ('{"devices": 6, "devices": 7}', "--spec", "not valid JSON: key 'devices' stands twice"),
+        ('{"devices": 6, "devices": 7}', "--spec", "not valid JSON: key 'devices' occurs twice"),
         ('{"devices": ' + "[" * 5000 + "]" * 5000 + "}", "--spec", "not valid JSON: maximum recursion depth exceeded"),
         ('{"devices": ' + "9" * 5000 + "}", "--spec", "not valid JSON: Exceeds the limit"),
         (spec().replace('"seeds":[0,1]', '"seeds":1000000000'), "--spec", "seeds = 1000000000: allowed: at most 10000"),
@@ -549,9 +549,9 @@ def test_a_mistake_in_a_spec(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    said = byzcode("train", "--spec", text, "--out", "out.nc")
+    output = byzcode("train", "--spec", text, "--out", "out.nc")
 
-    assert is_one_complaint(said, where, says), said
+    assert is_one_complaint(output, where, says), output
     assert list(tmp_path.iterdir()) == []
 
 
@@ -573,15 +573,15 @@ def allocation(tmp_path: Path) -> Path:
 def test_the_allocation_of_another_run(tmp_path: Path, allocation: Path, byzcode: Any) -> None:
     out = tmp_path / "out.nc"
 
-    said = byzcode("train", "--spec", spec(), "--allocation", str(allocation), "--out", str(out))
+    output = byzcode("train", "--spec", spec(), "--allocation", str(allocation), "--out", str(out))
 
-    assert is_one_complaint(said, str(allocation), "holds another allocation: "), said
+    assert is_one_complaint(output, str(allocation), "holds another allocation: "), output
     assert not out.exists()
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(None, "no such file"), (b"", "nothing is in it"), (b"text", "foreign"), (64, "does not end with its checksum")],
+    [(None, "no such file"), (b"", "it is empty"), (b"text", "foreign"), (64, "does not end with its checksum")],
 )
 def test_an_allocation_that_is_none(
     allocation: Path, byzcode: Any, tmp_path: Path, content: bytes | int | None, says: str
@@ -591,9 +591,11 @@ def test_an_allocation_that_is_none(
     else:
         allocation.write_bytes(allocation.read_bytes()[:-content] if isinstance(content, int) else content)
 
-    said = byzcode("train", "--spec", spec(redundancy=6), "--allocation", str(allocation), "--out", str(tmp_path / "o"))
+    output = byzcode(
+        "train", "--spec", spec(redundancy=6), "--allocation", str(allocation), "--out", str(tmp_path / "o")
+    )
 
-    assert is_one_complaint(said, str(allocation), says), said
+    assert is_one_complaint(output, str(allocation), says), output
 
 
 @pytest.mark.parametrize("place", ["a folder", "a file for a folder", "no permission"])
@@ -601,19 +603,19 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, byzcode: Any, place: str
     (tmp_path / "file").write_text("")
     out = {"a folder": tmp_path, "a file for a folder": tmp_path / "file" / "out.nc", "no permission": Path("/proc/o")}
 
-    said = byzcode("train", "--spec", spec(), "--out", str(out[place]))
+    output = byzcode("train", "--spec", spec(), "--out", str(out[place]))
 
-    *progress, last = said.error.splitlines()
+    *progress, last = output.error.splitlines()
     assert all(line.startswith("train ") for line in progress)
-    assert is_one_complaint(said._replace(error=last + "\n"), str(out[place]), "cannot be written: "), said
+    assert is_one_complaint(output._replace(error=last + "\n"), str(out[place]), "cannot be written: "), output
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_not_there(tmp_path: Path, byzcode: Any) -> None:
-    said = byzcode("train", "--spec", spec(), "--device", "cuda", "--out", str(tmp_path / "out.nc"))
+    output = byzcode("train", "--spec", spec(), "--device", "cuda", "--out", str(tmp_path / "out.nc"))
 
-    *progress, last = said.error.splitlines()
+    *progress, last = output.error.splitlines()
     assert all(line.startswith("train ") for line in progress)
-    assert is_one_complaint(said._replace(error=last + "\n"), "--device cuda", "no CUDA device is available"), said
+    assert is_one_complaint(output._replace(error=last + "\n"), "--device cuda", "no CUDA device is available"), output
     assert list(tmp_path.iterdir()) == []

@@ -94,14 +94,14 @@ def test_where_nothing_is_to_be_trained_no_gpu_is_needed(project: Project) -> No
 def test_runs_of_one_shape_are_one_batch_and_have_the_bits_of_a_cpu(with_gpu: Project) -> None:
     everything = Jobs(allocate=2, train=4, summarise={"spreads"}, figure={"spreads-plateau"})
     assert with_gpu.make(*CUDA) == everything
-    found = {path.name: measured(path) for path in with_gpu.files("trajectories/*.nc")}
+    measurements = {path.name: measured(path) for path in with_gpu.files("trajectories/*.nc")}
     assert [attribute(path, "batch_runs") for path in with_gpu.files("trajectories/*.nc")] == [2, 2, 2, 2]
     assert len([path for path in with_gpu.files("logs/train/*") if "earlier batch" in path.read_text("utf-8")]) == 2
     assert with_gpu.files("batches/*.nc") == []
     assert with_gpu.would_make(*CUDA) == NOTHING
     assert with_gpu.would_make() == NOTHING  # another device is no reason
     assert with_gpu.make("--forceall") == everything
-    assert {path.name: measured(path) for path in with_gpu.files("trajectories/*.nc")} == found
+    assert {path.name: measured(path) for path in with_gpu.files("trajectories/*.nc")} == measurements
 
 
 def test_what_is_made_again_is_one_batch_again(with_gpu: Project) -> None:
@@ -121,8 +121,8 @@ def test_only_what_is_asked_for_is_trained(with_gpu: Project) -> None:
     assert with_gpu.files("batches/*.nc") == []
     for path in others:
         path.unlink()
-    asked = str(others[0].relative_to(with_gpu.root))
-    assert with_gpu.make(asked, *CUDA) == Jobs(train=1)
+    target = str(others[0].relative_to(with_gpu.root))
+    assert with_gpu.make(target, *CUDA) == Jobs(train=1)
     assert attribute(others[0], "batch_runs") == 1
     assert with_gpu.files("batches/*.nc") == []
     lists = [json.loads(path.read_text("utf-8")) for path in with_gpu.files("batches/*.json")]
@@ -130,11 +130,11 @@ def test_only_what_is_asked_for_is_trained(with_gpu: Project) -> None:
 
 
 def test_on_a_cpu_there_are_no_batches(project: Project) -> None:
-    said = project.snakemake("--dry-run", "--forceall", "--printshellcmds")
-    assert "--device cpu --threads 1 >" in said.stdout
-    assert "--together" not in said.stdout
-    said = project.snakemake("--dry-run", "--forceall", "--printshellcmds", *CUDA)
-    assert "--device cuda --together results/batches/" in said.stdout
+    output = project.snakemake("--dry-run", "--forceall", "--printshellcmds")
+    assert "--device cpu --threads 1 >" in output.stdout
+    assert "--together" not in output.stdout
+    output = project.snakemake("--dry-run", "--forceall", "--printshellcmds", *CUDA)
+    assert "--device cuda --together results/batches/" in output.stdout
     assert project.files("batches/*") == []
 
 

@@ -96,11 +96,13 @@ def test_every_job_runs_in_the_image(tmp_path: Path) -> None:
 
     snakemake(project, tmp_path / "bin", "--sdm", "apptainer")
 
-    asked = calls.read_text(encoding="utf-8").splitlines()
-    assert {match[1] for line in asked if (match := re.search(r" byzcode (\w+) ", line))} == {
+    requested = calls.read_text(encoding="utf-8").splitlines()
+    assert {match[1] for line in requested if (match := re.search(r" byzcode (\w+) ", line))} == {
         "allocate",
         "train",
         "summarise",
         "figure",
     }
-    assert all(re.match(rf"exec --home {project.root} .*\bbyzcode\.sif bash -c ", line) for line in asked), asked
+    assert all(re.match(rf"exec --home {project.root} .*\bbyzcode\.sif bash -c ", line) for line in requested), (
+        requested
+    )

@@ -15,11 +15,11 @@ def refused(project: Project, *arguments: str) -> str:
     """What a Snakemake says that is refused, before it makes anything."""
     before = project.files("**/*")
     ended = project.snakemake("--cores", "1", *arguments)
-    said = ended.stdout + ended.stderr
+    output = ended.stdout + ended.stderr
     assert ended.returncode != 0
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     assert project.files("**/*") == before
-    return said
+    return output
 
 
 def test_a_snakemake_on_another_machine_is_not_disturbed(tmp_path: Path) -> None:
@@ -28,9 +28,9 @@ def test_a_snakemake_on_another_machine_is_not_disturbed(tmp_path: Path) -> None
     note.parent.mkdir()
     note.write_text("login2 4711 2026-01-02T03:04:05\n")
 
-    said = refused(project)
-    assert "another Snakemake is at work in this folder, on login2 (process 4711, since 2026-01-02T03:04:05)" in said
-    assert "if it is dead, delete .snakemake/byzcode.lock" in said
+    output = refused(project)
+    assert "another Snakemake is at work in this folder, on login2 (process 4711, since 2026-01-02T03:04:05)" in output
+    assert "if it is dead, delete .snakemake/byzcode.lock" in output
     assert note.read_text().startswith("login2")
 
     note.unlink()

@@ -17,15 +17,15 @@ pytestmark = pytest.mark.slow  # together
 
 def kill(project: Project, *patterns: str) -> dict[Path, tuple[int, int]]:
     """Let results look as if Snakemake had been killed before it saw their jobs end. Which they are, and how old."""
-    found = [path for pattern in patterns for path in project.files(pattern)]
-    assert found
-    for path in found:
+    existing = [path for pattern in patterns for path in project.files(pattern)]
+    assert existing
+    for path in existing:
         key = urlsafe_b64encode(str(path.relative_to(project.root)).encode()).decode()
         (project.root / ".snakemake/metadata" / key).unlink(missing_ok=True)
         marker = project.root / ".snakemake/incomplete" / key
         marker.parent.mkdir(exist_ok=True)
         marker.write_text('{"external_jobid": null}')
-    return age(found)
+    return age(existing)
 
 
 def age(paths: list[Path]) -> dict[Path, tuple[int, int]]:
@@ -39,10 +39,10 @@ EVERYTHING = ("trajectories/*.nc", "summaries/*", "figures/*")
 def test_what_is_whole_is_kept_and_recorded(project: Project, patterns: tuple[str, ...]) -> None:
     left = kill(project, *patterns)
     ended = project.snakemake("--cores", "2")
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 0, said
-    assert "jobs of an earlier Snakemake have finished: their files are kept" in said
-    assert not re.search(r"^Job \d+:", said, re.MULTILINE)
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 0, output
+    assert "jobs of an earlier Snakemake have finished: their files are kept" in output
+    assert not re.search(r"^Job \d+:", output, re.MULTILINE)
     assert age(list(left)) == left
     assert project.would_make() == NOTHING
 
@@ -86,10 +86,10 @@ def test_what_is_not_what_would_be_made_is_made_again(
     kill(project, "trajectories/*.nc")
     change(project)
     ended = project.snakemake("--cores", "2", *words)
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 0, said
-    assert said.count(": train ") == 3, said
-    assert "is kept" not in said
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 0, output
+    assert output.count(": train ") == 3, output
+    assert "is kept" not in output
     assert project.byzcode("verify").returncode == 0
     assert project.would_make() == NOTHING
 
@@ -99,9 +99,9 @@ def test_one_of_several_is_kept(project: Project) -> None:
     left = kill(project, f"trajectories/{kept.name}", f"trajectories/{other.name}")
     os.truncate(other, 0)
     ended = project.snakemake("--cores", "2")
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 0, said
-    assert said.count(": train ") == 1, said
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 0, output
+    assert output.count(": train ") == 1, output
     assert age([kept]).items() <= left.items()
 
 
@@ -120,7 +120,7 @@ def test_what_another_project_made_meanwhile_is_kept(project: Project, tmp_path:
         ),
     )
     ended = project.snakemake("--cores", "2", *wanted)
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 0, said
-    assert "3 jobs of an earlier Snakemake have finished" in said
-    assert ": train " not in said
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 0, output
+    assert "3 jobs of an earlier Snakemake have finished" in output
+    assert ": train " not in output

@@ -90,13 +90,13 @@ def latin(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def settings(request: pytest.FixtureRequest) -> dict[str, str]:
     """What makes a process one of another locale."""
     more = request.getfixturevalue("latin") if request.param == "de_DE" else {}
-    found: dict[str, str] = {**LOCALES[request.param], **more}
+    variables: dict[str, str] = {**LOCALES[request.param], **more}
     probe = "import sys; print(sys.getfilesystemencoding(), sys.stdout.encoding)"
-    said = subprocess.run(
-        [sys.executable, "-c", probe], env={**os.environ, **found}, capture_output=True, text=True, check=True
+    output = subprocess.run(
+        [sys.executable, "-c", probe], env={**os.environ, **variables}, capture_output=True, text=True, check=True
     )
-    assert "utf-8" not in said.stdout.lower(), said.stdout
-    return found
+    assert "utf-8" not in output.stdout.lower(), output.stdout
+    return variables
 
 
 def run(project: Project, settings: dict[str, str], *command: str) -> str:
@@ -109,10 +109,10 @@ def run(project: Project, settings: dict[str, str], *command: str) -> str:
         capture_output=True,
         check=False,
     )
-    said = (ended.stdout + ended.stderr).decode("latin-1")
-    assert ended.returncode == 0, said
-    assert command[0] == "snakemake" or "Traceback" not in said  # Snakemake's own log names the folder, if it can
-    return said
+    output = (ended.stdout + ended.stderr).decode("latin-1")
+    assert ended.returncode == 0, output
+    assert command[0] == "snakemake" or "Traceback" not in output  # Snakemake's own log names the folder, if it can
+    return output
 
 
 def test_the_workflow_makes_the_same(made: Project, settings: dict[str, str], tmp_path: Path) -> None:
@@ -142,15 +142,15 @@ def test_commands_say_what_they_say(made: Project, settings: dict[str, str], tmp
     assert "3 runs: 3 current" in run(project, settings, cli, "plan", "--config", "größe.yaml")
     run(project, settings, cli, "plan", "--slurm")
     assert first in run(project, settings, cli, "explain", first)
-    asked = ("--devices", "8", "--alpha", "0.2", "--heterogeneity", "10", "--budget-gradients", "16")
-    assert "Best by the bounds" in run(project, settings, cli, "recommend", *asked)
+    arguments = ("--devices", "8", "--alpha", "0.2", "--heterogeneity", "10", "--budget-gradients", "16")
+    assert "Best by the bounds" in run(project, settings, cli, "recommend", *arguments)
     assert "results: all is well" in run(project, settings, cli, "verify")
     (project.root / "größe.json").write_text(RunSpec.parse(SPEC, "test").canonical(), encoding="utf-8")
     run(project, settings, cli, "train", "--spec", "größe.json", "--out", "größe.nc")
     assert (project.root / "größe.nc").exists()
     run(project, settings, cli, "archive", "--out", "there.tar.gz", "--config", "größe.yaml")
-    here = project.byzcode("archive", "--out", "here.tar.gz", "--config", "größe.yaml")
-    assert here.returncode == 0, here.stderr
+    packed = project.byzcode("archive", "--out", "here.tar.gz", "--config", "größe.yaml")
+    assert packed.returncode == 0, packed.stderr
     with tarfile.open(project.root / "here.tar.gz") as utf, tarfile.open(project.root / "there.tar.gz") as other:
         contents = [{entry.name: tar.extractfile(entry).read() for entry in tar} for tar in (utf, other)]
     manifest = "results/archived/manifest.json"
@@ -167,7 +167,7 @@ def test_a_mistake_is_told(made: Project, settings: dict[str, str], tmp_path: Pa
         ended = subprocess.run(
             [sys.executable, "-m", *command], cwd=project.root, env=outside, capture_output=True, check=False
         )
-        said = (ended.stdout + ended.stderr).decode("latin-1")
-        assert ended.returncode == 1, said
-        assert "curves[0].label = '': allowed: 1 or more characters" in said
-        assert "UnicodeEncodeError" not in said
+        output = (ended.stdout + ended.stderr).decode("latin-1")
+        assert ended.returncode == 1, output
+        assert "curves[0].label = '': allowed: 1 or more characters" in output
+        assert "UnicodeEncodeError" not in output

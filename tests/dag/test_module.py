@@ -69,12 +69,12 @@ class Outer:
 
     def make(self, *arguments: str, at: Path | None = None) -> str:
         """Make everything; it must end well, and then nothing is to be done."""
-        code, said = self.snakemake("--cores", "2", *arguments, at=at)
-        assert code == 0, said
+        code, output = self.snakemake("--cores", "2", *arguments, at=at)
+        assert code == 0, output
         code, again = self.snakemake("--cores", "2", *arguments, at=at)
         assert code == 0
         assert "Nothing to be done" in again, again
-        return said
+        return output
 
 
 def drawn(folder: Path) -> set[str]:
@@ -86,15 +86,15 @@ FIGURES = {"lines-loss.pdf", "lines-excess.pdf"}
 
 def test_an_outer_workflow_of_six_lines_draws_its_figures(tmp_path: Path) -> None:
     outer = Outer.create(tmp_path)
-    code, said = outer.snakemake("--dry-run")
-    assert code == 0, said
+    code, output = outer.snakemake("--dry-run")
+    assert code == 0, output
     assert not (outer.project.root / ".snakemake/byzcode.requests").exists()
 
     outer.make()
 
     assert drawn(outer.project.root / "results") == FIGURES
     assert {path.name for path in outer.project.root.glob("[!.]*")} == {"Snakefile", "config", "lines.yaml", "results"}
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-m", "byzcode.cli", "verify"],
         cwd=outer.project.root,
         env=outer.inner.environment,
@@ -102,18 +102,18 @@ def test_an_outer_workflow_of_six_lines_draws_its_figures(tmp_path: Path) -> Non
         text=True,
         check=False,
     )
-    assert "results: all is well" in told.stdout, told.stdout + told.stderr
+    assert "results: all is well" in printed.stdout, printed.stdout + printed.stderr
 
 
 def test_other_names_and_a_prefix(tmp_path: Path) -> None:
     outer = Outer.create(tmp_path, config='config["byz"]', more='prefix:\n    "below"', name=" as byz_*")
     outer.project.write("config/config.yaml", {"sample": 3, "byz": {"studies": ["lines.yaml"], "results": "made"}})
 
-    said = outer.make()
+    output = outer.make()
 
     assert drawn(outer.project.root / "below/made") == FIGURES
     assert not (outer.project.root / "made").exists()
-    assert {"byz_train", "byz_figure", "byz_all"} <= set(re.findall(r"^(byz_\w+) +\d+$", said, re.MULTILINE))
+    assert {"byz_train", "byz_figure", "byz_all"} <= set(re.findall(r"^(byz_\w+) +\d+$", output, re.MULTILINE))
 
 
 def test_another_prefix_in_place_of_that_of_the_results(tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_another_prefix_in_place_of_that_of_the_results(tmp_path: Path) -> None:
     assert not (outer.project.root / "results").exists()
 
     outer.write(more='replace_prefix:\n    {"results/figures/": "drawn/"}')
-    code, said = outer.snakemake("--dry-run")
+    code, output = outer.snakemake("--dry-run")
     assert code == 1
-    assert "replace_prefix of module byz: the results would lie in ., results; allowed: one folder for all" in said
+    assert "replace_prefix of module byz: the results would lie in ., results; allowed: one folder for all" in output
 
 
 def test_another_working_directory(tmp_path: Path) -> None:
@@ -137,10 +137,10 @@ def test_another_working_directory(tmp_path: Path) -> None:
     (outer.project.root / "lines.yaml").rename(work / "lines.yaml")
 
     outer.make("--snakefile", str(outer.project.root / "Snakefile"), "--directory", str(work), at=tmp_path)
-    code, said = outer.snakemake("--dry-run", "--snakefile", "../outer/Snakefile", at=work)
+    code, output = outer.snakemake("--dry-run", "--snakefile", "../outer/Snakefile", at=work)
 
     assert code == 0
-    assert "Nothing to be done" in said
+    assert "Nothing to be done" in output
     assert drawn(work / "results") == FIGURES
 
 
@@ -162,25 +162,25 @@ def test_handlers_of_both_run_and_one_at_a_time_works_there(tmp_path: Path, firs
         snakefile.write_text(handlers + snakefile.read_text(encoding="utf-8"), encoding="utf-8")
     lock = outer.project.root / ".snakemake/byzcode.lock"
 
-    said = outer.make()
+    output = outer.make()
 
-    assert said.index("outer begins") < said.index("outer ends")
+    assert output.index("outer begins") < output.index("outer ends")
     assert lock.read_text(encoding="utf-8") == "", "given back"
     lock.write_text(f"elsewhere 4711 {time.strftime('%Y-%m-%dT%H:%M:%S')}\n", encoding="utf-8")
-    code, said = outer.snakemake("--cores", "1", "--forceall")
+    code, output = outer.snakemake("--cores", "1", "--forceall")
     assert code == 1
-    assert "another Snakemake is at work in this folder, on elsewhere" in said
-    assert "outer begins" not in said
+    assert "another Snakemake is at work in this folder, on elsewhere" in output
+    assert "outer begins" not in output
 
 
 def test_two_modules_in_one_workflow(tmp_path: Path) -> None:
     outer = Outer.create(tmp_path, config='dict(config, results="one")', name=" as one_*")
     snakefile = outer.project.root / "Snakefile"
-    one = snakefile.read_text(encoding="utf-8")
-    two = one.replace("byz", "other").replace('"one"', '"two"').replace("one_*", "two_*").partition("\n\n\n")[2]
+    written = snakefile.read_text(encoding="utf-8")
+    two = written.replace("byz", "other").replace('"one"', '"two"').replace("one_*", "two_*").partition("\n\n\n")[2]
     targets = "rules.one_all.input, rules.two_all.input"
     both = f"\n\nrule both:\n    default_target: True\n    input:\n        {targets}\n"
-    snakefile.write_text(one + "\n\n" + two + both, encoding="utf-8")
+    snakefile.write_text(written + "\n\n" + two + both, encoding="utf-8")
 
     outer.make()
 
@@ -190,7 +190,7 @@ def test_two_modules_in_one_workflow(tmp_path: Path) -> None:
 def test_a_mistake_is_told_in_one_line(tmp_path: Path) -> None:
     outer = Outer.create(tmp_path, sample=3)
 
-    code, said = outer.snakemake("--dry-run")
+    code, output = outer.snakemake("--dry-run")
 
     assert code == 1
-    assert "\nconfig of module byz: sample = 3: unknown key; allowed: studies, reading" in said
+    assert "\nconfig of module byz: sample = 3: unknown key; allowed: studies, reading" in output

@@ -31,9 +31,11 @@ def limits(tree: ast.AST) -> Iterator[tuple[int, str]]:
             for keyword in node.keywords:
                 if keyword.arg in LIMITS and not none(keyword.value):
                     yield node.lineno, f"{keyword.arg} of {name}"
-            if name in WAITS and any(not none(one) for one in node.args[:1]):
+            if name in WAITS and any(not none(argument) for argument in node.args[:1]):
                 yield node.lineno, f"{name} with a limit"
-            if name == "join" and any(isinstance(one, ast.Constant) and number(one.value) for one in node.args[:1]):
+            if name == "join" and any(
+                isinstance(argument, ast.Constant) and number(argument.value) for argument in node.args[:1]
+            ):
                 yield node.lineno, "join with a limit"
             if name == "setitimer" and "ITIMER_REAL" in ast.unparse(node):
                 yield node.lineno, "an alarm by the clock"
@@ -67,9 +69,9 @@ def is_clock(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT / "tests")))
 def test_a_test_has_no_limit_in_seconds(path: Path) -> None:
-    found = list(limits(ast.parse(path.read_text(encoding="utf-8"))))
+    waits = list(limits(ast.parse(path.read_text(encoding="utf-8"))))
 
-    assert not found, f"{path.relative_to(ROOT)}: {found}: {WHY}"
+    assert not waits, f"{path.relative_to(ROOT)}: {waits}: {WHY}"
 
 
 @pytest.mark.parametrize(

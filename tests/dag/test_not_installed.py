@@ -54,11 +54,11 @@ def test_every_start_says_how_it_is_installed(
 
     ended = snakemake(project, environment, *arguments)
 
-    said = ended.stdout + ended.stderr
+    output = ended.stdout + ended.stderr
     assert ended.returncode == 1
-    assert f"byzcode is not installed where Snakemake runs (No module named '{name}')" in said
-    assert "`pip install -e '.[workflow]'` installs it" in said
-    assert "Traceback" not in said
+    assert f"byzcode is not installed where Snakemake runs (No module named '{name}')" in output
+    assert "`pip install -e '.[workflow]'` installs it" in output
+    assert "Traceback" not in output
     assert not list(project.root.glob("results/*"))
 
 

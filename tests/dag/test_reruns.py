@@ -295,9 +295,9 @@ def test_the_plan_says_which_source_changed(project: Project) -> None:
     project.change("attacks/sign_flip.py", "sign_flip")
     project.change("aggregation/krum.py", "scores")
 
-    said = project.byzcode("plan").stdout
-    assert "3 runs: 3 of another engine" in said
-    assert [line for line in said.splitlines() if "changed" in line] == [
+    output = project.byzcode("plan").stdout
+    assert "3 runs: 3 of another engine" in output
+    assert [line for line in output.splitlines() if "changed" in line] == [
         "attacks/sign_flip.py changed since 3 runs were trained"
     ]
 
@@ -366,20 +366,20 @@ def test_what_is_forced_runs_and_what_is_touched_does_not(project: Project) -> N
 
 def test_a_run_of_the_same_id_is_no_result_of_this_one(project: Project) -> None:
     """Two step sizes whose specs share the 48 bits of their ids."""
-    one, other = 0.110092662, 0.134193345
-    project.edit(LINES, "curves", to=[{**TINY["lines"]["curves"][1], "step_size": one}])
+    smaller, larger = 0.110092662, 0.134193345
+    project.edit(LINES, "curves", to=[{**TINY["lines"]["curves"][1], "step_size": smaller}])
     project.edit(LINES, "plots", to={"loss": TINY["lines"]["plots"]["loss"]})
     assert project.make("results/summaries/lines.csv").train == 1
-    project.edit(LINES, "curves", 0, "step_size", to=other)
+    project.edit(LINES, "curves", 0, "step_size", to=larger)
 
     assert project.would_make("results/summaries/lines.csv") == Jobs(train=1, summarise={"lines"})
-    both = [{**TINY["lines"]["curves"][1], "label": str(size), "step_size": size} for size in (one, other)]
+    both = [{**TINY["lines"]["curves"][1], "label": str(size), "step_size": size} for size in (smaller, larger)]
     project.edit(LINES, "curves", to=both)
     failed = project.snakemake("--dry-run")
     assert failed.returncode == 1
-    said = failed.stdout + failed.stderr
-    assert f"{LINES}: two specs have the id 2ba4dfb573d2; they differ in step_size ({one} and {other})" in said
-    assert "Traceback" not in said
+    output = failed.stdout + failed.stderr
+    assert f"{LINES}: two specs have the id 2ba4dfb573d2; they differ in step_size ({smaller} and {larger})" in output
+    assert "Traceback" not in output
 
 
 def test_code_edited_while_it_trains_stores_nothing(project: Project, tmp_path: Path) -> None:
@@ -417,11 +417,11 @@ def test_compiled_kernels_of_other_sources_are_not_used_and_it_says_so(project: 
     done = project.byzcode("train", "--spec", spec, "--out", str(out))
 
     assert done.returncode == 0, done.stderr
-    said = "the compiled kernels, was built from other sources and is not used"
-    assert said in done.stderr
+    warning = "the compiled kernels, was built from other sources and is not used"
+    assert warning in done.stderr
     assert trajectories.open(out).attrs["kernels"] == "plain"
     for command in ("plan", "verify"):
-        assert said in project.byzcode(command).stdout
+        assert warning in project.byzcode(command).stdout
 
 
 def test_what_was_added_is_made_and_then_current(project: Project) -> None:

@@ -17,9 +17,9 @@ def without_lift(text: str) -> str:
 def turns(project: Project) -> int:
     """How often the scheduler looks for jobs to start while every job is done again, one at a time."""
     finished = project.snakemake("--cores", "1", "--forceall", "--verbose")
-    said = finished.stdout + finished.stderr
-    assert finished.returncode == 0, said
-    return len(re.findall("^Resources before job selection", said, re.MULTILINE))
+    output = finished.stdout + finished.stderr
+    assert finished.returncode == 0, output
+    return len(re.findall("^Resources before job selection", output, re.MULTILINE))
 
 
 def test_the_scheduler_has_a_turn_a_job_and_no_timers(project: Project) -> None:

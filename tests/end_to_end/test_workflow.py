@@ -96,7 +96,7 @@ def test_the_command_line_knows_the_results(finished: Project) -> None:
     assert planned.stderr == ""
     explained = finished.byzcode("explain", run[:8]).stdout
     assert explained.startswith(f"results/trajectories/{run}.nc: current\nRBA-DL: ")
-    assert "6 devices hold 2 of 12 subsets each, by disjoint allocation" in explained
+    assert "Each of 6 devices holds 2 of 12 subsets, by disjoint allocation" in explained
     assert "Studies: lines." in explained
     assert f"{allocation}.nc: present" in finished.byzcode("explain", allocation).stdout
 
@@ -123,9 +123,9 @@ def test_a_truncated_trajectory_is_made_again(finished: Project, tmp_path: Path)
 
     ended = project.snakemake("--cores", "2")
 
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 0, said
-    assert "train: 1 result is not readable" in said
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 0, output
+    assert "train: 1 result is not readable" in output
     assert project.byzcode("verify").returncode == 0
 
 
@@ -324,7 +324,7 @@ def test_a_training_killed_alone(
         wait_for_end(process)
 
     assert process.returncode == 1
-    assert "Error in rule train" in project.said()
+    assert "Error in rule train" in project.output()
     assert project.files("trajectories/*") == []
     assert_completed(project, LONG, undisturbed)
 
@@ -351,10 +351,10 @@ def test_a_second_snakemake_is_refused_while_one_is_at_work(
         wait_until(lambda: parts(project), process)
 
         refused = project.snakemake("--cores", "1", SHORT.path)
-        said = refused.stdout + refused.stderr
+        output = refused.stdout + refused.stderr
         assert refused.returncode != 0
-        assert "another Snakemake is at work in this folder: wait for it, or stop it" in said
-        assert "Traceback" not in said
+        assert "another Snakemake is at work in this folder: wait for it, or stop it" in output
+        assert "Traceback" not in output
 
         gate.unlink()
         assert wait_for_end(process) == 0

@@ -129,15 +129,15 @@ def test_a_damaged_file_is_named_and_nothing_is_made_of_it(
         DAMAGES[damage]((first, second))
         before = sorted(Path("results").rglob("*"))
         for command in (["verify"], *readers(plan, kind, (first, second))):
-            code, said = byzcode(*command)
-            assert code == 1, (command, said)
+            code, output = byzcode(*command)
+            assert code == 1, (command, output)
             lines = [
                 line
-                for line in said.splitlines()
+                for line in output.splitlines()
                 if line.startswith(("Fault: ", "byzcode: ")) and named(line, first, second)
             ]
-            assert lines, (command, said)
-            assert "Traceback" not in said
+            assert lines, (command, output)
+            assert "Traceback" not in output
         assert not Path("out").exists()
         assert sorted(Path("results").rglob("*")) == before
 
@@ -156,6 +156,6 @@ def test_what_is_whole_is_read(made: tuple[Path, Plan], tmp_path: Path) -> None:
         for kind, pattern in KINDS.items():
             first, second, *_ = sorted(Path("results").glob(pattern), reverse=True)
             for command in readers(plan, kind, (first, second)):
-                code, said = byzcode(*command)
-                assert code == 0, (command, said)
+                code, output = byzcode(*command)
+                assert code == 0, (command, output)
         assert Path("out").exists()

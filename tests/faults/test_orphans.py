@@ -57,7 +57,7 @@ class Small(Submitting):
     def trained(self) -> Counter[str]:
         """How often the training of each run has begun."""
         words = [begun["words"] for begun in self.begun()]
-        return Counter(Path(said[said.index("--out") + 1]).stem for said in words)
+        return Counter(Path(words_of_job[words_of_job.index("--out") + 1]).stem for words_of_job in words)
 
     def killed_with_two_at_work(self) -> Path:
         """Kill Snakemake alone, while two trainings are held up until the file returned is removed."""
@@ -102,11 +102,11 @@ def test_killed_twice_in_a_row_each_run_is_trained_once(locks: bool, project: Sm
         project.wait_for_words(WAITS)
         assert project.would_make().train == 4  # who only looks does not wait
         held.unlink()
-        said = project.ended(process)
+        output = project.ended(process)
 
     pids = [str(begun["pid"]) for begun in project.begun()[:2]]
-    assert all(f"(process {pid})" in said for pid in pids)
-    assert "2 jobs of an earlier Snakemake have finished: their files are kept" in said
+    assert all(f"(process {pid})" in output for pid in pids)
+    assert "2 jobs of an earlier Snakemake have finished: their files are kept" in output
     assert sorted(project.trained().values()) == once(4)
     assert project.would_make() == Jobs()
     assert project.byzcode("verify").returncode == 0
@@ -141,7 +141,7 @@ def test_a_training_of_other_code_is_waited_for_and_made_again(project: Small) -
     )
     with project.at_work() as process:
         project.wait_for_words(WAITS)
-        assert all(f"(process {begun['pid']}, stopped)" in project.said() for begun in project.begun())
+        assert all(f"(process {begun['pid']}, stopped)" in project.output() for begun in project.begun())
         for begun in project.begun():
             os.kill(begun["pid"], signal.SIGCONT)
         project.ended(process)
@@ -186,7 +186,7 @@ def test_killed_alone_at_random_moments(number: int, project: Small) -> None:
     ages: dict[str, tuple[int, int]] = {}
     for _ in range(chance.choice([1, 2, 3])):
         with project.at_work() as process:
-            wait_for(lambda at=process: "Select jobs" in project.said() or at.poll() is not None, "nothing begins")
+            wait_for(lambda at=process: "Select jobs" in project.output() or at.poll() is not None, "nothing begins")
             time.sleep(chance.uniform(0, 10))
             ages |= project.ages()
     project.end()

@@ -54,14 +54,14 @@ def complete(project: Project) -> int:
         status = process.wait()
     finally:
         kill(process)
-    assert status == 0, project.said()
-    assert "Traceback" not in project.said()
+    assert status == 0, project.output()
+    assert "Traceback" not in project.output()
     return ended_jobs(project)
 
 
 def ended_jobs(project: Project) -> int:
     """How many jobs the Snakemake that was started last has seen to their end."""
-    return project.said().count("Finished jobid: ")
+    return project.output().count("Finished jobid: ")
 
 
 def kill(process: subprocess.Popen[str]) -> None:

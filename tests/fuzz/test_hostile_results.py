@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from unit.resealed import Parts, change
 
 from byzcode.cli import main
-from byzcode.multiverse.plan import Multiverse, together
+from byzcode.multiverse.plan import Multiverse, joint_request
 from byzcode.storage import allocations, trajectories
 from byzcode.studies.plan import Plan
 
@@ -70,7 +70,7 @@ def commands(plan: Plan) -> dict[str, tuple[str, dict[str, Any]]]:
         "summarise": ("summarise", json.loads(one.summary_json())),
         "claims": ("claims", json.loads(one.claims_json())),
         "scorecard": ("scorecard", json.loads(plan.scorecard_json())),
-        "multiverse": ("multiverse", json.loads(together(requests))),
+        "multiverse": ("multiverse", json.loads(joint_request(requests))),
         **{f"reading {name}": ("reading", json.loads(request)) for name, request in requests.items()},
     }
 

@@ -318,9 +318,9 @@ def _path() -> str:
 def _ports(number: int) -> list[int]:
     """Ports that nobody listens on."""
     with_ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [one.getsockname()[1] for one in with_ports]
-    for one in with_ports:
-        one.close()
+    ports = [each.getsockname()[1] for each in with_ports]
+    for each in with_ports:
+        each.close()
     return ports
 
 

@@ -72,8 +72,8 @@ class Submitting(Project):
     @property
     def environment(self) -> dict[str, str]:
         """As of a project that trains here, with the plugin and the hook on the path of Python."""
-        found = super().environment
-        return {**found, "PYTHONPATH": os.pathsep.join([str(self.hooks), found["PYTHONPATH"], str(PLUGIN)])}
+        settings = super().environment
+        return {**settings, "PYTHONPATH": os.pathsep.join([str(self.hooks), settings["PYTHONPATH"], str(PLUGIN)])}
 
     @property
     def hooks(self) -> Path:
@@ -136,21 +136,23 @@ class Submitting(Project):
 
     def wait_for_words(self, words: str) -> None:
         """Wait until Snakemake has said something."""
-        wait_for(lambda: words in self.said() or "Elapsed time" in self.said(), f"{words!r} was not said", looks=LOOKS)
-        assert words in self.said(), self.said()
+        wait_for(
+            lambda: words in self.output() or "Elapsed time" in self.output(), f"{words!r} was not said", looks=LOOKS
+        )
+        assert words in self.output(), self.output()
 
     def ended(self, process: subprocess.Popen[str]) -> str:
         """What Snakemake has said, once it has ended well."""
         status = process.wait()
-        assert status == 0, self.said()
-        return self.said()
+        assert status == 0, self.output()
+        return self.output()
 
     def data(self) -> dict[str, dict[str, bytes]]:
         """All variables of all trajectories, to the bit."""
         from byzcode.storage import trajectories
 
-        found = {}
+        values = {}
         for path in self.trajectories:
             variables = trajectories.open(path).variables.items()
-            found[path.name] = {str(name): array.to_numpy().tobytes() for name, array in variables}
-        return found
+            values[path.name] = {str(name): array.to_numpy().tobytes() for name, array in variables}
+        return values

@@ -29,39 +29,39 @@ ARRAYS = ("--slurm-array-jobs", "train,reading")
 def make_studies(project: Submitting, names: Sequence[str], *arguments: str) -> str:
     """Some of the quick studies through the cluster, and nothing is left to be done; what Snakemake said."""
     project.take_studies(QUICK_STUDIES, *names)
-    asked = jobs_in(project.snakemake("--dry-run").stdout)
+    planned = jobs_in(project.snakemake("--dry-run").stdout)
     ended = project.submit(*arguments)
     assert ended.returncode == 0, ended.stdout
-    assert jobs_in(ended.stdout) == asked
+    assert jobs_in(ended.stdout) == planned
     assert "Nothing to be done" in project.snakemake("--dry-run").stdout
     return ended.stdout
 
 
 @on_squeue
 def test_a_quick_study_without_accounting(project: Submitting) -> None:
-    said = make_studies(project, ["cra-a"])
+    output = make_studies(project, ["cra-a"])
 
-    assert SAID["squeue"] in said
-    assert said.count("has been submitted with SLURM jobid") == 6  # the short rules ran here
+    assert SAID["squeue"] in output
+    assert output.count("has been submitted with SLURM jobid") == 6  # the short rules ran here
     assert project.files("figures/cra-a-loss.pdf")
     assert project.files("scorecard.html")
 
 
 @on_sacct
 def test_a_quick_study_with_accounting_as_arrays(project: Submitting) -> None:
-    said = make_studies(project, ["lad-a"], *ARRAYS)
+    output = make_studies(project, ["lad-a"], *ARRAYS)
 
-    assert SAID["sacct"] in said
-    assert "Submitted array job" in said
+    assert SAID["sacct"] in output
+    assert "Submitted array job" in output
     assert project.files("figures/lad-a-*.pdf")
 
 
 @pytest.mark.slow
 @on_sacct
 def test_all_quick_studies_as_arrays(project: Submitting) -> None:
-    said = make_studies(project, [path.stem for path in QUICK_STUDIES.glob("*.yaml")], *ARRAYS)
+    output = make_studies(project, [path.stem for path in QUICK_STUDIES.glob("*.yaml")], *ARRAYS)
 
-    assert "Submitted array job" in said
+    assert "Submitted array job" in output
 
 
 @pytest.mark.slow
@@ -114,9 +114,9 @@ def test_killed_and_started_again_while_jobs_run_and_wait(project: Submitting, c
         project.wait_for_words("jobs of an earlier Snakemake in this folder: 1 in the queue cancelled; 4 still run")
         assert len(cluster.queue()) == 4
         held.unlink()
-        said = project.ended(process)
+        output = project.ended(process)
 
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     trained = [training["words"][training["words"].index("--out") + 1] for training in project.begun()]
     assert len(trained) == len(set(trained)) == len(project.trajectories) == 5
     assert project.would_make() == Jobs()

@@ -157,7 +157,7 @@ def test_a_disk_that_fills_up_is_named_and_the_run_goes_on_when_there_is_room(pr
         filler = fill(results)
         held.unlink()
         project.wait_for_words(".nc: cannot be written: ")
-        [line] = {line.strip() for line in project.said().splitlines() if "cannot be written" in line}
+        [line] = {line.strip() for line in project.output().splitlines() if "cannot be written" in line}
         assert line.startswith("byzcode: results/trajectories/")
         filler.unlink()
         assert "Traceback" not in project.ended(process)
@@ -174,8 +174,8 @@ def test_a_disk_on_which_not_even_a_log_has_room_is_told_of_in_the_end(project: 
         fill(results)
         held.unlink()
         assert process.wait() == 1
-        assert "results: cannot be written: No space left on device" in project.said()
-        assert "Traceback" not in project.said()
+        assert "results: cannot be written: No space left on device" in project.output()
+        assert "Traceback" not in project.output()
 
 
 @on_squeue

@@ -77,14 +77,14 @@ def arguments(command: str, out: object, results: object = "results") -> list[st
     """A command that nothing is wrong with, but where it is to write."""
     if command in REQUESTS:
         folder = [] if command == "reading" else ["--results", str(results)]
-        asked = ["--request", canonical(REQUESTS[command]), *folder]
+        options = ["--request", canonical(REQUESTS[command]), *folder]
     else:
         spec = {"train": RUN, "allocate": ALLOCATION}.get(command)
-        asked = ["--spec", canonical(spec)] if spec else []
-    return [command, *asked, *([] if command == "multiverse" else ["--out", str(out)])]
+        options = ["--spec", canonical(spec)] if spec else []
+    return [command, *options, *([] if command == "multiverse" else ["--out", str(out)])]
 
 
-class Said(NamedTuple):
+class Output(NamedTuple):
     """What became of a command."""
 
     code: Any
@@ -92,7 +92,7 @@ class Said(NamedTuple):
     error: str
 
 
-Call = Callable[..., Said]
+Call = Callable[..., Output]
 
 
 @pytest.fixture
@@ -100,23 +100,23 @@ def byzcode(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
     """The command line as a user calls it. Any other error than one that it tells fails the test."""
     monkeypatch.setattr(gc, "freeze", lambda: None)
 
-    def run(*words: str) -> Said:
+    def run(*words: str) -> Output:
         monkeypatch.setattr(sys, "argv", ["byzcode", *words])
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        return Said(ended.value.code, *capfd.readouterr())
+        return Output(ended.value.code, *capfd.readouterr())
 
     return run
 
 
-def complaint(said: Said) -> str:
+def complaint(output: Output) -> str:
     """The one line that a command ended with."""
-    assert said.code == 1, said
-    assert said.error.startswith("byzcode: "), said
-    assert said.error.count("\n") == 1, said
-    assert said.error.strip().isprintable(), said
-    return said.error.removeprefix("byzcode: ").rstrip("\n")
+    assert output.code == 1, output
+    assert output.error.startswith("byzcode: "), output
+    assert output.error.count("\n") == 1, output
+    assert output.error.strip().isprintable(), output
+    return output.error.removeprefix("byzcode: ").rstrip("\n")
 
 
 @contextmanager
@@ -124,8 +124,8 @@ def unchanged(folder: Path) -> Iterator[None]:
     """Nothing is made, removed or written in a folder meanwhile."""
 
     def listed() -> list[tuple[str, int, int]]:
-        found = [(path, path.lstat()) for path in sorted(folder.rglob("*"))]
-        return [(str(path), about.st_mode, about.st_size) for path, about in found]
+        files = [(path, path.lstat()) for path in sorted(folder.rglob("*"))]
+        return [(str(path), about.st_mode, about.st_size) for path, about in files]
 
     before = listed()
     yield

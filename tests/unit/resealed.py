@@ -43,47 +43,47 @@ def parts(path: Path) -> Parts:
         )
 
 
-def store(path: Path, found: Parts) -> None:
+def store(path: Path, stored: Parts) -> None:
     """Write a file, with the checksum of each variable unless that is among its labels as it is to stand."""
     path.unlink(missing_ok=True)
     with netCDF4.Dataset(path, "w") as file:
         file.set_auto_maskandscale(False)
-        for name, size in found.dimensions.items():
+        for name, size in stored.dimensions.items():
             file.createDimension(name, size)
-        for name, (dimensions, kind) in found.variables.items():
-            how = found.how.get(name, {"compression": "zlib"})
-            labels = {key: value for key, value in found.labels.get(name, {}).items() if value is not None}
+        for name, (dimensions, kind) in stored.variables.items():
+            how = stored.how.get(name, {"compression": "zlib"})
+            labels = {key: value for key, value in stored.labels.get(name, {}).items() if value is not None}
             variable = file.createVariable(name, kind, dimensions, fill_value=labels.pop("_FillValue", None), **how)
-            if name in found.arrays:
-                variable[...] = found.arrays[name]
-                labels["sha256"] = labels.pop("own sha256", netcdf.digest(np.asarray(found.arrays[name]).astype(kind)))
+            if name in stored.arrays:
+                variable[...] = stored.arrays[name]
+                labels["sha256"] = labels.pop("own sha256", netcdf.digest(np.asarray(stored.arrays[name]).astype(kind)))
             variable.setncatts(labels)
-        found.more(file)
-        file.setncatts(found.attributes)
+        stored.more(file)
+        file.setncatts(stored.attributes)
     seal.seal(path)
 
 
 def change(path: Path, edit: Callable[[Parts], object]) -> None:
     """A file of which something is changed."""
-    found = parts(path)
-    edit(found)
-    store(path, found)
+    stored = parts(path)
+    edit(stored)
+    store(path, stored)
 
 
-def stretch(found: Parts, dimension: str, size: int) -> None:
+def stretch(stored: Parts, dimension: str, size: int) -> None:
     """Another size of a dimension; what has it is declared and never written."""
-    found.dimensions[dimension] = size
-    for name, (dimensions, _) in found.variables.items():
+    stored.dimensions[dimension] = size
+    for name, (dimensions, _) in stored.variables.items():
         if dimension in dimensions:
-            found.arrays.pop(name, None)
+            stored.arrays.pop(name, None)
 
 
 def numbers(name: str, edit: Callable[[NDArray[Any]], object]) -> Callable[[Parts], None]:
     """An edit of some numbers in place, or by what it returns."""
 
-    def edited(found: Parts) -> None:
-        array = found.arrays[name].copy()
+    def edited(stored: Parts) -> None:
+        array = stored.arrays[name].copy()
         made = edit(array)
-        found.arrays[name] = array if made is None else np.asarray(made)
+        stored.arrays[name] = array if made is None else np.asarray(made)
 
     return edited

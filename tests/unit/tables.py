@@ -39,21 +39,21 @@ TABLES: dict[str, Mapping[str, Any]] = {
 
 def cases(table: Mapping[str, Any]) -> dict[str, Case]:
     """Each entry with its defaults, and with each other value of options that have a few: label, name and options."""
-    found: dict[str, Case] = {}
+    by_name: dict[str, Case] = {}
     for name, entry in table.items():
-        found[name] = (name, {})
+        by_name[name] = (name, {})
         for option, value in _others(entry):
-            found[f"{name}, {option} {value}"] = (name, {option: value})
-    return found
+            by_name[f"{name}, {option} {value}"] = (name, {option: value})
+    return by_name
 
 
 def options_of(entry: Any) -> dict[str, inspect.Parameter]:
     """The options of a component: the keyword-only parameters of its function, with their types."""
     function = inspect.unwrap(getattr(entry, "function", entry))
     parameters = inspect.signature(function).parameters.values()
-    kept = {one.name: one for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+    kept = {parameter.name: parameter for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY}
     hints = _hints(function, kept)
-    return {name: one.replace(annotation=hints[name]) for name, one in kept.items()}
+    return {name: parameter.replace(annotation=hints[name]) for name, parameter in kept.items()}
 
 
 def _hints(function: Any, names: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,9 +94,9 @@ SIZES = [(20, 60, 12), (100, 1000, 40), (7, 5, 5), (1, 4, 2), (12, 60, 1), (20, 
 def sizes_of(allocation: str) -> list[tuple[int, int, int]]:
     """Those of the sizes that an allocation serves; if there is none, the first small ones that it does."""
     refuses = ALLOCATIONS[allocation].refuses
-    found = [size for size in SIZES if refuses(*size) is None]
+    served = [size for size in SIZES if refuses(*size) is None]
     small = ((n, m, r) for n in range(3, 25) for m in range(2, 61) for r in range(1, m + 1) if not refuses(n, m, r))
-    return found or list(islice(small, 5))
+    return served or list(islice(small, 5))
 
 
 #: Redundancies that are tried for codes and allocations, in this order.

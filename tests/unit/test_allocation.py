@@ -101,7 +101,7 @@ def test_a_size_that_is_refused_is_refused_with_a_reason_and_not_drawn(name):
 @pytest.mark.parametrize(("devices", "subsets", "redundancy"), SIZES)
 def test_random_from_the_devices_side_holds_exactly_r(devices, subsets, redundancy):
     held = lists_of("random", devices, subsets, redundancy, side="device")
-    assert [len(one) for one in sets_of(held)] == [redundancy] * devices
+    assert [len(each) for each in sets_of(held)] == [redundancy] * devices
 
 
 @pytest.mark.parametrize(("devices", "subsets", "redundancy"), SIZES)
@@ -141,7 +141,7 @@ def test_disjoint_devices_share_nothing(redundancy):
 def test_statistics_agree_with_counting(side):
     held = lists_of("random", 15, 40, 9, side=side)
     sets = sets_of(held)
-    assert replications(held, 40).tolist() == [sum(k in one for one in sets) for k in range(40)]
+    assert replications(held, 40).tolist() == [sum(k in each for each in sets) for k in range(40)]
     assert overlaps(held, 40).tolist() == [len(a & b) for a, b in itertools.combinations(sets, 2)]
     assert [set(np.flatnonzero(row).tolist()) for row in incidence(held, 40)] == sets
     np.testing.assert_array_equal(from_matrix(incidence(held, 40)), held)
@@ -200,7 +200,7 @@ def test_what_is_written_is_read_again(changes, tmp_path):
     held = allocations.read(path, spec)
     assert held.dtype == np.int32
     np.testing.assert_array_equal(held, allocations.draw(spec))
-    assert [one.name for one in path.parent.iterdir()] == ["a.nc"]
+    assert [each.name for each in path.parent.iterdir()] == ["a.nc"]
 
 
 @pytest.mark.parametrize("changes", [{}, ASYMMETRIC], ids=str)
@@ -212,16 +212,16 @@ def test_the_statistics_in_the_file_are_those_of_its_lists(changes, tmp_path):
     assert AllocationSpec.from_json(dataset.attrs["spec"], path) == spec
     assert dataset["seed"].values.tolist() == [3, 0, 8]
     for place, held in enumerate(allocations.draw(spec)):
-        one = dataset.isel(seed=place)
+        each = dataset.isel(seed=place)
         shared, copies = overlaps(held, 60), replications(held, 60)
-        assert one["replication"].values.tolist() == copies.tolist()
-        counted = dict(zip(one["overlap"].values.tolist(), one["overlap_count"].values.tolist(), strict=True))
+        assert each["replication"].values.tolist() == copies.tolist()
+        counted = dict(zip(each["overlap"].values.tolist(), each["overlap_count"].values.tolist(), strict=True))
         assert {k: v for k, v in counted.items() if v} == {k: shared.tolist().count(k) for k in set(shared.tolist())}
-        assert float(one["overlap_mean"]) == pytest.approx(shared.mean())
-        assert float(one["overlap_std"]) == pytest.approx(shared.std())
-        assert float(one["replication_mean"]) == pytest.approx(copies.mean())
-        assert float(one["replication_std"]) == pytest.approx(copies.std())
-        assert int(one["uncovered"]) == (copies == 0).sum()
+        assert float(each["overlap_mean"]) == pytest.approx(shared.mean())
+        assert float(each["overlap_std"]) == pytest.approx(shared.std())
+        assert float(each["replication_mean"]) == pytest.approx(copies.mean())
+        assert float(each["replication_std"]) == pytest.approx(copies.std())
+        assert int(each["uncovered"]) == (copies == 0).sum()
     for variable in dataset.variables.values():
         assert variable.attrs["long_name"]
         assert variable.attrs["units"]
@@ -245,10 +245,10 @@ def test_shorter_lists_are_filled_up():
     spec = spec_of(**ASYMMETRIC, seeds=list(range(6)))
     lists = allocations.draw(spec)
     alone = [allocations.draw(spec_of(**ASYMMETRIC, seeds=[seed]))[0] for seed in range(6)]
-    assert len({one.shape for one in alone}) > 1
-    for one, held in zip(alone, lists, strict=True):
-        np.testing.assert_array_equal(one, held[:, : one.shape[1]])
-        assert (held[:, one.shape[1] :] == EMPTY).all()
+    assert len({each.shape for each in alone}) > 1
+    for each, held in zip(alone, lists, strict=True):
+        np.testing.assert_array_equal(each, held[:, : each.shape[1]])
+        assert (held[:, each.shape[1] :] == EMPTY).all()
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_an_archive_is_read_again_before_it_gets_its_name(project: Path, monkeyp
     code, said = byzcode("archive", "--out", ARCHIVE)
 
     assert code == 1
-    assert f"byzcode: {ARCHIVE}: read again, {path} is not what was packed\n" in said
+    assert f"byzcode: {ARCHIVE}: read again, {path} differs from what was packed\n" in said
     assert list(project.glob("*.tar.gz")) == list(project.glob(".*part*")) == []
 
 

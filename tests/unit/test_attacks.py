@@ -188,7 +188,7 @@ def dependence(name, options):
         return ATTACKS[name](messages, threat, draws_of(messages, seeds=(5,)), **options)[0, liar]
 
     before = lie(messages, threat)
-    return {what for what, change in changes.items() if not same(lie(*change), before)}
+    return {change_name for change_name, change in changes.items() if not same(lie(*change), before)}
 
 
 # --- formulas --------------------------------------------------------------------------------------------------------
@@ -364,15 +364,15 @@ def searched_by_hand(harm, evaluations):
     best, step = 0.0, 10.0
     most, remaining = harm(best), evaluations - 1
     while remaining:
-        found, remaining = harm(best + step), remaining - 1
-        if found <= most:
+        harmed, remaining = harm(best + step), remaining - 1
+        if harmed <= most:
             step *= 0.8
             break
-        best, most, step = best + step, found, 2 * step
+        best, most, step = best + step, harmed, 2 * step
     while remaining:
-        found, remaining = harm(best + step), remaining - 1
-        if found > most:
-            best, most = best + step, found
+        harmed, remaining = harm(best + step), remaining - 1
+        if harmed > most:
+            best, most = best + step, harmed
         step *= 0.8
     return best
 

@@ -116,7 +116,7 @@ def test_other_numbers_under_a_good_seal_are_refused(name, run):
         dataset[name][-1] = 7
     seal.seal(run)
     message = refusal(lambda: trajectories.open(run))
-    assert message == f"{run}: damaged: the checksum of variable {name} is that of other numbers"
+    assert message == f"{run}: damaged: the numbers of variable {name} do not match their checksum"
 
 
 def test_numbers_without_a_checksum_are_refused(run):
@@ -149,56 +149,56 @@ def test_the_seal_is_what_sha256sum_says(run, tmp_path):
 def test_200_flipped_bits_are_all_refused(run, held):
     """Wherever they are: in numbers, attributes, the container, its unused bytes, or the seal. HDF5 sees none."""
     for path, read in ((run, lambda: trajectories.open(run)), (held, lambda: allocations.open(held))):
-        whole = path.read_bytes()
-        bits = np.random.default_rng(0).integers(8 * len(whole), size=100)
-        for bit in (*bits, 0, 8 * len(whole) - 1, 8 * (len(whole) - 40), 8 * (len(whole) - seal.LENGTH)):
+        original = path.read_bytes()
+        bits = np.random.default_rng(0).integers(8 * len(original), size=100)
+        for bit in (*bits, 0, 8 * len(original) - 1, 8 * (len(original) - 40), 8 * (len(original) - seal.LENGTH)):
             flipped(path, int(bit))
             message = refusal(read)
             assert message.startswith(f"{path}: ")
             assert "damaged" in message
-            path.write_bytes(whole)
+            path.write_bytes(original)
         read()
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
-        (lambda path: path.write_bytes(b""), "truncated: nothing is in it"),
+        (lambda path: path.write_bytes(b""), "truncated: it is empty"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "truncated, damaged or foreign"),
-        (lambda path: path.write_bytes(path.read_bytes()[1:]), "damaged: its checksum"),
+        (lambda path: path.write_bytes(path.read_bytes()[1:]), "damaged: its content"),
         (lambda path: path.write_bytes(path.read_bytes() + b"\n"), "truncated, damaged or foreign"),
         (lambda path: (path.unlink(), path.mkdir()), "a folder, where a file is expected"),
         (lambda path: path.unlink(), "no such file"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(change, said, run):
+def test_what_is_wrong_with_a_file_is_said(change, expected, run):
     change(run)
-    assert refusal(lambda: trajectories.open(run)).startswith(f"{run}: {said}")
+    assert refusal(lambda: trajectories.open(run)).startswith(f"{run}: {expected}")
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "expected"),
     [
-        ("spec", 7, "foreign: its attribute spec is no text"),
-        ("spec", [1, 2], "foreign: its attribute spec is no text"),
-        ("engine_digest", [1.0, 2.0], "foreign: its attribute engine_digest is no text"),
+        ("spec", 7, "foreign: its attribute spec is not a text"),
+        ("spec", [1, 2], "foreign: its attribute spec is not a text"),
+        ("engine_digest", [1.0, 2.0], "foreign: its attribute engine_digest is not a text"),
         ("byzcode_file", [1, 2], "foreign file: its attribute byzcode_file is not 'trajectory'"),
         ("complete", [1, 1], "incomplete: its attribute complete is not 1"),
         ("complete", "1", "incomplete: its attribute complete is not 1"),
     ],
 )
-def test_attributes_of_other_types_are_refused(name, value, said, run):
+def test_attributes_of_other_types_are_refused(name, value, expected, run):
     with netCDF4.Dataset(run, "a") as dataset:
         dataset.setncattr(name, value)
     seal.seal(run)
-    assert refusal(lambda: trajectories.load(run)) == f"{run}: {said}"
+    assert refusal(lambda: trajectories.load(run)) == f"{run}: {expected}"
 
 
 def test_a_checksum_that_is_no_text_is_refused(run):
     with netCDF4.Dataset(run, "a") as dataset:
         dataset["loss"].sha256 = [1, 2]
     seal.seal(run)
-    assert "the checksum of variable loss" in refusal(lambda: trajectories.load(run))
+    assert "the numbers of variable loss do not match" in refusal(lambda: trajectories.load(run))
 
 
 ODD = {
@@ -217,13 +217,13 @@ ODD = {
 def test_what_is_no_file_or_too_large_is_refused(kind, tmp_path):
     """None of them is waited for, nor read."""
     path = tmp_path / "one.nc"
-    make, said = ODD[kind]
+    make, expected = ODD[kind]
     try:
         make(path)
     except OSError:
         pytest.skip("this file system has no files of 10 TiB")
-    assert refusal(lambda: seal.content_of(path)) == f"{path}: cannot be read: {said}"
-    assert refusal(lambda: trajectories.load(path)) == f"{path}: cannot be read: {said}"
+    assert refusal(lambda: seal.content_of(path)) == f"{path}: cannot be read: {expected}"
+    assert refusal(lambda: trajectories.load(path)) == f"{path}: cannot be read: {expected}"
     if kind != "10 TiB of nothing":
         refusal(lambda: seal.checksum_in(path))
 
@@ -316,11 +316,11 @@ def test_a_list_says_what_made_its_files(tmp_path):
     for path in files:
         path.write_text(path.suffix)
     checksums.write(tmp_path / "a.sha256", "figure", {"study": "a", "runs": [1]}, files)
-    found = checksums.Checklist.read(tmp_path / "a.sha256")
+    checklist = checksums.Checklist.read(tmp_path / "a.sha256")
     request = short_hash(canonical({"runs": [1], "study": "a"}))
-    assert (found.stage, found.code, found.request) == ("figure", STAGES["figure"].digest(), request)
-    assert list(found.sums) == ["a.csv", "a.svg"]
-    assert found.content("a.svg") == b".svg"
+    assert (checklist.stage, checklist.code, checklist.request) == ("figure", STAGES["figure"].digest(), request)
+    assert list(checklist.sums) == ["a.csv", "a.svg"]
+    assert checklist.content("a.svg") == b".svg"
 
 
 def test_a_list_says_of_which_files_it_was_made(table, run):
@@ -331,15 +331,15 @@ def test_a_list_says_of_which_files_it_was_made(table, run):
         checksums.write(table.with_name("a.sha256"), "figure", {}, [table], read)
         return checksums.Checklist.read(table.with_name("a.sha256")).inputs
 
-    found = [inputs()]
+    digests = [inputs()]
     reseal(checksums.beside(table), seal.sealed(checksums.beside(table)).decode() + "\n")
-    found.append(inputs())
+    digests.append(inputs())
     with netCDF4.Dataset(run, "a") as dataset:
         dataset.title = "Another"
     seal.seal(run)
-    found.append(inputs())
-    assert len(set(found)) == 3
-    assert inputs() == found[-1]
+    digests.append(inputs())
+    assert len(set(digests)) == 3
+    assert inputs() == digests[-1]
     run.write_bytes(run.read_bytes()[:-1])
     assert refusal(inputs) == f"{run}: truncated, damaged or foreign: it does not end with its checksum"
     run.unlink()
@@ -349,26 +349,26 @@ def test_a_list_says_of_which_files_it_was_made(table, run):
 def test_every_flipped_bit_of_a_table_or_of_its_list_is_refused(table):
     listed = checksums.beside(table)
     for path in (table, listed):
-        whole = path.read_bytes()
-        for bit in range(8 * len(whole)):
+        original = path.read_bytes()
+        for bit in range(8 * len(original)):
             flipped(path, bit)
             assert refusal(lambda: checksums.checked(table, "summarise")).startswith((f"{table}: ", f"{listed}: ")), bit
-            path.write_bytes(whole)
+            path.write_bytes(original)
     checksums.checked(table, "summarise")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
-        (lambda table: table.write_text(""), "{table}: truncated: nothing is in it"),
+        (lambda table: table.write_text(""), "{table}: truncated: it is empty"),
         (lambda table: table.write_text("a,b\n1"), "{table}: damaged: its checksum is not the one in one.sha256"),
         (lambda table: (table.unlink(), table.mkdir()), "{table}: a folder, where a file is expected"),
         (lambda table: table.unlink(), "{table}: no such file"),
         (
             lambda table: checksums.beside(table).unlink(),
-            "{table}: cannot be checked: one.sha256 is not beside it; make both anew",
+            "{table}: cannot be checked: one.sha256 is missing; make both again",
         ),
-        (lambda table: checksums.beside(table).write_text(""), "{listed}: truncated: nothing is in it"),
+        (lambda table: checksums.beside(table).write_text(""), "{listed}: truncated: it is empty"),
         (
             lambda table: shorten(checksums.beside(table), -1),
             "{listed}: truncated, damaged or foreign: it does not end with its checksum",
@@ -379,14 +379,14 @@ def test_every_flipped_bit_of_a_table_or_of_its_list_is_refused(table):
         ),
         (
             lambda table: rename_in(checksums.beside(table)),
-            "{table}: one.sha256 does not list it; make both anew",
+            "{table}: one.sha256 does not list it; make both again",
         ),
     ],
 )
-def test_what_is_wrong_with_a_table_is_said(change, said, table):
+def test_what_is_wrong_with_a_table_is_said(change, expected, table):
     change(table)
     message = refusal(lambda: checksums.checked(table, "summarise"))
-    assert message == said.format(table=table, listed=checksums.beside(table))
+    assert message == expected.format(table=table, listed=checksums.beside(table))
 
 
 def shorten(path, at):

@@ -153,8 +153,8 @@ def test_f3_distance_at_a_given_overlap(r, shared):
     """2 betahat^2 (r - lambda) / r^2 M / (M - 1), over random labels."""
     some, generator = Setting(60), np.random.default_rng(3)
     labels = np.argsort(generator.random((4000, 60)), axis=1)
-    one, two = labels[:, :r], labels[:, r - shared : 2 * r - shared]
-    messages = some.messages(np.sort(np.concatenate([one, two]), axis=1).astype(np.int32))
+    first, second = labels[:, :r], labels[:, r - shared : 2 * r - shared]
+    messages = some.messages(np.sort(np.concatenate([first, second]), axis=1).astype(np.int32))
     distance = ((messages[:4000] - messages[4000:]) ** 2).sum(axis=1)
     assert_mean(distance / some.spread, 2 * (r - shared) / r**2 * 60 / 59)
 
@@ -317,9 +317,9 @@ def test_what_is_redrawn_is_subsets_devices_or_both():
 def drawn_problem(seeds=range(2000), **options):
     """Features (R, M, s) and labels (R, M, s) of many seeds, one parameter and no noise: y / z is theta_k."""
     sizes = {"subsets": 12, "dimension": 1, "samples_per_subset": 2, "label_noise": 0.0}
-    found = PROBLEMS["linear_regression"](tuple(seeds), "cpu", "float64", **sizes, **options)
+    problem = PROBLEMS["linear_regression"](tuple(seeds), "cpu", "float64", **sizes, **options)
     shape = (len(seeds), 12, 2)
-    return found.features[..., 0].reshape(shape).numpy(), found.labels.reshape(shape).numpy()
+    return problem.features[..., 0].reshape(shape).numpy(), problem.labels.reshape(shape).numpy()
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.5, 3.0])

@@ -17,7 +17,7 @@ RUN = "0b8f2a53-6f0e-4d0e-9d3c-3c7a5f2f1c11"
 
 
 @pytest.mark.parametrize(
-    ("storage", "asked", "command"),
+    ("storage", "preferred", "command"),
     [
         (DATABASE, "sacct", "sacct"),
         (DATABASE, "squeue", "squeue"),
@@ -26,19 +26,19 @@ RUN = "0b8f2a53-6f0e-4d0e-9d3c-3c7a5f2f1c11"
         ("(null)", "sacct", "squeue"),
     ],
 )
-def test_sacct_where_there_is_accounting(storage: str, asked: str, command: str) -> None:
-    found = polling({"AccountingStorageType": storage, "MinJobAge": "300 sec"}, asked, 10, sacct=True)
+def test_sacct_where_there_is_accounting(storage: str, preferred: str, command: str) -> None:
+    result = polling({"AccountingStorageType": storage, "MinJobAge": "300 sec"}, preferred, 10, sacct=True)
 
-    assert found.command == command
+    assert result.command == command
     about = f"{command} reports the state of jobs; this cluster has {'no ' if storage != DATABASE else ''}accounting"
-    assert about in found.said
-    assert "waits forever" not in found.said
+    assert about in result.line
+    assert "waits forever" not in result.line
 
 
 def test_a_cluster_that_forgets_soon_is_told_of() -> None:
-    said = polling({"MinJobAge": "30 sec"}, "squeue", 10, sacct=True).said
-    assert "forgets a job 30 s after its end" in said
-    assert "waits forever" in said
+    line = polling({"MinJobAge": "30 sec"}, "squeue", 10, sacct=True).line
+    assert "forgets a job 30 s after its end" in line
+    assert "waits forever" in line
 
 
 def test_where_the_plugin_would_ask_sacct_and_wait_for_ever_it_is_refused() -> None:
@@ -50,10 +50,10 @@ def test_where_the_plugin_would_ask_sacct_and_wait_for_ever_it_is_refused() -> N
 
 @pytest.mark.parametrize(("sacct", "command"), [(True, "sacct"), (False, "squeue")])
 def test_where_the_plugin_asks_sacct_though_squeue_is_wished_for_that_is_said(sacct: bool, command: str) -> None:
-    found = polling({"AccountingStorageType": DATABASE, "MinJobAge": "30 sec"}, "squeue", 11, sacct=sacct)
-    assert found.command == command
-    assert f"{command} reports the state of jobs; this cluster has accounting" in found.said
-    assert ("squeue forgets a job 30 s after its end" in found.said) is sacct
+    result = polling({"AccountingStorageType": DATABASE, "MinJobAge": "30 sec"}, "squeue", 11, sacct=sacct)
+    assert result.command == command
+    assert f"{command} reports the state of jobs; this cluster has accounting" in result.line
+    assert ("squeue forgets a job 30 s after its end" in result.line) is sacct
 
 
 @pytest.mark.parametrize("rules", ["train", "all", "reading, train", "reading;train"])
@@ -105,55 +105,55 @@ def test_who_cancelled_a_job_is_not_part_of_its_state(
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
     """What is asked of SLURM; its queue has jobs of this folder and others, and is empty in the end."""
-    here = tmp_path / "with|bar"
+    folder = tmp_path / "with|bar"
     queue = [
-        f"7|RUNNING|byzcode_{RUN}|{here}",
-        f"8_[2-4]|PENDING|{RUN}|{here}",
+        f"7|RUNNING|byzcode_{RUN}|{folder}",
+        f"8_[2-4]|PENDING|{RUN}|{folder}",
         f"9|RUNNING|byzcode_{RUN}|{tmp_path}",  # of another folder
-        f"10|RUNNING|mine|{here}",  # no Snakemake's
-        f"11|COMPLETING|byzcode_{RUN}|{here}/.",
-        f"12|TIMEOUT|byzcode_{RUN}|{here}",  # ended, and not yet forgotten
-        f"13|SUSPENDED|byzcode_{RUN}|{here}",
+        f"10|RUNNING|mine|{folder}",  # no Snakemake's
+        f"11|COMPLETING|byzcode_{RUN}|{folder}/.",
+        f"12|TIMEOUT|byzcode_{RUN}|{folder}",  # ended, and not yet forgotten
+        f"13|SUSPENDED|byzcode_{RUN}|{folder}",
         "CLUSTER: one",
     ]
     answers = ["\n".join(queue), "\n".join(queue[:1]), ""]
-    found: list[tuple[str, ...]] = []
+    calls: list[tuple[str, ...]] = []
 
     def ask(*command: str) -> str:
-        found.append(command)
+        calls.append(command)
         return (
-            answers[min(sum(call[0] == "squeue" for call in found), len(answers)) - 1] if command[0] == "squeue" else ""
+            answers[min(sum(call[0] == "squeue" for call in calls), len(answers)) - 1] if command[0] == "squeue" else ""
         )
 
     monkeypatch.setattr(slurm, "_ask", ask)
     monkeypatch.setattr(slurm, "PAUSES", (0, 0))
-    return found
+    return calls
 
 
 def test_the_jobs_of_an_earlier_snakemake(calls: list[tuple[str, ...]], tmp_path: Path) -> None:
-    found = {job.name: job.state for job in earlier(tmp_path / "with|bar")}
-    assert found == {"7": "RUNNING", "8_[2-4]": "PENDING", "11": "COMPLETING", "13": "SUSPENDED"}
-    [asked] = calls
-    assert "--states=all" in asked  # else squeue hides some that have not ended
+    result = {job.name: job.state for job in earlier(tmp_path / "with|bar")}
+    assert result == {"7": "RUNNING", "8_[2-4]": "PENDING", "11": "COMPLETING", "13": "SUSPENDED"}
+    [query] = calls
+    assert "--states=all" in query  # else squeue hides some that have not ended
 
 
 def test_what_waits_is_cancelled_and_what_runs_is_waited_for(calls: list[tuple[str, ...]], tmp_path: Path) -> None:
-    said: list[str] = []
+    lines: list[str] = []
 
-    assert settle(tmp_path / "with|bar", said.append)
+    assert settle(tmp_path / "with|bar", lines.append)
 
     [cancelled] = [call for call in calls if call[0] == "scancel"]
     assert cancelled == ("scancel", "--state=PENDING", "8_[2-4]")
     assert [call[0] for call in calls].count("squeue") == 3
-    [line] = said
+    [line] = lines
     assert "1 in the queue cancelled; 3 still run, waiting for them (scancel 7 11 13 ends them)" in line
 
 
 def test_without_such_jobs_nothing_is_said(calls: list[tuple[str, ...]], tmp_path: Path) -> None:
-    said: list[str] = []
+    lines: list[str] = []
 
-    assert not settle(tmp_path / "elsewhere", said.append)
-    assert said == []
+    assert not settle(tmp_path / "elsewhere", lines.append)
+    assert lines == []
     assert len(calls) == 1
 
 

@@ -23,8 +23,8 @@ CHOICE: TypeAdapter[Component] = TypeAdapter(Annotated[Component, Choice(COMPRES
 
 #: Every compressor as it is by default, and some otherwise: name and all options.
 CASES = {
-    str(asked): CHOICE.validate_python(asked)
-    for asked in [
+    str(choice): CHOICE.validate_python(choice)
+    for choice in [
         *COMPRESSORS,
         *({"name": name, **options} for name, options in cases(COMPRESSORS).values() if options),
         {"name": "random_k", "share": 0.37},
@@ -67,7 +67,7 @@ def of(name, **options):
     return CHOICE.validate_python({"name": name, **options})
 
 
-def one(case, x, **rest):
+def compressed(case, x, **rest):
     """What one device's message x (D,) becomes."""
     return compress(case, torch.tensor([[x]], dtype=torch.float64), seeds=(1,), **rest).messages[0, 0]
 
@@ -281,8 +281,8 @@ def test_unbiased(case, x):
 def test_the_biased_ones_are_biased(name):
     """Otherwise its entry says ``unbiased=True``."""
     x = VECTORS["gaussian"]
-    found = samples(of(name), x, count=2000)
-    off, error = np.abs(found.mean(axis=0) - x), found.std(axis=0) / math.sqrt(len(found))
+    drawn = samples(of(name), x, count=2000)
+    off, error = np.abs(drawn.mean(axis=0) - x), drawn.std(axis=0) / math.sqrt(len(drawn))
     assert (off > 5 * error + 1e-12).any()
 
 
@@ -434,13 +434,20 @@ def test_bernoulli_sends_each_entry_by_itself():
 
 
 def test_top_k_keeps_the_first_of_equal_magnitudes():
-    assert one(of("top_k", share=0.5), [1.0, -2.0, 1.0, -1.0, 1.0, 3.0]).tolist() == [1.0, -2.0, 0.0, 0.0, 0.0, 3.0]
-    assert one(of("top_k", share=0.5), [-1.0, 1.0, 1.0, 1.0]).tolist() == [-1.0, 1.0, 0.0, 0.0]
-    assert one(of("top_k", share=0.5), [0.0, 0.0, 0.0, 5.0]).tolist() == [0.0, 0.0, 0.0, 5.0]
+    assert compressed(of("top_k", share=0.5), [1.0, -2.0, 1.0, -1.0, 1.0, 3.0]).tolist() == [
+        1.0,
+        -2.0,
+        0.0,
+        0.0,
+        0.0,
+        3.0,
+    ]
+    assert compressed(of("top_k", share=0.5), [-1.0, 1.0, 1.0, 1.0]).tolist() == [-1.0, 1.0, 0.0, 0.0]
+    assert compressed(of("top_k", share=0.5), [0.0, 0.0, 0.0, 5.0]).tolist() == [0.0, 0.0, 0.0, 5.0]
 
 
 def test_top_k_counts_infinities_and_nan_as_largest():
-    got = one(of("top_k", share=0.5), [1e300, math.nan, -1.0, -math.inf])
+    got = compressed(of("top_k", share=0.5), [1e300, math.nan, -1.0, -math.inf])
     assert got[1].isnan()
     assert got[[0, 2, 3]].tolist() == [0.0, 0.0, -math.inf]
 
@@ -463,14 +470,14 @@ def test_qsgd_has_four_levels_unless_told_otherwise():
 
 def test_qsgd_does_not_overflow_where_the_result_does_not():
     """||x|| = 2.3e308 is no float64, two or three quarters of it are."""
-    got = one(of("qsgd", levels=4), [1.6e308, -1.6e308, 0.0, 0.0])
+    got = compressed(of("qsgd", levels=4), [1.6e308, -1.6e308, 0.0, 0.0])
     for value in got[:2].abs():
         assert min(abs(value / 1.6e308 - steps / 4 * math.sqrt(2)) for steps in (2, 3)) < 1e-12
 
 
 def test_scaled_sign_by_hand():
-    assert one(of("scaled_sign"), [3.0, -1.0, 0.0, 4.0]).tolist() == [2.0, -2.0, 2.0, 2.0]
-    assert one(of("scaled_sign"), [1.7e308, -1.7e308]).tolist() == [1.7e308, -1.7e308]
+    assert compressed(of("scaled_sign"), [3.0, -1.0, 0.0, 4.0]).tolist() == [2.0, -2.0, 2.0, 2.0]
+    assert compressed(of("scaled_sign"), [1.7e308, -1.7e308]).tolist() == [1.7e308, -1.7e308]
 
 
 def test_natural_rounds_to_the_powers_of_two_around_an_entry():
@@ -489,7 +496,7 @@ def test_natural_leaves_powers_of_two():
     )
     messages = x.expand(1, 50, -1)
     assert torch.equal(compress(of("natural"), messages, seeds=(1,)).messages, messages)
-    assert one(of("natural"), [math.nan, 1.0]).isnan().tolist() == [True, False]
+    assert compressed(of("natural"), [math.nan, 1.0]).isnan().tolist() == [True, False]
 
 
 @pytest.mark.parametrize("name", ["qsgd", "natural"])
@@ -502,7 +509,7 @@ def test_what_needs_no_rounding_is_not_rounded_up_even_by_a_zero(name):
 @pytest.mark.parametrize("name", ["qsgd", "scaled_sign"])
 @pytest.mark.parametrize("lie", [math.inf, -math.inf, math.nan])
 def test_those_that_send_a_norm_lose_a_message_that_has_none(name, lie):
-    assert one(of(name), [1.0, lie, 0.0]).isnan().all()
+    assert compressed(of(name), [1.0, lie, 0.0]).isnan().all()
 
 
 @pytest.mark.parametrize("name", ["random_k", "bernoulli", "top_k"])

@@ -117,18 +117,18 @@ def test_a_subset_of_an_orthogonal_array_is_replicated_binomially():
 #: Every design of the families with so few blocks is made.
 BLOCKS = {"transversal": 1500, "cyclotomic": 1500}
 EVERY = {family.__name__: [*family()] for family in block_design.FAMILIES}
-EVERY["transversal"] = [*block_design.transversal(design for found in EVERY.values() for design in found)]
-ALL = {name: [d for d in found if d.blocks <= BLOCKS.get(name, 300)] for name, found in EVERY.items()}
+EVERY["transversal"] = [*block_design.transversal(design for designs in EVERY.values() for design in designs)]
+ALL = {name: [d for d in designs if d.blocks <= BLOCKS.get(name, 300)] for name, designs in EVERY.items()}
 
 
 @pytest.mark.parametrize("family", ALL)
 def test_every_pair_of_points_is_in_equally_many_blocks(family):
     assert ALL[family]
     for points, blocks, size, make in ALL[family]:
-        found = make()
-        assert found.shape == (blocks, size)
+        made = make()
+        assert made.shape == (blocks, size)
         holds = np.zeros((blocks, points), dtype=int)
-        np.put_along_axis(holds, found, 1, axis=1)
+        np.put_along_axis(holds, made, 1, axis=1)
         assert (holds.sum(axis=1) == size).all()  # no point twice in a block
         redundancy = blocks * size // points
         pairs = redundancy * (size - 1) // (points - 1)
@@ -153,9 +153,9 @@ def test_every_pair_of_points_is_in_equally_many_blocks(family):
     ],
 )
 def test_the_families_are_not_empty(family, number, some):
-    found = {(d.points, d.blocks, d.size) for d in ALL[family]}
-    assert len(found) >= number
-    assert some <= found
+    sizes = {(d.points, d.blocks, d.size) for d in ALL[family]}
+    assert len(sizes) >= number
+    assert some <= sizes
 
 
 @pytest.mark.parametrize(
@@ -211,10 +211,10 @@ SINGER = {
 
 @pytest.mark.parametrize(("modulus", "known"), SINGER.items())
 def test_singer_sets_are_the_known_ones_up_to_shifts_and_multiples(modulus, known):
-    found = draw("difference_set", modulus, modulus, len(known))[0]
+    chosen = draw("difference_set", modulus, modulus, len(known))[0]
     multiples = np.arange(1, modulus)
     multiples = multiples[np.gcd(multiples, modulus) == 1]
-    alike = np.sort((multiples[:, None, None] * found + np.arange(modulus)[:, None]) % modulus, axis=-1)
+    alike = np.sort((multiples[:, None, None] * chosen + np.arange(modulus)[:, None]) % modulus, axis=-1)
     assert (alike == np.sort(known)).all(axis=-1).any()
 
 
@@ -234,10 +234,10 @@ def test_difference_sets_have_every_difference_equally_often():
     small = [key for key in sets if key[0] <= 1100]
     assert len(small) > 200
     for modulus, size in [*small, (8011, 90), (2801, 400), (3280, 1093)]:
-        found = sets[modulus, size]()
-        assert len(np.unique(found)) == size
+        chosen = sets[modulus, size]()
+        assert len(np.unique(chosen)) == size
         present = np.zeros(modulus)
-        present[found] = 1
+        present[chosen] = 1
         often = np.fft.irfft(np.abs(np.fft.rfft(present)) ** 2, modulus)[1:]
         np.testing.assert_allclose(often, size * (size - 1) // (modulus - 1), rtol=0, atol=1e-6)
         assert size * (size - 1) % (modulus - 1) == 0
@@ -346,33 +346,33 @@ def test_the_laws_of_exact_designs_are_certain(name, size):
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 REFUSED = [
-    ("orthogonal_array", (100, 1000, 40), "r^2/M = 1.6 is not whole; nearest: N = 100, M = 1331, r = 121"),
-    ("orthogonal_array", (100, 1000, 100), "M = 1000 is no power q^m"),
+    ("orthogonal_array", (100, 1000, 40), "r^2/M = 1.6 is not an integer; nearest: N = 100, M = 1331, r = 121"),
+    ("orthogonal_array", (100, 1000, 100), "M = 1000 is not a power q^m"),
     ("orthogonal_array", (2, 1009, 1009), "not all"),
     ("orthogonal_array", (2, 1009, 0), "r = 0: "),
-    ("orthogonal_array", (3, 32, 8), "r = 8 is no multiple of M/q = 16"),
+    ("orthogonal_array", (3, 32, 8), "r = 8 is not a multiple of M/q = 16"),
     ("orthogonal_array", (134, 1331, 121), "N = 134 exceeds (M - 1)/(q - 1) = 133 with q = 11"),
     ("orthogonal_array", (4, 4, 2), "N = 4 exceeds M - 1 = 3"),  # the example of 4 devices that share 1 of 4 subsets
     (
         "block_design",
         (100, 1000, 40),
-        "lambda = r(c-1)/(N-1) = 1.21212 is not whole; nearest: N = 109, M = 981, r = 36",
+        "lambda = r(c-1)/(N-1) = 1.21212 is not an integer; nearest: N = 109, M = 981, r = 36",
     ),
-    ("block_design", (100, 1000, 41), "c = N r/M = 4.1 is not whole"),
+    ("block_design", (100, 1000, 41), "c = N r/M = 4.1 is not an integer"),
     ("block_design", (100, 1000, 10), "c = N r/M = 1: "),
     ("block_design", (100, 1000, 1000), "not all"),
-    ("block_design", (16, 8, 2), "lambda = r(c-1)/(N-1) = 0.4 is not whole"),
+    ("block_design", (16, 8, 2), "lambda = r(c-1)/(N-1) = 0.4 is not an integer"),
     ("block_design", (111, 111, 11), "no plane of order 10 exists (Lam"),
     ("block_design", (100, 110, 11), "no plane of order 10 exists (Lam"),
     ("block_design", (43, 43, 7), "no plane of order 6 exists (Bruck, Ryser)"),
     ("block_design", (36, 42, 7), "no plane of order 6 exists (Bruck, Ryser)"),
-    ("block_design", (22, 22, 7), "r - lambda = 5 is no square (Bruck, Ryser, Chowla)"),
-    ("block_design", (16, 16, 6), "no family here has a 2-(16, 6, 2) design with 16 blocks"),  # it exists elsewhere
+    ("block_design", (22, 22, 7), "r - lambda = 5 is not a square (Bruck, Ryser, Chowla)"),
+    ("block_design", (16, 16, 6), "no known family has a 2-(16, 6, 2) design with 16 blocks"),  # it exists elsewhere
     ("difference_set", (100, 1000, 40), "N = 100 and M = 1000 differ"),
-    ("difference_set", (100, 100, 10), "lambda = r(r-1)/(N-1) = 0.909091 is not whole"),
-    ("difference_set", (22, 22, 7), "r - lambda = 5 is no square"),
+    ("difference_set", (100, 100, 10), "lambda = r(r-1)/(N-1) = 0.909091 is not an integer"),
+    ("difference_set", (22, 22, 7), "r - lambda = 5 is not a square"),
     ("difference_set", (111, 111, 11), "no plane of order 10 exists"),
-    ("difference_set", (16, 16, 6), "no family here has a cyclic (16, 6, 2) difference set"),
+    ("difference_set", (16, 16, 6), "no known family has a cyclic (16, 6, 2) difference set"),
     ("difference_set", (91, 91, 1), "r = 1: "),
     ("difference_set", (91, 91, 91), "not all"),
 ]
@@ -380,24 +380,24 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "size", "reason"), REFUSED)
 def test_refusals_name_the_condition(name, size, reason):
-    found = ALLOCATIONS[name].refuses(*size)
-    assert reason in found
-    assert "\n" not in found
+    reason_given = ALLOCATIONS[name].refuses(*size)
+    assert reason in reason_given
+    assert "\n" not in reason_given
     with pytest.raises(ValueError, match=re.escape(reason)):
         draw(name, *size)
 
 
 def test_fishers_bound():
     """c and lambda whole with fewer subsets than devices."""
-    found = [
+    refused = [
         (v, b, r)
         for v in range(4, 40)
         for b in range(2, v)
         for r in range(2, b)
         if v * r % b == 0 and v * r // b > 1 and r * (v * r // b - 1) % (v - 1) == 0
     ]
-    assert found
-    for size in found:
+    assert refused
+    for size in refused:
         assert "(Fisher)" in ALLOCATIONS["block_design"].refuses(*size)
 
 
@@ -405,7 +405,7 @@ def requests():
     """Sizes at and about served ones, round ones, degenerate ones."""
     generator = Stream(11, "test requests").at(0)
     exact = [(q**m // 2 // (q - 1), q**m, q ** (m - 1)) for q in (2, 3, 5, 7, 11) for m in (2, 3) if q**m < 1400]
-    exact += [(d.points, d.blocks, d.redundancy) for found in ALL.values() for d in found[::3] if d.points < 130]
+    exact += [(d.points, d.blocks, d.redundancy) for designs in ALL.values() for d in designs[::3] if d.points < 130]
     for size in exact:
         yield size
         yield tuple(max(1, int(part) + int(generator.integers(-1, 2))) for part in size)
@@ -455,11 +455,11 @@ def test_the_nearest_is_nearest(name):
 
 
 def test_serving_answers_for_every_allocation():
-    found = serving(*LEAD["block_design"])
-    assert list(found) == list(ALLOCATIONS)
-    assert found["block_design"] is None
-    assert found["random"] is None
-    assert "r^2/M = 1.32" in found["orthogonal_array"]
+    reasons = serving(*LEAD["block_design"])
+    assert list(reasons) == list(ALLOCATIONS)
+    assert reasons["block_design"] is None
+    assert reasons["random"] is None
+    assert "r^2/M = 1.32" in reasons["orthogonal_array"]
 
 
 @pytest.mark.parametrize(
@@ -532,14 +532,14 @@ def test_lines_are_those_of_the_geometry():
     """Not of any system of triples on 15 points: those of PG(3, 2) alone have the least rank over GF(2), 15 - 4."""
 
     def rank(matrix):
-        rows, found = [int("".join(map(str, row)), 2) for row in matrix], 0
+        rows, count = [int("".join(map(str, row)), 2) for row in matrix], 0
         while rows:
             pivot = rows.pop()
             if pivot:
-                found += 1
+                count += 1
                 lowest = pivot & -pivot
                 rows = [row ^ pivot if row & lowest else row for row in rows]
-        return found
+        return count
 
     assert field.directions(3, 2).tolist() == [3, 4, 5, 1]
     holds = np.zeros((35, 15), dtype=int)

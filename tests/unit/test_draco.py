@@ -49,7 +49,7 @@ class Coded:
         ]
         self.held = ALLOCATIONS[allocation](devices, subsets, redundancy, None)
         self.weights = ENCODERS[encoder](self.held, subsets)
-        self.liars = DECODERS[code].bears(devices, subsets, redundancy)
+        self.liars = DECODERS[code].most_liars(devices, subsets, redundancy)
         self.decode = DECODERS[code].prepare(devices, subsets, redundancy)
         if gradients is None:
             gradients = self.rng.standard_normal((runs, subsets, dimension))
@@ -289,7 +289,7 @@ def test_a_hundred_devices_in_groups(groups, liars, lie):
     coded = grouped(100, groups, runs=2 * groups)
     assert coded.liars == liars
     group = groups_of(100, 2 * groups, 2)
-    sets = [np.flatnonzero(group == one)[:liars] for one in range(groups)]
+    sets = [np.flatnonzero(group == each)[:liars] for each in range(groups)]
     sets += [coded.rng.permutation(100)[:liars] for _ in range(groups)]
     gradient, failed = coded.decoded(coded.lied(np.stack(sets), lie))
     assert not failed.any()
@@ -430,8 +430,8 @@ def test_messages_are_left_as_they_are():
         ((100, 100, 41), 20, None),
         ((100, 1000, 10), 0, None),
         ((7, 7, 7), 3, None),
-        ((100, 1000, 100), None, "N r / M = 10 must be odd, 2 s + 1, to bear s liars; nearest: 90 or 110"),
-        ((8, 8, 8), None, "N r / M = 8 must be odd, 2 s + 1, to bear s liars; nearest: 7"),
+        ((100, 1000, 100), None, "N r / M = 10 must be odd, 2 s + 1, to tolerate s liars; nearest: 90 or 110"),
+        ((8, 8, 8), None, "N r / M = 8 must be odd, 2 s + 1, to tolerate s liars; nearest: 7"),
         ((100, 1001, 11), None, "multiple of the 100 devices"),
         ((100, 1000, 105), None, "multiples of M / N = 10"),
     ],
@@ -440,7 +440,7 @@ def test_sizes_of_the_cyclic_code(size, bears, reason):
     decoder = DECODERS["draco_cyclic"]
     if reason is None:
         assert decoder.refuses(*size) is None
-        assert decoder.bears(*size) == bears
+        assert decoder.most_liars(*size) == bears
     else:
         assert reason in decoder.refuses(*size)
 
@@ -448,9 +448,9 @@ def test_sizes_of_the_cyclic_code(size, bears, reason):
 def test_sizes_of_the_repetition_code():
     decoder = DECODERS["repetition"]
     assert decoder.refuses(100, 1000, 500) is None
-    assert decoder.bears(100, 1000, 500) == 24
-    assert decoder.bears(100, 1000, 1000) == 49
-    assert decoder.bears(11, 6, 2) == 1  # groups of 4, 4 and 3
+    assert decoder.most_liars(100, 1000, 500) == 24
+    assert decoder.most_liars(100, 1000, 1000) == 49
+    assert decoder.most_liars(11, 6, 2) == 1  # groups of 4, 4 and 3
     assert "divisors" in decoder.refuses(100, 1000, 300)
 
 

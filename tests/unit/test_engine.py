@@ -69,7 +69,7 @@ def loop_mixed(name, messages, f):
     if name == "none":
         return messages
     near = [sorted(messages, key=lambda other: np.linalg.norm(other - one))[: len(messages) - f] for one in messages]
-    return [np.mean(found, axis=0) for found in near]
+    return [np.mean(chosen, axis=0) for chosen in near]
 
 
 def loop_lies(spec, own, honest, flipped, liars, others, generator):
@@ -92,10 +92,10 @@ def loop_lies(spec, own, honest, flipped, liars, others, generator):
 
 def compressed(spec, messages, seed, t):
     """By the library, which is tested elsewhere: the messages of one seed, and the bits of each."""
-    whole = torch.from_numpy(np.array(messages))[None]
-    draws = Draws([Stream(seed, "compression")], t, like=whole)
-    found, bits = COMPRESSORS[spec.compression.name](whole, draws, spec.message_bits, **spec.compression.options)
-    return list(found[0].numpy()), [bits] * len(messages) if isinstance(bits, int) else bits[0].tolist()
+    stacked = torch.from_numpy(np.array(messages))[None]
+    draws = Draws([Stream(seed, "compression")], t, like=stacked)
+    chosen, bits = COMPRESSORS[spec.compression.name](stacked, draws, spec.message_bits, **spec.compression.options)
+    return list(chosen[0].numpy()), [bits] * len(messages) if isinstance(bits, int) else bits[0].tolist()
 
 
 def loop_engine(spec, seed, held, server):
@@ -109,8 +109,8 @@ def loop_engine(spec, seed, held, server):
     copies = [sum(k in row for row in initial) for k in range(count)]
     sets = Orders((seed,), spec.devices, "byzantine", redrawn=spec.byzantine.identities == "redrawn")
     rows_at, labels_at = (
-        Orders((seed,), size, f"assignment/{what}", redrawn=True)
-        for size, what in ((spec.devices, "devices"), (count, "subsets"))
+        Orders((seed,), size, f"assignment/{kind}", redrawn=True)
+        for size, kind in ((spec.devices, "devices"), (count, "subsets"))
     )
     stream, bits_sent = Stream(seed, "attack"), 0
     theta = np.zeros(spec.dimension)
@@ -401,7 +401,7 @@ print(*(sha256(array.tobytes()).hexdigest() for array in measured.arrays().value
 def test_another_process_has_the_same_sha256_of_every_array(changes, threads, kernels, make_spec):
     """After a restart, with another number of threads in torch's environment, and without a compiler."""
     spec = make_spec(**ENOUGH | changes, seeds=[4, 0])
-    here = run(spec)
+    local = run(spec)
     there = subprocess.run(
         [sys.executable, "-c", ANOTHER_PROCESS, spec.canonical(), str(threads), kernels],
         capture_output=True,
@@ -409,7 +409,7 @@ def test_another_process_has_the_same_sha256_of_every_array(changes, threads, ke
         check=True,
         env={**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
     )
-    assert there.stdout.split() == [sha256(array.tobytes()).hexdigest() for array in here.arrays().values()]
+    assert there.stdout.split() == [sha256(array.tobytes()).hexdigest() for array in local.arrays().values()]
 
 
 @pytest.mark.parametrize("changes", [{}, LAD | {"pre_aggregation": "nnm"}], ids=["cra_dl", "lad"])

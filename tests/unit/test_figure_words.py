@@ -269,7 +269,7 @@ def test_a_figure_has_the_letters_or_says_that_they_are_boxes(installed, fonts, 
         drawn = drawing(stored(study, results), results, "lines")
         assert ("Han" in mpl.rcParams["font.family"]) is False  # as it was, once the figure is drawn
         drawn.save(tmp_path / "figure")
-    told = "Boxes: no font here has U+4E2D U+6587, so figures show boxes; install a font that has them"
+    told = "Boxes: no installed font has U+4E2D U+6587, so figures show boxes; install a font that has them"
     assert (told in caption(drawn)) is not installed
     assert [bool(unreadable(study.study, "a.yaml"))] == [not installed]
     families = {font for text in drawn.page.figure.texts for font in text.get_fontfamily()}
@@ -292,7 +292,7 @@ def test_the_plan_names_file_key_text_and_letters(fonts):
         "a.yaml: plots.p.caption",
         "a.yaml: paper.figure",
     ]
-    assert all("no font here has U+" in line and "install" in line and "\n" not in line for line in said)
+    assert all("no installed font has U+" in line and "install" in line and "\n" not in line for line in said)
     assert "U+0F40 U+0F41 U+0F42 and 2 more letters" in said[2]
     assert said[0].endswith("such as Noto Sans CJK")
 

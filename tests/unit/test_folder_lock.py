@@ -98,8 +98,8 @@ def test_who_holds_it_stands_in_the_file_until_it_is_released(path: Path, locks:
 def test_a_second_is_refused_and_leaves_the_note_as_it_is(path: Path, locks: str) -> None:
     lock = FolderLock(path)
     note = path.read_text()
-    said = r"^another Snakemake is at work in this folder: wait for it, or stop it( \(process .*\))?$"
-    with pytest.raises(UserError, match=said):
+    pattern = r"^another Snakemake is at work in this folder: wait for it, or stop it( \(process .*\))?$"
+    with pytest.raises(UserError, match=pattern):
         FolderLock(path)
     assert path.read_text() == note
     lock.release()
@@ -173,9 +173,9 @@ def test_without_locks_one_of_many_takes_over_from_the_dead(path: Path) -> None:
     dead.kill()
     dead.communicate()
     many = [start(path, 3, "none") for _ in range(6)]
-    said = [process.communicate() for process in many]
-    assert sorted(out for out, _ in said) == [*[""] * 5, "held\n"]
-    assert all(error.startswith("refused: another Snakemake is at work") for out, error in said if not out), said
+    outputs = [process.communicate() for process in many]
+    assert sorted(out for out, _ in outputs) == [*[""] * 5, "held\n"]
+    assert all(error.startswith("refused: another Snakemake is at work") for out, error in outputs if not out), outputs
 
 
 def test_with_and_without_locks_they_see_each_other(path: Path) -> None:

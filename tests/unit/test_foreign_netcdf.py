@@ -79,15 +79,15 @@ def little_memory() -> Iterator[None]:
 
 def refusals(path: Path, *readers: Callable[[], object]) -> set[str]:
     """What each reader says of a file."""
-    said = set()
+    messages = set()
     for read in readers:
         with little_memory(), pytest.raises(UserError) as caught:
             read()
         message = str(caught.value)
         assert message.startswith(f"{path}: ")
         assert message.isprintable()
-        said.add(message.removeprefix(f"{path}: "))
-    return said
+        messages.add(message.removeprefix(f"{path}: "))
+    return messages
 
 
 def of_run(spec: RunSpec, path: Path) -> set[str]:
@@ -125,48 +125,48 @@ def test_a_file_put_together_again_is_the_same(
 def declared(name: str, *dimensions: str, kind: Any = "f8") -> Edit:
     """A variable that is declared and never written, of a huge dimension."""
 
-    def edit(found: Parts) -> None:
-        found.dimensions["huge"] = HUGE
-        found.variables[name] = (dimensions or ("huge",), kind)
+    def edit(content: Parts) -> None:
+        content.dimensions["huge"] = HUGE
+        content.variables[name] = (dimensions or ("huge",), kind)
 
     return edit
 
 
 def label(name: str, **labels: Any) -> Edit:
-    return lambda found: found.labels[name].update(labels)
+    return lambda content: content.labels[name].update(labels)
 
 
 def attribute(**attributes: Any) -> Edit:
-    return lambda found: found.attributes.update(attributes)
+    return lambda content: content.attributes.update(attributes)
 
 
 def stored(name: str, **how: Any) -> Edit:
-    return lambda found: found.how.update({name: how})
+    return lambda content: content.how.update({name: how})
 
 
 def more(edit: Callable[[Any], object]) -> Edit:
-    return lambda found: setattr(found, "more", edit)
+    return lambda content: setattr(content, "more", edit)
 
 
 def unlimited(dimension: str, chunk: int) -> Edit:
     """Without a limit, in one chunk that is far larger than what is in it."""
 
-    def edit(found: Parts) -> None:
-        found.dimensions[dimension] = None
-        for name, (dimensions, _) in found.variables.items():
+    def edit(content: Parts) -> None:
+        content.dimensions[dimension] = None
+        for name, (dimensions, _) in content.variables.items():
             if dimension in dimensions:
                 sizes = [
-                    chunk if each == dimension else found.arrays[name].shape[at] for at, each in enumerate(dimensions)
+                    chunk if each == dimension else content.arrays[name].shape[at] for at, each in enumerate(dimensions)
                 ]
-                found.how[name] = {"compression": "zlib", "chunksizes": sizes}
+                content.how[name] = {"compression": "zlib", "chunksizes": sizes}
 
     return edit
 
 
 def typed(name: str, kind: str) -> Edit:
-    def edit(found: Parts) -> None:
-        found.variables[name] = (found.variables[name][0], np.dtype(kind))
-        found.arrays[name] = found.arrays[name].astype(kind)
+    def edit(content: Parts) -> None:
+        content.variables[name] = (content.variables[name][0], np.dtype(kind))
+        content.arrays[name] = content.arrays[name].astype(kind)
 
     return edit
 
@@ -176,13 +176,13 @@ ANY: dict[str, Callable[[str, str], Edit]] = {
     "a huge variable": lambda _, __: declared("extra"),
     "a huge variable of two dimensions": lambda _, dimension: declared("extra", "huge", dimension),
     "a huge text": lambda _, __: declared("extra", kind="S1"),
-    "a huge dimension": lambda _, __: lambda found: found.dimensions.update(huge=HUGE),
-    "a dimension that nothing has": lambda _, __: lambda found: found.dimensions.update(small=3),
-    "a small variable": lambda _, dimension: lambda found: found.variables.update(extra=((dimension,), "f8")),
-    "a scalar": lambda _, __: lambda found: found.variables.update(extra=((), "f8")),
-    "far too many": lambda _, dimension: lambda found: stretch(found, dimension, 10**9),
-    "a few too many": lambda _, dimension: lambda found: stretch(found, dimension, 40),
-    "one alone": lambda _, dimension: lambda found: stretch(found, dimension, 1),
+    "a huge dimension": lambda _, __: lambda content: content.dimensions.update(huge=HUGE),
+    "a dimension that nothing has": lambda _, __: lambda content: content.dimensions.update(small=3),
+    "a small variable": lambda _, dimension: lambda content: content.variables.update(extra=((dimension,), "f8")),
+    "a scalar": lambda _, __: lambda content: content.variables.update(extra=((), "f8")),
+    "far too many": lambda _, dimension: lambda content: stretch(content, dimension, 10**9),
+    "a few too many": lambda _, dimension: lambda content: stretch(content, dimension, 40),
+    "one alone": lambda _, dimension: lambda content: stretch(content, dimension, 1),
     "without a limit": lambda _, dimension: unlimited(dimension, 10**6),
     "a huge attribute": lambda _, __: attribute(history="x" * (3 * 2**20)),
     "a huge label": lambda name, _: label(name, comment="x" * (3 * 2**20)),
@@ -236,15 +236,15 @@ def test_a_type_that_is_not_ours(kind: str, run: tuple[RunSpec, Path], held: tup
 def test_the_numbers_of_a_machine_that_turns_bytes_round_are_the_same(
     run: tuple[RunSpec, Path], kept: tuple[RunSpec, Path, Path]
 ) -> None:
-    def turn(found: Parts) -> None:
+    def turn(content: Parts) -> None:
         for name in ("loss", "status_at"):
-            found.how[name] = {"compression": "zlib", "endian": "big"}
-            found.variables[name] = (found.variables[name][0], found.variables[name][1].newbyteorder(">"))
+            content.how[name] = {"compression": "zlib", "endian": "big"}
+            content.variables[name] = (content.variables[name][0], content.variables[name][1].newbyteorder(">"))
 
     change(run[1], turn)
-    found = trajectories.open(run[1])
-    assert found.identical(trajectories.open(kept[1]))
-    assert all(found[name].dtype.isnative for name in found.variables)
+    content = trajectories.open(run[1])
+    assert content.identical(trajectories.open(kept[1]))
+    assert all(content[name].dtype.isnative for name in content.variables)
 
 
 def test_a_spec_of_another_size_is_no_leave_to_read_as_much(run: tuple[RunSpec, Path]) -> None:
@@ -252,13 +252,15 @@ def test_a_spec_of_another_size_is_no_leave_to_read_as_much(run: tuple[RunSpec, 
     spec, path = run
     huge = spec.model_copy(update={"iterations": 10**6, "record": spec.record.model_copy(update={"step": 1})})
 
-    def pretend(found: Parts) -> None:
-        found.attributes |= {"spec": huge.canonical(), "run_id": huge.run_id}
-        stretch(found, "iteration", 10**6 + 1)
+    def pretend(content: Parts) -> None:
+        content.attributes |= {"spec": huge.canonical(), "run_id": huge.run_id}
+        stretch(content, "iteration", 10**6 + 1)
 
     change(path, pretend)
-    [said] = refusals(path, lambda: trajectories.open(path, spec.run_id), lambda: trajectories.load(path, spec.run_id))
-    assert said == f"holds run {huge.run_id}; expected {spec.run_id}"
+    [message] = refusals(
+        path, lambda: trajectories.open(path, spec.run_id), lambda: trajectories.load(path, spec.run_id)
+    )
+    assert message == f"holds run {huge.run_id}; expected {spec.run_id}"
 
 
 def filled(value: float) -> Callable[[NDArray[Any]], None]:
@@ -424,6 +426,6 @@ def test_a_file_system_without_locks_is_good_enough(
 
 
 def test_the_checksums_of_parts_are_ours(kept: tuple[RunSpec, Path, Path], tmp_path: Path) -> None:
-    found = parts(kept[1])
-    store(tmp_path / "again.nc", found)
-    assert found.labels["loss"]["sha256"] == netcdf.digest(found.arrays["loss"])
+    content = parts(kept[1])
+    store(tmp_path / "again.nc", content)
+    assert content.labels["loss"]["sha256"] == netcdf.digest(content.arrays["loss"])

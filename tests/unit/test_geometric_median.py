@@ -40,10 +40,10 @@ def least_sum(messages, point):
     """
     away = messages.astype(L) - point.astype(L)
     scale = np.abs(away).max()
-    found, lower, upper = np.zeros_like(point, dtype=L), L(0), norm(away).sum()
+    offset, lower, upper = np.zeros_like(point, dtype=L), L(0), norm(away).sum()
     for blur in scale * L(10) ** -np.arange(0, 20) if scale else ():
         for _ in range(40):
-            left = away - found
+            left = away - offset
             far = np.sqrt((left * left).sum(axis=-1) + blur * blur)
             units, weight = left / far[:, None], (1 / far).sum()
             force = units.sum(axis=0)
@@ -55,13 +55,13 @@ def least_sum(messages, point):
             length = downhill(left, step, blur, abs(force @ step))
             if length == 0:
                 break
-            found = found + length * step
-        left = away - found
+            offset = offset + length * step
+        left = away - offset
         units = left / np.sqrt((left * left).sum(axis=-1) + blur * blur)[:, None]
         units = units - units.mean(axis=0)
         units = units / max(1, norm(units).max())
         lower, upper = max(lower, (units * away).sum()), min(upper, norm(left).sum())
-    return lower, min(upper, *(norm(away - one).sum() for one in away))
+    return lower, min(upper, *(norm(away - candidate).sum() for candidate in away))
 
 
 def downhill(left, step, blur, steepness):

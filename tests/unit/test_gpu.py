@@ -56,20 +56,20 @@ def tolerance(name: str, dtype: str) -> float:
     return (CLOSE_IF_SELECTED if selects else CLOSE)[dtype]
 
 
-def assert_close(one: Measurements, two: Measurements, within: float) -> None:
-    np.testing.assert_array_equal(one.status, two.status)
-    np.testing.assert_array_equal(one.status_at, two.status_at)
+def assert_close(first: Measurements, second: Measurements, within: float) -> None:
+    np.testing.assert_array_equal(first.status, second.status)
+    np.testing.assert_array_equal(first.status_at, second.status_at)
     for name in (*QUANTITIES, "bits_sent"):
-        left, right = getattr(one, name), getattr(two, name)
+        left, right = getattr(first, name), getattr(second, name)
         if np.isnan(right).all():
             assert np.isnan(left).all(), name
             continue
-        scale = np.nanmax(np.abs(two.heterogeneity if name in DISTANCES else right))
+        scale = np.nanmax(np.abs(second.heterogeneity if name in DISTANCES else right))
         np.testing.assert_allclose(left, right, rtol=0, atol=within * scale, err_msg=name)
 
 
-def assert_same_bits(one: Measurements, two: Measurements) -> None:
-    left, right = one.arrays(), two.arrays()
+def assert_same_bits(first: Measurements, second: Measurements) -> None:
+    left, right = first.arrays(), second.arrays()
     assert left.keys() == right.keys()
     for name, array in left.items():
         assert array.tobytes() == right[name].tobytes(), name

@@ -274,8 +274,8 @@ def concerns(changes, **run):
 
 
 def test_every_source_that_a_run_needs_counts():
-    found = loaded().modules(*roots_of())
-    assert found == sorted(set(found))
+    modules = loaded().modules(*roots_of())
+    assert modules == sorted(set(modules))
     for module in (
         "byzcode.training.loop",
         "byzcode.attacks.sign_flip",
@@ -288,9 +288,9 @@ def test_every_source_that_a_run_needs_counts():
         "byzcode.specs.run",
         "byzcode.storage.allocations",
     ):
-        assert module in found
-    assert not [m for m in found if m.startswith(("byzcode.figures", "byzcode.analysis", "byzcode.cli"))]
-    assert "byzcode.attacks.alie" not in found
+        assert module in modules
+    assert not [m for m in modules if m.startswith(("byzcode.figures", "byzcode.analysis", "byzcode.cli"))]
+    assert "byzcode.attacks.alie" not in modules
 
 
 def test_no_module_is_loaded_by_a_training_that_does_not_count():
@@ -334,7 +334,7 @@ def test_an_edit_concerns_the_runs_that_use_it(run, file, old, new):
         ("kernels/distances.cpp", "away * away", "away + away"),
         ("specs/methods.py", 'title="LAD"', 'title="Other"'),
         ("specs/methods.py", 'title="CRA-DL"', 'title="Other"'),
-        ("specs/methods.py", "fixed=_WHOLE", "fixed={}"),
+        ("specs/methods.py", "fixed=_UNCOMPRESSED", "fixed={}"),
         ("errors.py", "import", "import sys, "),
         ("storage/layout.py", '"trajectories",', '"runs",'),
     ],
@@ -360,7 +360,7 @@ def test_a_new_component_concerns_no_run_and_no_stage():
 def test_runs_have_digests_of_their_own():
     digests = {digest(loaded().parts(roots_of(**run))) for run in ({}, {"attack": "alie"}, {"aggregation": "krum"})}
     assert len(digests) == 3
-    assert all(len(found) == 12 and int(found, 16) >= 0 for found in digests)
+    assert all(len(value) == 12 and int(value, 16) >= 0 for value in digests)
 
 
 def test_an_edit_after_the_package_was_loaded_is_noticed(monkeypatch):
@@ -399,7 +399,7 @@ MODULES = dict(modules())
 def imported(module, *, at_import):
     """The modules of the package that a module imports; with ``at_import`` only those that loading it loads."""
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
-    waiting, found = list(tree.body), set()
+    waiting, reached = list(tree.body), set()
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and at_import:
@@ -408,26 +408,26 @@ def imported(module, *, at_import):
             waiting += node.orelse
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            reached |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: relative imports are not followed"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= inner if inner <= MODULES.keys() else {node.module} | inner
+            reached |= inner if inner <= MODULES.keys() else {node.module} | inner
         waiting += list(ast.iter_child_nodes(node))
-    return {name for name in found if name in MODULES and name != module}
+    return {name for name in reached if name in MODULES and name != module}
 
 
 def cycles(graph):
     """The strongly connected parts of more than one node."""
 
     def reach(start):
-        waiting, found = list(graph[start]), set()
+        waiting, reached = list(graph[start]), set()
         while waiting:
             node = waiting.pop()
-            if node not in found:
-                found.add(node)
+            if node not in reached:
+                reached.add(node)
                 waiting += graph[node]
-        return found
+        return reached
 
     reached = {node: reach(node) for node in graph}
     return {frozenset(b for b in reached[a] if a in reached[b]) for a in graph if a in reached[a]}

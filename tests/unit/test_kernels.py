@@ -40,10 +40,10 @@ def plain(monkeypatch):
     return call
 
 
-def same_bits(one, two):
+def same_bits(left, right):
     # Of zeros and of NaN the sign does not count: adding 0.0 makes -0.0 into 0.0.
-    one, two = np.nan_to_num(one.numpy() + 0.0, nan=7e33), np.nan_to_num(two.numpy() + 0.0, nan=7e33)
-    return one.dtype == two.dtype and one.shape == two.shape and one.tobytes() == two.tobytes()
+    left, right = np.nan_to_num(left.numpy() + 0.0, nan=7e33), np.nan_to_num(right.numpy() + 0.0, nan=7e33)
+    return left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes()
 
 
 # --- order statistics ------------------------------------------------------------------------------------------------
@@ -130,12 +130,12 @@ def test_distances_are_what_they_say_and_do_not_depend_on_places(dimension, rng)
     told = torch.from_numpy(rng.standard_normal((2, 23, dimension)))
     told[:, 11:22] = told[:, :11]
     unit = (told[:, 0] / in_units(told)[:, 0])[:, 0] ** 2
-    found = squared_distances(told)
+    distances = squared_distances(told)
     expected = (told.unsqueeze(-2) - told.unsqueeze(-3)).square().sum(dim=-1)
-    torch.testing.assert_close(unit[:, None, None] * found, expected, rtol=1e-14, atol=0)
-    assert (found[:, :11, 11:22].diagonal(dim1=-2, dim2=-1) == 0).all()
+    torch.testing.assert_close(unit[:, None, None] * distances, expected, rtol=1e-14, atol=0)
+    assert (distances[:, :11, 11:22].diagonal(dim1=-2, dim2=-1) == 0).all()
     order = torch.from_numpy(rng.permutation(23))
-    assert same_bits(squared_distances(told[:, order]), found[:, order][:, :, order])
+    assert same_bits(squared_distances(told[:, order]), distances[:, order][:, :, order])
 
 
 def test_powers_of_two(rng):
@@ -239,9 +239,9 @@ def summed(rows, factor, code, samples):
 
 @settings(max_examples=150, deadline=None)
 @given(codes())
-def test_coded_rows_are_what_they_say(asked):
-    rounding = 1e-12 if asked[0].dtype == torch.float64 else 1e-4
-    torch.testing.assert_close(coded_rows(*asked), summed(*asked), rtol=rounding, atol=rounding)
+def test_coded_rows_are_what_they_say(case):
+    rounding = 1e-12 if case[0].dtype == torch.float64 else 1e-4
+    torch.testing.assert_close(coded_rows(*case), summed(*case), rtol=rounding, atol=rounding)
 
 
 @needs_compiler
@@ -250,8 +250,8 @@ def test_compiled_coded_rows_have_the_bits_of_their_plain_body(plain):
 
     @settings(max_examples=300, deadline=None)
     @given(codes())
-    def check(asked):
-        compiled, expected = coded_rows(*asked), plain(coded_rows, *asked)
+    def check(case):
+        compiled, expected = coded_rows(*case), plain(coded_rows, *case)
         if compiled.dtype == torch.float64:
             assert same_bits(compiled, expected)
         torch.testing.assert_close(compiled, expected, rtol=1e-5, atol=1e-5)

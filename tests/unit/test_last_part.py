@@ -53,29 +53,29 @@ def test_the_last_part_is_one_of_the_iterations(record, last, part):
 def test_three_records_of_the_last_fifth_are_enough_or_half_of_it(record, last):
     recorded = np.asarray(record.iterations(last))
     everything = np.arange(last + 1)
-    for what, which in (("iterations", within), ("steps", steps_within)):
-        found, there = which(recorded).sum(), which(everything).sum()
-        assert (lacking(record, last, what) is None) == (found >= min(FEWEST, np.ceil(there / 2)))
+    for unit, which in (("iterations", within), ("steps", steps_within)):
+        inside, there = which(recorded).sum(), which(everything).sum()
+        assert (lacking(record, last, unit) is None) == (inside >= min(FEWEST, np.ceil(there / 2)))
     assert enough(recorded) == (lacking(record, last) is None)
 
 
 @given(RECORDS, ITERATIONS, st.sampled_from(["iterations", "steps"]), st.data())
-def test_what_is_allowed_serves(record, last, what, data):
-    said = lacking(record, last, what)
-    if said is None:
+def test_what_is_allowed_serves(record, last, unit, data):
+    message = lacking(record, last, unit)
+    if message is None:
         return
-    low, high = map(int, re.search(r"allowed: (\d+) to (\d+)", said).groups())
+    low, high = map(int, re.search(r"allowed: (\d+) to (\d+)", message).groups())
     assert low <= high
     for step in {low, high, data.draw(st.integers(low, high))}:
-        assert lacking(Record(spacing=record.spacing, step=step), last, what) is None
+        assert lacking(Record(spacing=record.spacing, step=step), last, unit) is None
 
 
 def test_what_is_said_of_too_few():
-    said = lacking(Record(step=50), 100)
-    assert said == "records 1 of the last 20 iterations of 100, and a level needs 3; allowed: 1 to 6 iterations"
-    said = lacking(Record(spacing="log", step=3), 100)
-    assert said.startswith("records 1 of the last 20 iterations of 100, and a level needs 3; allowed: ")
-    assert said.endswith(" to 1000 points per decade")
+    message = lacking(Record(step=50), 100)
+    assert message == "records 1 of the last 20 iterations of 100, and a level needs 3; allowed: 1 to 6 iterations"
+    message = lacking(Record(spacing="log", step=3), 100)
+    assert message.startswith("records 1 of the last 20 iterations of 100, and a level needs 3; allowed: ")
+    assert message.endswith(" to 1000 points per decade")
 
 
 @pytest.mark.parametrize("last", [10**8, 10**8 - 1, 10**6, 500, 5, 4, 3, 2, 1])
@@ -98,9 +98,9 @@ def test_evenly_spaced_records_have_a_fifth_and_two_fifths_of_the_points(iterati
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.integers(0, 2**32 - 1))
 def test_means_and_medians_by_stretches_take_each_value_as_often_as_it_stands(stretches, seed):
     values, stretches = np.random.default_rng(seed).normal(size=(2, len(stretches))), np.asarray(stretches)
-    whole = np.repeat(values, stretches, axis=1)
-    np.testing.assert_allclose(mean_by_stretch(values, stretches), whole.mean(axis=1), rtol=0, atol=1e-13)
-    assert median_by_stretch(values, stretches).tolist() == np.median(whole, axis=1).tolist()
+    repeated = np.repeat(values, stretches, axis=1)
+    np.testing.assert_allclose(mean_by_stretch(values, stretches), repeated.mean(axis=1), rtol=0, atol=1e-13)
+    assert median_by_stretch(values, stretches).tolist() == np.median(repeated, axis=1).tolist()
     equal = np.full_like(stretches, 5)
     assert mean_by_stretch(values, equal).tolist() == values.mean(axis=1).tolist()
     assert median_by_stretch(values, equal).tolist() == np.median(values, axis=1).tolist()

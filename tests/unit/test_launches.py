@@ -97,8 +97,8 @@ def test_a_batch_of_many_launches_what_a_batch_of_two_does(fields, make_spec):
 
 
 def test_what_is_composed_is_counted_in_its_parts():
-    here = torch.empty(3, 4, device="meta")
+    local = torch.empty(3, 4, device="meta")
     with torch.no_grad(), Launches() as counted:
-        here.mT.reshape(-1)  # a copy
-        here.view(-1).add_(1).mul(2)
+        local.mT.reshape(-1)  # a copy
+        local.view(-1).add_(1).mul(2)
     assert counted.names == ["clone", "add_", "mul"]

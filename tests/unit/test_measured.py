@@ -109,7 +109,7 @@ MIXED = [{"label": "Lines", "method": "rba_dl", "problem": LINES["problem"]}]
             {"sweep": SWEEP},
             [CLAIM | {"quantity": "test_accuracy"}],
             {},
-            "claims[0].quantity = 'test_accuracy': claims compare what is better the less there is of it, and of this "
+            "claims[0].quantity = 'test_accuracy': claims compare quantities of which less is better; of this one, "
             "more is better; allowed: loss, ",
         ),
     ],

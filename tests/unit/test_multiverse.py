@@ -406,7 +406,7 @@ MISTAKES = {
     "a key of no grid": ({"where": {"agregation": "median"}}, "claims.where.agregation = 'median': not a grid key of "),
     "a place that a claim does not have": (
         {"claims": ["falls"], "where": {"aggregation": "trimmed_mean"}},
-        "claims.where = {'aggregation': 'trimmed_mean'}: no claim of tiny is there",
+        "claims.where = {'aggregation': 'trimmed_mean'}: no claim of tiny is tested there",
     ),
     "records": (
         {"reduced": {"iterations": 20, "record.step": 10}},
@@ -437,10 +437,10 @@ def test_a_mistake_in_what_is_asked_gives_one_line(changed, says, tiny):
     assert says in str(caught.value)
 
 
-def test_a_test_is_asked_for_once(tiny):
+def test_a_test_is_selected_once(tiny):
     part = {"study": "tiny", "where": {"aggregation": "median"}}
     multiverse = tiny(settings={**SETTINGS, "claims": [part, {"study": "tiny", "claims": ["below-ma"]}]})
-    with pytest.raises(UserError, match=r"^multiverse\.yaml: claims = 'tiny/below-ma/median': asked for twice"):
+    with pytest.raises(UserError, match=r"^multiverse\.yaml: claims = 'tiny/below-ma/median': selected twice"):
         multiverse.tests(of_kind(multiverse, "primary")[0])
 
 
@@ -501,7 +501,7 @@ def test_an_alternative_of_another_name_is_no_reading(tiny):
         verdicts(multiverse, stray)
 
 
-def test_part_of_a_grid_may_be_asked_for(tiny):
+def test_part_of_a_grid_may_be_selected(tiny):
     some = {**SETTINGS, "claims": [{"study": "tiny", "where": {"aggregation": "median"}}]}
     multiverse = tiny(settings=some)
     found = multiverse.tests(of_kind(multiverse, "primary")[0])

@@ -25,7 +25,7 @@ from byzcode.provenance.content import canonical
 from byzcode.scorecard import page
 from byzcode.specs.allocation import AllocationSpec
 from byzcode.storage import allocations, netcdf, trajectories
-from byzcode.storage.atomic import text, whole, with_suffixes, writable
+from byzcode.storage.atomic import replacing, text, with_suffixes, writable
 from byzcode.storage.layout import STAGES
 from byzcode.training import workers
 
@@ -55,11 +55,11 @@ def made(make: Callable[[Path], object]) -> Callable[[Path], str]:
 
 
 def bound(path: Path) -> None:
-    here = Path.cwd()
+    home = Path.cwd()
     os.chdir(path.parent)  # a socket's path has a hundred letters at most
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind(path.name)
-    os.chdir(here)
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(path.name)
+    os.chdir(home)
 
 
 NO_FOLDER, NO_ROOM = "it is a folder", "File name too long"
@@ -138,8 +138,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
     make, says = BAD[kind]
     out = make(project)
     with unchanged(project):
-        said = complaint(byzcode(*arguments(command, out)))
-    assert says in said or (command == "archive" and "a name that ends with .tar.gz" in said)
+        message = complaint(byzcode(*arguments(command, out)))
+    assert says in message or (command == "archive" and "a name that ends with .tar.gz" in message)
 
 
 @pytest.mark.parametrize("kind", THERE)
@@ -152,9 +152,9 @@ def test_what_is_no_file_is_never_replaced(command: str, suffix: str, kind: str,
     path = out.with_suffix(suffix) if suffix == ".sha256" and command not in STEMS else Path(f"{out}{suffix}")
     make(path)
     with unchanged(project):
-        said = complaint(byzcode(*arguments(command, out)))
-    assert said.startswith(f"{path}: cannot be written: ")
-    assert says in said
+        message = complaint(byzcode(*arguments(command, out)))
+    assert message.startswith(f"{path}: cannot be written: ")
+    assert says in message
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -248,10 +248,12 @@ def test_what_a_stage_reads_is_never_replaced(
     (results / read).write_text("kept")
     if out == "linked":  # another name of the same file
         (results / "linked.csv").hardlink_to(results / read)
-    asked = canonical({**request(command), **changed})
+    requested = canonical({**request(command), **changed})
     with unchanged(project):
-        said = complaint(byzcode(command, "--request", asked, "--results", "results", "--out", f"results/{out}"))
-    assert said.endswith(f"cannot be written: it is read, as results/{read}; allowed: a file that is not read")
+        message = complaint(byzcode(command, "--request", requested, "--results", "results", "--out", f"results/{out}"))
+    assert message.endswith(
+        f"cannot be written: it is also an input (results/{read}); allowed: a file that is not an input"
+    )
     assert (results / read).read_text() == "kept"
 
 
@@ -261,8 +263,10 @@ def test_the_file_of_a_request_or_a_spec_is_never_replaced(command: str, project
     Path("asked.csv").write_text(text)
     out = "asked" if command in STEMS else "asked.csv"
     with unchanged(project):
-        said = complaint(byzcode(command, option, "asked.csv", *rest[:-1], out))
-    assert said == "asked.csv: cannot be written: it is read, as asked.csv; allowed: a file that is not read"
+        message = complaint(byzcode(command, option, "asked.csv", *rest[:-1], out))
+    assert (
+        message == "asked.csv: cannot be written: it is also an input (asked.csv); allowed: a file that is not an input"
+    )
 
 
 @pytest.mark.parametrize("option", ["--allocation", "--together"])
@@ -270,8 +274,8 @@ def test_what_a_training_reads_is_never_replaced(option: str, project: Path, byz
     Path("read").write_text("kept")
     Path("link").symlink_to("read")
     with unchanged(project):
-        said = complaint(byzcode(*arguments("train", "read"), option, "link"))
-    assert said.startswith("read: cannot be written: it is read, as link")
+        message = complaint(byzcode(*arguments("train", "read"), option, "link"))
+    assert message.startswith("read: cannot be written: it is also an input (link")
 
 
 def test_an_allocation_of_a_batch_is_never_replaced(project: Path, byzcode: Call) -> None:
@@ -279,16 +283,16 @@ def test_an_allocation_of_a_batch_is_never_replaced(project: Path, byzcode: Call
     listed = {"spec": RUN, "allocation": "held.nc", "out": "one.nc"}
     Path("list.json").write_text(json.dumps({"folder": "batches", "runs": {ONE: listed}}))
     with unchanged(project):
-        said = complaint(byzcode(*arguments("train", "held.nc"), "--together", "list.json"))
-    assert said.startswith("held.nc: cannot be written: it is read, as held.nc")
+        message = complaint(byzcode(*arguments("train", "held.nc"), "--together", "list.json"))
+    assert message.startswith("held.nc: cannot be written: it is also an input (held.nc")
 
 
 def test_a_file_of_the_configuration_is_never_replaced(project: Path, byzcode: Call) -> None:
     study = Path("config/studies/one.yaml").rename("config/studies/one.tar.gz")
     Path("config/config.yaml").write_text(f"studies: [{study}]\n")
     with unchanged(project):
-        said = complaint(byzcode("archive", "--out", str(study)))
-    assert said.startswith(f"{study}: cannot be written: it is read, as {study}")
+        message = complaint(byzcode("archive", "--out", str(study)))
+    assert message.startswith(f"{study}: cannot be written: it is also an input ({study}")
 
 
 def test_the_process_ends_with_one_line(tmp_path: Path) -> None:
@@ -315,7 +319,7 @@ def test_what_is_writable_is_written_and_the_trial_leaves_nothing(name: str, tmp
         assert path.read_text() == words
         writable(path)
         assert path.read_text() == words
-    assert [one for one in tmp_path.rglob("*") if one.is_file()] == [path]
+    assert [entry for entry in tmp_path.rglob("*") if entry.is_file()] == [path]
 
 
 def test_a_folder_behind_a_link_is_written(tmp_path: Path) -> None:
@@ -377,8 +381,8 @@ def test_a_file_system_that_is_read_only_is_found_before_the_work(project: Path,
     with mounted(project / "disk", "1m") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         for command in COMMANDS:
-            said = complaint(byzcode(*arguments(command, disk / "new/out.tar.gz")))
-            assert said.endswith("cannot be written: Read-only file system")
+            message = complaint(byzcode(*arguments(command, disk / "new/out.tar.gz")))
+            assert message.endswith("cannot be written: Read-only file system")
 
 
 def test_a_full_disk_is_found_before_the_work(project: Path, byzcode: Call) -> None:
@@ -386,8 +390,8 @@ def test_a_full_disk_is_found_before_the_work(project: Path, byzcode: Call) -> N
         with pytest.raises(OSError, match="No space"):
             (disk / "all").write_bytes(bytes(2**20))
         for command in COMMANDS:
-            said = complaint(byzcode(*arguments(command, disk / "out.tar.gz")))
-            assert said.endswith("cannot be written: No space left on device")
+            message = complaint(byzcode(*arguments(command, disk / "out.tar.gz")))
+            assert message.endswith("cannot be written: No space left on device")
         assert [path.name for path in disk.iterdir()] == ["all"]
 
 
@@ -458,7 +462,7 @@ def test_a_file_that_may_only_be_read_is_replaced(tmp_path: Path) -> None:
     path = file_in(tmp_path)
     path.chmod(0o444)
     writable(path)
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "new"
 

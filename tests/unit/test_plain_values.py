@@ -48,8 +48,8 @@ def refusal(**changes) -> str:
 )
 def test_a_file_is_read_as_people_read_it(text, value, tmp_path):
     (tmp_path / "file.yaml").write_text(f"key: {text}\n")
-    found = read_yaml(tmp_path / "file.yaml")["key"]
-    assert (found, type(found)) == (value, type(value))
+    parsed = read_yaml(tmp_path / "file.yaml")["key"]
+    assert (parsed, type(parsed)) == (value, type(value))
 
 
 MISREAD = ["010", "-010", "00", "0_7", "1_000", "1_0", "1_0.5", "1:30", "190:20:30", "1:30.5", "0b1_0", "!!int 010"]
@@ -130,11 +130,11 @@ def turned(value):
 
 @pytest.mark.parametrize("zeros", ZEROS, ids=str)
 def test_there_is_one_zero(zeros):
-    one, other = spec(**zeros), spec(**turned(zeros))
-    assert one.run_id == other.run_id
-    assert "-0" not in other.canonical()
-    stored = RunSpec.from_json(json.dumps({**json.loads(one.canonical()), **turned(zeros)}), "test")
-    assert stored.run_id == one.run_id
+    first, second = spec(**zeros), spec(**turned(zeros))
+    assert first.run_id == second.run_id
+    assert "-0" not in second.canonical()
+    stored = RunSpec.from_json(json.dumps({**json.loads(first.canonical()), **turned(zeros)}), "test")
+    assert stored.run_id == first.run_id
 
 
 @pytest.mark.parametrize(
@@ -218,17 +218,17 @@ DOCUMENTS["a style"] = (LineStyle, read_yaml(ROOT / "config/style.yaml")["lad"])
 @pytest.mark.parametrize(("model", "document"), DOCUMENTS.values(), ids=DOCUMENTS)
 def test_no_complaint_speaks_of_patterns_or_of_the_library_that_checks(model, document):
     """Whatever is put in the place of whichever value."""
-    said = set()
+    messages = set()
     for path in places(document):
         for value in WRONG:
             try:
                 parse(model, put(document, path, value), "file")
             except UserError as error:
-                said.add(str(error))
-    assert len(said) > 20
-    for message in said:
-        told = re.sub(r"'.*'|\{.*\}", "", message)
-        assert not JARGON.search(told), message
+                messages.add(str(error))
+    assert len(messages) > 20
+    for message in messages:
+        bare = re.sub(r"'.*'|\{.*\}", "", message)
+        assert not JARGON.search(bare), message
         assert ALLOWED.match(message), message
 
 

@@ -262,7 +262,7 @@ def test_a_new_point_is_the_only_new_run(project):
     [
         ("one.yaml", "study: [", ["one.yaml", "line", "not valid YAML"]),
         ("one.yaml", "- 1", ["one.yaml", "expected a mapping"]),
-        ("one.yaml", "study: one\nstudy: two\n", ["one.yaml", "line 2", "stands twice"]),
+        ("one.yaml", "study: one\nstudy: two\n", ["one.yaml", "line 2", "occurs twice"]),
         (
             "one.yaml",
             STUDY.format(name="two", title="T", label="A", own=13),

@@ -39,10 +39,10 @@ def real_options(problem):
     spec = spec_of(problem)
     for name, value in spec.problem.options.items():
         if isinstance(value, float):
-            for other in (value + 0.5, value * 2, value / 2, value + 1):
+            for changed in (value + 0.5, value * 2, value / 2, value + 1):
                 try:
-                    if with_option(problem, name, other).problem.options[name] != value:
-                        yield name, other
+                    if with_option(problem, name, changed).problem.options[name] != value:
+                        yield name, changed
                         break
                 except (UserError, ValidationError):
                     continue
@@ -67,30 +67,30 @@ def assert_as_alone(specs):
 
 @pytest.mark.parametrize(("problem", "option", "value"), REAL_OPTIONS)
 def test_runs_with_different_real_options(problem, option, value):
-    one, other = spec_of(problem), with_option(problem, option, value)
-    if option in may_differ(one):
-        assert shape_of(one) == shape_of(other)
-        assert_as_alone([one, other])
-        assert_as_alone([other, one, other])
+    first, second = spec_of(problem), with_option(problem, option, value)
+    if option in may_differ(first):
+        assert shape_of(first) == shape_of(second)
+        assert_as_alone([first, second])
+        assert_as_alone([second, first, second])
     else:
-        assert shape_of(one) != shape_of(other)
+        assert shape_of(first) != shape_of(second)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_runs_that_differ_in_all_that_may(problem):
-    one, changed = spec_of(problem), {name: value for p, name, value in REAL_OPTIONS if p == problem}
-    marked = {name: value for name, value in changed.items() if name in may_differ(one)}
-    assert_as_alone([one, spec_of(problem, problem={"name": problem, **small(problem, **marked)}, seeds=[2])])
+    first, changed = spec_of(problem), {name: value for p, name, value in REAL_OPTIONS if p == problem}
+    marked = {name: value for name, value in changed.items() if name in may_differ(first)}
+    assert_as_alone([first, spec_of(problem, problem={"name": problem, **small(problem, **marked)}, seeds=[2])])
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_a_batch_of_parts_is_the_problem_of_all_their_seeds(problem):
     seeds = (3, 0, 7)
-    whole = PROBLEMS[problem](seeds, "cpu", "float64", **small(problem))
+    joint = PROBLEMS[problem](seeds, "cpu", "float64", **small(problem))
     parts = joined([PROBLEMS[problem]((seed,), "cpu", "float64", **small(problem)) for seed in seeds])
-    for name in (field.name for field in fields(whole) if field.init):
-        one, other = getattr(whole, name), getattr(parts, name)
-        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+    for name in (field.name for field in fields(joint) if field.init):
+        first, second = getattr(joint, name), getattr(parts, name)
+        assert torch.equal(first, second) if isinstance(first, torch.Tensor) else first == second
 
 
 # --- problems that would give wrong numbers ---------------------------------------------------------------------------

@@ -49,10 +49,10 @@ def test_iterations_do_not_overlap():
 
 
 def test_two_streams_do_not_disturb_each_other():
-    one, two = Stream(0, "attack"), Stream(1, "attack")
-    generator = one.at(4)
+    plain, moved = Stream(0, "attack"), Stream(1, "attack")
+    generator = plain.at(4)
     head = generator.random(3)
-    two.at(9).random(5)
+    moved.at(9).random(5)
     np.testing.assert_array_equal(np.concatenate([head, generator.random(3)]), numbers(0, "attack", 4))
 
 
@@ -136,8 +136,8 @@ def test_every_device_lies_equally_often():
     rounds, devices, f = 64 * 100, 20, 4
     lies = sets_of((0, 1), f, range(rounds), devices=devices)[..., :f]
     share = f / devices
-    for one in lies:
-        frequency = np.bincount(one.ravel(), minlength=devices) / rounds
+    for lie in lies:
+        frequency = np.bincount(lie.ravel(), minlength=devices) / rounds
         assert np.abs(frequency - share).max() < 5 * np.sqrt(share * (1 - share) / rounds)
     # Two devices lie together as often as a uniform set has it, and consecutive sets share f^2 / N devices.
     together = np.mean([{0, 7} <= set(row) for row in lies[0].tolist()])
@@ -177,7 +177,7 @@ def test_a_seed_meets_the_same_liars_in_every_run(changes, make_spec, monkeypatc
     spec = make_spec(**{"seeds": [3], "iterations": 5, "record": {"step": 5}, **changes})
     workers.train_together([spec], [draw(spec.allocation_spec)], device="cpu")
     place = spec.seeds.index(3)
-    liars = [one[place] for one, _ in met]
+    liars = [liars_of_iteration[place] for liars_of_iteration, _ in met]
     sets = Orders((3,), 20, "byzantine", redrawn=True)
     assert liars == [sets.at(iteration)[0, :4].tolist() for iteration in range(6)]
     for iteration, (_, drawn) in enumerate(met):
@@ -219,7 +219,9 @@ def test_draws_go_to_a_gpu_in_the_type_asked_for_and_are_not_waited_for(uploaded
 
 
 def test_orders_go_to_a_gpu_a_block_at_a_time_and_are_not_waited_for(uploaded):
-    here, there = (Orders((0, 7), 9, "byzantine", redrawn=True, device=device, first=2) for device in ("cpu", "cuda:1"))
+    local, there = (
+        Orders((0, 7), 9, "byzantine", redrawn=True, device=device, first=2) for device in ("cpu", "cuda:1")
+    )
     for iteration in range(2 * BLOCK):
-        assert torch.equal(here.at(iteration), there.at(iteration))
+        assert torch.equal(local.at(iteration), there.at(iteration))
     assert [device for _, device in uploaded] == ["cuda:1"] * 2

@@ -487,7 +487,7 @@ def test_the_command(tmp_path):
     assert result.exit_code == 0, result.output
     assert "0.25 (r = 20, alie)" in result.output
     assert "Best by the bounds: LAD. 20 tasks per device" in result.output
-    assert "Best by what was measured: CRA-DL, trimmed mean. 0.0001 of S²" in result.output
+    assert "Best by measurements: CRA-DL, trimmed mean. 0.0001 of S²" in result.output
     curves = [line.partition(": ")[2] for line in result.output.splitlines() if line.startswith("As a curve")]
     assert [json.loads(curve)["method"] for curve in curves] == ["lad", "cra_dl"]
     assert json.loads(curves[0])["redundancy"] == 20

@@ -99,7 +99,7 @@ def test_a_table_that_only_the_reference_has_is_told(tmp_path):
 
     assert found == []
     assert alone == [tmp_path / "theirs" / "summaries" / "one.csv"]
-    assert only_kept(alone) == [f"{tmp_path}/theirs/summaries: not compared: 1 of its tables not made here"]
+    assert only_kept(alone) == [f"{tmp_path}/theirs/summaries: not compared: 1 tables without a counterpart"]
 
 
 @pytest.mark.parametrize(("value", "fault"), [("refuted", True), ("supported", False)])
@@ -119,7 +119,7 @@ def test_a_reference_that_is_none_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("ours", "theirs", "said"),
     [
-        (frame(run_id="b"), frame(), "run_id = 'b' stands twice"),
+        (frame(run_id="b"), frame(), "run_id = 'b' occurs twice"),
         (frame(), pd.DataFrame({"a": [1]}), "not a table by run_id: "),
         (pd.DataFrame({"a": [1]}), frame(), "not a table by run_id: "),
     ],

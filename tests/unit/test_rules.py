@@ -725,16 +725,16 @@ def test_the_error_stays_below_the_robustness_constant(case):
     """F8. Among the rules there is no bound below f / (n - 2 f), which each must reach under these attacks."""
     for n, f in SIZES:
         if f <= most_liars(case, n):
-            found = worst_error(case, n, f)
-            assert f / (n - 2 * f) * 0.9 <= found <= KAPPA[BOUND[case]](n, f) * (1 + 1e-9), (n, f)
+            error = worst_error(case, n, f)
+            assert f / (n - 2 * f) * 0.9 <= error <= KAPPA[BOUND[case]](n, f) * (1 + 1e-9), (n, f)
 
 
 @pytest.mark.parametrize("case", BOUND)
 def test_the_error_behind_mixing_stays_below_its_constant(case):
     for n, f in [(5, 1), (9, 3), (20, 8)]:
         if f <= most_liars(case, n):
-            found = worst_error(case, n, f, mixed=True)
-            assert found <= mixed_constant(KAPPA[BOUND[case]], n, f) * (1 + 1e-9), (n, f)
+            error = worst_error(case, n, f, mixed=True)
+            assert error <= mixed_constant(KAPPA[BOUND[case]], n, f) * (1 + 1e-9), (n, f)
 
 
 def test_the_constant_of_the_trimmed_mean_is_reached_from_below():
@@ -747,10 +747,10 @@ def test_the_constant_of_the_trimmed_mean_is_reached_from_below():
 def test_the_error_reaches_the_smaller_constants_and_stays_below(rule):
     """They are the worst cases themselves; but for the mean near the median."""
     for n, f in [*SIZES, (4, 1), (6, 1), (6, 2), (8, 3), (10, 4)]:
-        found, sharp = worst_error(rule, n, f), SHARP_KAPPA[rule](n, f)
-        assert found <= sharp * (1 + 1e-9), (n, f)
+        error, sharp = worst_error(rule, n, f), SHARP_KAPPA[rule](n, f)
+        assert error <= sharp * (1 + 1e-9), (n, f)
         assert sharp == RULES[rule].least_kappa(n, f) < KAPPA[rule](n, f)
-        assert found >= (0.4 if rule == "meamed" else 1 - 1e-6) * sharp, (n, f)
+        assert error >= (0.4 if rule == "meamed" else 1 - 1e-6) * sharp, (n, f)
 
 
 def test_the_constants_at_a_fifth_of_liars():

@@ -30,15 +30,17 @@ def test_attacks_on_messages_of_any_size(name, dtype, power):
     messages = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 9, 4))).to(dtype)
     order = torch.arange(9).expand(2, 9)
 
-    def sent(told):
+    def sent(tensor):
         threat = Threat(
             liars=order[:, :2],
             honest=order[:, 2:],
             aggregate=lambda received: received.sort(dim=-2).values[..., 4, :],
-            relabelled=lambda: -told,
+            relabelled=lambda: -tensor,
         )
         options = {"evaluations": 4} if name.endswith("search") else {}
-        return ATTACKS[name](told, threat, Draws([Stream(seed, "test") for seed in range(2)], 0, like=told), **options)
+        return ATTACKS[name](
+            tensor, threat, Draws([Stream(seed, "test") for seed in range(2)], 0, like=tensor), **options
+        )
 
     np.testing.assert_array_equal((sent(messages * 2.0**power) * 2.0**-power).numpy(), sent(messages).numpy())
 
@@ -63,10 +65,12 @@ def test_what_a_problem_measures_at_any_size(samples, dtype, power):
         ]
 
     residual = usual.forward(theta)
-    for one, other in zip(measured(scaled, residual * 2.0 ** (power - half)), measured(usual, residual), strict=True):
-        assert one.isfinite().all()
+    for first, second in zip(
+        measured(scaled, residual * 2.0 ** (power - half)), measured(usual, residual), strict=True
+    ):
+        assert first.isfinite().all()
         np.testing.assert_allclose(
-            (one * 2.0**-power).numpy(), other.numpy(), rtol=1e-6 if name == "float32" else 1e-14
+            (first * 2.0**-power).numpy(), second.numpy(), rtol=1e-6 if name == "float32" else 1e-14
         )
 
 
@@ -75,8 +79,8 @@ def test_what_is_recorded_of_messages_of_any_size(dtype, power):
     messages = torch.from_numpy(np.random.default_rng(2).normal(size=(3, 5, 4))).to(dtype)
     usual = dispersion(messages, messages[:, 0])
     scaled = dispersion(messages * 2.0**power, messages[:, 0] * 2.0**power)
-    for one, other in zip(usual, scaled, strict=True):
-        np.testing.assert_allclose((other * 2.0**-power).numpy(), one.numpy(), rtol=1e-6)
+    for first, second in zip(usual, scaled, strict=True):
+        np.testing.assert_allclose((second * 2.0**-power).numpy(), first.numpy(), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("dtype", "power"), SCALES)

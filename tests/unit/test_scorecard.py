@@ -380,7 +380,7 @@ def test_the_command_writes_the_page_and_the_table(tmp_path: Path) -> None:
     ("change", "said"),
     [
         (lambda path: path.unlink(), "cra-a.csv: no such file"),
-        (lambda path: path.write_text(""), "cra-a.csv: truncated: nothing is in it"),
+        (lambda path: path.write_text(""), "cra-a.csv: truncated: it is empty"),
         (lambda path: path.write_text("a,b\n1,2\n"), "cra-a.csv: not a table of claims: column 'study' is missing"),
         (
             lambda path: path.write_text(path.read_text().replace(",0.31,", ",much,", 1)),

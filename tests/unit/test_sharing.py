@@ -136,8 +136,8 @@ def test_the_first_trains_all_and_the_others_fetch(place, tmp_path):
 def test_the_time_of_a_batch_is_shared_out_by_seeds(place):
     for spec in place.specs:
         place.train(spec)
-    for what in ("wall_seconds", "cpu_seconds"):
-        times = [attribute(place.out(spec), what) for spec in place.specs]
+    for seconds in ("wall_seconds", "cpu_seconds"):
+        times = [attribute(place.out(spec), seconds) for spec in place.specs]
         np.testing.assert_allclose(times, [2 * times[3]] * 3 + [times[3]], rtol=1e-12)
 
 
@@ -146,10 +146,10 @@ def test_to_fetch_takes_no_torch(place):
     ended = place.start(
         place.specs[1], "import atexit, sys", "atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
     )
-    said = ended.communicate()[1]
-    assert ended.returncode == 0, said
-    assert "trained in an earlier batch" in said
-    modules = said.splitlines()[-1].split()
+    output = ended.communicate()[1]
+    assert ended.returncode == 0, output
+    assert "trained in an earlier batch" in output
+    modules = output.splitlines()[-1].split()
     assert "byzcode.execution.batches" in modules
     assert "torch" not in modules
 
@@ -306,10 +306,10 @@ def test_a_failure_of_its_own_is_raised(place, monkeypatch):
 
 def test_jobs_that_begin_at_once_train_one_batch(place, tmp_path):
     jobs = [place.start(spec) for spec in place.specs]
-    said = [job.communicate()[1] for job in jobs]
-    assert [job.returncode for job in jobs] == [0] * 4, said
-    assert sum("and 3 beside it: done" in text for text in said) == 1
-    assert sum("trained in an earlier batch" in text for text in said) == 3
+    output = [job.communicate()[1] for job in jobs]
+    assert [job.returncode for job in jobs] == [0] * 4, output
+    assert sum("and 3 others: done" in text for text in output) == 1
+    assert sum("trained in an earlier batch" in text for text in output) == 3
     for spec in place.specs:
         assert bits(place.out(spec)) == alone(spec, tmp_path / "alone.nc")
 
@@ -401,9 +401,9 @@ def test_a_job_takes_what_the_process_it_waited_for_has_stored(place, start, sto
         stores(place, spec)
         stored = place.out(spec).stat().st_ino if place.out(spec).exists() else None
         holder.kill()
-        said = job.communicate()[1]
-    assert job.returncode == 0, said
-    assert ("trained by another process meanwhile" in said) != trains
+        output = job.communicate()[1]
+    assert job.returncode == 0, output
+    assert ("trained by another process meanwhile" in output) != trains
     assert (place.out(spec).stat().st_ino == stored) != trains
     assert bits(place.out(spec)) == alone(spec, tmp_path / "alone.nc")
 
@@ -513,8 +513,8 @@ def test_a_list_that_is_no_file_is_neither_waited_for_nor_read(kind, place):
 
 def test_each_has_a_device_of_his_own(tmp_path):
     paths = [tmp_path / "locks" / name for name in ("a", "b")]
-    with cuda.first_free(paths) as one, cuda.first_free(paths) as two:
-        assert (one, two) == (0, 1)
+    with cuda.first_free(paths) as first, cuda.first_free(paths) as second:
+        assert (first, second) == (0, 1)
     with cuda.first_free(paths) as again:
         assert again == 0
 
@@ -542,8 +542,8 @@ def two_devices(monkeypatch, tmp_path):
 
 
 def test_a_training_has_its_device_alone(two_devices, tmp_path):
-    with cuda.reserved() as one, cuda.reserved() as two:
-        assert one == two == "cuda"  # the current one, of its own process each
+    with cuda.reserved() as first, cuda.reserved() as second:
+        assert first == second == "cuda"  # the current one, of its own process each
         assert two_devices == [0, 1]
     assert sorted(path.name for path in tmp_path.glob("*/*")) == ["gpu-0-abc.lock", "gpu-1-abc.lock"]
     with cuda.reserved():
@@ -557,8 +557,8 @@ class Driver:
     def cuInit(self, _):  # noqa: N802
         return self.error
 
-    def cuDeviceGetCount(self, found):  # noqa: N802
-        found._obj.value = self.devices
+    def cuDeviceGetCount(self, number):  # noqa: N802
+        number._obj.value = self.devices
         return 0
 
 
@@ -606,8 +606,8 @@ class Memory(TorchDispatchMode):
         self._known.discard(key)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        found = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(found):
+        returned = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(returned):
             if isinstance(tensor, torch.Tensor) and tensor.device.type == "meta":
                 storage = tensor.untyped_storage()
                 key = storage._cdata
@@ -616,7 +616,7 @@ class Memory(TorchDispatchMode):
                     self.now += storage.nbytes()
                     finalize(storage, self._gone, key, storage.nbytes())
         self.most = max(self.most, self.now)
-        return found
+        return returned
 
 
 def test_what_is_alive_is_counted():

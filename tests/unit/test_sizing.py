@@ -76,20 +76,20 @@ def test_a_stored_rate_is_that_of_a_seed_iteration(make_spec, store):
     stored, wanted = make_spec(seeds=4, iterations=50), make_spec(seeds=10, iterations=500)
     folder = store(stored, cpu_seconds=8.0)  # 0.04 s an iteration of a seed
 
-    found = size({"wanted": wanted}, folder)
+    sized = size({"wanted": wanted}, folder)
 
-    assert found.seconds == {"wanted": pytest.approx(2 + 10 * 500 * 0.04)}
-    assert (found.stored, found.memory) == (1, 250)
+    assert sized.seconds == {"wanted": pytest.approx(2 + 10 * 500 * 0.04)}
+    assert (sized.stored, sized.memory) == (1, 250)
 
 
 def test_of_several_stored_ones_the_slowest_and_the_largest_count(make_spec, store):
     store(make_spec(), "one", cpu_seconds=1.0, peak_memory_mib=300.0)
     folder = store(make_spec(), "other", cpu_seconds=3.0)
 
-    found = size({"wanted": make_spec()}, folder)
+    sized = size({"wanted": make_spec()}, folder)
 
-    assert found.total(["wanted"]) == pytest.approx(5)
-    assert found.memory == 300
+    assert sized.total(["wanted"]) == pytest.approx(5)
+    assert sized.memory == 300
 
 
 @pytest.mark.parametrize(
@@ -110,11 +110,11 @@ def test_what_says_nothing_of_this_kind_is_measured(make_spec, store, monkeypatc
     monkeypatch.setattr(forecast, "measure", lambda spec: Rate(seed=1.0, iteration=0.5, stored=False))
     folder = store(make_spec(), **attributes)
 
-    found = size({"wanted": make_spec(seeds=2, iterations=10)}, folder)
+    sized = size({"wanted": make_spec(seeds=2, iterations=10)}, folder)
 
-    assert found.total(["wanted"]) == pytest.approx(2 + 2 * (1 + 10 * 0.5))
-    assert found.stored == 0
-    assert found.memory > 50  # of this process
+    assert sized.total(["wanted"]) == pytest.approx(2 + 2 * (1 + 10 * 0.5))
+    assert sized.stored == 0
+    assert sized.memory > 50  # of this process
 
 
 def flip(path):
@@ -135,12 +135,12 @@ def test_a_damaged_file_is_passed_over(make_spec, store, monkeypatch, damage):
 
 
 def test_each_kind_is_measured_once(make_spec, monkeypatch):
-    asked = []
-    monkeypatch.setattr(forecast, "measure", lambda spec: asked.append(spec) or Rate(0.0, 0.0, stored=False))
+    measured = []
+    monkeypatch.setattr(forecast, "measure", lambda spec: measured.append(spec) or Rate(0.0, 0.0, stored=False))
 
     size({str(n): make_spec(seeds=[n]) for n in range(5)} | {"other": make_spec(attack="alie")}, Path("nowhere"))
 
-    assert len(asked) == 2
+    assert len(measured) == 2
 
 
 def test_a_measured_rate_is_positive_and_takes_few_iterations(make_spec, monkeypatch):

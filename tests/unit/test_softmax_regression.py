@@ -47,11 +47,11 @@ def test_loss_and_gradient_are_those_of_autograd():
     theta = theta_of(problem)
     forward = problem.forward(theta)
     for seed in range(2):
-        one = theta[seed].clone().requires_grad_()
-        loss = loss_of(problem.features[seed], problem.targets[seed], one, 0.1)
+        weights = theta[seed].clone().requires_grad_()
+        loss = loss_of(problem.features[seed], problem.targets[seed], weights, 0.1)
         loss.backward()
         assert float(problem.loss(forward)[seed]) == pytest.approx(loss.item(), rel=1e-13)
-        np.testing.assert_allclose(problem.gradient(forward)[seed], one.grad, rtol=1e-11, atol=1e-14)
+        np.testing.assert_allclose(problem.gradient(forward)[seed], weights.grad, rtol=1e-11, atol=1e-14)
 
 
 def test_coded_gradients_are_those_of_a_loop_over_devices_and_examples():
@@ -84,8 +84,8 @@ def test_the_optimum_of_scikit_learn_is_ours():
     accuracy = solved.score(problem.test_features[0], problem.test_targets[0].argmax(dim=-1))
     assert float(problem.test_accuracy(forward)) == pytest.approx(accuracy)
     values = {"method": "gradient_descent", "devices": 10, "iterations": 1000, "step_size": 1.0, "seeds": 1}
-    told = {"name": "softmax_regression", "subsets": 20, "ridge": ridge}
-    spec = RunSpec.parse({**values, "problem": told, "record": {"step": 1000}}, "test")
+    problem_options = {"name": "softmax_regression", "subsets": 20, "ridge": ridge}
+    spec = RunSpec.parse({**values, "problem": problem_options, "record": {"step": 1000}}, "test")
     reached = train(spec, allocations.draw(spec.allocation_spec)).loss[0, -1]
     assert reached == pytest.approx(float(problem.loss(forward)), rel=1e-9)
 
@@ -103,9 +103,9 @@ def test_relabelled_is_a_problem_with_the_opposite_classes():
     problem = built()
     forward = problem.relabelled(problem.forward(theta_of(problem)))
     for seed in range(2):
-        one = theta_of(problem)[seed].clone().requires_grad_()
-        loss_of(problem.features[seed], problem.targets[seed].flip(-1), one, 0.1).backward()
-        np.testing.assert_allclose(problem.gradient(forward)[seed], one.grad, rtol=1e-11, atol=1e-14)
+        weights = theta_of(problem)[seed].clone().requires_grad_()
+        loss_of(problem.features[seed], problem.targets[seed].flip(-1), weights, 0.1).backward()
+        np.testing.assert_allclose(problem.gradient(forward)[seed], weights.grad, rtol=1e-11, atol=1e-14)
 
 
 def test_equal_scores_share_the_credit():
@@ -156,15 +156,15 @@ def test_too_many_subsets_are_refused_before_anything_is_loaded():
 def test_a_run_has_the_same_bits_alone_in_a_batch_and_in_other_processes():
     spec = spec_of(seeds=[3, 0, 8])
     held = allocations.draw(spec.allocation_spec)
-    whole = train(spec, held).arrays()
+    together = train(spec, held).arrays()
     others = [train(spec, held, threads=2), train_together([spec], [held], device="cpu")[0]]
     for other in others:
         for name, array in other.arrays().items():
-            assert array.tobytes() == whole[name].tobytes(), name
+            assert array.tobytes() == together[name].tobytes(), name
     for place, seed in enumerate(spec.seeds):
-        one = spec_of(seeds=[seed])
-        for name, array in train(one, held[place : place + 1]).arrays().items():
-            assert array.tobytes() == whole[name][place : place + 1].tobytes(), name
+        alone = spec_of(seeds=[seed])
+        for name, array in train(alone, held[place : place + 1]).arrays().items():
+            assert array.tobytes() == together[name][place : place + 1].tobytes(), name
 
 
 def test_single_precision_is_near_double():

@@ -74,7 +74,7 @@ def test_the_order_of_keys_does_not_matter(order):
 
 
 @pytest.mark.parametrize(
-    ("one", "two"),
+    ("first", "second"),
     [
         ("byzantine: {alpha: 0.2}", "byzantine: {alpha: 2.0e-1}"),
         ("byzantine: {alpha: 0}", "byzantine: {alpha: 0.0}"),
@@ -91,8 +91,8 @@ def test_the_order_of_keys_does_not_matter(order):
         ("allocation: random", "allocation: {name: random, side: device}"),
     ],
 )
-def test_the_same_said_otherwise_is_the_same_run(one, two):
-    left, right = (spec(**yaml.safe_load(text)) for text in (one, two))
+def test_the_same_said_otherwise_is_the_same_run(first, second):
+    left, right = (spec(**yaml.safe_load(text)) for text in (first, second))
     assert left == right
     assert left.run_id == right.run_id
     assert left.canonical() == right.canonical()
@@ -164,16 +164,16 @@ def test_a_run_id_is_short_and_frozen():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_canonical_json_goes_round(name):
-    one = of_method(name)
-    again = RunSpec.from_json(one.canonical(), "test")
-    assert again == one
-    assert again.canonical() == one.canonical()
-    assert again.run_id == one.run_id
-    values = json.loads(one.canonical())
+    run = of_method(name)
+    again = RunSpec.from_json(run.canonical(), "test")
+    assert again == run
+    assert again.canonical() == run.canonical()
+    assert again.run_id == run.run_id
+    values = json.loads(run.canonical())
     assert list(values) == sorted(values)
     later = {"step_unit", "step_schedule"}  # fields that came after runs had been stored
     assert set(values) == set(RunSpec.model_fields) - later  # all other defaults are written out
-    allocation = one.allocation_spec
+    allocation = run.allocation_spec
     assert AllocationSpec.from_json(allocation.canonical(), "test") == allocation
 
 
@@ -198,12 +198,18 @@ def test_a_spec_is_frozen():
 
 
 def test_defaults_are_filled_in():
-    one = spec()
-    assert (one.devices, one.subsets, one.dimension, one.iterations, one.dtype) == (100, 1000, 100, 500, "float64")
-    assert one.attack.name == "none"
-    assert one.seeds == tuple(range(10))
-    assert (one.byzantine.alpha, one.byzantine.identities, one.f) == (0.2, "redrawn", 20)
-    assert one.problem.options == {
+    run = spec()
+    assert (run.devices, run.subsets, run.dimension, run.iterations, run.dtype) == (
+        100,
+        1000,
+        100,
+        500,
+        "float64",
+    )
+    assert run.attack.name == "none"
+    assert run.seeds == tuple(range(10))
+    assert (run.byzantine.alpha, run.byzantine.identities, run.f) == (0.2, "redrawn", 20)
+    assert run.problem.options == {
         "subsets": 1000,
         "dimension": 100,
         "samples_per_subset": 1,
@@ -238,15 +244,15 @@ def test_defaults_are_filled_in():
     ],
 )
 def test_a_method_settles_its_parts(method, allocation, encoding, aggregation):
-    one = of_method(method)
-    assert (one.allocation.name, one.encoding.name, one.aggregation.name) == (allocation, encoding, aggregation)
+    run = of_method(method)
+    assert (run.allocation.name, run.encoding.name, run.aggregation.name) == (allocation, encoding, aggregation)
     if not METHODS[method].coded:
-        assert one.redundancy == 10  # M / N
-    assert one.compression.name == ("random_k" if method.startswith("com_") else "identity")
-    assert one.pre_aggregation.name == ("nnm" if method.endswith("_nnm") else "none")
-    assert one.assignment == ("redrawn" if method.endswith("lad") else "fixed")
+        assert run.redundancy == 10  # M / N
+    assert run.compression.name == ("random_k" if method.startswith("com_") else "identity")
+    assert run.pre_aggregation.name == ("nnm" if method.endswith("_nnm") else "none")
+    assert run.assignment == ("redrawn" if method.endswith("lad") else "fixed")
     if method == "gradient_descent":
-        assert (one.f, one.attack.name) == (0, "none")
+        assert (run.f, run.attack.name) == (0, "none")
 
 
 def test_what_a_method_leaves_open_may_be_said():
@@ -299,14 +305,14 @@ def test_the_number_of_liars_is_rounded_half_up(alpha, devices, f):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"byzantine": {"alpha": 0.5}}, "f = 50 liars, but median among 100 devices bears at most 49"),
+        ({"byzantine": {"alpha": 0.5}}, "f = 50 liars, but median among 100 devices tolerates at most 49"),
         (
             {"pre_aggregation": {"name": "bucketing", "size": 3}},
-            "f = 20 liars, but median among 100 devices, of which bucketing leaves 34 messages, bears at most 16",
+            "f = 20 liars, but median among 100 devices, reduced to 34 messages by bucketing, tolerates at most 16",
         ),
         (
             {"aggregation": "bulyan", "byzantine": {"alpha": 0.25}},
-            "f = 25 liars, but bulyan among 100 devices bears at most 24",
+            "f = 25 liars, but bulyan among 100 devices tolerates at most 24",
         ),
         (
             {"aggregation": {"name": "multi_krum", "kept": 81}, "byzantine": {"alpha": 0.6}},
@@ -316,9 +322,9 @@ def test_the_number_of_liars_is_rounded_half_up(alpha, devices, f):
     ids=str,
 )
 def test_more_liars_than_the_rule_bears_are_no_mistake_but_undefined(changes, words):
-    one = spec(**changes)
-    assert one.undefined.startswith(words)
-    assert "it is undefined: f = " in describe(one)
+    run = spec(**changes)
+    assert run.undefined.startswith(words)
+    assert "it is undefined: f = " in describe(run)
 
 
 @pytest.mark.parametrize(
@@ -332,9 +338,9 @@ def test_more_liars_than_the_rule_bears_are_no_mistake_but_undefined(changes, wo
     ids=str,
 )
 def test_as_many_liars_as_the_rule_bears_are_defined(changes):
-    one = spec(**changes)
-    assert one.undefined is None
-    assert "undefined" not in describe(one)
+    run = spec(**changes)
+    assert run.undefined is None
+    assert "undefined" not in describe(run)
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -390,7 +396,7 @@ def test_as_many_liars_as_the_rule_bears_are_defined(changes):
         ({"method": "draco_cyclic", "redundancy": 45, "aggregation": "mean"}, ["redundancy = 45", "multiples of"]),
         ({"method": "draco_repetition", "redundancy": 30, "aggregation": "mean"}, ["redundancy = 30", "divisors"]),
         ({"method": "lad", "devices": 30}, ["redundancy = 40", "multiple of the 30 devices"]),
-        ({"allocation": "orthogonal_array"}, ["redundancy = 40", "not whole", "nearest"]),
+        ({"allocation": "orthogonal_array"}, ["redundancy = 40", "not an integer", "nearest"]),
     ],
     ids=str,
 )

@@ -17,7 +17,7 @@ from byzcode.theory.bounds import bounds
 from byzcode.training import records
 from byzcode.training.batch import shape_of
 from byzcode.training.records import QUANTITIES, Book, Measurements
-from byzcode.training.status import ENDINGS, NEVER, RAN_AWAY, Status, counts, most_frequent, ran_away, told
+from byzcode.training.status import ENDINGS, NEVER, RAN_AWAY, Status, counts, endings_in_words, most_frequent, ran_away
 from byzcode.training.workers import train, train_together
 
 FINISHED, DIVERGED, OVERFLOWED, POISONED, UNDEFINED = Status
@@ -60,8 +60,8 @@ def run(spec, **options):
     return train(spec, allocations.draw(spec.allocation_spec), **options)
 
 
-def assert_same(one: Measurements, two: Measurements) -> None:
-    left, right = one.arrays(), two.arrays()
+def assert_same(first: Measurements, second: Measurements) -> None:
+    left, right = first.arrays(), second.arrays()
     assert left.keys() == right.keys()
     for name, array in left.items():
         assert array.tobytes() == right[name].tobytes(), name
@@ -135,11 +135,11 @@ def test_seeds_of_a_run_may_end_in_every_way(make_spec, monkeypatch):
         for row, seed in enumerate([3, 0, 1, 2]):
             order = [seed]
             alone = spec.model_copy(update={"seeds": (seed,)})
-            found = train_together([alone], [held[row : row + 1]], device="cpu")[0]
-            np.testing.assert_array_equal(found.status, beside.status[row : row + 1])
-            np.testing.assert_array_equal(found.status_at, beside.status_at[row : row + 1])
+            result = train_together([alone], [held[row : row + 1]], device="cpu")[0]
+            np.testing.assert_array_equal(result.status, beside.status[row : row + 1])
+            np.testing.assert_array_equal(result.status_at, beside.status_at[row : row + 1])
             if dtype == "float64":
-                assert_same(beside.rows(row, row + 1), found)
+                assert_same(beside.rows(row, row + 1), result)
 
 
 @pytest.mark.parametrize("name", ["no limit", "NaN", "half of them lie", "ascent"])
@@ -153,9 +153,9 @@ def test_a_run_ends_in_a_batch_as_it_does_alone(name, make_spec):
 
 def test_an_undefined_run_is_no_batch_with_a_defined_one(make_spec):
     for changes in ({"byzantine": {"alpha": 0.5}}, {"pre_aggregation": "bucketing", "byzantine": {"alpha": 0.25}}):
-        one = make_spec(**changes)
-        assert one.undefined
-        assert shape_of(one) not in {shape_of(make_spec()), shape_of(make_spec(**changes, aggregation="mean"))}
+        wanted = make_spec(**changes)
+        assert wanted.undefined
+        assert shape_of(wanted) not in {shape_of(make_spec()), shape_of(make_spec(**changes, aggregation="mean"))}
 
 
 def test_a_loss_beyond_every_number_is_no_loss_within_a_limit_beyond_every_number():
@@ -185,7 +185,7 @@ def test_a_first_loss_that_is_no_number_is_an_overflow(loss):
 def test_statuses_are_counted_and_told():
     status = np.array([0, 1, 1, 2, 0, 3, 1, 0, 0, 0])
     since = np.array([-1, 120, 340, 5, -1, 5, 200, -1, -1, -1])
-    assert told(status, since) == [
+    assert endings_in_words(status, since) == [
         "3 of 10 seeds diverged at 120 to 340",
         "1 of 10 seeds overflowed at 5",
         "1 of 10 seeds poisoned at 5",
@@ -218,12 +218,12 @@ def stored(make_spec, tmp_path):
 @pytest.mark.parametrize("name", ["finished", "ascent", "no limit", "NaN", "half of them lie"])
 def test_a_file_says_what_became_of_each_seed(name, stored):
     spec, measured, path, _ = stored(name)
-    with netCDF4.Dataset(path) as found:
-        about = found["status"]
+    with netCDF4.Dataset(path) as dataset:
+        about = dataset["status"]
         assert about.flag_values.dtype == about.dtype
         meanings = dict(zip(about.flag_values.tolist(), about.flag_meanings.split(), strict=True))
         assert [meanings[value] for value in about[...].tolist()] == [CASES[name][1].word] * 2
-        np.testing.assert_array_equal(found["status_at"][...], measured.status_at)
+        np.testing.assert_array_equal(dataset["status_at"][...], measured.status_at)
     row = summarise([path], [spec.run_id]).iloc[0]
     assert {word: row[word] for word in ("diverged", "overflowed", "poisoned", "undefined")} == {
         ending.word: 2 * (CASES[name][1] is ending) for ending in ENDINGS
@@ -244,20 +244,20 @@ def test_a_seed_that_ran_away_counts_as_infinite_and_an_undefined_run_as_nothing
 @pytest.mark.parametrize("at", ["start", "plateau", "end"])
 def test_of_an_undefined_run_no_level_is_known_not_even_a_cost(at, stored):
     spec, measured, path, held = stored("half of them lie")
-    for one in (of_stored(trajectories.load(path)), of_measurements(spec, measured, held)):
+    for source in (of_stored(trajectories.load(path)), of_measurements(spec, measured, held)):
         for quantity in ("excess_loss", "loss", "honest_dispersion", "gradients_computed", "bits_sent"):
-            found = one.levels(quantity, at)
-            assert np.isnan(found.level).all()
-            assert not any(mask.any() for mask in found[1:])
+            result = source.levels(quantity, at)
+            assert np.isnan(result.level).all()
+            assert not any(mask.any() for mask in result[1:])
 
 
 @pytest.mark.parametrize("name", ["ascent", "no limit", "NaN"])
 def test_of_a_seed_that_ran_away_the_level_is_the_limit(name, stored):
     _, measured, path, _ = stored(name, diverged_at=1e6)
-    found = of_stored(trajectories.load(path)).levels("excess_loss", "plateau")
-    assert found.diverged.all()
-    assert found.settled.all()
-    np.testing.assert_allclose(found.level, 1e6 * measured.excess_loss[:, 0])
+    result = of_stored(trajectories.load(path)).levels("excess_loss", "plateau")
+    assert result.diverged.all()
+    assert result.settled.all()
+    np.testing.assert_allclose(result.level, 1e6 * measured.excess_loss[:, 0])
 
 
 def test_an_undefined_run_has_no_bounds(stored):

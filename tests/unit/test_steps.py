@@ -70,8 +70,8 @@ def test_an_absolute_step_is_the_relative_one_times_l():
 
 
 def test_what_every_run_once_was_is_not_in_its_identity():
-    plain, said = spec_of(), spec_of(step_unit="1/L", step_schedule={"name": "constant"})
-    assert plain.canonical() == said.canonical()
+    plain, explicit = spec_of(), spec_of(step_unit="1/L", step_schedule={"name": "constant"})
+    assert plain.canonical() == explicit.canonical()
     assert "step_unit" not in plain.canonical()
     assert "step_schedule" not in plain.canonical()
     changed = [spec_of(step_unit="absolute"), spec_of(step_schedule="cosine"), spec_of(step_schedule="steps")]

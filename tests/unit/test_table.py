@@ -57,7 +57,7 @@ def test_a_name_that_is_not_listed_is_a_key_error(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("absent", "{0} lists absent, but there is no module {0}.absent"),
         ("empty", "{0} lists empty, but {0}.empty defines no ENTRY = int(...)"),
@@ -65,10 +65,10 @@ def test_a_name_that_is_not_listed_is_a_key_error(package: str) -> None:
         ("broken", "No module named 'byzcode.no_such_module'"),
     ],
 )
-def test_a_listed_module_without_its_entry_is_named(package: str, name: str, said: str) -> None:
+def test_a_listed_module_without_its_entry_is_named(package: str, name: str, message: str) -> None:
     with pytest.raises(ImportError) as refused:
         Table(package, int, (name,))[name]
-    assert str(refused.value) == said.format(package)
+    assert str(refused.value) == message.format(package)
 
 
 @pytest.mark.parametrize("kind", [kind for kind, table in TABLES.items() if isinstance(table, Table)])

@@ -69,8 +69,8 @@ def runs_of(decoder):
     """Runs of small sizes with a decoder, or a skipped test where no method has it."""
     if decoder not in {method.decoder for method in METHODS.values()}:
         pytest.skip(f"no method has the decoder {decoder}, so what is sent to it is not known")
-    found = [decoded_run(decoder, devices, subsets) for devices, subsets in ((20, 60), (15, 30), (9, 9), (5, 5))]
-    return [spec for spec in found if spec is not None]
+    runs = [decoded_run(decoder, devices, subsets) for devices, subsets in ((20, 60), (15, 30), (9, 9), (5, 5))]
+    return [spec for spec in runs if spec is not None]
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -80,7 +80,7 @@ def test_within_its_radius_a_decoder_gives_the_gradient(name, lie):
         dice = np.random.default_rng(spec.devices)
         gradients = dice.normal(size=(RUNS, spec.subsets, DIMENSION))
         size = spec.devices, spec.subsets, spec.redundancy
-        most, decode = DECODERS[name].bears(*size), DECODERS[name].prepare(*size)
+        most, decode = DECODERS[name].most_liars(*size), DECODERS[name].prepare(*size)
         assert 0 <= most < spec.devices / 2
         for f in range(most + 1):
             messages = sent(spec, gradients)

@@ -45,9 +45,9 @@ CASES = [
 every = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 
 
-def knowing(what):
+def knowing(quantity):
     """The cases of problems that know something of their loss."""
-    cases_of = [(name, options) for name, options in CASES if what in PROBLEMS[name].knows]
+    cases_of = [(name, options) for name, options in CASES if quantity in PROBLEMS[name].knows]
     return pytest.mark.parametrize(("name", "options"), cases_of, ids=str)
 
 
@@ -120,12 +120,12 @@ def test_shapes_and_constants(name, options):
 
 @every
 def test_a_problem_is_as_large_as_it_says(name, options):
-    problem, said = built(name, options), sizes(name, options)
-    assert said.subsets == options["subsets"]
-    assert said.samples % said.subsets == 0
+    problem, stated = built(name, options), sizes(name, options)
+    assert stated.subsets == options["subsets"]
+    assert stated.samples % stated.subsets == 0
     numbers = sum(each.numel() for each in vars(problem).values() if isinstance(each, torch.Tensor)) / len(SEEDS)
-    assert said.data <= numbers <= said.memory + said.dimension + 2
-    assert any(each.numel() == len(SEEDS) * said.data for each in vars(problem).values() if torch.is_tensor(each))
+    assert stated.data <= numbers <= stated.memory + stated.dimension + 2
+    assert any(each.numel() == len(SEEDS) * stated.data for each in vars(problem).values() if torch.is_tensor(each))
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -164,9 +164,9 @@ def test_the_gradient_is_that_of_the_loss(name, options):
             away = torch.zeros_like(theta)
             away[:, coordinate] = step
             up, down = (problem.loss(problem.forward(theta + sign * away)) for sign in (1, -1))
-            found = (up - down) / 2 / step
+            slopes = (up - down) / 2 / step
             allowed = 1e-6 * (gradient.norm(dim=-1) + loss.abs() + steepness * (1 + step * 1e6))
-            assert ((found - gradient[:, coordinate]).abs() <= allowed).all(), "gradient is not that of loss"
+            assert ((slopes - gradient[:, coordinate]).abs() <= allowed).all(), "gradient is not that of loss"
 
 
 @knowing("optimum")
@@ -239,10 +239,10 @@ def test_what_devices_send_is_the_weighted_sum_of_the_gradients_of_their_subsets
             forward = problem.forward(theta)
             forward = forward if of_what == "labels as they are" else problem.relabelled(forward)
             own = of_subsets(problem, forward, subsets)
-            for one in codes(len(SEEDS), subsets):
-                held, weight = one.settled
+            for code in codes(len(SEEDS), subsets):
+                held, weight = code.settled
                 want = (weight.unsqueeze(-1) * own[torch.arange(len(SEEDS))[:, None, None], held]).sum(dim=-2)
-                got = problem.coded_gradients(forward, one)
+                got = problem.coded_gradients(forward, code)
                 assert got.shape == want.shape
                 assert ((got - want).abs() <= 1e-12 * size_of(own) * (1 + subsets)).all(), of_what
 
@@ -274,8 +274,8 @@ def test_to_ask_twice_gives_the_same_and_changes_nothing(name, options):
         before = theta.clone()
         once, twice = measured(name, problem, theta, subsets), measured(name, problem, theta, subsets)
         assert torch.equal(theta, before)
-        for what, value in once.items():
-            assert torch.equal(value, twice[what]), what
+        for quantity, value in once.items():
+            assert torch.equal(value, twice[quantity]), quantity
 
 
 @every
@@ -285,8 +285,8 @@ def test_a_seed_has_the_same_bits_alone_and_beside_others(name, options):
         beside = measured(name, together, theta, subsets)
         for place, seed in enumerate(SEEDS):
             alone = measured(name, built(name, options, (seed,)), theta[place : place + 1], subsets)
-            for what, value in alone.items():
-                assert torch.equal(value[0], beside[what][place]), what
+            for quantity, value in alone.items():
+                assert torch.equal(value[0], beside[quantity][place]), quantity
 
 
 @every
@@ -300,15 +300,15 @@ def test_each_seed_draws_its_own_problem(name, options):
 @every
 def test_single_precision_is_near_double(name, options):
     double, single = built(name, options), built(name, options, dtype="float32")
-    found = [
-        [measured(name, one, theta.to(one.start().dtype), options["subsets"]) for one in (double, single)]
+    slopes = [
+        [measured(name, each, theta.to(each.start().dtype), options["subsets"]) for each in (double, single)]
         for theta in points(double)
     ]
-    for what in found[0][0]:
-        scale = max(float(fine[what].abs().max()) for fine, _ in found)  # at the optimum many vanish
-        for fine, rough in found:
-            assert rough[what].dtype is torch.float32, what
-            assert ((rough[what].double() - fine[what]).abs() <= 1e-3 * scale).all(), what
+    for quantity in slopes[0][0]:
+        scale = max(float(fine[quantity].abs().max()) for fine, _ in slopes)  # at the optimum many vanish
+        for fine, rough in slopes:
+            assert rough[quantity].dtype is torch.float32, quantity
+            assert ((rough[quantity].double() - fine[quantity]).abs() <= 1e-3 * scale).all(), quantity
 
 
 # --- several specs as one batch ---------------------------------------------------------------------------------------
@@ -349,5 +349,5 @@ def test_a_batch_of_specs_has_of_each_what_it_has_alone(name, options):
         for spec, problem in zip(specs, problems, strict=True):
             rows = slice(place, place + len(spec.seeds))
             place = rows.stop
-            for what, value in measured(name, problem, theta[rows], options["subsets"]).items():
-                assert torch.equal(value, beside[what][rows]), (what, spec.problem.options)
+            for quantity, value in measured(name, problem, theta[rows], options["subsets"]).items():
+                assert torch.equal(value, beside[quantity][rows]), (quantity, spec.problem.options)

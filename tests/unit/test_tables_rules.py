@@ -45,14 +45,14 @@ def honest_messages(draw):
     devices, dimension = draw(st.integers(2, 15)), draw(st.integers(1, 5))
     dice = np.random.default_rng(draw(st.integers(0, 2**32)))
     kind = draw(st.sampled_from(["normal", "apart", "one off", "heavy"]))
-    found = dice.normal(size=(devices, dimension))
+    values = dice.normal(size=(devices, dimension))
     if kind == "apart":
-        found[: draw(st.integers(1, devices - 1))] += 10
+        values[: draw(st.integers(1, devices - 1))] += 10
     elif kind == "one off":
-        found[1:] = found[1]
+        values[1:] = values[1]
     elif kind == "heavy":
-        found = found**3
-    return found * 10.0 ** draw(st.integers(-6, 6)) + draw(st.sampled_from([0.0, 1.0])), dice
+        values = values**3
+    return values * 10.0 ** draw(st.integers(-6, 6)) + draw(st.sampled_from([0.0, 1.0])), dice
 
 
 def liars_among(name, honest, part):

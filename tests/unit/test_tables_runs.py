@@ -63,15 +63,15 @@ def of_encoding(name, options):
             held = allocations.draw(spec.allocation_spec)[0]
             if not np.iscomplexobj(ENCODERS[name](held, SUBSETS, **options)):
                 return spec
-    found = [of_method(method, {}) for method in METHODS]
-    return next(spec for spec in found if spec.encoding.name == name)
+    results = [of_method(method, {}) for method in METHODS]
+    return next(spec for spec in results if spec.encoding.name == name)
 
 
 def of_decoder(name, options):
-    found = [method for method, about in METHODS.items() if about.decoder == name]
-    if not found:
+    results = [method for method, about in METHODS.items() if about.decoder == name]
+    if not results:
         pytest.skip(f"no method has the decoder {name}")
-    return of_method(found[0], {})
+    return of_method(results[0], {})
 
 
 def with_component(key):
@@ -98,12 +98,12 @@ MAKERS = {
 
 def entries(*tables):
     """A parameter for each entry of some tables, by default of all, with each of its options that has a few values."""
-    found = [
+    results = [
         pytest.param(key, name, options, id=f"{key}: {label}")
         for key in tables or TABLES
         for label, (name, options) in labelled(key).items()
     ]
-    return pytest.mark.parametrize(("key", "name", "options"), found)
+    return pytest.mark.parametrize(("key", "name", "options"), results)
 
 
 def labelled(key):
@@ -120,10 +120,10 @@ def test_there_are_runs_of_every_table():
 def test_a_run_is_described_and_is_read_again(key, name, options):
     spec = MAKERS[key](name, options)
     assert RunSpec.from_json(spec.canonical(), "again") == spec
-    said = describe(spec)
-    assert said.replace("\n", "").isprintable()
+    words = describe(spec)
+    assert words.replace("\n", "").isprintable()
     unsaid = key in ("method", "decoder", "pre_aggregation") or name == "constant"
-    assert unsaid or name.replace("_", " ") in said
+    assert unsaid or name.replace("_", " ") in words
 
 
 def test_a_description_has_all_digits_of_a_run():
@@ -142,9 +142,9 @@ def test_no_run_violates_a_bound(key, name, options):
     size = measured["largest_heterogeneity"] + measured["gradient_norm"]
     rounding = 1e-11 * np.fmax.accumulate(size, axis=1)
     error = measured["aggregation_error"]
-    for what, bound in bounds.bounds(spec, measured, held).items():
+    for quantity, bound in bounds.bounds(spec, measured, held).items():
         if bound.holds == "always":
-            assert not (error > bound.error * (1 + 1e-9) + rounding).any(), what
+            assert not (error > bound.error * (1 + 1e-9) + rounding).any(), quantity
     if spec.problem_kind.knows < EVERYTHING:
         return
     schedule, steps = spec.step_schedule, range(spec.iterations)
@@ -156,10 +156,10 @@ def test_no_run_violates_a_bound(key, name, options):
     assert not (excess[:, 1:] > after * (1 + 1e-9) + blur).any()
 
 
-def assert_same(found, expected):
-    assert found.arrays().keys() == expected.arrays().keys()
-    for what, value in expected.arrays().items():
-        np.testing.assert_array_equal(found.arrays()[what], value, err_msg=what)
+def assert_same(measured, expected):
+    assert measured.arrays().keys() == expected.arrays().keys()
+    for quantity, value in expected.arrays().items():
+        np.testing.assert_array_equal(measured.arrays()[quantity], value, err_msg=quantity)
 
 
 #: The other tables are in the tests of test_engine.py.

@@ -80,9 +80,9 @@ def scale_of(messages):
     return max(1e-300, np.abs(finite).max(initial=0.0))
 
 
-def same(one, other, scale):
+def same(first, second, scale):
     """To rounding where sums run over devices in another order."""
-    np.testing.assert_allclose(np.clip(one, -1e6, 1e6), np.clip(other, -1e6, 1e6), rtol=1e-12, atol=1e-12 * scale)
+    np.testing.assert_allclose(np.clip(first, -1e6, 1e6), np.clip(second, -1e6, 1e6), rtol=1e-12, atol=1e-12 * scale)
 
 
 @pytest.mark.parametrize(("name", "options"), variants(RULES, RULE_OPTIONS))
@@ -97,7 +97,7 @@ def test_the_order_of_devices_does_not_matter_to_a_rule(name, options):
             return
         messages = spoilt(messages, lie if name != "mean" else None, f)
         got, permuted = (
-            RULES[name](torch.from_numpy(told), f, **options).numpy() for told in (messages, messages[order])
+            RULES[name](torch.from_numpy(stacked), f, **options).numpy() for stacked in (messages, messages[order])
         )
         same(permuted, got, scale_of(messages))
 
@@ -119,8 +119,8 @@ def test_the_order_of_devices_does_not_matter_behind_a_pre_aggregator(name, befo
         scale = scale_of(messages)
         mixed = []
         for places in (np.arange(n), order):
-            told = torch.from_numpy(messages[places])[None]
-            mixed.append(PRE_AGGREGATORS[before](told, f, Drawn(told, torch.from_numpy(places)), **options)[0])
+            stacked = torch.from_numpy(messages[places])[None]
+            mixed.append(PRE_AGGREGATORS[before](stacked, f, Drawn(stacked, torch.from_numpy(places)), **options)[0])
         if before != "bucketing":
             same(mixed[1].numpy(), mixed[0].numpy()[order], scale)
         # A rule that selects may tell messages apart that only rounding tells apart: it gets the same ones.

@@ -63,7 +63,7 @@ def test_what_is_written_is_read_again(stored):
     assert dataset["status_at"].values.tolist() == [NEVER, NEVER]
     stored = trajectories.load(path)
     assert (stored.spec, stored.attributes["engine_digest"]) == (spec, trajectories.engine_digest(spec))
-    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
 def test_the_file_says_what_it_is(stored):
@@ -128,8 +128,8 @@ def test_a_missing_file_is_refused(tmp_path):
 @pytest.mark.parametrize("part", [0.0, *np.random.default_rng(0).uniform(size=10), 0.999])
 def test_a_truncated_file_is_refused(part, stored):
     path = stored[-1]
-    whole = path.read_bytes()
-    path.write_bytes(whole[: min(int(part * len(whole)), len(whole) - 1)])
+    original = path.read_bytes()
+    path.write_bytes(original[: min(int(part * len(original)), len(original) - 1)])
     assert "truncated" in refusal(path)
 
 
@@ -137,10 +137,10 @@ def test_a_truncated_file_is_refused(part, stored):
 def test_a_hole_of_zeros_is_refused(place, stored):
     """What a crash of the machine may leave: a block of the right length and no content."""
     _, _, path = stored
-    whole = bytearray(path.read_bytes())
-    start, length = int(place * len(whole)), len(whole) // 3  # there is empty space in it, but not so much
-    whole[start : start + length] = bytes(len(whole[start : start + length]))
-    path.write_bytes(whole)
+    original = bytearray(path.read_bytes())
+    start, length = int(place * len(original)), len(original) // 3  # there is empty space in it, but not so much
+    original[start : start + length] = bytes(len(original[start : start + length]))
+    path.write_bytes(original)
     assert "damaged" in refusal(path)
 
 
@@ -263,7 +263,7 @@ def test_a_failing_write_leaves_an_older_file_as_it_was(stored):
     with pytest.raises(CrashError):
         fail_half_way(path, CrashError)
     assert path.read_bytes() == before
-    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
 def test_no_file_is_there_before_it_is_whole(tmp_path):
@@ -272,7 +272,7 @@ def test_no_file_is_there_before_it_is_whole(tmp_path):
         dataset.setncattr("complete", 1)
         assert not path.exists()
         assert len(list(tmp_path.iterdir())) == 1
-    assert [one.name for one in tmp_path.iterdir()] == ["t.nc"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["t.nc"]
 
 
 def test_a_full_disk_is_the_users_to_mend(tmp_path):
@@ -323,4 +323,4 @@ def test_a_path_that_is_a_folder_is_the_users_to_mend(tmp_path):
     (tmp_path / "t.nc").mkdir()
     with pytest.raises(UserError, match="cannot be written"), netcdf.writing(tmp_path / "t.nc"):
         pass
-    assert [one.name for one in tmp_path.iterdir()] == ["t.nc"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["t.nc"]

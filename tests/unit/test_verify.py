@@ -1,4 +1,4 @@
-"""Verification: what is asked for, there, whole, current, and how far from a reference."""
+"""Verification: which results are expected, present, intact, current, and how far from a reference."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def verified(**options):
 
 
 def counts(kind):
-    """Of a row of the table: asked for, present, whole, current, not asked for."""
+    """A row of the table: expected, present, intact, current, unexpected."""
     table = verified().tables()[0]
     columns = [list(column.cells) for column in table.columns]
     row = columns[0].index(kind)
@@ -60,7 +60,7 @@ def test_all_is_well():
     assert code == 0, said
     assert said.rstrip().endswith("results: all is well")
     assert "Note: results/reference: not compared: there is no reference\n" in said
-    assert "not asked for: " not in said
+    assert "unexpected: " not in said
     assert verified().faults() == []
     expected = {"allocations": 3, "trajectories": 3, "summaries": 2, "figures": 4, "claims": 2, "scorecard": 1}
     for kind, count in (expected | {"multiverse": 1}).items():
@@ -69,16 +69,16 @@ def test_all_is_well():
 
 
 @pytest.mark.usefixtures("project")
-def test_all_that_the_commands_made_is_asked_for():
-    asked = {path for item in verified().items for path in item.paths}
-    assert asked == {path for path in RESULTS.rglob("*") if path.is_file()}
+def test_all_files_of_the_commands_are_expected():
+    expected = {path for item in verified().items for path in item.paths}
+    assert expected == {path for path in RESULTS.rglob("*") if path.is_file()}
 
 
 @pytest.mark.usefixtures("project")
-def test_without_a_multiverse_none_is_asked_for():
+def test_without_a_multiverse_none_is_expected():
     shutil.rmtree(RESULTS / "multiverse")
     assert verified().faults() == []
-    assert not any(one.item.kind in ("readings", "multiverse") for one in verified().found)
+    assert not any(one.item.kind in ("readings", "multiverse") for one in verified().findings)
 
 
 @pytest.mark.usefixtures("project")
@@ -89,8 +89,8 @@ def test_a_missing_file_is_a_fault(pattern, kind):
     path = first(pattern)
     path.unlink()
     assert verified().faults() == [f"{path}: missing"]
-    total, present, whole, current, _ = counts(kind)
-    assert present == whole == current == total - 1
+    total, present, intact, current, _ = counts(kind)
+    assert present == intact == current == total - 1
 
 
 @pytest.mark.usefixtures("project")
@@ -98,7 +98,7 @@ def test_a_table_of_another_kind_with_its_own_list_is_a_fault():
     """The claims of a study in the place of its summary: of the same name, and each as it was written."""
     for suffix in ("csv", "sha256"):
         shutil.copy(RESULTS / "claims" / f"lines.{suffix}", RESULTS / "summaries" / f"lines.{suffix}")
-    assert verified().faults() == ["results/summaries/lines.sha256: lists what claims made; expected summarise"]
+    assert verified().faults() == ["results/summaries/lines.sha256: lists files made by claims; expected summarise"]
     assert counts("summaries") == [2, 2, 1, 1, 0]
 
 
@@ -111,7 +111,7 @@ def test_a_missing_part_of_a_figure_is_a_fault():
 
 
 @pytest.mark.usefixtures("project")
-def test_a_damaged_file_is_present_and_not_whole():
+def test_a_damaged_file_is_present_and_not_intact():
     path = first("trajectories/*.nc")
     path.write_bytes(path.read_bytes()[:-1])
     assert verified().faults() == [f"{path}: truncated, damaged or foreign: it does not end with its checksum"]
@@ -139,7 +139,7 @@ def test_a_file_of_other_code_is_stale(folder, stage):
     edit(path, "engine_digest", "0123456789ab")
     edit(path, "engine_parts", attributes["engine_parts"].replace('"randomness.py":"', '"randomness.py":"_'))
     line = (
-        f"{path}: stale: made by code 0123456789ab of {stage}; here it is {attributes['engine_digest']}: "
+        f"{path}: stale: made by code 0123456789ab of {stage}; the present code is {attributes['engine_digest']}: "
         "randomness.py changed"
     )
     assert own(verified().faults()) == [line]
@@ -166,7 +166,7 @@ def test_what_was_made_for_another_request_is_stale(path, old, new, kinds):
     text = Path(path).read_text()
     assert old in text
     Path(path).write_text(text.replace(old, new))
-    stale = [one for one in verified().found if one.state != "current"]
+    stale = [one for one in verified().findings if one.state != "current"]
     assert {one.item.kind for one in stale} == kinds
     assert all("stale: made for another request" in line for one in stale for line in one.faults)
     assert verified().faults(allow_stale=True) == []
@@ -201,12 +201,12 @@ def test_what_nobody_asks_for_is_told_and_no_fault():
     assert counts("figures")[4] == 1
     code, said = byzcode("verify")
     assert code == 0
-    assert "Note: results/trajectories: not asked for: 0123456789ab.nc\n" in said
-    assert "Note: results/figures: not asked for: mine.svg\n" in said
-    assert "Note: results: not asked for: junk/\n" in said
-    assert "Note: results/claims: not asked for: sub/\n" in said
-    assert "Note: results/summaries: not asked for: broken.csv\n" in said
-    assert said.count("not asked for: ") == 5
+    assert "Note: results/trajectories: unexpected: 0123456789ab.nc\n" in said
+    assert "Note: results/figures: unexpected: mine.svg\n" in said
+    assert "Note: results: unexpected: junk/\n" in said
+    assert "Note: results/claims: unexpected: sub/\n" in said
+    assert "Note: results/summaries: unexpected: broken.csv\n" in said
+    assert said.count("unexpected: ") == 5
 
 
 @pytest.mark.usefixtures("project")
@@ -215,7 +215,7 @@ def test_other_versions_are_told_and_no_fault():
         edit(path, "numpy_version", "1.0.0")
     code, said = byzcode("verify", "--allow-stale")
     assert code == 0
-    assert "Note: 3 files were made with numpy 1.0.0; here it is " in said
+    assert "Note: 3 files were made with numpy 1.0.0; installed: " in said
     assert "numpy 1.0.0" in said.partition("Note")[0]
 
 
@@ -240,7 +240,7 @@ def test_a_folder_elsewhere_is_verified():
     assert "byzcode: results: no such folder\n" in said
 
 
-# Tables are those that were asked for, made of what is there.
+# Tables are those requested, made of the present files.
 
 NEED = ["--devices", "6", "--alpha", "0.2", "--heterogeneity", "10", "--budget-gradients", "36", "--subsets", "12"]
 
@@ -289,7 +289,7 @@ def test_tables_and_figures_of_other_trajectories_are_stale():
             dataset["loss"][:] = dataset["loss"][:] + 1
             dataset["loss"].sha256 = netcdf.digest(dataset["loss"][:])
         seal.seal(path)
-    stale = {one.item.path for one in verified().found if one.state != "current"}
+    stale = {one.item.path for one in verified().findings if one.state != "current"}
     drawn = {RESULTS / "figures" / f"{name}.sha256" for name in load_plan_file(CONFIG).figures}
     direct = {*RESULTS.glob("summaries/*.sha256"), *RESULTS.glob("claims/*.sha256")}
     assert stale == direct | (drawn - {first("figures/holding*.sha256"), first("figures/sweep*.sha256")})
@@ -335,17 +335,17 @@ def test_what_was_unpacked_is_compared_with_its_manifest():
     assert {RESULTS / name for name in listed} == {path for item in verified().items for path in item.paths}
 
     path = first("trajectories/*.nc")
-    edit(path, "title", "Another")  # whole, and yet not what was archived
+    edit(path, "title", "Another")  # intact, but different from the archive
     done = verified()
     assert own(done.faults()) == []
-    assert f"Note: {path}: not as it was archived, by {manifest}" in done.lines()
+    assert f"Note: {path}: differs from the archive, by {manifest}" in done.lines()
     content = path.read_bytes()
     path.write_bytes(content[:-1])  # what is damaged does not vouch for itself
-    assert f"{path}: not as it was archived, by {manifest}" in verified().faults()
+    assert f"{path}: differs from the archive, by {manifest}" in verified().faults()
     path.write_bytes(content)
     for text in ("{", "[" * 100_000):
         manifest.write_text(text)
-        assert own(verified().faults())[0].startswith(f"{manifest}: damaged, or no manifest: ")
+        assert own(verified().faults())[0].startswith(f"{manifest}: damaged or not a manifest: ")
     manifest.unlink()
     assert own(verified().faults()) == [f"{manifest}: no such file"]
 
@@ -390,7 +390,7 @@ def test_an_unreadable_table_does_not_end_verify(project):
 
 @pytest.mark.usefixtures("project")
 def test_what_is_drawn_anew_out_of_an_archive_is_no_fault():
-    """A colour is another: the figures are whole, current, and no longer those of the archive."""
+    """A colour is another: the figures are intact, current, and no longer those of the archive."""
     assert byzcode("archive", "--out", "all.tar.gz")[0] == 0
     shutil.rmtree(RESULTS)
     shutil.unpack_archive("all.tar.gz", ".", filter="data")
@@ -403,7 +403,7 @@ def test_what_is_drawn_anew_out_of_an_archive_is_no_fault():
         assert byzcode(*figure(plan, name))[0] == 0
     done = verified()
     assert done.faults() == []
-    assert any("not as it was archived" in line for line in done.lines())
+    assert any("differs from the archive" in line for line in done.lines())
 
 
 @pytest.mark.usefixtures("project")
@@ -414,7 +414,7 @@ def test_the_reference_beside_the_results_is_compared_with(tmp_path):
         shutil.copy(path, kept)
     code, said = byzcode("verify")
     assert code == 0, said
-    assert "Beside results/reference" in said
+    assert "Compared with results/reference" in said
     kept = RESULTS / "reference" / "scorecard.csv"
     text = kept.read_text()
     kept.write_text(text.replace("undecided", "refuted"))

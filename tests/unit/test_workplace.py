@@ -42,7 +42,7 @@ JOB = f"exec {sys.executable} -c 'print(flush=True); input()' byzcode train --ou
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from snakemake.shell import shell
 
     monkeypatch.chdir(tmp_path)
@@ -74,21 +74,21 @@ def orphan() -> Iterator[int]:
         time.sleep(0.05)
     snakemake.communicate()
     assert snakemake.returncode == -signal.SIGKILL
-    [found] = workplace.processes.with_open(Path("results") / JOBS)
+    [process] = workplace.processes.with_open(Path("results") / JOBS)
     try:
-        yield found.number
+        yield process.number
     finally:
         os.close(end)
         for number in (signal.SIGCONT, signal.SIGKILL):
             try:
-                os.kill(found.number, number)
+                os.kill(process.number, number)
             except ProcessLookupError:
                 break
 
 
 def wait_for_jobs(during: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Wait as the next Snakemake does; ``during`` happens at its second look. What it said."""
-    said: list[str] = []
+    lines: list[str] = []
     looks = [None, during]
 
     def sleep(_: float) -> None:
@@ -97,11 +97,11 @@ def wait_for_jobs(during: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -
         time.sleep(0.01)
 
     monkeypatch.setattr(workplace, "_sleep", sleep)
-    place = Workplace(Path("project.lock"), Path("results"), said.append, inherited_by_jobs)
+    place = Workplace(Path("project.lock"), Path("results"), lines.append, inherited_by_jobs)
     place.wait_for_jobs()
     assert not looks, "it did not wait"
     place.release()
-    return [line for line in said if "no locks" not in line]
+    return [line for line in lines if "no locks" not in line]
 
 
 def test_where_nobody_is_left_nobody_is_waited_for(locks: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,8 +114,8 @@ def test_where_nobody_is_left_nobody_is_waited_for(locks: str, monkeypatch: pyte
 
 def test_a_job_of_a_killed_snakemake_is_waited_for_and_named(locks: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with orphan() as number:
-        [said] = wait_for_jobs(lambda: os.kill(number, signal.SIGKILL), monkeypatch)
-    assert f"train 0123 (process {number}); kill -9 {number} ends them" in said
+        [message] = wait_for_jobs(lambda: os.kill(number, signal.SIGKILL), monkeypatch)
+    assert f"train 0123 (process {number}); kill -9 {number} ends them" in message
 
 
 def test_a_stopped_job_is_waited_for_too(locks: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,22 +123,22 @@ def test_a_stopped_job_is_waited_for_too(locks: str, monkeypatch: pytest.MonkeyP
         os.kill(number, signal.SIGSTOP)
         while "State:\tT" not in Path(f"/proc/{number}/status").read_text():
             time.sleep(0.01)
-        [said] = wait_for_jobs(lambda: os.kill(number, signal.SIGKILL), monkeypatch)
-    assert f"train 0123 (process {number}, stopped)" in said
+        [message] = wait_for_jobs(lambda: os.kill(number, signal.SIGKILL), monkeypatch)
+    assert f"train 0123 (process {number}, stopped)" in message
 
 
 def test_now_and_then_it_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workplace, "REMINDER", 0.0)
     with orphan() as number:
-        said = wait_for_jobs(lambda: os.kill(number, signal.SIGKILL), monkeypatch)
-    assert len(said) >= 2
+        message = wait_for_jobs(lambda: os.kill(number, signal.SIGKILL), monkeypatch)
+    assert len(message) >= 2
 
 
 def test_jobs_that_cannot_be_seen_are_let_go_by_removing_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     with orphan():
         monkeypatch.setattr(workplace.processes, "with_open", lambda _: [])  # as of another user
-        [said] = wait_for_jobs((Path("results") / JOBS).unlink, monkeypatch)
-    assert f"if there are none, delete results/{JOBS}" in said
+        [message] = wait_for_jobs((Path("results") / JOBS).unlink, monkeypatch)
+    assert f"if there are none, delete results/{JOBS}" in message
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -201,11 +201,11 @@ def test_a_file_system_without_locks_is_told_of_once(monkeypatch: pytest.MonkeyP
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    said: list[str] = []
-    place = Workplace(Path("project.lock"), Path("results"), said.append, inherited_by_jobs)
+    lines: list[str] = []
+    place = Workplace(Path("project.lock"), Path("results"), lines.append, inherited_by_jobs)
     place.wait_for_jobs()
     place.release()
-    [line] = said
+    [line] = lines
     assert line.startswith("project.lock: this file system has no locks (No locks available)")
 
 
@@ -243,7 +243,7 @@ def test_litter_goes_unless_someone_may_still_write_it() -> None:
 
 
 @pytest.mark.parametrize("place", ["out", "out/here", "out/here/trajectories", "out/here/logs"])
-@pytest.mark.parametrize("kind", ["a file", "a link to no folder"])
+@pytest.mark.parametrize("kind", ["a file", "a link that leads to no folder"])
 def test_what_is_no_folder_is_refused_where_one_is_to_be(tmp_path: Path, place: str, kind: str) -> None:
     path = tmp_path / place
     path.parent.mkdir(parents=True, exist_ok=True)

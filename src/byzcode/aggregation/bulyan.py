@@ -32,8 +32,8 @@ def bulyan(messages: Tensor, f: int) -> Tensor:
     messages = take_devices(messages, by_value(messages))  # sorted, so that the first of equal scores is chosen
     distances = squared_distances(centred(messages)[0])
     if messages.device.type == "cpu":
-        each = distances.numpy().reshape(-1, *distances.shape[-2:])
-        chosen = torch.from_numpy(np.array([_chosen(one, f) for one in each], dtype=np.int64))
+        matrices = distances.numpy().reshape(-1, *distances.shape[-2:])
+        chosen = torch.from_numpy(np.array([_chosen(matrix, f) for matrix in matrices], dtype=np.int64))
         chosen = chosen.view(*messages.shape[:-2], messages.shape[-2] - 2 * f)
     else:
         chosen = _chosen_on_gpu(distances, f)

@@ -60,9 +60,9 @@ def geometric_median(messages: Tensor, f: int, *, tolerance: Tolerance = 1e-14, 
     Messages that are not finite do not pull. Tolerates f < N/2 liars. Robustness (Allouah et al. 2023, 2302.01772),
     a = f / (N - 2 f): kappa <= 4 (1 + a)^2.
     """
-    told = messages.double()
-    origin = median(told)
-    points, lost, unit = _to_scale(told - origin.unsqueeze(-2))
+    precise = messages.double()
+    origin = median(precise)
+    points, lost, unit = _to_scale(precise - origin.unsqueeze(-2))
     if messages.device.type == "cpu":
         # Compute the entries separately, so that each has the same bits alone and in a batch.
         point = torch.empty_like(points[..., 0, :])
@@ -91,8 +91,8 @@ def _least(points: Tensor, lost: Tensor, shortest: float, steps: int) -> Tensor:
         if number % _ROUND == _ROUND - 1:
             nearest = torch.take_along_dim(points, pulls.square.argmin(dim=-1)[..., None, None], dim=-2)[..., 0, :]
             around = _pulls(points, lost, nearest)
-            there = around.balance(slack) & ~done
-            point, done = torch.where(there, nearest, point), done | there
+            certified = around.balance(slack) & ~done
+            point, done = torch.where(certified, nearest, point), done | certified
             if direct and not surely(done):  # near a message that almost balances, steps from afar are small
                 beside = nearest + around.step(0.0)
                 better = _saved(pulls, _pulls(points, lost, beside), beside - point) > 0
@@ -163,32 +163,32 @@ class _Pulls(NamedTuple):
             slope: Tensor = (ahead * _inverse(there.clamp(min=blur**2))).sum(dim=-2)
             return slope
 
-        one = torch.ones_like(norm[..., 0])
-        here = (inverse * along).sum(dim=-1, keepdim=True)
-        whole = slopes(one).abs() <= 0.1 * here.abs()
-        if surely(whole):
-            return one
-        return torch.where(whole, one, _where_it_turns(slopes, one))
+        full = torch.ones_like(norm[..., 0])
+        initial = (inverse * along).sum(dim=-1, keepdim=True)
+        accepted = slopes(full).abs() <= 0.1 * initial.abs()
+        if surely(accepted):
+            return full
+        return torch.where(accepted, full, _turning_length(slopes, full))
 
 
-def _where_it_turns(slopes: Callable[[Tensor], Tensor], one: Tensor) -> Tensor:
+def _turning_length(slopes: Callable[[Tensor], Tensor], full: Tensor) -> Tensor:
     """The length at which slopes, which increase from below 0, are about 0, (..., 1)."""
-    tried = torch.tensor([0.0, *_LENGTHS], dtype=one.dtype).to(one.device)
-    down = (slopes(one * tried[1:]) < 0).sum(dim=-1, keepdim=True).clamp_(max=len(_LENGTHS) - 1)
+    tried = torch.tensor([0.0, *_LENGTHS], dtype=full.dtype).to(full.device)
+    down = (slopes(full * tried[1:]) < 0).sum(dim=-1, keepdim=True).clamp_(max=len(_LENGTHS) - 1)
     low, high = tried[down], tried[down + 1]
-    between = low + (high - low) * torch.linspace(0, 1, 17, dtype=one.dtype, device=one.device)
-    found = slopes(between)
-    left = ((found < 0).sum(dim=-1, keepdim=True) - 1).clamp_(min=0, max=15)
-    before, after = found.gather(-1, left), found.gather(-1, left + 1)
+    between = low + (high - low) * torch.linspace(0, 1, 17, dtype=full.dtype, device=full.device)
+    inner = slopes(between)
+    left = ((inner < 0).sum(dim=-1, keepdim=True) - 1).clamp_(min=0, max=15)
+    before, after = inner.gather(-1, left), inner.gather(-1, left + 1)
     share = torch.where(after > before, before / (before - after), 0.0).clamp_(min=0, max=1)
     return between.gather(-1, left) + share * (high - low) / 16
 
 
-def _saved(here: _Pulls, there: _Pulls, step: Tensor) -> Tensor:
-    """The sum of distances here minus that there, (..., 1), from squares, because a plain difference would cancel."""
-    both = (here.square.sqrt() + there.square.sqrt()).unsqueeze(-1)
+def _saved(first: _Pulls, second: _Pulls, step: Tensor) -> Tensor:
+    """The sum of distances at the first point minus that at the second, (..., 1), without cancellation."""
+    both = (first.square.sqrt() + second.square.sqrt()).unsqueeze(-1)
     return (
-        _combined(torch.where(both > 0, 1 / both, 0.0).squeeze(-1), here.away + there.away)
+        _combined(torch.where(both > 0, 1 / both, 0.0).squeeze(-1), first.away + second.away)
         .mul(step)
         .sum(-1, keepdim=True)
     )

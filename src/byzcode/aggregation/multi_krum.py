@@ -26,7 +26,9 @@ def multi_krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2", ke
     """
     number = messages.shape[-2] - f if kept is None else kept
     if number > messages.shape[-2] - f:
-        raise ValueError(f"kept = {kept} of {messages.shape[-2]} messages takes in lies: at most N - f, f = {f}")
+        raise ValueError(
+            f"kept = {kept} of {messages.shape[-2]} messages may include lies: allowed: at most N - f, f = {f}"
+        )
     return mean_of_least(messages, scores(squared_distances(centred(messages)[0]), f, neighbours), number)
 
 

@@ -93,5 +93,5 @@ class Rule(Entry):
         devices, name = messages.shape[-2], self.function.__name__
         most = self.most_liars(devices)
         if not 0 <= f <= most:
-            raise ValueError(f"{name} of {devices} messages bears 0 to {most} liars; got f = {f}")
+            raise ValueError(f"{name} of {devices} messages tolerates 0 to {most} liars; got f = {f}")
         return self.function(messages, f, **options)

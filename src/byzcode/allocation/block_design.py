@@ -43,7 +43,7 @@ def block_design(devices: int, subsets: int, redundancy: int, generator: np.rand
 
     Returns the held subsets, (N, redundancy). Nothing is random. Cost: O(N r), and O(N M) with complements.
     """
-    complement, copies, design = _found(devices, subsets, redundancy)[0]
+    complement, copies, design = _fitting(devices, subsets, redundancy)[0]
     blocks = np.tile(design.make(), (copies, 1))
     # A stable sort of the points, block after block, lists the blocks of each point in ascending order.
     held = (blocks.ravel().argsort(kind="stable") // design.size).reshape(devices, -1)
@@ -56,7 +56,7 @@ def block_design(devices: int, subsets: int, redundancy: int, generator: np.rand
 
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
     """Refuse unless c and lambda are integers and a family has the design, perhaps repeated, or its complement."""
-    if _found(devices, subsets, redundancy):
+    if _fitting(devices, subsets, redundancy):
         return None
     return f"{_reason(devices, subsets, redundancy)}; {_nearest(devices, subsets, redundancy)}"
 
@@ -241,22 +241,22 @@ FAMILIES: tuple[Callable[[], Iterator[Design]], ...] = (
 def _designs() -> dict[int, list[Design]]:
     """The designs of the families by their number of points, up to :data:`MOST` blocks."""
     simple = [design for family in FAMILIES for design in family()]
-    found: dict[int, list[Design]] = {}
+    by_points: dict[int, list[Design]] = {}
     for design in (*simple, *transversal(simple)):
-        found.setdefault(design.points, []).append(design)
-    return found
+        by_points.setdefault(design.points, []).append(design)
+    return by_points
 
 
-def _found(devices: int, subsets: int, redundancy: int) -> list[tuple[bool, int, Design]]:
+def _fitting(devices: int, subsets: int, redundancy: int) -> list[tuple[bool, int, Design]]:
     """The designs that serve a size, fewest copies first: whether by the complement, copies of each block, design."""
-    found = [
+    fitting = [
         (complement, subsets // design.blocks, design)
         for complement in (False, True)
         for design in _designs().get(devices, [])
         if subsets % design.blocks == 0
         and subsets // design.blocks * design.redundancy == (subsets - redundancy if complement else redundancy)
     ]
-    return sorted(found, key=lambda one: one[1])
+    return sorted(fitting, key=lambda fit: fit[1])
 
 
 def _reason(devices: int, subsets: int, redundancy: int) -> str:
@@ -264,12 +264,12 @@ def _reason(devices: int, subsets: int, redundancy: int) -> str:
         return f"r = {redundancy}: a device must hold some of the M = {subsets} subsets, not all"
     copies, rest = divmod(devices * redundancy, subsets)
     if rest:
-        return f"c = N r/M = {fraction(devices * redundancy, subsets)} is not whole"
+        return f"c = N r/M = {fraction(devices * redundancy, subsets)} is not an integer"
     if copies < 2:
         return "c = N r/M = 1: no two devices would share a subset, as with allocation disjoint"
     pairs, rest = divmod(redundancy * (copies - 1), devices - 1)
     if rest:
-        return f"lambda = r(c-1)/(N-1) = {fraction(redundancy * (copies - 1), devices - 1)} is not whole"
+        return f"lambda = r(c-1)/(N-1) = {fraction(redundancy * (copies - 1), devices - 1)} is not an integer"
     if subsets < devices:
         return f"M = {subsets} is below N = {devices} (Fisher)"
     known = None
@@ -277,7 +277,7 @@ def _reason(devices: int, subsets: int, redundancy: int) -> str:
         known = impossible(devices, redundancy, pairs)
     elif devices == copies**2 and pairs == 1:  # an affine plane exists where the projective one does
         known = impossible(devices + copies + 1, copies + 1, 1)
-    return known or f"no family here has a 2-({devices}, {copies}, {pairs}) design with {subsets} blocks"
+    return known or f"no known family has a 2-({devices}, {copies}, {pairs}) design with {subsets} blocks"
 
 
 def _nearest(devices: int, subsets: int, redundancy: int) -> str:
@@ -292,8 +292,8 @@ def _nearest(devices: int, subsets: int, redundancy: int) -> str:
 @cache
 def _served() -> NDArray[np.int64]:
     """All served N, M and r without repeated blocks, (K, 3)."""
-    found = np.array([(d.points, d.blocks, d.redundancy) for designs in _designs().values() for d in designs])
-    return np.concatenate([found, np.column_stack([found[:, 0], found[:, 1], found[:, 1] - found[:, 2]])])
+    sizes = np.array([(d.points, d.blocks, d.redundancy) for designs in _designs().values() for d in designs])
+    return np.concatenate([sizes, np.column_stack([sizes[:, 0], sizes[:, 1], sizes[:, 1] - sizes[:, 2]])])
 
 
 ENTRY = Scheme(block_design, refuses, pairwise=True, laws=of_design)

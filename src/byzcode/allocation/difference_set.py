@@ -42,18 +42,18 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
 @cache
 def cyclic_sets() -> dict[tuple[int, int], Callable[[], Set]]:
     """Functions that make D, for every known N up to :data:`MOST_DEVICES` and r; complements included."""
-    found: dict[tuple[int, int], Callable[[], Set]] = {}
+    sets: dict[tuple[int, int], Callable[[], Set]] = {}
     for modulus, size, make in (*_residues(), *_twin_primes(), *_singer()):
-        found.setdefault((modulus, size), make)
-        found.setdefault((modulus, modulus - size), partial(_complement, modulus, make))
-    return found
+        sets.setdefault((modulus, size), make)
+        sets.setdefault((modulus, modulus - size), partial(_complement, modulus, make))
+    return sets
 
 
 def impossible(points: int, size: int, pairs: int) -> str | None:
     """The theorem by which there is no symmetric 2-(points, size, pairs) design, or None if none here applies."""
     order = size - pairs
     if points % 2 == 0 and isqrt(order) ** 2 != order:
-        return f"no such design: N = M is even, and r - lambda = {order} is no square (Bruck, Ryser, Chowla)"
+        return f"no such design: N = M is even, and r - lambda = {order} is not a square (Bruck, Ryser, Chowla)"
     squares = {x**2 for x in range(isqrt(order) + 1)}
     if pairs == 1 and order % 4 in (1, 2) and not any(order - square in squares for square in squares):
         return f"no plane of order {order} exists (Bruck, Ryser)"
@@ -106,8 +106,8 @@ def _odd_square(number: int) -> bool:
 
 
 def _powers(prime: int, exponent: int, more: tuple[int, ...]) -> Set:
-    found = np.arange(1, prime) ** 2 % prime
-    return np.union1d(found if exponent == 2 else found**2 % prime, more).astype(np.int64)
+    squares = np.arange(1, prime) ** 2 % prime
+    return np.union1d(squares if exponent == 2 else squares**2 % prime, more).astype(np.int64)
 
 
 def _twin_primes() -> Iterator[tuple[int, int, Callable[[], Set]]]:
@@ -135,10 +135,10 @@ def _reason(devices: int, subsets: int, redundancy: int) -> str:
         return f"r = {redundancy}: a device must hold more than one of the M = {subsets} subsets, not all"
     both = redundancy * (redundancy - 1)
     if both % (devices - 1):
-        return f"lambda = r(r-1)/(N-1) = {fraction(both, devices - 1)} is not whole"
+        return f"lambda = r(r-1)/(N-1) = {fraction(both, devices - 1)} is not an integer"
     pairs = both // (devices - 1)
     known = impossible(devices, redundancy, pairs)
-    return known or f"no family here has a cyclic ({devices}, {redundancy}, {pairs}) difference set"
+    return known or f"no known family has a cyclic ({devices}, {redundancy}, {pairs}) difference set"
 
 
 @cache

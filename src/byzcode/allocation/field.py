@@ -38,7 +38,9 @@ def field(order: int) -> Field:
 def recurrence(order: int) -> tuple[int, list[int]]:
     """The prime p and c_0, ..., c_(n - 1) with x^n = sum_i c_i x^i mod p for a primitive x of GF(p^n), n > 1."""
     extension = _extension(order)
-    coefficients = [-int(found) % extension.characteristic for found in extension.irreducible_poly.coeffs[:0:-1]]
+    coefficients = [
+        -int(coefficient) % extension.characteristic for coefficient in extension.irreducible_poly.coeffs[:0:-1]
+    ]
     return extension.characteristic, coefficients
 
 
@@ -64,10 +66,10 @@ def values(order: int, dimension: int, functionals: Numbers) -> Numbers:
     """The values of linear functionals (A,) at all vectors, (A, q^m)."""
     plus, times = field(order)
     vectors = np.arange(order**dimension)
-    found = np.zeros((len(functionals), len(vectors)), dtype=np.int64)
+    sums = np.zeros((len(functionals), len(vectors)), dtype=np.int64)
     for power in (order**place for place in range(dimension)):
-        found = plus[found, times[(functionals // power % order)[:, None], vectors // power % order]]
-    return found
+        sums = plus[sums, times[(functionals // power % order)[:, None], vectors // power % order]]
+    return sums
 
 
 def affine_lines(order: int, dimension: int) -> tuple[Numbers, Numbers]:

@@ -42,8 +42,8 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
 def _fitting(devices: int, subsets: int, redundancy: int) -> Iterator[tuple[int, int]]:
     """All q and m that serve a size."""
     for order, dimension in _spaces(subsets):
-        whole = redundancy * order % subsets == 0
-        if whole and 0 < redundancy < subsets and devices <= (subsets - 1) // (order - 1):
+        divides = redundancy * order % subsets == 0
+        if divides and 0 < redundancy < subsets and devices <= (subsets - 1) // (order - 1):
             yield order, dimension
 
 
@@ -57,15 +57,15 @@ def _reason(devices: int, subsets: int, redundancy: int) -> str:
     if not 0 < redundancy < subsets:
         return f"r = {redundancy}: a device must hold some of the M = {subsets} subsets, not all"
     if redundancy**2 % subsets:
-        return f"r^2/M = {fraction(redundancy**2, subsets)} is not whole"
+        return f"r^2/M = {fraction(redundancy**2, subsets)} is not an integer"
     if devices >= subsets:
         return f"N = {devices} exceeds M - 1 = {subsets - 1}, the most that can share r^2/M in pairs"
     orders = [order for order, _ in _spaces(subsets)]
     if not orders:
-        return f"M = {subsets} is no power q^m of a prime power q with m > 1 (up to {MOST})"
+        return f"M = {subsets} is not a power q^m of a prime power q with m > 1 (up to {MOST})"
     fine = [order for order in orders if redundancy * order % subsets == 0]
     if not fine:
-        return f"r = {redundancy} is no multiple of M/q = {subsets // orders[-1]}"
+        return f"r = {redundancy} is not a multiple of M/q = {subsets // orders[-1]}"
     return f"N = {devices} exceeds (M - 1)/(q - 1) = {(subsets - 1) // (fine[0] - 1)} with q = {fine[0]}"
 
 

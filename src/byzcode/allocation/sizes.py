@@ -27,18 +27,18 @@ def primes() -> NDArray[np.int64]:
 def prime_powers() -> tuple[int, ...]:
     """The orders of finite fields whose square is at most :data:`MOST`, in ascending order."""
     most = int(MOST**0.5)
-    found = []
+    powers = []
     for prime in primes()[primes() <= most].tolist():
         power = prime
         while power <= most:
-            found.append(power)
+            powers.append(power)
             power *= prime
-    return tuple(sorted(found))
+    return tuple(sorted(powers))
 
 
-def nearest(asked: tuple[int, int, int], served: NDArray[np.int64]) -> str:
+def nearest(size: tuple[int, int, int], served: NDArray[np.int64]) -> str:
     """Name the size of ``served`` (K, 3) with the least sum of |log ratio| over N, M and r."""
-    ratios = np.log(served) - np.log(np.maximum(asked, 1))
+    ratios = np.log(served) - np.log(np.maximum(size, 1))
     devices, subsets, redundancy = served[np.abs(ratios).sum(axis=1).argmin()].tolist()
     return f"nearest: N = {devices}, M = {subsets}, r = {redundancy}"
 

@@ -26,9 +26,9 @@ def counts(cells: pd.DataFrame) -> pd.DataFrame:
     verdicts = {verdict: (cells["verdict"] == verdict) & ~untested for verdict in VERDICTS}
     marked = {"fragile": (cells["fragile"] != "") & ~untested, "warned": cells["warning"] != ""}
     table = pd.DataFrame({**verdicts, "untested": untested, **marked}).astype(int)
-    found = table.groupby([cells["kind"], cells["mark"]], sort=False).sum()
-    order = sorted(found.index, key=lambda each: (KINDS.index(each[0]), each[1] != "stated", each[1]))
-    return found.loc[order, list(COLUMNS)]
+    table = table.groupby([cells["kind"], cells["mark"]], sort=False).sum()
+    order = sorted(table.index, key=lambda each: (KINDS.index(each[0]), each[1] != "stated", each[1]))
+    return table.loc[order, list(COLUMNS)]
 
 
 def by_kind(cells: pd.DataFrame) -> pd.DataFrame:

@@ -83,12 +83,12 @@ def _passed(row: dict[Any, Any], controls: pd.DataFrame) -> list[dict[Any, Any]]
         for control in controls.to_dict("records")
         if control["study"] == row["study"] and row["claim"] in control["controls"].split()
     ]
-    found = []
+    passed = []
     for name in dict.fromkeys(control["claim"] for control in own):
         tests = [control for control in own if control["claim"] == name]
-        here = [control for control in tests if control["place"] == row["place"]] or tests
-        found += [control for control in here if control["verdict"] == "supported"][:1]
-    return found
+        same_place = [control for control in tests if control["place"] == row["place"]] or tests
+        passed += [control for control in same_place if control["verdict"] == "supported"][:1]
+    return passed
 
 
 def _warning(control: dict[Any, Any]) -> str:

@@ -44,9 +44,9 @@ def most_harmful(messages: Tensor, threat: Threat, origin: Tensor, direction: Te
     growing = torch.ones_like(best, dtype=torch.bool)
     for _ in range(evaluations - 1):
         tried = best + step
-        found = lengths(threat.aggregate(attacked(tried)) - aim)
-        better = found > most  # false for NaN
-        best, most = torch.where(better, tried, best), torch.where(better, found, most)
+        harm = lengths(threat.aggregate(attacked(tried)) - aim)
+        better = harm > most  # false for NaN
+        best, most = torch.where(better, tried, best), torch.where(better, harm, most)
         growing = growing & better
         step = torch.where(growing, GROWTH * step, CONTRACTION * step)
     return attacked(best)

@@ -1,4 +1,4 @@
-"""The command that recommends what to use."""
+"""The command that recommends a configuration."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from byzcode.cli.arguments import console
 
 
 def recommend(
-    devices: Annotated[int, typer.Option(help="How many devices there are, N.")],
+    devices: Annotated[int, typer.Option(help="Number of devices, N.")],
     alpha: Annotated[float, typer.Option(help="Byzantine fraction.")],
     heterogeneity: Annotated[
-        float, typer.Option(help="Root mean squared distance of the subsets' gradients from the true one.")
+        float, typer.Option(help="Root mean squared distance of the subsets' gradients from the true gradient.")
     ],
-    budget_gradients: Annotated[int, typer.Option(help="Gradients in an iteration, of all devices together.")],
-    budget_bits: Annotated[int | None, typer.Option(help="Bits sent in an iteration, by all devices together.")] = None,
-    subsets: Annotated[int | None, typer.Option(help="How many subsets there are, M; N if left out.")] = None,
-    dimension: Annotated[int, typer.Option(help="How many parameters there are, D.")] = 100,
+    budget_gradients: Annotated[int, typer.Option(help="Gradients per iteration, summed over all devices.")],
+    budget_bits: Annotated[int | None, typer.Option(help="Bits sent per iteration, summed over all devices.")] = None,
+    subsets: Annotated[int | None, typer.Option(help="Number of subsets, M; N if left out.")] = None,
+    dimension: Annotated[int, typer.Option(help="Number of parameters, D.")] = 100,
     results: Annotated[
-        Path | None, typer.Option(help="Folder of results to look for measurements in; the configured one if left out.")
+        Path | None, typer.Option(help="Folder of results with measurements; that of the configuration if left out.")
     ] = None,
 ) -> None:
-    """Say which method, redundancy, rule and compressor the bounds favour within a budget, and what was measured."""
+    """Recommend a method, redundancy, rule and compressor within a budget, by bounds and by measurements."""
     from byzcode.recommend.measured import favourite, measured, measurements
     from byzcode.recommend.need import need
     from byzcode.recommend.search import recommend as search
@@ -42,7 +42,7 @@ def recommend(
     print(f"Best by the bounds: {best.title}. {best.reason}")
     print(f"As a curve of a study: {json.dumps(best.curve)}")
     if (preferred := favourite(compared)) is not None:
-        print(f"Best by what was measured: {preferred[1]}")
+        print(f"Best by measurements: {preferred[1]}")
         if preferred[0] is not best:
             print(f"As a curve of a study: {json.dumps(preferred[0].curve)}")
     for reason in refused:
@@ -56,6 +56,6 @@ def _results() -> Path:
     from byzcode.studies.study import WorkflowConfig
 
     if not Path(BASE).exists():
-        return Path("results")
+        return Path(WorkflowConfig.model_fields["results"].default)
     configuration = Configuration.read()
     return Path(parse(WorkflowConfig, configuration.values, configuration.where).results)

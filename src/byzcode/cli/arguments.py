@@ -35,14 +35,14 @@ Out = Annotated[Path, _option("File to write.")]
 Stem = Annotated[Path, _option("Files to write, without their suffix.")]
 OutArchive = Annotated[Path, _option("File to write, *.tar.gz.")]
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
-SpecText = Annotated[str, typer.Option(help="A spec: a JSON object, or the path of a file that holds one.")]
+SpecText = Annotated[str, typer.Option(help="A spec: a JSON object, or the path of a file that contains one.")]
 Configs = Annotated[
     list[str] | None,
     typer.Option(
         "--config",
         "--configfile",
         metavar="FILE or KEY=VALUE",
-        help="Laid over config/config.yaml, as by Snakemake; may be given several times.",
+        help="Overrides config/config.yaml, as in Snakemake; may be given several times.",
     ),
 ]
 

@@ -17,15 +17,16 @@ def verify(
     ] = None,
     config: Configs = None,
     reference: Annotated[
-        Path | None, typer.Option(help="Tables to compare with; the folder reference of the results, if it is there.")
+        Path | None,
+        typer.Option(help="Tables to compare with; by default, the folder reference of the results, if it exists."),
     ] = None,
     allow_stale: Annotated[
-        bool, typer.Option("--allow-stale", help="Results of other code, or of another request, are no fault.")
+        bool, typer.Option("--allow-stale", help="Do not count results of other code or of another request as faults.")
     ] = False,
 ) -> None:
     """Check that results are complete, current and match the reference.
 
-    Ends with 0 if all is well; with 1 if anything is missing, damaged, of another run, stale or outside a tolerance.
+    Ends with 0 if all is well; with 1 if anything is missing, damaged, stale, of another run or outside a tolerance.
     """
     from byzcode.verify.report import counted
     from byzcode.verify.verification import Verification
@@ -47,7 +48,7 @@ def archive(
     out: OutArchive = Path("byzcode-results.tar.gz"),
     config: Configs = None,
 ) -> None:
-    """Pack the results with a manifest, the configuration and the versions, to be drawn anew without training."""
+    """Pack the results with a manifest, the configuration and the versions, to redraw the figures without training."""
     from byzcode.verify.archive import write
 
     write(*load(config), out)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pydantic import BaseModel
 
-RequestText = Annotated[str, typer.Option(help="What to make, as JSON, or the path of a file that holds it.")]
+RequestText = Annotated[str, typer.Option(help="A request: a JSON object, or the path of a file that contains one.")]
 
 
 @contextmanager

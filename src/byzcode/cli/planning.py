@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def plan(
     config: Configs = None,
-    slurm: Annotated[bool, typer.Option("--slurm", help="Say how much work the missing runs are, as jobs.")] = False,
-    at_once: Annotated[int, typer.Option(min=1, help="Jobs that run at a time, for --slurm.")] = 50,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Forecast the jobs of the missing runs.")] = False,
+    at_once: Annotated[int, typer.Option(min=1, help="Number of jobs that run at the same time, for --slurm.")] = 50,
 ) -> None:
     """List the runs of each study with id, state and label, or forecast the work of the missing runs (--slurm)."""
     from byzcode.verify.states import notes, state
@@ -30,34 +30,34 @@ def plan(
     for warning in configured.unreadable():
         print(f"byzcode: warning: {warning}", file=sys.stderr)
     results = Path(configured.config.results)
-    found = {run: state(results, spec) for run, spec in configured.runs.items()}
-    states = {run: each.word for run, each in found.items()}
+    states = {run: state(results, spec) for run, spec in configured.runs.items()}
+    words = {run: each.word for run, each in states.items()}
     if slurm:
-        from byzcode.execution.forecast import told
+        from byzcode.execution.forecast import report
 
         terminal = console(120)
-        for part in told(configured, [run for run, word in states.items() if word != "current"], at_once):
+        for part in report(configured, [run for run, word in words.items() if word != "current"], at_once):
             terminal.print(part)
         return
     for planned in configured.studies.values():
         print(f"{planned.study.study}: {planned.study.title} ({planned.path})")
-        print("\n".join(dict.fromkeys(_line(member, states) for member in planned.members)))
-    counted = list(states.values())
+        print("\n".join(dict.fromkeys(_line(member, words) for member in planned.members)))
+    counted = list(words.values())
     print(f"{len(counted)} runs: " + ", ".join(f"{counted.count(word)} {word}" for word in dict.fromkeys(counted)))
-    for note in notes(found):
+    for note in notes(states):
         print(note)
-    for run in (run for run, word in states.items() if word == "unreadable"):
+    for run in (run for run, word in words.items() if word == "unreadable"):
         _stored_spec(results, configured.runs[run])  # raises an error that says what is wrong
 
 
-def _line(member: Member, states: Mapping[str, str]) -> str:
+def _line(member: Member, words: Mapping[str, str]) -> str:
     """The line of a run in the list."""
     from byzcode.studies.expand import lookup
 
     curve, spec, point = member
     values = {key: lookup(spec, key) for key in point}
     where = ", ".join(f"{key} {value}" for key, value in values.items() if value is not None)
-    state = states.get(spec.run_id, f"allocation {spec.allocation_spec.allocation_id} only")
+    state = words.get(spec.run_id, f"allocation {spec.allocation_spec.allocation_id} only")
     why = f"; undefined: {spec.undefined}" if spec.undefined else ""
     why += f"; beyond its radius: {spec.undecodable}" if spec.undecodable else ""
     return f"  {spec.run_id}  {state:<18} {curve.label:<26} {where}{why}"
@@ -68,30 +68,31 @@ def explain(
     config: Configs = None,
 ) -> None:
     """Describe a stored or planned run or allocation in words."""
-    from byzcode.storage.layout import trajectory
+    from byzcode.storage.layout import NETCDF, STAGES, trajectory
     from byzcode.studies.describe import describe
     from byzcode.verify.states import notes, state
 
     configured, configuration = load(config)
     results = Path(configured.config.results)
-    stored = {path.stem: path for path in sorted(results.glob("trajectories/[!.]*.nc"))}
+    trajectories = results / STAGES["train"].folder
+    stored = {path.stem: path for path in sorted(trajectories.glob(f"[!.]*.{NETCDF}"))}
     known = sorted({*configured.runs, *configured.allocations, *stored})
     matches = [name for name in known if run_id and name.startswith(run_id)]
     if len(matches) != 1:
-        allowed = one_of(matches, run_id) if matches else f"no such run in {configuration} or {results}/trajectories"
+        allowed = one_of(matches, run_id) if matches else f"no such run in {configuration} or {trajectories}"
         raise complain("byzcode explain", "RUN_ID", run_id, allowed)
     name = matches[0]
     if name in configured.allocations:
         print(_explain_allocation(configured, name))
         return
     spec = configured.runs[name] if name in configured.runs else _stored_spec(results, name)
-    found = state(results, spec)
-    print(f"{trajectory(results, name)}: {found.word}")
+    current = state(results, spec)
+    print(f"{trajectory(results, name)}: {current.word}")
     print(describe(spec))
-    print(f"Studies: {', '.join(_studies_of(configured, name)) or 'none of the configured ones'}.")
-    for note in notes({name: found}):
+    print(f"Studies: {', '.join(_studies_of(configured, name)) or 'none of those configured'}.")
+    for note in notes({name: current}):
         print(note)
-    if found.word == "unreadable":
+    if current.word == "unreadable":
         _stored_spec(results, spec)  # raises an error that says what is wrong
 
 

@@ -25,11 +25,11 @@ def allocate(spec: SpecText, out: Out) -> None:
 
 
 def allocations(
-    devices: Annotated[int, typer.Option(min=1, max=10**9, help="How many devices there are, N.")],
-    subsets: Annotated[int, typer.Option(min=1, max=10**9, help="How many subsets there are, M.")],
-    redundancy: Annotated[int, typer.Option(min=1, max=10**9, help="How many subsets each device holds, r.")],
+    devices: Annotated[int, typer.Option(min=1, max=10**9, help="Number of devices, N.")],
+    subsets: Annotated[int, typer.Option(min=1, max=10**9, help="Number of subsets, M.")],
+    redundancy: Annotated[int, typer.Option(min=1, max=10**9, help="Number of subsets per device, r.")],
 ) -> None:
-    """Say which allocations serve a size, and for the others why they do not, and the nearest size that they serve."""
+    """List the allocations that support a size; for the others, give the reason and the nearest supported size."""
     from byzcode.allocation.serving import described
 
     print(described(devices, subsets, redundancy))
@@ -38,10 +38,10 @@ def allocations(
 def train(
     spec: SpecText,
     out: Out,
-    allocation: Annotated[Path | None, typer.Option(help="Allocation file; drawn anew if left out.")] = None,
+    allocation: Annotated[Path | None, typer.Option(help="Allocation file; drawn if left out.")] = None,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
-    threads: Annotated[int, typer.Option(min=1, help="Seeds trained at once, on the CPU.")] = 1,
-    together: Annotated[Path | None, typer.Option(help="File that lists runs to train as one batch with it.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Number of seeds trained in parallel on the CPU.")] = 1,
+    together: Annotated[Path | None, typer.Option(help="File that lists runs to train with it in one batch.")] = None,
 ) -> None:
     """Train all seeds of a run and store the trajectory. The same spec gives the same bits."""
     from byzcode.execution import batches

@@ -82,8 +82,8 @@ def cyclic_code(devices: int, liars: int) -> CyclicCode:
     steps = np.array([g for g in range(1, devices // 2 + 1) if math.gcd(g, devices) == 1] or [1])
     # The weight on device i = j - t is N / prod_k (x_i - x_k) over the other devices k of the window. Each factor is
     # 2 i sin(pi g (i - k) / N) times a phase; the phases are added exactly, as integers.
-    whole, rest = np.divmod(steps[:, None] * np.arange(1, 2 * liars + 1), devices)
-    sines = (-1.0) ** whole * 2 * np.sin(np.pi * np.minimum(rest, devices - rest) / devices)
+    half_turns, rest = np.divmod(steps[:, None] * np.arange(1, 2 * liars + 1), devices)
+    sines = (-1.0) ** half_turns * 2 * np.sin(np.pi * np.minimum(rest, devices - rest) / devices)
     left = np.cumprod(np.concatenate([np.ones((len(steps), 1)), sines], axis=1), axis=1)
     modulus = devices / (left * left[:, ::-1])
     best = int(np.argmin(np.abs(modulus).max(axis=1).round(9)))

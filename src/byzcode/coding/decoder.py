@@ -36,13 +36,13 @@ def any_of_them(devices: int, subsets: int) -> Sequence[int]:
 class Decoder:
     """``prepare(devices, subsets, redundancy)`` returns the decoder for a size.
 
-    - ``bears(devices, subsets, redundancy)`` is s, the number of arbitrary liars among which it is exact.
+    - ``most_liars(devices, subsets, redundancy)`` is s, the number of arbitrary liars among which it is exact.
     - ``refuses(devices, subsets, redundancy)`` says why a size is not supported, or returns None.
     - ``redundancies(devices, subsets)`` lists, in ascending order, all redundancies that may be supported; ``refuses``
       may exclude some of them.
     """
 
     prepare: Callable[[int, int, int], Decode]
-    bears: Callable[[int, int, int], int]
+    most_liars: Callable[[int, int, int], int]
     refuses: Callable[[int, int, int], str | None]
     redundancies: Callable[[int, int], Sequence[int]] = any_of_them

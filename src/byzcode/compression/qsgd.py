@@ -32,9 +32,9 @@ def qsgd(messages: Tensor, draws: Draws, number_bits: int, *, levels: Levels = 4
     ratio, unit = relative(messages)
     norm = ratio.square().sum(dim=-1, keepdim=True).sqrt().clamp(min=1)  # it is at least 1, or 0
     level = ratio * (levels / norm)
-    whole = level.trunc()
-    up = draws.uniform(devices, dimension) < (level - whole).abs()
-    steps = whole + up * level.sign()
+    lower = level.trunc()
+    up = draws.uniform(devices, dimension) < (level - lower).abs()
+    steps = lower + up * level.sign()
     # Multiply by the unit last: the norm itself may overflow although the result does not.
     return Compressed(steps * (norm / levels) * unit, bits(dimension, number_bits, levels=levels))
 

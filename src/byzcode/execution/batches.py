@@ -43,7 +43,7 @@ from byzcode.specs.run import RunSpec
 from byzcode.specs.strict import Strict
 from byzcode.storage import allocations, trajectories
 from byzcode.storage.apart import apart
-from byzcode.storage.atomic import text, whole, writable
+from byzcode.storage.atomic import replacing, text, writable
 from byzcode.studies.files import read_text
 from byzcode.studies.names import Filename
 from byzcode.studies.requests import Id
@@ -106,11 +106,11 @@ def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, 
                     chosen = [own, *_others(own, folder, listed, together.stat().st_mtime, locks, device)]
                     break
             waited = locks.take(spec.run_id, wait=True)  # until the process that trains it has ended
-        with cuda.reserved() if device == "cuda" else nullcontext(device) as here:
+        with cuda.reserved() if device == "cuda" else nullcontext(device) as target:
             fitting = fit(chosen, FILLED * (cuda.room() if device == "cuda" else _memory()))
             for run in chosen[len(fitting) :]:
                 locks.leave(run.spec.run_id)  # its own job will train it
-            _train(fitting, folder, out, device, here, locks)
+            _train(fitting, folder, out, device, target, locks)
 
 
 def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, threads: int) -> None:
@@ -129,10 +129,10 @@ def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, thr
             locks.take(name, wait=True)
             if stored_meanwhile(own, out, device):
                 return
-        with cuda.reserved() if device == "cuda" else nullcontext(device) as here:
+        with cuda.reserved() if device == "cuda" else nullcontext(device) as target:
             wall, cpu = time.perf_counter(), time.process_time()
             with progress(f"train {name}", len(spec.seeds) * (spec.iterations + 1)) as advance:
-                measured = train_one(spec, own.held, device=here, threads=threads, progress=advance)
+                measured = train_one(spec, own.held, device=target, threads=threads, progress=advance)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         trajectories.write(
             out, spec, measured, own.held, device=device, threads=threads, wall_seconds=wall, cpu_seconds=cpu
@@ -145,12 +145,12 @@ def _say_if_slow(device: str) -> None:
         print(why, file=sys.stderr, flush=True)
 
 
-def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str, locks: RunLocks) -> None:
+def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, target: str, locks: RunLocks) -> None:
     """Train a batch; store the first run at ``out``, and the others where they wait for their jobs."""
     while True:
         wall, cpu = time.perf_counter(), time.process_time()
         try:
-            measured = _measured(batch, here)
+            measured = _measured(batch, target)
             break
         except RuntimeError as error:  # no memory, or a run that fails: only its own job should fail
             if len(batch) == 1:
@@ -163,12 +163,12 @@ def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str
         batch = batch[:half]
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     seeds = sum(len(run.spec.seeds) for run in batch)
-    for place, (run, found) in enumerate(zip(batch, measured, strict=True)):
+    for place, (run, measurements) in enumerate(zip(batch, measured, strict=True)):
         share = len(run.spec.seeds) / seeds
         trajectories.write(
             _waiting(folder, run) if place else out,
             run.spec,
-            found,
+            measurements,
             run.held,
             device=device,
             threads=1,
@@ -181,7 +181,7 @@ def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, here: str
 def _measured(batch: Sequence[Run], device: str) -> list[Measurements]:
     specs = [run.spec for run in batch]
     steps = sum(len(spec.seeds) * (spec.iterations + 1) for spec in specs)
-    beside = f" and {len(specs) - 1} beside it" if len(specs) > 1 else ""
+    beside = f" and {len(specs) - 1} others" if len(specs) > 1 else ""
     with progress(f"train {specs[0].run_id}{beside}", steps) as advance:
         return train_together(specs, [run.held for run in batch], device=device, progress=advance)
 
@@ -201,7 +201,7 @@ def _fetched(own: Run, folder: Path, out: Path, device: str) -> bool:
     if not trajectories.agrees(waiting, own.spec, own.held, device):
         waiting.unlink(missing_ok=True)
         return False
-    with whole(out) as temporary:
+    with replacing(out) as temporary:
         shutil.move(waiting, temporary)
         os.utime(temporary)  # Snakemake requires it to be newer than its allocation and than the list
     print(f"{out}: trained in an earlier batch", file=sys.stderr)
@@ -214,18 +214,18 @@ def _others(
     """The runs of a list to train with ``own``: the share of one GPU, if the runs are divided among all GPUs."""
     if locks.without:  # other processes may be training these
         return
-    left = {name: each for name, each in listed.items() if name != own.spec.run_id}
-    left = {name: each for name, each in left.items() if not _newer(Path(each.out), since)}
+    left = {name: entry for name, entry in listed.items() if name != own.spec.run_id}
+    left = {name: entry for name, entry in left.items() if not _newer(Path(entry.out), since)}
     wanted = -(-(len(left) + 1) // max(1, cuda.count() if device == "cuda" else 1)) - 1
-    for name, each in left.items():
+    for name, entry in left.items():
         if wanted <= 0:
             return
-        spec = RunSpec.parse(each.spec, f"run {name} of the list")
+        spec = RunSpec.parse(entry.spec, f"run {name} of the list")
         if spec.run_id != name:
             raise UserError(f"the list: run {name} has the spec of {spec.run_id}")
         if shape_of(spec) != shape_of(own.spec) or not locks.take(spec.run_id):
             continue
-        run = _readable(spec, Path(each.allocation))
+        run = _readable(spec, Path(entry.allocation))
         if run is None or trajectories.agrees(_waiting(folder, run), spec, run.held, device):
             locks.leave(spec.run_id)
             continue
@@ -255,8 +255,8 @@ def _waiting(folder: Path, run: Run) -> Path:
 
 
 def _read(path: Path) -> tuple[Path, dict[str, _Listed]]:
-    found = parse(_List, read_json(read_text(path, _MOST_BYTES), path), path)
-    return Path(found.folder), found.runs
+    batch = parse(_List, read_json(read_text(path, _MOST_BYTES), path), path)
+    return Path(batch.folder), batch.runs
 
 
 def fit(runs: Sequence[Run], room: float) -> list[Run]:
@@ -275,14 +275,14 @@ def footprint(run: Run) -> float:
         + 12 * devices * sizes.dimension  # messages, Byzantine messages, their sorted copies
         + 6 * devices * devices  # distances
     )
-    whole_numbers = (
+    integers = (
         5 * devices * sizes.dimension  # places in a sorted row, and the order of messages by their values
         + 3 * devices * devices  # neighbours, in order
         + 4 * devices * slots * sizes.rows  # which device adds which rows, with weights
         + 2 * BLOCK * (2 * devices + (sizes.subsets if spec.assignment != "fixed" else 0))
         + 2 * (len(quantities_of(spec)) + len(COUNTS)) * len(spec.record.iterations(spec.iterations))
     )
-    return float(seeds * (number * numbers + 8 * whole_numbers))
+    return float(seeds * (number * numbers + 8 * integers))
 
 
 def _memory() -> float:

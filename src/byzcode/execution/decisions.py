@@ -38,11 +38,11 @@ def decide(workflow: Any, job_class: Any, decided: Callable[[], Decided]) -> Non
 
     def prepared(*arguments: Any, **options: Any) -> None:
         prepare(*arguments, **options)
-        found = decided()
+        files = decided()
         dag = workflow.dag
-        dag.forcefiles.update(found.stale | found.missing)
-        dag.byzcode_current = current_of(dag) | found.current
-        dag.byzcode_missing = missing_of(dag) | found.missing
+        dag.forcefiles.update(files.stale | files.missing)
+        dag.byzcode_current = current_of(dag) | files.current
+        dag.byzcode_missing = missing_of(dag) | files.missing
         for name, answer in _RECORDS.items():
             _pass_over(workflow.persistence, name, answer)
 
@@ -77,8 +77,8 @@ def _pass_over_times(job_class: Any) -> None:
         return
 
     async def output_mintime(job: Any) -> float | None:
-        found: float | None = math.inf if _is_current(job) else await original(job)
-        return found
+        oldest: float | None = math.inf if _is_current(job) else await original(job)
+        return oldest
 
     output_mintime.of_byzcode = True  # type: ignore[attr-defined]
     job_class.output_mintime = property(output_mintime)

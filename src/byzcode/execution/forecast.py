@@ -77,17 +77,17 @@ def size(runs: Mapping[str, RunSpec], folder: Path) -> Size:
     """Forecast runs from the trajectories in a folder, and from short trainings of the kinds that have none there."""
     rates = _stored(folder, {kind_of(spec) for spec in runs.values()})
     memory = [peak for _, peak in rates.values()]
-    found = {kind: rate for kind, (rate, _) in rates.items()}
+    rates_of = {kind: rate for kind, (rate, _) in rates.items()}
     for spec in runs.values():
-        if kind_of(spec) not in found:
-            found[kind_of(spec)] = measure(spec)
-    if len(found) > len(rates):
+        if kind_of(spec) not in rates_of:
+            rates_of[kind_of(spec)] = measure(spec)
+    if len(rates_of) > len(rates):
         memory.append(peak_memory())  # this process has just trained runs of these kinds
     start = start_seconds() if runs else 0.0
     return Size(
-        seconds={run: start + found[kind_of(spec)].seconds(spec) for run, spec in runs.items()},
+        seconds={run: start + rates_of[kind_of(spec)].seconds(spec) for run, spec in runs.items()},
         memory=max(memory, default=0.0),
-        stored=sum(found[kind_of(spec)].stored for spec in runs.values()),
+        stored=sum(rates_of[kind_of(spec)].stored for spec in runs.values()),
     )
 
 
@@ -147,7 +147,7 @@ def _stored(folder: Path, kinds: set[str]) -> dict[str, tuple[Rate, float]]:
     from byzcode.errors import UserError
     from byzcode.storage import trajectories
 
-    found: dict[str, tuple[Rate, float]] = {}
+    rates: dict[str, tuple[Rate, float]] = {}
     for path in sorted(folder.glob("[!.]*.nc")):
         try:
             stored = trajectories.load(path)
@@ -157,9 +157,9 @@ def _stored(folder: Path, kinds: set[str]) -> dict[str, tuple[Rate, float]]:
         spec, kind = stored.spec, kind_of(stored.spec)
         if kind in kinds and str(stored.attributes.get("device")) == "cpu" and math.isfinite(seconds + peak):
             rate = Rate(seed=0.0, iteration=seconds / len(spec.seeds) / spec.iterations, stored=True)
-            before = found.get(kind, (rate, 0.0))
-            found[kind] = (max(before[0], rate, key=lambda one: one.iteration), max(before[1], peak))
-    return found
+            before = rates.get(kind, (rate, 0.0))
+            rates[kind] = (max(before[0], rate, key=lambda each: each.iteration), max(before[1], peak))
+    return rates
 
 
 def _of_children() -> float:
@@ -199,7 +199,7 @@ def grouped(seconds: Sequence[float], group: int, at_once: int) -> Jobs:
     )
 
 
-def told(plan: Plan, missing: Sequence[str], at_once: int) -> Iterator[Table | str]:
+def report(plan: Plan, missing: Sequence[str], at_once: int) -> Iterator[Table | str]:
     """The forecast of a plan's missing runs: a table of studies, a table of jobs, and lines on rates and memory."""
     if not missing:
         yield "No run is missing."
@@ -233,7 +233,7 @@ def _of_studies(plan: Plan, sized: Size) -> Table:
 
 
 def _of_jobs(seconds: Sequence[float], at_once: int) -> Table:
-    table = _table("runs a job", "jobs", "CPU hours", "min a job", "longest, min", f"hours, {at_once} at once")
+    table = _table("runs per job", "jobs", "CPU hours", "min per job", "longest, min", f"hours, {at_once} at once")
     for group in GROUPS:
         jobs = grouped(seconds, group, at_once)
         cells = _cells(jobs.jobs, jobs.cpu_hours, jobs.mean_minutes, jobs.longest_minutes, jobs.hours)

@@ -18,18 +18,18 @@ from byzcode.execution.decisions import missing_of
 from byzcode.execution.slurm import from_command_line
 
 
-def keep(workflow: Any, results: Path, whole_of: Callable[[set[Path]], set[Path]], say: Callable[[str], None]) -> bool:
+def keep(workflow: Any, results: Path, usable_of: Callable[[set[Path]], set[Path]], say: Callable[[str], None]) -> bool:
     """Record finished jobs that Snakemake is about to run again, and return whether there were any.
 
-    If there were, its graph of jobs is out of date. ``whole_of`` returns those of the given files that are complete, of
-    this code and for the present request.
+    If there were, its graph of jobs is out of date. ``usable_of`` returns those of the given files that are complete,
+    of this code and for the present request.
     """
-    found = [job for job in workflow.dag.needrun_jobs() if _appeared(workflow, results, job)]
-    if not found:
+    finished = [job for job in workflow.dag.needrun_jobs() if _appeared(workflow, results, job)]
+    if not finished:
         return False
-    whole = whole_of({Path(file) for job in found for file in job.output})
-    kept = [job for job in found if whole.issuperset(map(Path, job.output))]
-    for job in found:
+    usable = usable_of({Path(file) for job in finished for file in job.output})
+    kept = [job for job in finished if usable.issuperset(map(Path, job.output))]
+    for job in finished:
         if job in kept:
             workflow.async_run(workflow.persistence.finished(job))
         else:

@@ -21,7 +21,7 @@ LOCK = Path(".snakemake/byzcode.lock")
 class Lifecycle:
     """The start and the end of a Snakemake run.
 
-    ``whole_of`` returns those of the given files that are complete, of this code and for the present request.
+    ``usable_of`` returns those of the given files that are complete, of this code and for the present request.
     ``batches`` returns None if runs are not trained together.
     """
 
@@ -29,7 +29,7 @@ class Lifecycle:
     results: Path
     requests: RequestFiles
     batches: Callable[[], BatchLists | None]
-    whole_of: Callable[[set[Path]], set[Path]]
+    usable_of: Callable[[set[Path]], set[Path]]
     _workplace: Workplace | None = None
 
     def register(self) -> None:
@@ -66,7 +66,7 @@ class Lifecycle:
         """Wait for the jobs of a Snakemake that was killed, and keep the files that they have finished."""
         ended = self._join_cluster()
         workplace.wait_for_jobs()
-        if self.snakemake.keep_finished(self.results, self.whole_of) or ended:
+        if self.snakemake.keep_finished(self.results, self.usable_of) or ended:
             workplace.release()
             self.snakemake.start_again()
 
@@ -83,7 +83,7 @@ class Lifecycle:
             sacct=shutil.which("sacct") is not None,
         )
         settings.status_command = polling.command
-        inform(polling.said)
+        inform(polling.line)
         slurm.see_cancelled(sys.modules["snakemake_executor_plugin_slurm"])
         return slurm.settle(Path.cwd(), inform)
 

@@ -26,9 +26,9 @@ class Process:
 def runs(number: int, since: datetime) -> bool:
     """Whether a process that ran at a time still runs; a later process may have received its number."""
     try:
-        found = psutil.Process(number)
-        begun: float = found.create_time()
-        return found.status() != psutil.STATUS_ZOMBIE and begun <= since.timestamp() + _SLACK
+        process = psutil.Process(number)
+        begun: float = process.create_time()
+        return process.status() != psutil.STATUS_ZOMBIE and begun <= since.timestamp() + _SLACK
     except psutil.AccessDenied:
         return True
     except (psutil.Error, ValueError, OverflowError):
@@ -37,7 +37,7 @@ def runs(number: int, since: datetime) -> bool:
 
 def with_open(path: Path) -> list[Process]:
     """The other processes of this machine that have a file open, as far as this user may see them."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
@@ -45,12 +45,12 @@ def with_open(path: Path) -> list[Process]:
             opened = [file.path for file in process.open_files() if Path(file.path).name == path.name]
             if any(_same(file, path) for file in opened):
                 stopped = process.status() == psutil.STATUS_STOPPED
-                found.append(Process(process.pid, tuple(process.cmdline()), stopped))
-    return sorted(found, key=lambda process: process.number)
+                processes.append(Process(process.pid, tuple(process.cmdline()), stopped))
+    return sorted(processes, key=lambda process: process.number)
 
 
-def _same(one: str, other: Path) -> bool:
+def _same(name: str, other: Path) -> bool:
     try:
-        return other.samefile(one)
+        return other.samefile(name)
     except OSError:
         return False

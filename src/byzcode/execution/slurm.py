@@ -51,7 +51,7 @@ class Polling:
     """The program that reports the state of jobs, and a line that says why it was chosen."""
 
     command: str
-    said: str
+    line: str
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Job:
     state: str
 
 
-def polling(configuration: Mapping[str, str], asked: str, first: int, *, sacct: bool) -> Polling:
-    """Choose the program that reports ended jobs on this cluster; ``asked`` is the user's choice if both would work.
+def polling(configuration: Mapping[str, str], preferred: str, first: int, *, sacct: bool) -> Polling:
+    """Choose the program that reports ended jobs on this cluster; ``preferred`` is used if both would work.
 
     sacct needs slurmdbd: without it, an installed sacct waits forever. squeue shows an ended job for MinJobAge seconds.
     If MinJobAge is less than three times ``first``, the seconds before the plugin's first query, the plugin uses sacct
@@ -72,20 +72,20 @@ def polling(configuration: Mapping[str, str], asked: str, first: int, *, sacct: 
     age = int(configuration.get("MinJobAge", "300").split()[0])
     back = sacct and age < 3 * first
     if configuration.get("AccountingStorageType", "").endswith("slurmdbd"):
-        command = "sacct" if back else asked
-        said = f"SLURM: {command} reports the state of jobs; this cluster has accounting"
-        if command != asked:
-            said += f", and {asked} forgets a job {age} s after its end (MinJobAge)"
-        return Polling(command, said)
+        command = "sacct" if back else preferred
+        line = f"SLURM: {command} reports the state of jobs; this cluster has accounting"
+        if command != preferred:
+            line += f", and {preferred} forgets a job {age} s after its end (MinJobAge)"
+        return Polling(command, line)
     if back:
         allowed = (
             f"allowed: at most {age // 3}, a third of MinJobAge; else Snakemake asks sacct, which has no accounting"
         )
         raise complain("the profile", "slurm-init-seconds-before-status-checks", first, allowed)
-    said = "SLURM: squeue reports the state of jobs; this cluster has no accounting"
+    line = "SLURM: squeue reports the state of jobs; this cluster has no accounting"
     if age < LONGEST_PAUSE:
-        said += f", and forgets a job {age} s after its end (MinJobAge): if Snakemake misses an end, it waits forever"
-    return Polling("squeue", said)
+        line += f", and forgets a job {age} s after its end (MinJobAge): if Snakemake misses an end, it waits forever"
+    return Polling("squeue", line)
 
 
 def arrays_fit(rules: str | None, submitted: Sequence[str], jobs: int) -> None:
@@ -115,8 +115,8 @@ def see_cancelled(plugin: ModuleType) -> None:
     """
     query = plugin.query_job_status
 
-    async def without_by_whom(*asked: Any) -> tuple[dict[str, str] | None, float | None]:
-        states, seconds = await query(*asked)
+    async def without_by_whom(*arguments: Any) -> tuple[dict[str, str] | None, float | None]:
+        states, seconds = await query(*arguments)
         return states and {job: state.partition(" by ")[0] for job, state in states.items()}, seconds
 
     plugin.query_job_status = without_by_whom  # type: ignore[attr-defined]
@@ -135,24 +135,22 @@ def settle(folder: Path, say: Callable[[str], None]) -> bool:
     Therefore cancel the jobs that wait in the queue, and wait for the jobs that run, because their results count.
     Raises UserError if SLURM does not answer several times in a row.
     """
-    found = _borne(folder)
-    if not found:
+    jobs = _cancel_with_retries(folder)
+    if not jobs:
         return False
-    running = [job.name for job in found if job.state not in WAITING]
+    running = [job.name for job in jobs if job.state not in WAITING]
     waits = f"; {len(running)} still run, waiting for them (scancel {' '.join(running)} ends them)" if running else ""
-    say(
-        f"SLURM: jobs of an earlier Snakemake in this folder: {len(found) - len(running)} in the queue cancelled{waits}"
-    )
+    say(f"SLURM: jobs of an earlier Snakemake in this folder: {len(jobs) - len(running)} in the queue cancelled{waits}")
     pause, longest = PAUSES
-    while found:
+    while jobs:
         time.sleep(pause)
         pause = min(2 * pause, longest)
-        found = _borne(folder)
+        jobs = _cancel_with_retries(folder)
     return True
 
 
-def _borne(folder: Path) -> list[Job]:
-    """Call :func:`_cancel_waiting`, and repeat it while SLURM does not answer."""
+def _cancel_with_retries(folder: Path) -> list[Job]:
+    """Call :func:`_cancel_waiting`, and try again while SLURM does not answer."""
     pause, longest = PAUSES
     for _ in range(SILENCES):
         try:
@@ -165,22 +163,22 @@ def _borne(folder: Path) -> list[Job]:
 
 def _cancel_waiting(folder: Path) -> list[Job]:
     """Cancel the jobs that wait, and return all that had not ended. A job that has begun meanwhile is not cancelled."""
-    found = earlier(folder)
-    if waiting := [job.name for job in found if job.state in WAITING]:
+    jobs = earlier(folder)
+    if waiting := [job.name for job in jobs if job.state in WAITING]:
         _ask("scancel", "--state=PENDING", *waiting)
-    return found
+    return jobs
 
 
 def earlier(folder: Path) -> list[Job]:
     """The jobs of this user that a Snakemake has submitted from a folder and that have not ended."""
     columns = ("%i", "%T", "%j", "%Z")
     command = ("squeue", "--me", "--array", "--noheader", "--states=all", f"--format={'|'.join(columns)}")
-    here = folder.resolve()
+    project = folder.resolve()
     jobs = (line.split("|", len(columns) - 1) for line in _ask(*command).splitlines())
     return [
         Job(name, state)
         for name, state, title, where in (job for job in jobs if len(job) == len(columns))  # not a cluster's name
-        if _NAME.fullmatch(title) and state not in ENDED and Path(where).resolve() == here
+        if _NAME.fullmatch(title) and state not in ENDED and Path(where).resolve() == project
     ]
 
 

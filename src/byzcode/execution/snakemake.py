@@ -93,11 +93,11 @@ class Snakemake:
     def decide(self, decided: Callable[[], decisions.Decided]) -> None:
         """Let files decide which jobs run; see :mod:`byzcode.execution.decisions`."""
 
-        def told() -> decisions.Decided:
+        def decided_in_one_line() -> decisions.Decided:
             with one_line():
                 return decided()
 
-        decisions.decide(self._workflow, Job, told)
+        decisions.decide(self._workflow, Job, decided_in_one_line)
 
     @property
     def targets(self) -> list[str]:
@@ -109,9 +109,9 @@ class Snakemake:
         """The jobs that are about to run."""
         return list(self._workflow.dag.needrun_jobs())
 
-    def keep_finished(self, results: Path, whole_of: Callable[[set[Path]], set[Path]]) -> bool:
+    def keep_finished(self, results: Path, usable_of: Callable[[set[Path]], set[Path]]) -> bool:
         """Record the finished files of an earlier Snakemake; see :func:`byzcode.execution.kept.keep`."""
-        return kept.keep(self._workflow, results, whole_of, inform)
+        return kept.keep(self._workflow, results, usable_of, inform)
 
     def start_again(self) -> NoReturn:
         """Replace this process with a new Snakemake. Raises UserError if Snakemake is part of another program."""

@@ -66,11 +66,11 @@ class _Jobs:
 
     def wait(self, say: Say) -> None:
         """Wait until no other process has the file open."""
-        said = -REMINDER
+        reported = -REMINDER
         while not self._free():
-            if time.monotonic() - said >= REMINDER:
-                said = time.monotonic()
-                say(_told(self._path, processes.with_open(self._path)))
+            if time.monotonic() - reported >= REMINDER:
+                reported = time.monotonic()
+                say(_message(self._path, processes.with_open(self._path)))
             _sleep(PAUSE)
             if os.fstat(self.fileno()).st_nlink == 0:  # the user has removed it, as the line suggests
                 self._file.close()
@@ -120,9 +120,9 @@ class Workplace:
         if path.resolve() in self._locks:
             return
         lock = self._locks[path.resolve()] = FolderLock(path, place)
-        if lock.without and [found for found in self._locks.values() if found.without] == [lock]:  # say it once
+        if lock.without and [other for other in self._locks.values() if other.without] == [lock]:  # say it once
             self._say(
-                f"{path}: this file system has no locks ({lock.without}); notes serve instead: a Snakemake that "
+                f"{path}: this file system has no locks ({lock.without}); notes replace them: a Snakemake that "
                 "dies on another machine counts as at work for ten minutes, and another user's jobs are not seen"
             )
 
@@ -134,10 +134,10 @@ class Workplace:
         with _stoppable():
             for path in (folder / JOBS for folder in self._places):
                 if path.resolve() not in self._jobs:
-                    found = _Jobs(path)
-                    found.wait(self._say)
-                    self._jobs[path.resolve()] = found
-        self._inherited([found.fileno() for found in self._jobs.values()])
+                    opened = _Jobs(path)
+                    opened.wait(self._say)
+                    self._jobs[path.resolve()] = opened
+        self._inherited([opened.fileno() for opened in self._jobs.values()])
         _sweep(self._results)
 
     def release(self) -> None:
@@ -150,10 +150,10 @@ class Workplace:
 
 
 def check_folders(results: Path) -> None:
-    """Raise UserError if a file, or a link to no folder, has the path of a folder of the results."""
+    """Raise UserError if a file, or a link that leads to no folder, has the path of a folder of the results."""
     for path in (*reversed(results.parents), *(results / name for name in (*FOLDERS, "logs"))):
         if os.path.lexists(path) and not path.is_dir():
-            kind = "a link to no folder" if path.is_symlink() else "a file"
+            kind = "a link that leads to no folder" if path.is_symlink() else "a file"
             raise UserError(f"{path}: {kind}, where a folder is expected")
 
 
@@ -176,15 +176,15 @@ def _places(results: Path) -> list[Path]:
     return list(dict.fromkeys([results, *linked]))
 
 
-def _told(path: Path, at_work: Sequence[Process]) -> str:
+def _message(path: Path, at_work: Sequence[Process]) -> str:
     """A line that names the jobs that are waited for, and says how to end them."""
     waits = "waiting for jobs of an earlier Snakemake that still run, because their results count"
     if not at_work:
         return f"{waits}: they are of another user or on another machine; if there are none, delete {path}"
     known = [(process, name) for process in at_work if (name := _name(process.words))]
-    told = known or [(process, "a job") for process in at_work]
-    named = [f"{name} (process {one.number}{', stopped' if one.stopped else ''})" for one, name in told]
-    ends = " ".join(str(process.number) for process, _ in told)
+    jobs = known or [(process, "a job") for process in at_work]
+    named = [f"{name} (process {process.number}{', stopped' if process.stopped else ''})" for process, name in jobs]
+    ends = " ".join(str(process.number) for process, _ in jobs)
     return f"{waits}: {', '.join(named)}; kill -9 {ends} ends them"
 
 
@@ -230,5 +230,5 @@ def _older(path: Path, seconds: float) -> bool:
 
 def _written(path: Path) -> bool:
     """Whether the process that writes a half-written file may still run; known only for processes of this machine."""
-    found = _PART.fullmatch(path.name)
-    return found is not None and found["host"] == platform.node() and psutil.pid_exists(int(found["process"]))
+    match = _PART.fullmatch(path.name)
+    return match is not None and match["host"] == platform.node() and psutil.pid_exists(int(match["process"]))

@@ -22,7 +22,7 @@ from byzcode.figures.style import (
 )
 from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
 from byzcode.studies.study import TrajectoryPlot
-from byzcode.training.status import Status, told
+from byzcode.training.status import Status, endings_in_words
 
 #: The width of lines where there are many.
 THIN = 1.4
@@ -140,7 +140,7 @@ def _ended(lines: Sequence[Line]) -> list[str]:
     for label in dict.fromkeys(line.curve.label for line in runs):
         own = [line.stored for line in runs if line.curve.label == label]
         status, since = (np.concatenate([getattr(stored, name) for stored in own]) for name in ("status", "since"))
-        if endings := told(status, since):
+        if endings := endings_in_words(status, since):
             lost.append(f"{label} ({', '.join(endings)})")
     sentences = []
     if lost:

@@ -22,7 +22,7 @@ from byzcode.figures.panels import fit, hide_names, name, nothing_in
 from byzcode.figures.request import Request
 from byzcode.figures.scale import Positions
 from byzcode.figures.style import LABEL, SMALL, SOFT, TITLE
-from byzcode.storage.atomic import text, whole
+from byzcode.storage.atomic import replacing, text
 from byzcode.studies import letters
 
 #: Sizes in inches.
@@ -90,7 +90,7 @@ class Page:
         paper = [request.paper.source, request.paper.figure] if request.paper else []
         fonts = letters.fonts_for([request.title, request.plot.caption, *paper, *texts])
         mpl.rcParams["font.family"] = [*letters.BUNDLED, *fonts.families]
-        return [f"Boxes: {letters.told(fonts.missing)}."] if fonts.missing else []
+        return [f"Boxes: {letters.message(fonts.missing)}."] if fonts.missing else []
 
     def _caption(self, notes: Sequence[str]) -> str:
         """The caption of the study followed by the notes, and in a paragraph of its own the source."""
@@ -179,7 +179,7 @@ class Drawing:
         Raises UserError if a file cannot be written.
         """
         for kind, metadata in _METADATA.items():
-            with whole(out.with_name(f"{out.name}.{kind}")) as path:
+            with replacing(out.with_name(f"{out.name}.{kind}")) as path:
                 self.page.figure.savefig(path, format=kind, metadata=metadata | {"Title": self.page.request.title})
         with text(out.with_name(f"{out.name}.csv")) as file:
             self.data.to_csv(file, index=False, lineterminator="\n")

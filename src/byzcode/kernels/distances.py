@@ -85,8 +85,8 @@ def _one_by_one(away: Tensor, units: Tensor) -> Tensor:
     *batch, devices, dimension = away.shape
     compiled = function("distances", away, units)
     if compiled is None:
-        each = (away / units).numpy().reshape(-1, devices, dimension)
-        return torch.from_numpy(np.array([_plain(one) for one in each]).reshape(*batch, devices, devices))
+        runs = (away / units).numpy().reshape(-1, devices, dimension)
+        return torch.from_numpy(np.array([_plain(run) for run in runs]).reshape(*batch, devices, devices))
     away, units, out = away.contiguous(), units.contiguous(), away.new_empty(*batch, devices, devices)
     compiled(away.data_ptr(), units.data_ptr(), out.data_ptr(), away[..., 0, 0].numel(), devices, dimension)
     return out

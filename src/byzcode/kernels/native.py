@@ -30,12 +30,12 @@ _ARGUMENTS = {
 
 
 def library() -> ctypes.CDLL | None:
-    """The compiled library, or None where there is none of these sources."""
+    """The compiled library, or None if none was built from these sources."""
     return _loaded()[0]
 
 
 def unused() -> str | None:
-    """Why a compiled library that is there is not used, in one line; None if it is used, or there is none."""
+    """Why an existing compiled library is not used, in one line; None if it is used, or if there is none."""
     return _loaded()[1]
 
 
@@ -46,19 +46,19 @@ def _loaded() -> tuple[ctypes.CDLL | None, str | None]:
     if path is None:
         return None, None
     try:
-        found = ctypes.CDLL(str(path))
+        loaded = ctypes.CDLL(str(path))
     except OSError:
         return None, f"{path.name}, the compiled kernels, was built for another system and is not used: {_BUILD}"
-    if _fingerprint_of(found) != fingerprint(sources.loaded()):
+    if _fingerprint_of(loaded) != fingerprint(sources.loaded()):
         return None, f"{path.name}, the compiled kernels, was built from other sources and is not used: {_BUILD}"
-    return found, None
+    return loaded, None
 
 
-_BUILD = "`make setup` builds it; until then the same numbers take longer"
+_BUILD = "`make setup` builds it; until then, the same numbers take longer to compute"
 
 
 def _fingerprint_of(compiled: ctypes.CDLL) -> str | None:
-    """The fingerprint that a library carries; a library of before has none."""
+    """The fingerprint stored in a library; None for a library that is older than the fingerprint."""
     try:
         size = len(fingerprint({})) + 1
         return (ctypes.c_char * size).in_dll(compiled, "byzcode_fingerprint").value.decode(errors="replace")
@@ -69,15 +69,15 @@ def _fingerprint_of(compiled: ctypes.CDLL) -> str | None:
 @cache
 def _functions(name: str) -> dict[Any, Any]:
     """A compiled function by data type; empty without the library."""
-    found: dict[Any, Any] = {}
+    by_type: dict[Any, Any] = {}
     if (compiled := library()) is not None:
         for dtype, suffix in ((torch.float32, "float32"), (torch.float64, "float64")):
             function = getattr(compiled, f"{name}_{suffix}", None)
             if function is None:  # not compiled for this type
                 continue
             function.argtypes, function.restype = _ARGUMENTS[name], None
-            found[dtype] = function
-    return found
+            by_type[dtype] = function
+    return by_type
 
 
 def function(name: str, like: Tensor, *others: Tensor) -> Any:

@@ -22,16 +22,16 @@ def nearest(away: Tensor, k: int) -> Tensor:
     """
     if away.device.type != "cpu":
         return smallest(squared_distances(away), k, away)
-    told = in_units(away)
-    distances = multiplied_out(told)
+    scaled = in_units(away)
+    distances = multiplied_out(scaled)
     taken = smallest(distances, k)
     if k == distances.shape[-1]:
         return taken
     inner = torch.where(taken, distances, 0.0).amax(dim=-1, keepdim=True)
     outer = torch.where(taken, torch.inf, distances).amin(dim=-1, keepdim=True)
     # The error of a distance is at most D roundings of ||m_i||^2 + ||m_j||^2 <= 3 ||m_i||^2 + 2 ||m_i - m_j||^2.
-    square = torch.linalg.vecdot(told, told).unsqueeze(-1)
-    rounding = (told.shape[-1] + 8) * torch.finfo(told.dtype).eps
+    square = torch.linalg.vecdot(scaled, scaled).unsqueeze(-1)
+    rounding = (scaled.shape[-1] + 8) * torch.finfo(scaled.dtype).eps
     doubt = square.isfinite() & ~(outer - inner > 2 * rounding * (3 * square + 2 * inner))
     if not doubt.any():
         return taken

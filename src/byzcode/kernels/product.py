@@ -24,8 +24,8 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     if left.device.type != "cpu":
         return torch.matmul(left, right)
     pairs = zip(left.reshape(-1, *left.shape[-2:]), right.reshape(-1, *right.shape[-2:]), strict=True)
-    found = [torch.mm(_aligned(a), _aligned(b)) for a, b in pairs]
-    made = found[0] if len(found) == 1 else torch.stack(found) if found else left.new_empty(0)
+    products = [torch.mm(_aligned(a), _aligned(b)) for a, b in pairs]
+    made = products[0] if len(products) == 1 else torch.stack(products) if products else left.new_empty(0)
     return made.view(*left.shape[:-1], right.shape[-1])
 
 
@@ -33,8 +33,8 @@ def times(matrices: Tensor, vectors: Tensor) -> Tensor:
     """Matrices (R, I, K) times vectors (R, K), (R, I), bitwise the same alone and in a batch. Cost: I K."""
     if matrices.device.type != "cpu":
         return torch.bmm(matrices, vectors.unsqueeze(-1)).squeeze(-1)
-    found = [torch.mv(_aligned(a), _aligned(b)) for a, b in zip(matrices.unbind(), vectors.unbind(), strict=True)]
-    return torch.stack(found) if len(found) > 1 else found[0].unsqueeze(0)
+    products = [torch.mv(_aligned(a), _aligned(b)) for a, b in zip(matrices.unbind(), vectors.unbind(), strict=True)]
+    return torch.stack(products) if len(products) > 1 else products[0].unsqueeze(0)
 
 
 def batched(left: Tensor, right: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def batched(left: Tensor, right: Tensor) -> Tensor:
 def by_run(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
     """A function of entries or rows, of values (R, ...), with the same bits for a run alone and in a batch.
 
-    On the CPU torch computes exp, log and their kin in vectors, and the last few entries of an array in another way.
+    On the CPU torch vectorises exp, log and similar functions, and computes the last few entries of an array otherwise.
     """
     if values.device.type != "cpu" or len(values) == 1:
         return function(values)

@@ -75,8 +75,8 @@ def by_value(messages: Tensor) -> Tensor:
     """
     if messages.device.type != "cpu":
         return _ranks(messages).argsort(dim=-1, stable=True)
-    each = messages.double().numpy().reshape(-1, *messages.shape[-2:])
-    return torch.from_numpy(np.array([_by_value(one) for one in each], dtype=np.int64).reshape(messages.shape[:-1]))
+    runs = messages.double().numpy().reshape(-1, *messages.shape[-2:])
+    return torch.from_numpy(np.array([_by_value(run) for run in runs], dtype=np.int64).reshape(messages.shape[:-1]))
 
 
 def _by_value(messages: NDArray[Any]) -> NDArray[np.int64]:
@@ -99,16 +99,16 @@ def _keys(messages: NDArray[Any]) -> list[bytes]:
 def _ranks(messages: Tensor) -> Tensor:
     """How many messages precede each of (..., N, D), (..., N): compares all pairs at their first difference."""
     lost = ~messages.isfinite().all(dim=-1)
-    told = messages.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
+    values = messages.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
     devices = messages.shape[-2]
     ranks = torch.zeros_like(lost, dtype=torch.int64)
     for start in range(0, devices, _COMPARED):
-        these = told[..., start : start + _COMPARED, :]
-        differs = these.unsqueeze(-2) != told.unsqueeze(-3)  # (..., 16, N, D)
+        block = values[..., start : start + _COMPARED, :]
+        differs = block.unsqueeze(-2) != values.unsqueeze(-3)  # (..., 16, N, D)
         where = differs.view(torch.uint8).argmax(dim=-1)
-        one = torch.take_along_dim(these, where, dim=-1)
-        other = torch.take_along_dim(told, where.mT, dim=-1).mT
+        first = torch.take_along_dim(block, where, dim=-1)
+        second = torch.take_along_dim(values, where.mT, dim=-1).mT
         gone = lost[..., start : start + _COMPARED].unsqueeze(-1)
-        before = torch.where(gone == lost.unsqueeze(-2), one < other, lost.unsqueeze(-2))
+        before = torch.where(gone == lost.unsqueeze(-2), first < second, lost.unsqueeze(-2))
         ranks = ranks + before.sum(dim=-2)
     return ranks

@@ -35,13 +35,13 @@ def choices(table: pd.DataFrame) -> pd.DataFrame:
     table = each_once(table)
     tests, levels = [], []
     for (study, claim), about in table[table["kind"] == "random"].groupby(CLAIM, sort=False):
-        whole = worst_cells(about)
+        by_reading = worst_cells(about)
         for choice, named in values.items():
-            place, taken = {"study": study, "claim": claim, "choice": choice}, whole[CHOICE + choice]
-            v, p = _association(taken, whole["verdict"], f"multiverse/{study}/{claim}/{choice}")
+            place, taken = {"study": study, "claim": claim, "choice": choice}, by_reading[CHOICE + choice]
+            v, p = _association(taken, by_reading["verdict"], f"multiverse/{study}/{claim}/{choice}")
             tests.append({**place, "v": v, "p": p})
             for value in named:
-                verdicts = whole.loc[taken == value, "verdict"]
+                verdicts = by_reading.loc[taken == value, "verdict"]
                 shares = {verdict: verdicts.eq(verdict).mean() for verdict in VERDICTS}
                 levels.append({**place, "value": value, "readings": len(verdicts), **shares})
     columns = [*CLAIM, "choice", "rank", "mean_v", "v", "p", "q", "decides", "value", "readings", *VERDICTS]
@@ -96,21 +96,21 @@ def _association(choice: pd.Series[Any], verdict: pd.Series[Any], purpose: str) 
 
 
 def _leaves(
-    whole: pd.DataFrame, values: dict[str, list[str]], purpose: str, path: tuple[str, ...]
+    by_reading: pd.DataFrame, values: dict[str, list[str]], purpose: str, path: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """The leaves of the tree below a node that contains the readings in ``whole``."""
-    verdict = whole["verdict"]
+    """The leaves of the tree below a node that contains the readings in ``by_reading``."""
+    verdict = by_reading["verdict"]
     strength = {}
     if len(path) < _DEPTH:
         for choice in values:
-            v, p = _association(whole[CHOICE + choice], verdict, "/".join([purpose, *path, choice]))
+            v, p = _association(by_reading[CHOICE + choice], verdict, "/".join([purpose, *path, choice]))
             if p <= _SPLIT / len(values):
                 strength[choice] = v
     if not strength:
         shares = {name: verdict.eq(name).mean() for name in VERDICTS}
-        return [{"where": ", ".join(path), "readings": len(whole), **shares}]
+        return [{"where": ", ".join(path), "readings": len(by_reading), **shares}]
     choice = max(strength, key=lambda name: strength[name])
-    parts = [(value, whole[whole[CHOICE + choice] == value]) for value in values[choice]]
+    parts = [(value, by_reading[by_reading[CHOICE + choice] == value]) for value in values[choice]]
     return [
         leaf
         for value, part in parts

@@ -58,12 +58,14 @@ def picture(table: pd.DataFrame, claims: pd.DataFrame, choices: pd.DataFrame) ->
     }
     decided = _decided(choices, letters)
     ranked = choices.drop_duplicates("choice").sort_values("rank")["choice"].tolist()
-    asked: Any = SimpleNamespace(  # the parts of a request that a page needs
+    request: Any = SimpleNamespace(  # the parts of a request that a page needs
         title="Which published claims hold under which readings",
-        plot=SimpleNamespace(caption="What becomes of each claim where the papers are silent and we choose at random."),
+        plot=SimpleNamespace(
+            caption="The verdict on each claim if the choices that the papers leave open are drawn at random."
+        ),
         paper=None,
     )
-    page = Page(asked, 1, 2, sharey=True, width_ratios=[1, 3.4])
+    page = Page(request, 1, 2, sharey=True, width_ratios=[1, 3.4])
     places = _places(claims)
     page.width, page.panel_height = _WIDTH, _HEAD + _ROW * (max(places.values()) + 1)
     bars, grid = page.axes[0]
@@ -79,9 +81,9 @@ def _decided(choices: pd.DataFrame, letters: dict[str, dict[str, str]]) -> pd.Da
     """One row per claim and choice, with the value that supports the claim most often (ties: refutes it least)."""
     best = choices.sort_values(["supported", "refuted"], ascending=[False, True], kind="stable")
     best = best.drop_duplicates(["study", "claim", "choice"]).sort_index()
-    found = best[["study", "claim", "choice", "rank", "mean_v", "v", "q", "decides"]]
+    columns = best[["study", "claim", "choice", "rank", "mean_v", "v", "q", "decides"]]
     marks = [letters[choice].get(value, "*") for choice, value in zip(best["choice"], best["value"], strict=True)]
-    return found.assign(holds_most_at=best["value"], letter=marks)
+    return columns.assign(holds_most_at=best["value"], letter=marks)
 
 
 def _places(claims: pd.DataFrame) -> dict[tuple[str, str], int]:
@@ -112,7 +114,7 @@ def _bars(axes: Axes, claims: pd.DataFrame, places: dict[tuple[str, str], int]) 
 
 
 def _grid(axes: Axes, decided: pd.DataFrame, ranked: list[str], places: dict[tuple[str, str], int]) -> None:
-    """Draw how much each choice decides each claim, and the value under which the claim is supported most often."""
+    """Draw how much each choice decides each claim, and the value with which the claim is supported most often."""
     squares, colors = [], []
     means = decided.drop_duplicates("choice").assign(study="", claim="", decides=False)
     means["v"] = means["mean_v"]
@@ -134,7 +136,7 @@ def _grid(axes: Axes, decided: pd.DataFrame, ranked: list[str], places: dict[tup
     axes.set_xticklabels([_words(choice) for choice in ranked], rotation=55, ha="left", rotation_mode="anchor")
     axes.tick_params(axis="x", length=0, pad=1, labelsize=SMALL - 0.5)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("choices, those that decide most first", size=SMALL)
+    axes.set_xlabel("choices, most decisive first", size=SMALL)
     axes.xaxis.set_label_position("bottom")
     axes.grid(visible=False)
     axes.spines[:].set_color("none")
@@ -177,12 +179,12 @@ def _notes(table: pd.DataFrame, ranked: list[str], letters: dict[str, dict[str, 
     )
     return [
         f"Left: verdicts over {counts.get('random', 0)} readings in which all choices are drawn at random "
-        f"({sizes} size, {seeds_of(once['seeds'].dropna().astype(int))}); a claim that is tested in several cells is "
-        "supported where all of them are and refuted where one is; the intervals are Wilson's.",
+        f"({sizes} size, {seeds_of(once['seeds'].dropna().astype(int))}); a claim tested in several cells is "
+        "supported if all are supported and refuted if one is refuted; the intervals are Wilson's.",
         "Right: how much each choice decides the verdict over the same readings, averaged over the other choices, as "
-        "Cramer's V, corrected for bias (0: not at all; 1: alone); choices in the order of their mean over all claims.",
-        "A letter stands where that is more than chance (permutation test, false discovery rate "
-        f"{FALSE_DISCOVERIES:g} over all squares) and names the value under which the claim is supported most often; "
+        "Cramer's V, corrected for bias (0: not at all; 1: alone); choices are sorted by their mean over all claims.",
+        "Letters mark effects beyond chance (permutation test, false discovery rate "
+        f"{FALSE_DISCOVERIES:g} over all squares) and name the value with which the claim is supported most often; "
         f"a is the primary's value. The values: {key}.",
     ]
 

@@ -13,12 +13,12 @@ from byzcode.provenance.content import canonical, short_hash
 from byzcode.specs import parts
 from byzcode.specs.parsing import parse
 from byzcode.specs.run import COMPONENTS, RunSpec
-from byzcode.studies.alternatives import Alternatives, Asked, MultiverseConfig
+from byzcode.studies.alternatives import Alternatives, MultiverseConfig, Selection
 from byzcode.studies.cells import Cell, check_levels
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, tolerated
-from byzcode.studies.files import brought_along, inside, read_from
+from byzcode.studies.files import inside, or_bundled, read_from
 from byzcode.studies.plan import Plan, load, load_plan
 from byzcode.studies.requests import Reading
 
@@ -52,10 +52,10 @@ class Multiverse:
     @classmethod
     def load(cls, plan: Plan) -> Multiverse:
         """Load the multiverse from the files that a configuration names. Raises UserError."""
-        path = brought_along(plan.config.multiverse)
+        path = or_bundled(plan.config.multiverse)
         settings = load(MultiverseConfig, path)
         where = inside(settings.alternatives, path, "alternatives")
-        return cls(plan, settings, load(Alternatives, brought_along(where)))
+        return cls(plan, settings, load(Alternatives, or_bundled(where)))
 
     @cached_property
     def universes(self) -> dict[str, Universe]:
@@ -74,15 +74,15 @@ class Multiverse:
         return sorted({entry for spec in specs for entry in parts.of_run(spec)})
 
     def _all_tests(self, universe: Universe) -> list[Test]:
-        found: dict[str, Test] = {}
-        for asked in self.settings.claims:
-            changed = changes(universe.taken, self.alternatives.choices, asked.study)
-            for cell in self._cells(asked):
-                if cell.name in found:
+        tests: dict[str, Test] = {}
+        for selection in self.settings.claims:
+            changed = changes(universe.taken, self.alternatives.choices, selection.study)
+            for cell in self._cells(selection):
+                if cell.name in tests:
                     where = self.plan.config.multiverse
-                    raise complain(where, "claims", cell.name, "asked for twice; each test once")
-                found[cell.name] = self._test(cell, asked, universe, changed)
-        return list(found.values())
+                    raise complain(where, "claims", cell.name, "selected twice; allowed: each test once")
+                tests[cell.name] = self._test(cell, selection, universe, changed)
+        return list(tests.values())
 
     def request(self, name: str) -> str:
         """The request of a reading's job; it includes a hash that changes with any run or claim tested under it."""
@@ -95,44 +95,44 @@ class Multiverse:
         """The hash of the tests under a reading. Raises UserError."""
         return short_hash(canonical([_without_words(test.request) for test in self.tests(universe)]))
 
-    def _cells(self, asked: Asked) -> list[Cell]:
+    def _cells(self, selection: Selection) -> list[Cell]:
         """The tests to make under every reading. Raises UserError."""
-        where = brought_along(self.plan.config.multiverse)
-        if asked.study not in self.plan.studies:
-            raise complain(where, "claims.study", asked.study, one_of(self.plan.studies, asked.study))
-        cells = [cell for cell in self.plan.studies[asked.study].cells if not isinstance(cell.claim, Open)]
+        where = or_bundled(self.plan.config.multiverse)
+        if selection.study not in self.plan.studies:
+            raise complain(where, "claims.study", selection.study, one_of(self.plan.studies, selection.study))
+        cells = [cell for cell in self.plan.studies[selection.study].cells if not isinstance(cell.claim, Open)]
         names = list(dict.fromkeys(cell.claim.claim for cell in cells))
-        _check_where(asked, self.plan.studies[asked.study].members, where)
-        for name in asked.claims or ():
+        _check_where(selection, self.plan.studies[selection.study].members, where)
+        for name in selection.claims or ():
             if name not in names:
                 raise complain(where, "claims.claims", name, one_of(names, name))
         chosen = [
             cell
             for cell in cells
-            if (asked.claims is None or cell.claim.claim in asked.claims)
-            and all(_stands_at(cell, key, value) for key, value in asked.where.items())
+            if (selection.claims is None or cell.claim.claim in selection.claims)
+            and all(_is_at(cell, key, value) for key, value in selection.where.items())
         ]
         if not chosen:
-            raise complain(where, "claims.where", asked.where, f"no claim of {asked.study} is there")
+            raise complain(where, "claims.where", selection.where, f"no claim of {selection.study} is tested there")
         return chosen
 
-    def _test(self, cell: Cell, asked: Asked, universe: Universe, changed: Mapping[str, Any]) -> Test:
+    def _test(self, cell: Cell, selection: Selection, universe: Universe, changed: Mapping[str, Any]) -> Test:
         where = f"{self.plan.config.multiverse}: {cell.name}"
-        fixed = _varied(cell, asked.where)
+        fixed = _varied(cell, selection.where)
         smaller: dict[str, Any] = {}
         if universe.size == "reduced":
-            smaller = {f"method.{name}.method": other for name, other in asked.instead.items()} | asked.reduced
+            smaller = {f"method.{name}.method": other for name, other in selection.instead.items()} | selection.reduced
 
         def read(member: Member) -> Member:
             return member._replace(spec=read_as(read_as(member.spec, changed, fixed, where), smaller, (), where))
 
-        read_so = replace(cell, runs=tuple(map(read, cell.runs)), against=tuple(map(read, cell.against)))
+        reread = replace(cell, runs=tuple(map(read, cell.runs)), against=tuple(map(read, cell.against)))
         try:
-            check_levels(read_so, universe.size)
+            check_levels(reread, universe.size)
         except KeyedError as error:
             raise complain(where, error.key, error.value, error.allowed) from None
-        specs = {member.spec.run_id: member.spec for member in (*read_so.runs, *read_so.against)}
-        return Test(asked.study, read_so.request(), specs)
+        specs = {member.spec.run_id: member.spec for member in (*reread.runs, *reread.against)}
+        return Test(selection.study, reread.request(), specs)
 
 
 def files_named(plan: Plan) -> Iterator[str]:
@@ -144,7 +144,7 @@ def files_named(plan: Plan) -> Iterator[str]:
         yield Multiverse.load(plan).settings.alternatives
 
 
-def together(requests: Mapping[str, str]) -> str:
+def joint_request(requests: Mapping[str, str]) -> str:
     """The request of the job that combines all readings: their names, and by name the hash of each request."""
     hashes = {name: short_hash(request) for name, request in requests.items()}
     return canonical({"readings": list(hashes), "requests": hashes})
@@ -152,16 +152,16 @@ def together(requests: Mapping[str, str]) -> str:
 
 def of_request(request: Mapping[str, Any]) -> tuple[Multiverse, Universe]:
     """The reading in the request of its job. Raises UserError, also if its tests have changed since."""
-    asked = parse(Reading, request, _REQUEST)
-    found, taken = Multiverse.load(load_plan(asked.config, _REQUEST)), asked.universe.taken
-    choices = [choice.choice for choice in found.alternatives.choices]
+    reading = parse(Reading, request, _REQUEST)
+    multiverse, taken = Multiverse.load(load_plan(reading.config, _REQUEST)), reading.universe.taken
+    choices = [choice.choice for choice in multiverse.alternatives.choices]
     if odd := sorted(taken.keys() ^ set(choices)):
         raise complain(_REQUEST, "universe.taken", odd[0], f"one value for each choice; {one_of(choices)}")
-    universe = Universe(asked.universe.kind, asked.universe.size, taken)
-    if found.digest(universe) != asked.tests:
-        allowed = "the hash of the tests of this configuration; its files were edited since: ask anew"
-        raise complain(_REQUEST, "tests", asked.tests, allowed)
-    return found, universe
+    universe = Universe(reading.universe.kind, reading.universe.size, taken)
+    if multiverse.digest(universe) != reading.tests:
+        allowed = "the hash of the tests of this configuration; its files were edited since; make a new request"
+        raise complain(_REQUEST, "tests", reading.tests, allowed)
+    return multiverse, universe
 
 
 def _without_words(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,21 +173,21 @@ def _without_words(request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_where(asked: Asked, members: Sequence[Member], where: object) -> None:
+def _check_where(selection: Selection, members: Sequence[Member], where: object) -> None:
     """Refuse keys or values that the study's grid does not have. Raises UserError."""
     grid: dict[str, dict[str, Any]] = {}
     for member in members:
         for key, value in member.point.items():
             grid.setdefault(key, {})[canonical(value)] = value
-    for key, value in asked.where.items():
+    for key, value in selection.where.items():
         named, wanted = f"claims.where.{key}", tolerated(key, value)
         if key not in grid:
-            raise complain(where, named, value, f"not a grid key of {asked.study}; {one_of(grid, key)}")
-        if not any(agrees(key, found, wanted) for found in grid[key].values()):
+            raise complain(where, named, value, f"not a grid key of {selection.study}; {one_of(grid, key)}")
+        if not any(agrees(key, known, wanted) for known in grid[key].values()):
             raise complain(where, named, value, f"not a value of the grid; {one_of(grid[key].values())}")
 
 
-def _stands_at(cell: Cell, key: str, value: Any) -> bool:
+def _is_at(cell: Cell, key: str, value: Any) -> bool:
     """Whether a test is at a value of the grid; a test that does not vary with the key is."""
     fixed = {**getattr(cell.claim, "where", {}), **cell.place}
     return key not in fixed or agrees(key, fixed[key], tolerated(key, value))

@@ -35,10 +35,10 @@ class Universe(NamedTuple):
 
 def universes(settings: MultiverseConfig, choices: Collection[OpenChoice]) -> list[Universe]:
     """All readings without duplicates: primary, one choice changed, random; then some of them at full size."""
-    found: dict[str, Universe] = {}
+    by_name: dict[str, Universe] = {}
     for universe in _reduced(settings, choices):
-        found.setdefault(universe.name, universe)
-    reduced = list(found.values())
+        by_name.setdefault(universe.name, universe)
+    reduced = list(by_name.values())
     first = [universe for universe in reduced if universe.kind != "single"][: settings.full]
     return reduced + [universe._replace(size="full") for universe in first]
 
@@ -60,15 +60,15 @@ def _reduced(settings: MultiverseConfig, choices: Collection[OpenChoice]) -> Ite
 
 def changes(taken: Mapping[str, str], choices: Collection[OpenChoice], study: str) -> dict[str, Any]:
     """The keys that a reading sets for a study. Raises UserError if a choice does not have the value."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for choice in choices:
         name = taken.get(choice.choice, choice.primary)
         others = {other.name: other for other in choice.others}
         if name != choice.primary and name not in others:
             raise complain("reading", choice.choice, name, one_of([choice.primary, *others], name))
         if name in others and (choice.studies is None or study in choice.studies):
-            found |= others[name].set
-    return found
+            values |= others[name].set
+    return values
 
 
 def read_as(spec: RunSpec, changed: Mapping[str, Any], fixed: Collection[str], where: object) -> RunSpec:
@@ -97,15 +97,15 @@ def read_as(spec: RunSpec, changed: Mapping[str, Any], fixed: Collection[str], w
 
 def _free(layer: Layer, fixed: Collection[str]) -> Layer:
     """The layer without the fixed keys. Drops a named component together with its options."""
-    said: dict[str, Mapping[tuple[str, ...], Any]] = {}
-    for head, parts in layer.said.items():
+    free: dict[str, Mapping[tuple[str, ...], Any]] = {}
+    for head, parts in layer.fields.items():
         if head in COMPONENTS and ("name",) in parts:
             kept = {} if _touches(head, fixed) else parts
         else:
             kept = {path: value for path, value in parts.items() if not _touches(".".join((head, *path)), fixed)}
         if kept:
-            said[head] = kept
-    return Layer(layer.place, said)
+            free[head] = kept
+    return Layer(layer.place, free)
 
 
 def _touches(key: str, fixed: Collection[str]) -> bool:

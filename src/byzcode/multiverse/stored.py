@@ -60,9 +60,9 @@ def read(paths: Sequence[Path], requests: Mapping[str, str] | None = None) -> pd
             raise complain(path, "columns", odd, f"the same choices, in the same order, as in {paths[0]}")
         files[reading] = path
         tables.append(table)
-    together = pd.concat(tables, ignore_index=True)
-    _check_readings(together, files)
-    return together
+    joined = pd.concat(tables, ignore_index=True)
+    _check_readings(joined, files)
+    return joined
 
 
 def choice_columns(table: pd.DataFrame) -> list[str]:

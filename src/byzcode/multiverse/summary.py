@@ -38,13 +38,13 @@ def claims(table: pd.DataFrame) -> pd.DataFrame:
     primary = table[table["kind"] == "primary"].iloc[0]
     rows = []
     for (study, claim), about in table.groupby(CLAIM, sort=False):
-        whole = worst_cells(about)
+        by_reading = worst_cells(about)
         cells = about["verdict"].eq("supported")[about["kind"] == "random"]
-        for cell, verdicts in [("", whole), *about.groupby("cell", sort=False)]:
+        for cell, verdicts in [("", by_reading), *about.groupby("cell", sort=False)]:
             tested = about[about["cell"] == cell] if cell else about
             random, single = (verdicts[verdicts["kind"] == kind] for kind in ("random", "single"))
-            stands = verdicts.loc[verdicts["kind"] == "primary", "verdict"].iloc[0]
-            changed = [row for _, row in single.iterrows() if row["verdict"] != stands]
+            verdict = verdicts.loc[verdicts["kind"] == "primary", "verdict"].iloc[0]
+            changed = [row for _, row in single.iterrows() if row["verdict"] != verdict]
             rows.append(
                 {
                     "study": study,
@@ -55,7 +55,7 @@ def claims(table: pd.DataFrame) -> pd.DataFrame:
                     "readings": len(random),
                     **_shares(random["verdict"]),
                     "cells_supported": (random["verdict"].eq("supported") if cell else cells).mean(),
-                    "primary": stands,
+                    "primary": verdict,
                     "singles": len(single),
                     "changed": len(changed),
                     "changed_by": "; ".join(

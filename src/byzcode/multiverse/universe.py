@@ -29,10 +29,10 @@ def verdicts(multiverse: Multiverse, universe: Universe) -> pd.DataFrame:
         @cache
         def run_of(name: str) -> Run:
             spec = specs[name]
-            held = drawn(spec.allocation_spec)
-            measured = train(spec, held)
+            allocation = drawn(spec.allocation_spec)
+            measured = train(spec, allocation)
             advance(1)
-            return of_measurements(spec, measured, held)
+            return of_measurements(spec, measured, allocation)
 
         rows = marks.verdicts(evidence.evidence([evidence.ClaimTest.parse(test.request) for test in tests], run_of))
     taken = {f"choice:{name}": value for name, value in universe.taken.items()}

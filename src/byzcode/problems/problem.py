@@ -174,6 +174,6 @@ def _along_runs(name: str, values: Sequence[Any]) -> Any:
     return values[0]
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(first: Any, second: Any) -> bool:
     """Whether two values have the same type and are equal. Distinct arrays never are: == gives no single answer."""
-    return type(one) is type(other) and (one is other or (one == other) is True)
+    return type(first) is type(second) and (first is second or (first == second) is True)

@@ -34,7 +34,7 @@ COMPONENTS = (
     *("pre_aggregation", "problems", "schedules"),
 )
 
-#: The modules of which only the definitions that are used count. The ``__init__`` of every package is treated likewise.
+#: In these modules, as in the ``__init__`` of every package, only the definitions that are used count.
 BY_DEFINITION = tuple(f"{PACKAGE}.{name}." for name in (*COMPONENTS, "kernels", "specs.methods"))
 
 #: A call of this function, such as ``function("distances", ...)``, uses the compiled source of that name.
@@ -79,7 +79,7 @@ class Code:
         for node in nodes:
             names.setdefault(node.file, set()).add(node.name)
         parts = {file: self._hash(file, frozenset(own)) for file, own in names.items()}
-        return {file: found for file, found in sorted(parts.items()) if found}
+        return {file: hash_of_parts for file, hash_of_parts in sorted(parts.items()) if hash_of_parts}
 
     def _hash(self, file: str, names: frozenset[str | None]) -> str:
         """A hash of the parts of a file that count; "" if none does."""
@@ -107,13 +107,13 @@ class Code:
                 definition = definition.removesuffix(IN_WORDS)
             if definition and definition not in known:
                 raise ModuleNotFoundError(root)
-            waiting, found = [Node(file, definition or None), *self._parents(file)], set[Node]()
+            waiting, nodes = [Node(file, definition or None), *self._parents(file)], set[Node]()
             while waiting:
                 node = waiting.pop()
-                if node not in found:
-                    found.add(node)
+                if node not in nodes:
+                    nodes.add(node)
                     waiting += self._used_by(node)
-            self._closures[root] = frozenset(found)
+            self._closures[root] = frozenset(nodes)
         return self._closures[root]
 
     def _used_by(self, node: Node) -> Iterator[Node]:
@@ -143,15 +143,15 @@ class Code:
 
     def _of_use(self, use: Use, attributes: Collection[str]) -> Iterator[Node]:
         """The nodes of an import: a module, a definition, or a name that a package has imported itself."""
-        whole = f"{use.module}.{use.name}" if use.name else use.module
-        file = self._file(whole)
+        target = f"{use.module}.{use.name}" if use.name else use.module
+        file = self._file(target)
         if file is not None:  # a module; if it counts by definition, only the names that are used
             if not _by_definition(file):
-                yield from self._node(whole, None)
+                yield from self._node(target, None)
             else:
                 about = self._module(file)
                 for name in attributes or (*about.definitions, *about.imported):
-                    yield from self._node(whole, name)
+                    yield from self._node(target, name)
         elif use.name and self._file(use.module) is not None:
             yield from self._node(use.module, use.name)
 

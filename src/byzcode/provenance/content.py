@@ -16,7 +16,7 @@ def canonical(value: Any) -> str:
 
 def in_ascii(text: str) -> str:
     """An equivalent JSON text that contains only ASCII characters."""
-    return re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], text)
+    return re.sub(r"[^\x00-\x7f]", lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def short_hash(text: str) -> str:

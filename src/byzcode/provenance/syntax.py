@@ -66,56 +66,56 @@ class Module:
 def module(text: str) -> Module:
     """Parse the text of a module. Raises SyntaxError."""
     tree = ast.parse(text)
-    found = Module()
+    result = Module()
     pieces = []
     for statement in tree.body[ast.get_docstring(tree, clean=False) is not None :]:
         if isinstance(statement, _IMPORTS):
-            found.imported.update(_bound(statement))
+            result.imported.update(_bound(statement))
             continue
         for inner in _below(statement) if isinstance(statement, _BLOCKS) else ():
             if isinstance(inner, _IMPORTS):
-                found.imported.update(_bound(inner))
-        pieces += _settle(found, statement)
-    found.whole.meaning = _hash("\n".join([*_imports_in(tree.body), *(piece.meaning for piece in pieces)]))
-    found.whole.imports.update(found.imported.values())
+                result.imported.update(_bound(inner))
+        pieces += _settle(result, statement)
+    result.whole.meaning = _hash("\n".join([*_imports_in(tree.body), *(piece.meaning for piece in pieces)]))
+    result.whole.imports.update(result.imported.values())
     for piece in pieces:
-        found.whole.names |= piece.names
-        found.whole.attributes |= piece.attributes
-        found.whole.imports |= piece.imports
-        found.whole.called |= piece.called
-    return found
+        result.whole.names |= piece.names
+        result.whole.attributes |= piece.attributes
+        result.whole.imports |= piece.imports
+        result.whole.called |= piece.called
+    return result
 
 
-def _settle(found: Module, statement: ast.stmt) -> list[Piece]:
-    """Add a statement to the module in ``found``, and return its pieces."""
+def _settle(result: Module, statement: ast.stmt) -> list[Piece]:
+    """Add a statement to the module in ``result``, and return its pieces."""
     names, value = list(_defined(statement)), getattr(statement, "value", None)
     if isinstance(value, ast.Call) and names == [ENTRY]:
-        return [_add_entry(found, ENTRY, value)]
+        return [_add_entry(result, ENTRY, value)]
     if isinstance(value, ast.Call) and _called(value) == "Table":
-        found.tables.update(names)
+        result.tables.update(names)
     if not (isinstance(value, ast.Dict) and names):
         piece = _piece(statement)
         for name in names:
-            found.definitions.setdefault(name, []).append(piece)
+            result.definitions.setdefault(name, []).append(piece)
         if not names:
-            found.statements.append(piece)
+            result.statements.append(piece)
         return [piece]
-    found.tables.update(names)
+    result.tables.update(names)
     pieces = []
     for key, entry in zip(value.keys, value.values, strict=True):
         name = f"{names[0]}[{key.value!s}]" if isinstance(key, ast.Constant) else f"{names[0]}[{ast.unparse(entry)}]"
-        pieces.append(_add_entry(found, name, entry))
+        pieces.append(_add_entry(result, name, entry))
     return pieces
 
 
-def _add_entry(found: Module, name: str, entry: ast.expr) -> Piece:
-    """Add a table entry to the module in ``found``, with and without its words, and return the piece with them."""
-    whole = _piece(entry, name)
-    found.definitions[name + IN_WORDS] = [whole]
+def _add_entry(result: Module, name: str, entry: ast.expr) -> Piece:
+    """Add a table entry to the module in ``result``, with and without its words, and return the piece with them."""
+    piece = _piece(entry, name)
+    result.definitions[name + IN_WORDS] = [piece]
     if isinstance(entry, ast.Call):
         entry.keywords = [keyword for keyword in entry.keywords if keyword.arg not in WORDS]
-    found.definitions[name] = [_piece(entry, name)]
-    return whole
+    result.definitions[name] = [_piece(entry, name)]
+    return piece
 
 
 def _called(call: ast.Call) -> str | None:
@@ -231,9 +231,9 @@ def _say_all(nodes: list[Any], say: Any, piece: Piece) -> None:
         return
     for imports, group in groupby(nodes, lambda node: isinstance(node, _IMPORTS)):
         if imports:
-            found = list(group)
-            say(",".join(_imports_in(found)))
-            piece.imports.update(use for node in found for _, use in _bound(node))
+            imported = list(group)
+            say(",".join(_imports_in(imported)))
+            piece.imports.update(use for node in imported for _, use in _bound(node))
         else:
             _say_all(list(group), say, piece)
 

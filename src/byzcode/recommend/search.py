@@ -137,7 +137,7 @@ def _bearing(need: Need, code: str) -> int | None:
     least = -(-subsets * (2 * need.f + 1) // devices)
     for redundancy in sizes[bisect_left(sizes, least) :]:
         served = decoder.refuses(devices, subsets, redundancy) is None
-        if served and decoder.bears(devices, subsets, redundancy) >= need.f:
+        if served and decoder.most_liars(devices, subsets, redundancy) >= need.f:
             return redundancy
     return None
 

@@ -20,7 +20,7 @@ from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.table import VERDICTS, checked, read, versions, with_versions
 from byzcode.specs.parsing import parse
 from byzcode.storage.atomic import text
-from byzcode.storage.layout import STAGES
+from byzcode.storage.layout import STAGES, trajectory
 from byzcode.studies.requests import Scorecard
 
 #: The columns that all cells of a claim share; cells that differ in them are shown as different claims.
@@ -39,7 +39,7 @@ class Cell:
     @property
     def figure(self) -> str:
         """The address of its figure, relative to the page; empty without a figure."""
-        return f"figures/{quote(self.row['figure'], safe='')}.svg" if self.row["figure"] else ""
+        return f"{STAGES['figure'].folder}/{quote(self.row['figure'], safe='')}.svg" if self.row["figure"] else ""
 
     @property
     def tested(self) -> bool:
@@ -87,7 +87,7 @@ class Cell:
 
 
 def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
-    """Write ``out``.html and ``out``.csv: the verdicts on the claims in results/claims/<study>.csv.
+    """Write ``out``.html and ``out``.csv: the verdicts on the claims in the tables of the stage ``claims``.
 
     The request names the ``studies`` and the title of the ``reading``; with ``claims``, the tables must have been made
     for these requests. Raises UserError if a file is missing, foreign or cannot be written.
@@ -118,7 +118,9 @@ def page(table: pd.DataFrame, *, reading: str, versions: Mapping[str, str], resu
         verdicts=VERDICTS,
         reading=reading,
         versions=versions,
-        results=results,
+        target=str(STAGES["scorecard"].table(Path(results), "scorecard").with_suffix(".html")),
+        trajectory=lambda run: str(trajectory(Path(results), run)),
+        table=lambda study: str(STAGES["claims"].table(Path(results), study)),
         level=f"{100 * LEVEL:g}",
     )
 

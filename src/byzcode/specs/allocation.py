@@ -54,8 +54,8 @@ def check_held(spec: RunSpec | AllocationSpec, key: str) -> None:
         },
     )
     if devices * subsets > MOST_NUMBERS:
-        what = f"N M, whether a device holds a subset: {devices * subsets} numbers"
-        raise KeyedError(key, subsets, f"{what}; allowed: at most {MOST_NUMBERS}")
+        description = f"N M, whether a device holds a subset: {devices * subsets} numbers"
+        raise KeyedError(key, subsets, f"{description}; allowed: at most {MOST_NUMBERS}")
     reason = ALLOCATIONS[spec.allocation.name].refuses(devices, subsets, redundancy)
     if reason is not None:
         raise KeyedError("redundancy", redundancy, f"{reason}; with allocation {spec.allocation.name}")
@@ -66,8 +66,8 @@ def check_held(spec: RunSpec | AllocationSpec, key: str) -> None:
 def check_sizes(spec: RunSpec | AllocationSpec, arrays: Mapping[str, tuple[str, int]]) -> None:
     """Raise KeyedError if an array is too large. ``arrays`` maps a key to (description, numbers per seed)."""
     seeds = len(spec.seeds)
-    for key, (what, numbers) in arrays.items():
+    for key, (description, numbers) in arrays.items():
         if seeds * numbers > MOST_NUMBERS:
             given = getattr(spec, key.rpartition(".")[2])
             given = given.options if isinstance(given, Component) else seeds if key == "seeds" else given
-            raise KeyedError(key, given, f"{what}: {seeds * numbers} numbers; allowed: at most {MOST_NUMBERS}")
+            raise KeyedError(key, given, f"{description}: {seeds * numbers} numbers; allowed: at most {MOST_NUMBERS}")

@@ -35,9 +35,9 @@ class Component(Strict):
 class Choice:
     """Metadata for ``Annotated[Component, Choice(table, what)]``: an entry of a table, with its options."""
 
-    def __init__(self, table: Mapping[str, Callable[..., Any]], what: str) -> None:
+    def __init__(self, table: Mapping[str, Callable[..., Any]], kind: str) -> None:
         self.models = [_model(name, function) for name, function in table.items()]
-        self.table, self._names, self._what = table, tuple(table), what
+        self.table, self._names, self._kind = table, tuple(table), kind
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """A union discriminated by ``name``; a plain string is taken as the name."""
@@ -55,7 +55,7 @@ class Choice:
         if not isinstance(given, Mapping) or "name" not in given:
             raise ValueError(f"expected a name, or a mapping with a name and options; {one_of(self._names)}")
         if given["name"] not in self._names:
-            raise ValueError(f"unknown {self._what}; {one_of(self._names, given['name'])}")
+            raise ValueError(f"unknown {self._kind}; {one_of(self._names, given['name'])}")
         return given
 
 

@@ -15,17 +15,17 @@ S = TypeVar("S", RunSpec, AllocationSpec)
 
 def by_id(specs: Iterable[S], where: object, known: dict[str, S] | None = None) -> dict[str, S]:
     """Add specs to the ``known`` ones, by id, and return them. Raises UserError if two different specs share an id."""
-    found = {} if known is None else known
+    specs_by_id = {} if known is None else known
     for spec in specs:
         name = spec.run_id if isinstance(spec, RunSpec) else spec.allocation_id
-        other = found.setdefault(name, spec)
+        other = specs_by_id.setdefault(name, spec)
         if other is not spec and other.canonical() != spec.canonical():
             raise UserError(f"{where}: two specs have the id {name}; {_difference(other, spec)}")
-    return found
+    return specs_by_id
 
 
-def _difference(one: Identified, other: Identified) -> str:
-    first, second = _leaves(one.model_dump(mode="json")), _leaves(other.model_dump(mode="json"))
+def _difference(spec: Identified, other: Identified) -> str:
+    first, second = _leaves(spec.model_dump(mode="json")), _leaves(other.model_dump(mode="json"))
     differ = [key for key in first | second if first.get(key) != second.get(key)]
     pairs = (f"{key} ({short(first.get(key), 40)} and {short(second.get(key), 40)})" for key in differ[:3])
     return f"they differ in {', '.join(pairs)}: change one of these values slightly"

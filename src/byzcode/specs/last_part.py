@@ -26,7 +26,7 @@ NO_LEVEL = "no_level"
 _MOST_A_DECADE = 1000
 
 #: Whether to average over the iterations of the last fifth, or over its steps. A step is recorded where it begins.
-What = Literal["iterations", "steps"]
+Unit = Literal["iterations", "steps"]
 
 
 def begin(last: int, part: Fraction = LEVEL) -> int:
@@ -36,15 +36,15 @@ def begin(last: int, part: Fraction = LEVEL) -> int:
 
 def within(iterations: NDArray[Any], part: Fraction = LEVEL) -> NDArray[np.bool_]:
     """Which recorded iterations (n,) lie in the last part of a training, which the last of them ends."""
-    found: NDArray[np.bool_] = iterations > begin(int(iterations[-1]), part)
-    return found
+    inside: NDArray[np.bool_] = iterations > begin(int(iterations[-1]), part)
+    return inside
 
 
 def steps_within(iterations: NDArray[Any], part: Fraction = LEVEL) -> NDArray[np.bool_]:
     """Which recorded iterations (n,) begin a step that leads into the last part of a training; never iteration 0."""
     last = int(iterations[-1])
-    found: NDArray[np.bool_] = (iterations >= max(1, begin(last, part))) & (iterations < last)
-    return found
+    inside: NDArray[np.bool_] = (iterations >= max(1, begin(last, part))) & (iterations < last)
+    return inside
 
 
 def enough(iterations: NDArray[Any]) -> bool:
@@ -75,43 +75,43 @@ def mean_by_stretch(values: NDArray[np.float64], stretches: NDArray[np.int64]) -
 
 
 @lru_cache(maxsize=4096)
-def lacking(record: Record, last: int, what: What = "iterations") -> str | None:
+def lacking(record: Record, last: int, unit: Unit = "iterations") -> str | None:
     """Why the recorded iterations of a training are too few for a level, and what is allowed; None if they are enough.
 
     The training has ``last`` iterations. The allowed values are those of ``record.step``.
     """
-    there = last - (begin(last) if what == "iterations" else max(1, begin(last)))
-    found, wanted = _recorded(record, last, what), _wanted(there)
-    if found >= wanted:
+    in_part = last - (begin(last) if unit == "iterations" else max(1, begin(last)))
+    recorded, wanted = _recorded(record, last, unit), _wanted(in_part)
+    if recorded >= wanted:
         return None
     if record.spacing == "every":
-        allowed = f"1 to {_most_apart(record, last, what, wanted)} iterations"
+        allowed = f"1 to {_most_apart(record, last, unit, wanted)} iterations"
     else:
-        allowed = f"{_least_a_decade(record, last, what, wanted)} to {_MOST_A_DECADE} points per decade"
-    return f"records {found} of the last {there} {what} of {last}, and a level needs {wanted}; allowed: {allowed}"
+        allowed = f"{_least_a_decade(record, last, unit, wanted)} to {_MOST_A_DECADE} points per decade"
+    return f"records {recorded} of the last {in_part} {unit} of {last}, and a level needs {wanted}; allowed: {allowed}"
 
 
-def _wanted(there: int) -> int:
-    return min(FEWEST, -(-there // 2))
+def _wanted(in_part: int) -> int:
+    return min(FEWEST, -(-in_part // 2))
 
 
-def _recorded(record: Record, last: int, what: What) -> int:
-    if what == "iterations":
+def _recorded(record: Record, last: int, unit: Unit) -> int:
+    if unit == "iterations":
         return len(record.iterations(last, after=begin(last)))
     return len(record.iterations(last, after=max(1, begin(last)) - 1)) - 1
 
 
-def _most_apart(record: Record, last: int, what: What, wanted: int) -> int:
+def _most_apart(record: Record, last: int, unit: Unit, wanted: int) -> int:
     """The largest distance between records up to which every distance gives enough records."""
     most = max(1, int(LEVEL * last / FEWEST))  # three of these stretches fit into the last fifth
-    while most < FEWEST and _recorded(record.model_copy(update={"step": most + 1}), last, what) >= wanted:
+    while most < FEWEST and _recorded(record.model_copy(update={"step": most + 1}), last, unit) >= wanted:
         most += 1
     return most
 
 
-def _least_a_decade(record: Record, last: int, what: What, wanted: int) -> int:
+def _least_a_decade(record: Record, last: int, unit: Unit, wanted: int) -> int:
     """The number of points per decade from which every number gives enough; the largest allowed number always does."""
     for step in range(_MOST_A_DECADE, 0, -1):
-        if _recorded(record.model_copy(update={"step": step}), last, what) < wanted:
+        if _recorded(record.model_copy(update={"step": step}), last, unit) < wanted:
             return step + 1
     return 1

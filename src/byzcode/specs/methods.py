@@ -36,8 +36,8 @@ _CYCLIC = {"allocation": "cyclic", "encoding": "uniform", "assignment": "redrawn
 _SHORT = {"compression": "random_k"}
 
 _MEAN = {"aggregation": "mean", "pre_aggregation": "none"}
-_WHOLE = {"compression": "identity"}
-_EXACT = {**_MEAN, **_WHOLE, "assignment": "fixed"}
+_UNCOMPRESSED = {"compression": "identity"}
+_EXACT = {**_MEAN, **_UNCOMPRESSED, "assignment": "fixed"}
 
 METHODS: dict[str, Method] = {
     "ma": Method(
@@ -109,28 +109,28 @@ METHODS: dict[str, Method] = {
         source="vanilla averaging of uncoded messages, a baseline of LAD (2603.28780)",
         coded=False,
         defaults=_UNCODED,
-        fixed=_MEAN | _WHOLE,
+        fixed=_MEAN | _UNCOMPRESSED,
     ),
     "cwtm": Method(
         title="CWTM",
         source="coordinate-wise trimmed mean of uncoded messages, a baseline of LAD (2603.28780)",
         coded=False,
         defaults=_UNCODED,
-        fixed={"aggregation": "trimmed_mean", "pre_aggregation": "none", **_WHOLE},
+        fixed={"aggregation": "trimmed_mean", "pre_aggregation": "none", **_UNCOMPRESSED},
     ),
     "cwtm_nnm": Method(
         title="CWTM-NNM",
         source="the same behind nearest neighbour mixing (2302.01772), a baseline of LAD (2603.28780)",
         coded=False,
         defaults=_UNCODED,
-        fixed={"aggregation": "trimmed_mean", "pre_aggregation": "nnm", **_WHOLE},
+        fixed={"aggregation": "trimmed_mean", "pre_aggregation": "nnm", **_UNCOMPRESSED},
     ),
     "lad": Method(
         title="LAD",
         source="cyclic gradient coding, tasks assigned anew at each iteration, any robust rule (2603.28780)",
         coded=True,
         defaults=_CYCLIC,
-        fixed=_WHOLE,
+        fixed=_UNCOMPRESSED,
     ),
     "com_lad": Method(
         title="Com-LAD",

@@ -49,6 +49,5 @@ def _components(spec: RunSpec | AllocationSpec) -> Iterator[str]:
 
 
 def _entry(table: Mapping[str, Any], name: str) -> str:
-    if isinstance(table, Table):
-        return f"{table.module(name)}:{ENTRY}"
-    return f"{table[name].__module__}:{table[name].__name__}"
+    assert isinstance(table, Table)  # every table of components is one
+    return f"{table.module(name)}:{ENTRY}"

@@ -69,7 +69,7 @@ def lacking(spec: RunSpec, name: str) -> str | None:
 
 def is_share(name: str) -> bool:
     """Whether a quantity is a share: a number between 0 and 1, where more is better."""
-    return name in (found := metrics()) and found[name].linear
+    return name in (known := metrics()) and known[name].linear
 
 
 def progress_of(spec: RunSpec) -> str:

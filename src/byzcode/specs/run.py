@@ -174,8 +174,8 @@ class RunSpec(Identified):
             return None
         among = f"{self.devices} devices"
         if self._left < self.devices:
-            among += f", of which {self.pre_aggregation.name} leaves {self._left} messages,"
-        return f"f = {self.f} liars, but {self.aggregation.name} among {among} bears at most {most}"
+            among += f", reduced to {self._left} messages by {self.pre_aggregation.name},"
+        return f"f = {self.f} liars, but {self.aggregation.name} among {among} tolerates at most {most}"
 
     @property
     def undecodable(self) -> str | None:
@@ -186,10 +186,10 @@ class RunSpec(Identified):
         decoder = METHODS[self.method].decoder
         if not decoder:
             return None
-        most = DECODERS[decoder].bears(self.devices, self.subsets, self.redundancy)
+        most = DECODERS[decoder].most_liars(self.devices, self.subsets, self.redundancy)
         if self.f <= most:
             return None
-        return f"f = {self.f} liars, but {decoder} with redundancy {self.redundancy} bears at most {most}"
+        return f"f = {self.f} liars, but {decoder} with redundancy {self.redundancy} tolerates at most {most}"
 
     def canonical(self) -> str:
         """The content as JSON with sorted keys, without the fields that have their value in :data:`_IMPLIED`."""
@@ -270,7 +270,7 @@ class RunSpec(Identified):
             if reason is not None:
                 raise KeyedError("redundancy", self.redundancy, f"{reason}; with method {self.method}")
         if (decoder := ENCODERS[self.encoding.name].decoder) and decoder != METHODS[self.method].decoder:
-            raise KeyedError("encoding", self.encoding.name, "only for a method that decodes it")
+            raise KeyedError("encoding", self.encoding.name, "allowed only for a method that decodes it")
         if self.f >= self.devices:
             reason = f"f = {self.f} liars among {self.devices} devices: at least one must be honest"
             raise KeyedError("byzantine.alpha", self.byzantine.alpha, reason)

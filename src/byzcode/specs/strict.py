@@ -50,8 +50,8 @@ def _settled(value: Any, kind: type, place: tuple[int | str, ...], faults: list[
 @cache
 def _kinds(model: type[BaseModel]) -> tuple[dict[str, type], set[str]]:
     """The fields whose scalars all have one type (int, float or bool), with that type; and which of them are lists."""
-    found = {name: set(_scalars(field.annotation)) - {type(None)} for name, field in model.model_fields.items()}
-    kinds = {name: of.pop() for name, of in found.items() if of in ({int}, {float}, {bool})}
+    scalars = {name: set(_scalars(field.annotation)) - {type(None)} for name, field in model.model_fields.items()}
+    kinds = {name: of.pop() for name, of in scalars.items() if of in ({int}, {float}, {bool})}
     return kinds, {name for name in kinds if get_origin(model.model_fields[name].annotation) in (list, tuple)}
 
 

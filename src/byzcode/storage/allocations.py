@@ -36,7 +36,7 @@ VARIABLES = {
     ),
     "replication": Variable(("seed", "data_subset"), "i4", "devices", "number of devices that hold a subset"),
     "overlap_count": Variable(
-        ("seed", "overlap"), "i8", "pairs of devices", "number of pairs of devices that share so many subsets"
+        ("seed", "overlap"), "i8", "pairs of devices", "number of pairs of devices that share this many subsets"
     ),
     "overlap": Variable(("overlap",), "i4", "subsets", "number of subsets shared by two devices"),
     "overlap_mean": Variable(("seed",), "f8", "subsets", "mean overlap of two devices", "the papers ask for r^2 / M"),
@@ -84,8 +84,8 @@ def write(spec: AllocationSpec, path: Path) -> None:
     if edited := STAGES["allocate"].edited(named):
         raise UserError(f"{path}: not stored: {edited[0]} was edited while it was made: make it again")
     code = engine_digest(spec)
-    said = Statement("allocate", code, long_hash(spec.canonical()), allocation_digest(held))
-    with writing(path, said) as file:
+    statement = Statement("allocate", code, long_hash(spec.canonical()), allocation_digest(held))
+    with writing(path, statement) as file:
         fill(
             file,
             VARIABLES,
@@ -159,13 +159,13 @@ def _odd(spec: AllocationSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None
     if (arrays["seed"] != np.asarray(spec.seeds)).any():
         return "its seeds are not those of its spec"
     if ((held < 0) & taken).any() or (held >= spec.subsets).any():
-        return f"a device holds a subset that is none of 0 to {spec.subsets - 1}"
+        return f"a device holds a subset that is not in 0 to {spec.subsets - 1}"
     if ((after != EMPTY) & ((before == EMPTY) | (before >= after))).any():
-        return "the subsets of a device do not ascend, or one stands twice"
+        return "the subsets of a device are not in ascending order, or one occurs twice"
     if _exactly(spec) and not taken.all():
         return f"a device holds fewer than {spec.redundancy} subsets"
     copies = np.stack([replications(lists, spec.subsets) for lists in held])
-    if not all(np.allclose(arrays[name], found) for name, found in _of_copies(copies).items()):
+    if not all(np.allclose(arrays[name], expected) for name, expected in _of_copies(copies).items()):
         return "its replications are not those of its lists"
     counts, shared = arrays["overlap_count"], np.arange(arrays["overlap"].size)
     pairs = spec.devices * (spec.devices - 1) // 2

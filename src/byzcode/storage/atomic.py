@@ -26,30 +26,30 @@ _LONGEST = 100
 
 
 def writable(*paths: Path) -> None:
-    """Raise UserError if :func:`whole` could not write one of the files. Call it before the work.
+    """Raise UserError if :func:`replacing` could not write one of the files. Call it before the work.
 
     It writes a temporary file beside each path, and removes it together with the folders that it had to create.
     """
     for path in paths:
-        with _told(path), _begun(path) as temporary:
+        with _one_line(path), _begun(path) as temporary:
             temporary.write_bytes(bytes(_TRIAL))
 
 
 def with_suffixes(stem: Path, *suffixes: str) -> list[Path]:
     """The paths ``stem`` plus each suffix. Raises UserError if ``stem`` is a folder, which is probably a mistake."""
-    with _told(stem):
+    with _one_line(stem):
         if stem.name in ("", "..") or stem.is_dir():
             raise OSError(errno.EISDIR, "it is a folder; allowed: the name of the files, without their suffix")
     return [stem.with_name(f"{stem.name}.{suffix}") for suffix in suffixes]
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path, and move the file to ``path`` if the block succeeds; otherwise remove it.
 
     Raises UserError if the file cannot be written.
     """
-    with _told(path), _begun(path) as temporary:
+    with _one_line(path), _begun(path) as temporary:
         yield temporary
         _sync(temporary)
         _check(path)  # check again: the block may have taken long
@@ -59,13 +59,13 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def text(path: Path) -> Iterator[TextIO]:
-    """A text file, open for writing, that appears only if the block succeeds (see :func:`whole`)."""
-    with whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    """A text file, open for writing, that appears only if the block succeeds (see :func:`replacing`)."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         yield file
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _one_line(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -131,19 +131,19 @@ _OTHERS = {
 def _check(path: Path) -> None:
     """Raise OSError if no file can have this path, or if what exists there must not be replaced by a file."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
-        found = None
+        status = None
     except ValueError as error:  # a NUL in the path, or characters that the file system cannot encode
         raise OSError(errno.EINVAL, str(error)) from None
-    kind = next((kind for kind, is_one in _OTHERS.items() if found and is_one(found.st_mode)), None)
+    kind = next((kind for kind, is_kind in _OTHERS.items() if status and is_kind(status.st_mode)), None)
     if kind or path.name in ("", ".."):
         raise OSError(errno.EEXIST, f"it is {kind or 'a folder'}; allowed: a new file, or a regular one to be replaced")
-    if found:
-        _check_replaced(path, found)
+    if status:
+        _check_replaced(path, status)
 
 
-def _check_replaced(path: Path, found: os.stat_result) -> None:
+def _check_replaced(path: Path, status: os.stat_result) -> None:
     """Raise OSError if a file is protected although its folder is writable."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC))
@@ -152,7 +152,7 @@ def _check_replaced(path: Path, found: os.stat_result) -> None:
         if error.errno in (errno.EPERM, errno.EROFS):
             raise
     folder = path.parent.stat()
-    if folder.st_mode & stat.S_ISVTX and os.geteuid() not in (0, found.st_uid, folder.st_uid):
+    if folder.st_mode & stat.S_ISVTX and os.geteuid() not in (0, status.st_uid, folder.st_uid):
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 

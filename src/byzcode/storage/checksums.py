@@ -20,7 +20,7 @@ from typing import Any
 
 from byzcode.errors import UserError
 from byzcode.provenance.content import canonical, short_hash
-from byzcode.storage.atomic import whole
+from byzcode.storage.atomic import replacing
 from byzcode.storage.inputs import hash_of
 from byzcode.storage.layout import LIST, STAGES
 from byzcode.storage.seal import content_of, seal, sealed
@@ -46,18 +46,18 @@ class Checklist:
     def read(cls, path: Path) -> Checklist:
         """Read a list. Raises UserError if it is missing or not a list of checksums."""
         first, *lines = sealed(path).decode(errors="replace").split("\n")
-        said, found = Statement.parse(first), [_LINE.fullmatch(line) for line in lines]
-        if said is None or None in found:
+        statement, matches = Statement.parse(first), [_LINE.fullmatch(line) for line in lines]
+        if statement is None or None in matches:
             raise UserError(f"{path}: foreign: no list of checksums")
-        sums = {line[2]: line[1] for line in found if line}
-        return cls(path, said.stage, said.code, said.request, said.inputs, sums)
+        sums = {line[2]: line[1] for line in matches if line}
+        return cls(path, statement.stage, statement.code, statement.request, statement.inputs, sums)
 
     def content(self, name: str) -> bytes:
         """The content of a listed file. Raises UserError if the file is missing, not listed or changed."""
         path = self.path.with_name(name)
         content = content_of(path)
         if name not in self.sums:
-            raise UserError(f"{path}: {self.path.name} does not list it; make both anew")
+            raise UserError(f"{path}: {self.path.name} does not list it; make both again")
         if hashlib.sha256(content).hexdigest() != self.sums[name]:
             raise UserError(f"{path}: damaged: its checksum is not the one in {self.path.name}")
         return content
@@ -85,7 +85,7 @@ def write(
         raise UserError(f"{out}: not stored: {edited[0]} was edited while it was made: make it again")
     lines = [str(Statement(stage, STAGES[stage].digest(entries), short_hash(canonical(request)), hash_of(inputs)))]
     lines += [f"{hashlib.sha256(content_of(path)).hexdigest()}  {path.name}" for path in files]
-    with whole(out) as listing:
+    with replacing(out) as listing:
         listing.write_text("\n".join(lines), encoding="utf-8")
         seal(listing)
 
@@ -97,11 +97,11 @@ def checked(path: Path, stage: str, request: str | None = None) -> BytesIO:
     """
     content_of(path)  # if both are missing, report the table
     if not beside(path).exists():
-        raise UserError(f"{path}: cannot be checked: {beside(path).name} is not beside it; make both anew")
+        raise UserError(f"{path}: cannot be checked: {beside(path).name} is missing; make both again")
     listed = Checklist.read(beside(path))
     content = listed.content(path.name)
     if listed.stage != stage:
         raise UserError(f"{path}: foreign: made by {listed.stage}; expected {stage}")
     if request is not None and listed.request != request:
-        raise UserError(f"{path}: made for another request, {listed.request}; expected {request}: make it anew")
+        raise UserError(f"{path}: made for another request, {listed.request}; expected {request}: make it again")
     return BytesIO(content)

@@ -22,7 +22,7 @@ def hash_of(paths: Sequence[Path]) -> str:
 
 
 def hash_of_sums(sums: Iterable[str]) -> str:
-    """The same, of their checksums."""
+    """The same, given their checksums."""
     return short_hash("\n".join(sums))
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from byzcode.errors import UserError
 from byzcode.storage import seal
-from byzcode.storage.atomic import whole
+from byzcode.storage.atomic import replacing
 
 if TYPE_CHECKING:
     import xarray
@@ -79,7 +79,7 @@ def writing(path: Path, statement: object = None) -> Iterator[netCDF4.Dataset]:
 
     ``statement`` is a line that says what made it, see :mod:`byzcode.storage.statement`.
     """
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         try:
             with _created(temporary) as file:
                 yield file
@@ -175,12 +175,12 @@ def _attributes(file: netCDF4.Dataset, path: Path, kind: str, required: Sequence
         if name not in attributes:
             raise UserError(f"{path}: incomplete: its attribute {name} is missing")
         if not isinstance(attributes[name], str):
-            raise UserError(f"{path}: foreign: its attribute {name} is no text")
+            raise UserError(f"{path}: foreign: its attribute {name} is not a text")
     return attributes
 
 
 def _check_variables(file: netCDF4.Dataset, path: Path, variables: Mapping[str, Variable], size: int) -> None:
-    """Raise UserError where the variables of a file are others, or where it is larger than they can make it."""
+    """Raise UserError if a file has other variables, or is larger than its variables can make it."""
     numbers = sum(
         np.dtype(about.dtype).itemsize * math.prod(len(file.dimensions.get(name, ())) for name in about.dimensions)
         for about in variables.values()
@@ -194,7 +194,7 @@ def _check_variables(file: netCDF4.Dataset, path: Path, variables: Mapping[str, 
     odd = [*file.variables.keys() - variables.keys(), *file.dimensions.keys() - own, *file.groups]
     odd += [*file.cmptypes, *file.enumtypes, *file.vltypes]
     if odd:
-        raise UserError(f"{path}: foreign: {min(odd)} is none of its variables and dimensions")
+        raise UserError(f"{path}: foreign: it has the unexpected name {min(odd)}")
 
 
 def _check_sizes(file: netCDF4.Dataset, path: Path, variables: Mapping[str, Variable], sizes: Sizes) -> None:
@@ -226,7 +226,7 @@ def _numbers(variable: netCDF4.Variable[Any], path: Path, name: str, checksum: A
     """The numbers of a variable. Raises UserError if they do not match the checksum stored with them."""
     numbers = np.asarray(variable[...])
     if not _is(checksum, digest(numbers)):
-        raise UserError(f"{path}: damaged: the checksum of variable {name} is that of other numbers")
+        raise UserError(f"{path}: damaged: the numbers of variable {name} do not match their checksum")
     return numbers
 
 

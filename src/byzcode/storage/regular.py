@@ -30,12 +30,12 @@ def content(path: str | Path, most: int) -> bytes:
         if size > most:
             raise OSError(errno.EFBIG, f"{size} bytes; allowed: at most {most}")
         parts = [file.read(size + 1)]
-        found = len(parts[0])
-        while found > size and parts[-1]:  # the file grows, or the system does not know its size (as in /proc)
-            if found > most:
+        size_read = len(parts[0])
+        while size_read > size and parts[-1]:  # the file grows, or the system does not know its size (as in /proc)
+            if size_read > most:
                 raise OSError(errno.EFBIG, f"more than {most} bytes; allowed: at most {most}")
             parts.append(file.read(_BLOCK))
-            found += len(parts[-1])
+            size_read += len(parts[-1])
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -16,7 +16,7 @@ from byzcode.errors import UserError
 from byzcode.storage.regular import content, opened, reason
 
 _LINE = "\n# sha256 of all before this line: {}\n"  # a comment line in formats that have comments
-_FOUND = re.compile(_LINE.format("([0-9a-f]{64})").encode())
+_SEAL = re.compile(_LINE.format("([0-9a-f]{64})").encode())
 LENGTH = len(_LINE.format(64 * "0"))
 #: The largest file, which is checked in memory. A trajectory of 20 seeds and 100,000 records has a quarter of this.
 MOST_BYTES = 2**30
@@ -36,14 +36,14 @@ def seal(path: Path, statement: object = None) -> None:
 
 def sealed(path: Path) -> bytes:
     """The content before the seal. Raises UserError, in one line, if the seal is missing or does not match."""
-    whole = content_of(path)
-    found = _FOUND.fullmatch(whole[-LENGTH:])
-    if found is None:
+    content = content_of(path)
+    match = _SEAL.fullmatch(content[-LENGTH:])
+    if match is None:
         raise UserError(f"{path}: truncated, damaged or foreign: it does not end with its checksum")
-    before = whole[:-LENGTH]
-    if hashlib.sha256(before).hexdigest() != found[1].decode():
-        raise UserError(f"{path}: damaged: its checksum is that of another content")
-    return before
+    body = content[:-LENGTH]
+    if hashlib.sha256(body).hexdigest() != match[1].decode():
+        raise UserError(f"{path}: damaged: its content does not match its checksum")
+    return body
 
 
 def checksum_in(path: Path) -> str:
@@ -51,28 +51,28 @@ def checksum_in(path: Path) -> str:
     try:
         with opened(path) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - LENGTH))
-            found = _FOUND.fullmatch(file.read(LENGTH))
+            match = _SEAL.fullmatch(file.read(LENGTH))
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    if found is None:
+    if match is None:
         raise UserError(f"{path}: truncated, damaged or foreign: it does not end with its checksum")
-    return found[1].decode()
+    return match[1].decode()
 
 
 def before(end: bytes) -> bytes:
-    """The line before the last one, of the end of a sealed file; nothing where that is not sealed."""
-    return end[:-LENGTH].rpartition(b"\n")[2] if _FOUND.fullmatch(end[-LENGTH:]) else b""
+    """The line before the seal, given the end of a file; empty if the file is not sealed."""
+    return end[:-LENGTH].rpartition(b"\n")[2] if _SEAL.fullmatch(end[-LENGTH:]) else b""
 
 
 def content_of(path: Path, most: int = MOST_BYTES) -> bytes:
     """The bytes of a regular, non-empty file of at most ``most`` bytes. Raises UserError otherwise."""
     try:
-        found = content(path, most)
+        data = content(path, most)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    if not found:
-        raise UserError(f"{path}: truncated: nothing is in it")
-    return found
+    if not data:
+        raise UserError(f"{path}: truncated: it is empty")
+    return data
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> UserError:

@@ -48,7 +48,7 @@ class Statement:
 
     @classmethod
     def of(cls, path: Path) -> Statement | None:
-        """Read the statement of a list or of a sealed NetCDF file; None if the file is missing or has none."""
+        """Read the statement of a list or of a sealed NetCDF file; None if the file is missing or has no statement."""
         try:
             with opened(path) as file:
                 if path.suffix == f".{LIST}":  # a list is short, so read all of it and check its seal

@@ -37,7 +37,7 @@ KIND = "trajectory"
 _BOTH = ("seed", "iteration")
 
 VARIABLES = {
-    "seed": Variable(("seed",), "i8", "1", "seed", "settles data, allocation, liars and attack of a row"),
+    "seed": Variable(("seed",), "i8", "1", "seed", "determines data, allocation, liars and attack of a row"),
     "iteration": Variable(("iteration",), "i8", "1", "iteration", "number of steps taken before the measurement"),
     "loss": Variable(_BOTH, "f8", "1", "training loss F(theta)", "NaN after the end of a seed, as all measurements"),
     "excess_loss": Variable(_BOTH, "f8", "1", "training loss above its minimum, F(theta) - F(theta*)"),
@@ -79,8 +79,9 @@ VARIABLES = {
         "i1",
         "1",
         "status of the seed",
-        "diverged: the loss is finite and beyond its limit; overflowed: it is not finite; poisoned: nor is it, by "
-        "infinities or NaN of the liars; undefined: the rule is not defined for so many liars, nothing was trained",
+        "diverged: the loss is finite and beyond its limit; overflowed: it is not finite; poisoned: it is not "
+        "finite because liars sent infinities or NaN; undefined: the rule is not defined for this many liars, nothing "
+        "was trained",
     ),
     "status_at": Variable(
         ("seed",), "i8", "1", "first recorded iteration at which a seed had its status", f"{NEVER}: it finished"
@@ -108,10 +109,10 @@ def engine_parts(spec: RunSpec) -> dict[str, str]:
 def parts_in(attributes: Mapping[str, Any]) -> dict[str, str]:
     """The ``engine_parts`` of a file's attributes; empty for a file that is older than this attribute."""
     try:
-        found = json.loads(str(attributes.get("engine_parts", "{}")))
+        parts = json.loads(str(attributes.get("engine_parts", "{}")))
     except (ValueError, RecursionError):
         return {}
-    return {str(name): str(meaning) for name, meaning in found.items()} if isinstance(found, dict) else {}
+    return {str(name): str(meaning) for name, meaning in parts.items()} if isinstance(parts, dict) else {}
 
 
 def provenance(spec: RunSpec, held: NDArray[np.int32], device: str) -> dict[str, str]:
@@ -163,7 +164,7 @@ def write(
     """
     if edited := STAGES["train"].edited(parts.of_run(spec)):
         raise UserError(f"{path}: not stored: {edited[0]} was edited while the run was trained: train it again")
-    said = Statement("train", engine_digest(spec), long_hash(spec.canonical()), allocation_digest(held))
+    statement = Statement("train", engine_digest(spec), long_hash(spec.canonical()), allocation_digest(held))
     iterations = np.asarray(spec.record.iterations(spec.iterations))
     variables = variables_of(spec)
     values = {
@@ -172,7 +173,7 @@ def write(
         "iteration": iterations,
         "gradients_computed": gradients_per_iteration(held)[:, None] * iterations,
     }
-    with writing(path, said) as file:
+    with writing(path, statement) as file:
         fill(
             file,
             variables,

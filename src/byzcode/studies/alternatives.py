@@ -48,12 +48,12 @@ class OpenChoice(Strict):
     others: Annotated[list[Alternative], Field(min_length=1)] = Field(description="The alternatives to the primary.")
 
     @model_validator(mode="after")
-    def _told_apart(self) -> Self:
+    def _distinct(self) -> Self:
         names = [self.primary, *(other.name for other in self.others)]
         _check_names("others.name", names, f"each name once in choice {self.choice}, its primary included")
         return self
 
-    def concerns_with(self, other: OpenChoice) -> bool:
+    def overlaps(self, other: OpenChoice) -> bool:
         """Whether both choices concern some study."""
         return self.studies is None or other.studies is None or not set(self.studies).isdisjoint(other.studies)
 
@@ -64,18 +64,18 @@ class Alternatives(Strict):
     choices: Annotated[list[OpenChoice], Field(min_length=1)] = Field(description="The open choices.")
 
     @model_validator(mode="after")
-    def _told_apart(self) -> Self:
+    def _distinct(self) -> Self:
         """Choices combine freely, so no two may share a name or set the same key of a study."""
         _check_names("choices.choice", [choice.choice for choice in self.choices], "each name once")
-        for one, other in itertools.combinations(self.choices, 2):
-            keys, others = ({key for each in choice.others for key in each.set} for choice in (one, other))
-            if keys & others and one.concerns_with(other):
-                allowed = f"choice {one.choice} sets it as well; each key in one choice of a study"
-                raise KeyedError(f"choice {other.choice}: set", min(keys & others), allowed)
+        for first, second in itertools.combinations(self.choices, 2):
+            keys, others = ({key for each in choice.others for key in each.set} for choice in (first, second))
+            if keys & others and first.overlaps(second):
+                allowed = f"choice {first.choice} sets it as well; each key in one choice of a study"
+                raise KeyedError(f"choice {second.choice}: set", min(keys & others), allowed)
         return self
 
 
-class Asked(Strict):
+class Selection(Strict):
     """Claims to test under every reading: those of a study or of a part of its grid."""
 
     study: Name = Field(description="The study.")
@@ -108,4 +108,6 @@ class MultiverseConfig(Strict):
     full: Annotated[int, Field(ge=0)] = Field(
         description="Number of readings that are also run at full size: the primary and the first random ones."
     )
-    claims: Annotated[list[Asked], Field(min_length=1)] = Field(description="The claims to test under each reading.")
+    claims: Annotated[list[Selection], Field(min_length=1)] = Field(
+        description="The claims to test under each reading."
+    )

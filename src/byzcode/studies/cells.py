@@ -54,14 +54,14 @@ class Cell:
 
 def cells(study: Study, members: Sequence[Member]) -> list[Cell]:
     """All tests of the claims of a study. Raises KeyedError if a claim names something that the study does not have."""
-    found = [cell for number, claim in enumerate(study.claims) for cell in _cells(study, members, number, claim)]
+    tests = [cell for number, claim in enumerate(study.claims) for cell in _cells(study, members, number, claim)]
     names = [claim.claim for claim in study.claims]
     for number, name in enumerate(names):
         if names.index(name) < number:
             raise KeyedError(f"claims[{number}].claim", name, "each name once in a study")
     for number, claim in enumerate(study.claims):
         _check_controls(claim, study.claims, f"claims[{number}]")
-    return found
+    return tests
 
 
 def _check_controls(claim: Claim, claims: Sequence[Claim], where: str) -> None:
@@ -100,13 +100,13 @@ def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -
         words = tuple(_words(key, value, study.grid[key]) for key, value in place.items())
         for step in steps:
             _check_once(claim.where, {**place, **step}, f"{where}.where")
-        asked = [{**claim.where, **place, **step} for step in steps]
+        points = [{**claim.where, **place, **step} for step in steps]
         runs = {
-            name: tuple(_member(study, members, side, each, f"{where}.{name}") for each in asked) if side else ()
+            name: tuple(_member(study, members, side, point, f"{where}.{name}") for point in points) if side else ()
             for name, side in sides.items()
         }
         specs = [member.spec for side in runs.values() for member in side]
-        found = Cell(
+        cell = Cell(
             study.study,
             claim_with_quantity(_of_kind(claim, place), specs, where),
             place,
@@ -114,8 +114,8 @@ def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -
             runs["curve"],
             runs["against"],
         )
-        _check(found, where)
-        yield found
+        _check(cell, where)
+        yield cell
 
 
 def _places(study: Study, claim: Tested, key: str, where: str) -> list[Any]:
@@ -123,11 +123,11 @@ def _places(study: Study, claim: Tested, key: str, where: str) -> list[Any]:
     if key not in study.grid:
         raise KeyedError(f"{where}.each", key, "not a key of the study's grid; " + one_of(study.grid))
     grid = [tolerated(key, value) for value in study.grid[key]]
-    found = [value for value in grid if key not in claim.where or agrees(key, value, claim.where[key])]
-    if not found:
+    chosen = [value for value in grid if key not in claim.where or agrees(key, value, claim.where[key])]
+    if not chosen:
         values = map(_word, grid)
         raise KeyedError(f"{where}.where.{key}", claim.where[key], "not a value of the grid; " + one_of(values))
-    return found
+    return chosen
 
 
 def _of_kind(claim: T, place: Values) -> T:
@@ -149,7 +149,7 @@ def _check_kinds(claim: Tested, places: Mapping[str, Sequence[Any]], where: str)
             if key not in places:
                 allowed = one_of(places) if places else "the claim has no each"
                 raise KeyedError(f"{where}.where.{key}", value, f"not a key in each; {allowed}")
-            if not any(agrees(key, found, tolerated(key, value)) for found in places[key]):
+            if not any(agrees(key, place, tolerated(key, value)) for place in places[key]):
                 values = one_of(map(_word, places[key]))
                 raise KeyedError(f"{where}.where.{key}", value, f"not a value at which the claim is tested; {values}")
 
@@ -159,8 +159,8 @@ def _check(cell: Cell, where: str) -> None:
     claim, specs = cell.claim, [member.spec for member in (*cell.runs, *cell.against)]
     if isinstance(claim, Falls | Grows | Law) and len({member.spec.run_id for member in cell.runs}) < len(cell.runs):
         raise KeyedError(f"{where}.along", claim.along, f"some runs of {claim.curve.curve!r} do not differ along it")
-    for one, other in zip(cell.runs, cell.against, strict=bool(cell.against)):
-        if one.spec.run_id == other.spec.run_id:
+    for run, other in zip(cell.runs, cell.against, strict=bool(cell.against)):
+        if run.spec.run_id == other.spec.run_id:
             raise KeyedError(f"{where}.against", other.curve.label, "the same run as the curve's")
     for spec in specs:
         if spec.seeds != specs[0].seeds:
@@ -188,46 +188,47 @@ def check_levels(cell: Cell, where: str) -> None:
             raise KeyedError(f"{where}, curve {member.curve.label!r}: record.step", member.spec.record.step, reason)
     lengths = {member.spec.iterations: member.curve.label for member in reversed(members)}
     if claim.at == "end" and len(lengths) > 1:
-        (one, first), (other, second) = list(lengths.items())[::-1][:2]
-        allowed = f"all runs must have equally many iterations; {first!r} has {one}, {second!r} has {other}"
+        (iterations, label), (other_iterations, other_label) = list(lengths.items())[::-1][:2]
+        given = f"{label!r} has {iterations}, {other_label!r} has {other_iterations}"
+        allowed = f"all runs must have equally many iterations; {given}"
         raise KeyedError(f"{where}.at", claim.at, f"{allowed}. Use at: plateau to compare runs of different lengths")
 
 
-def _check_once(given: Values, asked: Values, where: str) -> None:
+def _check_once(given: Values, point: Values, where: str) -> None:
     """Refuse a value of a key that contradicts the value at which the claim is tested."""
-    for key in sorted(given.keys() & asked.keys()):
-        if not (agrees(key, given[key], asked[key]) or agrees(key, asked[key], given[key])):
-            allowed = f"contradicts {key} = {shown(asked[key])}, where the claim is tested; give one value"
+    for key in sorted(given.keys() & point.keys()):
+        if not (agrees(key, given[key], point[key]) or agrees(key, point[key], given[key])):
+            allowed = f"contradicts {key} = {shown(point[key])}, where the claim is tested; give one value"
             raise KeyedError(f"{where}.{key}", given[key], allowed)
 
 
-def _member(study: Study, members: Sequence[Member], side: Side, asked: Values, where: str) -> Member:
+def _member(study: Study, members: Sequence[Member], side: Side, point: Values, where: str) -> Member:
     """The single run of a side at a place. Ignores keys of the place that the side's curve does not vary."""
     own = [member for member in members if member.curve.label == side.curve]
     if not own:
         labels = [curve.label for curve in study.curves]
         raise KeyedError(where, side.curve, "not a curve of this study; " + one_of(labels, side.curve))
     anywhere = {key for member in members for key in member.point}
-    for key in sorted({**asked, **side.where}):
+    for key in sorted({**point, **side.where}):
         if key not in anywhere:
             raise KeyedError(f"{where}.where", key, "not a grid key of this study; " + one_of(sorted(anywhere), key))
     for key in sorted(side.where):
         if key not in own[0].point:
             raise KeyedError(f"{where}.where", key, f"{side.curve!r} does not vary it; " + one_of(own[0].point))
-    _check_once(side.where, asked, f"{where}.where")
-    wanted = {key: value for key, value in {**asked, **side.where}.items() if key in own[0].point}
-    found = {
+    _check_once(side.where, point, f"{where}.where")
+    wanted = {key: value for key, value in {**point, **side.where}.items() if key in own[0].point}
+    matches = {
         member.spec.run_id: member
         for member in own
         if all(agrees(key, member.point[key], value) for key, value in wanted.items())
     }
-    if len(found) != 1:
+    if len(matches) != 1:
         more = sorted(set(own[0].point) - set(wanted))
         hint = f"its grid has no {dict(wanted)}"
-        if found:
+        if matches:
             hint = f"give values of {', '.join(more)}" if more else "give the options as well, as in its grid"
-        raise KeyedError(where, side.curve, f"must be a single run, but {len(found)} match; {hint}")
-    return next(iter(found.values()))
+        raise KeyedError(where, side.curve, f"must be a single run, but {len(matches)} match; {hint}")
+    return next(iter(matches.values()))
 
 
 def _settled(claim: T) -> T:
@@ -242,8 +243,8 @@ def _settled(claim: T) -> T:
             changed[name] = side.model_copy(update={"where": where(side)})
     if isinstance(claim, Falls | Law):
         changed["values"] = [tolerated(claim.along, value) for value in claim.values]
-    found = claim.model_copy(update=changed)
-    return claim if canonical(found.model_dump()) == canonical(claim.model_dump()) else found
+    settled = claim.model_copy(update=changed)
+    return claim if canonical(settled.model_dump()) == canonical(claim.model_dump()) else settled
 
 
 def _words(key: str, value: Any, grid: Sequence[Any]) -> str:

@@ -21,16 +21,16 @@ class Choices:
         """Raises KeyedError if two choices contradict each other."""
         groups: dict[tuple[str, ...], Values] = {}
         for key, value in chosen.items():
-            concerned, inner = _split(key)
-            groups.setdefault(concerned, {})[inner] = value
+            scope, inner = _split(key)
+            groups.setdefault(scope, {})[inner] = value
         self.general = Layer.of("the reading", groups.pop((), {}))
         self.methods = {of[1]: groups.pop(of) for of in [*groups] if of[0] == "method"}
         self.options = groups  # by (field, name) of a component
         for (head, name), options in groups.items():
             for option, value in options.items() if self.general.at(head, "name") == name else ():
-                said = self.general.at(head, option, default=value)
-                if said != value:
-                    raise KeyedError(f"{head}.{name}.{option}", value, f"{head} gives {said}; give one value")
+                general = self.general.at(head, option, default=value)
+                if general != value:
+                    raise KeyedError(f"{head}.{name}.{option}", value, f"{head} gives {general}; give one value")
 
     @classmethod
     def of(cls, reading: Reading) -> Choices:
@@ -100,12 +100,12 @@ def _split(key: str) -> tuple[tuple[str, ...], str]:
     return ((head, name), option) if option and head in ("method", *COMPONENTS) else ((), key)
 
 
-def _alone(of_choice: str, value: Any) -> tuple[str, Any]:
+def _alone(choice_key: str, value: Any) -> tuple[str, Any]:
     """The key of a run and its value that express a choice on its own."""
-    concerned, key = _split(of_choice)
-    if not concerned or concerned[0] == "method":
+    scope, key = _split(choice_key)
+    if not scope or scope[0] == "method":
         return key, value
-    return concerned[0], {"name": concerned[1], key: value}
+    return scope[0], {"name": scope[1], key: value}
 
 
 def _check_key(key: str) -> None:

@@ -36,14 +36,14 @@ class Configuration:
 
         The base file may be missing if another file is given. Raises UserError if a file cannot be read.
         """
-        found = [from_disk(each) for each in given]
-        assigned = [match for each in found if (match := _ASSIGNED.fullmatch(each)) and not Path(each).is_file()]
-        over = [each for each in found if each not in {match[0] for match in assigned}]
-        below = [BASE] if Path(BASE).exists() or not over else []
-        files = {file: read_yaml(file) for file in (*below, *over)}
+        names = [from_disk(each) for each in given]
+        assigned = [match for each in names if (match := _ASSIGNED.fullmatch(each)) and not Path(each).is_file()]
+        over = [each for each in names if each not in {match[0] for match in assigned}]
+        base = [BASE] if Path(BASE).exists() or not over else []
+        files = {file: read_yaml(file) for file in (*base, *over)}
         single = [{match[1]: _parsed(match[2])} for match in assigned]
         on_top = merged([*(files[file] for file in over), *single])
-        return cls(merged([*(files[file] for file in below), on_top]), files)
+        return cls(merged([*(files[file] for file in base), on_top]), files)
 
     @classmethod
     def of_snakemake(cls, values: Mapping[str, Any], files: Iterable[str | Path], beside: str) -> Configuration:
@@ -56,8 +56,8 @@ class Configuration:
             return str(self)
         ours = self.values[key]
         for file in reversed(list(self.files)):
-            there = self.files[file].get(key, _ABSENT)
-            if there == ours or (isinstance(there, Mapping) and isinstance(ours, Mapping)):
+            stored = self.files[file].get(key, _ABSENT)
+            if stored == ours or (isinstance(stored, Mapping) and isinstance(ours, Mapping)):
                 return file
         return self.beside
 

@@ -12,7 +12,7 @@ from byzcode.studies.fields import in_digits
 _SERVER = {
     "rule": "aggregates all messages by {rule}",
     "decoder": "decodes the messages",
-    "honest_mean": "knows who lies and averages the honest messages",
+    "honest_mean": "knows the Byzantine devices and averages the honest messages",
     "true_gradient": "is given the true gradient",
 }
 
@@ -25,24 +25,23 @@ def describe(spec: RunSpec) -> str:
         rule += f" behind {_words(spec.pre_aggregation)}"
     server = _SERVER[method.server].format(rule=rule)
     if spec.undecodable is not None:
-        server += f"; but beyond its radius: {spec.undecodable}. It is trained all the same"
+        server += f"; but beyond its radius: {spec.undecodable}. It is trained nevertheless"
     if spec.undefined is not None:
         server += f"; but it is undefined: {spec.undefined}. Only iteration 0 is recorded"
     if spec.f:
-        who = "drawn anew at each iteration" if spec.byzantine.identities == "redrawn" else "the same throughout"
-        attack = (
-            f"{spec.f} of the devices lie (alpha = {in_digits(spec.byzantine.alpha)}, {who}), by {_words(spec.attack)}."
-        )
+        identities = "redrawn at each iteration" if spec.byzantine.identities == "redrawn" else "the same throughout"
+        about = f"alpha = {in_digits(spec.byzantine.alpha)}, {identities}"
+        attack = f"{spec.f} devices are Byzantine ({about}); attack: {_words(spec.attack)}."
         if not COMPRESSORS[spec.compression.name].lossless:
-            attack += f" Lies are {'compressed too' if spec.byzantine.compressed else 'sent whole'}."
+            attack += f" Their messages are {'also' if spec.byzantine.compressed else 'not'} compressed."
     else:
-        attack = "No device lies."
-    every = "every {}".format if spec.record.spacing == "every" else "log-spaced, {} a decade".format
+        attack = "No device is Byzantine."
+    every = "every {}".format if spec.record.spacing == "every" else "log-spaced, {} per decade".format
     return "\n".join(
         [
             f"{method.title}: {method.source}.",
             f"Problem: {_words(spec.problem)}.",
-            f"{spec.devices} devices hold {spec.redundancy} of {spec.subsets} subsets each, "
+            f"Each of {spec.devices} devices holds {spec.redundancy} of {spec.subsets} subsets, "
             f"by {_words(spec.allocation)} allocation ({spec.assignment}); encoding {_words(spec.encoding)}, "
             f"compression {_words(spec.compression)}.",
             attack,

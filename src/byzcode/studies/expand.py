@@ -83,15 +83,15 @@ def _in_order(study: Study) -> Study:
 
 def _settled(grid: Grid) -> Grid:
     """A grid with its values in canonical form. Raises KeyedError if a value occurs twice."""
-    found = {key: [tolerated(key, value) for value in values] for key, values in grid.items()}
-    for key, values in found.items():
+    settled_grid = {key: [tolerated(key, value) for value in values] for key, values in grid.items()}
+    for key, values in settled_grid.items():
         first: dict[str, Any] = {}
         for value, given in zip(values, grid[key], strict=True):
             text = canonical(value)
             if text in first:
                 raise KeyedError(f"grid.{key}", [first[text], given], "the same value twice; each value once in a grid")
             first[text] = given
-    return found
+    return settled_grid
 
 
 def _of_curve(curve: Curve, base: Layer, grid: Grid, choices: Choices, where: str) -> list[Member]:
@@ -113,16 +113,16 @@ def _of_curve(curve: Curve, base: Layer, grid: Grid, choices: Choices, where: st
 def _check_distinct(member: Member, other: Member) -> None:
     """Refuse two values of a grid that give the same run, unless an override explains it. Raises KeyedError."""
     curve, fixed = member.curve, METHODS[member.spec.method].fixed
-    outweighing = {key.partition(".")[0] for key in (*curve.fields, *curve.grid, *fixed)}
+    overriding = {key.partition(".")[0] for key in (*curve.fields, *curve.grid, *fixed)}
     differ = [key for key in member.point if canonical(member.point[key]) != canonical(other.point[key])]
-    if not any(key.partition(".")[0] in outweighing and key not in curve.grid for key in differ):
+    if not any(key.partition(".")[0] in overriding and key not in curve.grid for key in differ):
         values = [other.point[differ[0]], member.point[differ[0]]]
         raise KeyedError(f"grid.{differ[0]}", values, "the same run twice; each value once in a grid")
 
 
 def _values(base: Layer, shared: Layer, curve: Layer, own: Layer, choices: Choices) -> Values:
     """The fields of one run. A method's fixed fields override base and grid, but not the curve's own fields."""
-    name = next((layer.at("method") for layer in (own, curve, shared, base) if "method" in layer.said), None)
+    name = next((layer.at("method") for layer in (own, curve, shared, base) if "method" in layer.fields), None)
     method = method_named(name)
     defaults, fixed = _of_method(str(name))
     below = [layer.without(method.fixed) for layer in (base, shared)]
@@ -157,10 +157,10 @@ def lookup(spec: RunSpec, key: str) -> Any:
 
 def _check_values(study: Study, where: object) -> None:
     """Refuse bad values that no run uses because other fields always override them."""
-    said = [("base", key, value) for key, value in study.base.items()]
+    entries = [("base", key, value) for key, value in study.base.items()]
     for grid in (study.grid, *(curve.grid for curve in study.curves)):
-        said += [("grid", key, value) for key, values in grid.items() for value in values]
-    for place, key, value in sorted(said, key=lambda each: each[:2]):
+        entries += [("grid", key, value) for key, values in grid.items() for value in values]
+    for place, key, value in sorted(entries, key=lambda each: each[:2]):
         try:
             settled(key, value)
         except KeyedError as error:

@@ -49,11 +49,11 @@ def meaning(key: str, value: Any) -> Any:
     faults: list[ValidationError] = []
     for fields in _completed(head, layered([Layer.of("it", {key: value})])):
         try:
-            found = getattr(_FIELDS.model_validate(fields), head)
+            parsed = getattr(_FIELDS.model_validate(fields), head)
         except ValidationError as error:
             faults.append(error)
         else:
-            return reduce(getattr, rest, found)
+            return reduce(getattr, rest, parsed)
     raise KeyedError(*explained(faults[0], _FIELDS))
 
 
@@ -95,17 +95,17 @@ def _completed(head: str, fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [{head: {"name": model.__name__, **given}} for model in fitting or models]
 
 
-def _as_written(value: Any, found: Any) -> Any:
+def _as_written(value: Any, parsed: Any) -> Any:
     """The parsed value in the form in which it was written: whole numbers without a point, defaults left out."""
-    if isinstance(found, BaseModel):
+    if isinstance(parsed, BaseModel):
         if not isinstance(value, Mapping):
             return value
-        given = [name for name in type(found).model_fields if name in value]
-        parts = {name: _as_written(value[name], getattr(found, name)) for name in given}
+        given = [name for name in type(parsed).model_fields if name in value]
+        parts = {name: _as_written(value[name], getattr(parsed, name)) for name in given}
         return parts["name"] if parts.keys() == {"name"} else parts
-    if isinstance(found, tuple):
-        return list(map(_as_written, value, found)) if isinstance(value, list | tuple) else len(found)  # seeds: 3
-    return without_point(found)
+    if isinstance(parsed, tuple):
+        return list(map(_as_written, value, parsed)) if isinstance(value, list | tuple) else len(parsed)  # seeds: 3
+    return without_point(parsed)
 
 
 def in_digits(value: float) -> str:

@@ -32,15 +32,15 @@ DEFAULTS = {
 }
 
 
-def brought_along(path: str) -> str:
-    """A path of a configuration, replaced by byzcode's own copy if it is a default and does not exist."""
+def or_bundled(path: str) -> str:
+    """A path of a configuration; the path of byzcode's own copy if it is a default file and does not exist."""
     own = Path(str(files("byzcode"))) / path
     return str(own) if path in DEFAULTS.values() and not Path(path).exists() and own.is_file() else path
 
 
 def read_from(path: str) -> Path:
     """The location of a file that a configuration names."""
-    return Path(on_disk(brought_along(path)))
+    return Path(on_disk(or_bundled(path)))
 
 
 def read_text(path: str | Path, most: int = MOST_BYTES) -> str:

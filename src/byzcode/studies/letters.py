@@ -36,13 +36,13 @@ def fonts_for(texts: Iterable[str]) -> Fonts:
     return _fonts_for("".join(sorted(rare))) if rare else Fonts((), "")
 
 
-def told(missing: str) -> str:
-    """A message that names letters that no font has, and what to do."""
+def message(missing: str) -> str:
+    """A message that names letters that no font has, and says what to do."""
     named = " ".join(f"U+{ord(sign):04X}" for sign in missing[:_NAMED])
     more = f" and {len(missing) - _NAMED} more letters" if len(missing) > _NAMED else ""
     names = [unicodedata.name(sign, "") for sign in missing]
     wanted = "Noto Sans CJK" if all(name.startswith(_EAST_ASIAN) for name in names) else "the Noto fonts"
-    return f"no font here has {named}{more}, so figures show boxes; install a font that has them, such as {wanted}"
+    return f"no installed font has {named}{more}, so figures show boxes; install a font that has them, such as {wanted}"
 
 
 def _is_plain(number: int) -> bool:
@@ -58,15 +58,15 @@ def _fonts_for(letters: str) -> Fonts:
     families: list[str] = []
     if lacking:
         # matplotlib's cached list lacks fonts that were installed later.
-        found = {path: _letters_of(path) for path in sorted(font_manager.findSystemFonts())}
+        available = {path: _letters_of(path) for path in sorted(font_manager.findSystemFonts())}
         while lacking:
-            best = max(found, key=lambda path: len(found[path] & lacking), default=None)
-            if best is None or not found[best] & lacking:
+            best = max(available, key=lambda path: len(available[path] & lacking), default=None)
+            if best is None or not available[best] & lacking:
                 break
             if not any(entry.fname == best for entry in known.ttflist):
                 known.addfont(best)
             families.append(font_manager.get_font(best).family_name)
-            lacking -= found[best]
+            lacking -= available[best]
     return Fonts(tuple(dict.fromkeys(families)), "".join(sorted(lacking)))
 
 
@@ -74,11 +74,11 @@ def _fonts_for(letters: str) -> Fonts:
 def _bundled() -> frozenset[str]:
     from matplotlib.font_manager import FontProperties, findfont
 
-    found = [
+    by_weight = [
         frozenset[str]().union(*(_letters_of(findfont(FontProperties(family=name, weight=weight))) for name in BUNDLED))
         for weight in ("normal", "bold")
     ]
-    return found[0] & found[1]
+    return by_weight[0] & by_weight[1]
 
 
 @cache

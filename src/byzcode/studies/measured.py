@@ -1,4 +1,4 @@
-"""What the plots and claims of a study may ask of its runs: quantities that their problems have."""
+"""The quantities of plots and claims: those that the problems of a study's runs have."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ T = TypeVar("T", bound=Tested)
 
 
 def progress(specs: Iterable[RunSpec]) -> str:
-    """By what the progress of all these runs is told: the excess loss, or the training loss where one has none."""
+    """The quantity that shows the progress of all runs: the excess loss, or the training loss if a run has none."""
     return "loss" if any(progress_of(spec) == "loss" for spec in specs) else "excess_loss"
 
 
 def with_quantity(plot: Plot, members: Sequence[Member]) -> Plot:
-    """A plot with a quantity that its runs have, where it names none."""
+    """The plot; if it names no quantity, with one that its runs have."""
     if not isinstance(plot, SweepPlot) or "y" in plot.model_fields_set:
         return plot
-    found = progress(member.spec for member in members)
-    return plot if found == plot.y else plot.model_copy(update={"y": found})
+    quantity = progress(member.spec for member in members)
+    return plot if quantity == plot.y else plot.model_copy(update={"y": quantity})
 
 
 def claim_with_quantity(claim: T, specs: Sequence[RunSpec], where: str) -> T:
-    """A claim about a quantity that its runs have, where it names none. Raises KeyedError where they lack its own."""
-    found = claim
+    """The claim; if it names no quantity, with one that its runs have. Raises KeyedError if they lack its quantity."""
+    completed = claim
     if "quantity" not in claim.model_fields_set and progress(specs) != claim.quantity:
-        found = claim.model_copy(update={"quantity": progress(specs)})
-    if found.quantity in COSTS:
-        return found
+        completed = claim.model_copy(update={"quantity": progress(specs)})
+    if completed.quantity in COSTS:
+        return completed
     for spec in specs:
-        if (reason := lacking(spec, found.quantity)) is not None:
-            raise KeyedError(f"{where}.quantity", found.quantity, f"{reason}; {_allowed([spec])}")
-    if is_share(found.quantity):
-        allowed = "claims compare what is better the less there is of it, and of this more is better"
-        raise KeyedError(f"{where}.quantity", found.quantity, f"{allowed}; {_allowed(specs)}")
-    return found
+        if (reason := lacking(spec, completed.quantity)) is not None:
+            raise KeyedError(f"{where}.quantity", completed.quantity, f"{reason}; {_allowed([spec])}")
+    if is_share(completed.quantity):
+        allowed = "claims compare quantities of which less is better; of this one, more is better"
+        raise KeyedError(f"{where}.quantity", completed.quantity, f"{allowed}; {_allowed(specs)}")
+    return completed
 
 
 def check_plot(plot: Plot, members: Sequence[Member]) -> None:
-    """Refuse a plot of what some of its runs do not have. Raises KeyedError with a key of the plot."""
+    """Refuse a plot of a quantity that some of its runs do not have. Raises KeyedError with a key of the plot."""
     for curve, spec, _ in members:
         if plot.kind in ("trajectories", "sweep") and (reason := lacking(spec, plot.y)) is not None:
             allowed = _allowed([member.spec for member in members], shares=True)

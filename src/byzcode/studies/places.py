@@ -22,7 +22,8 @@ def curve(members: Sequence[Member], styles: Mapping[str, LineStyle], axes: Mapp
     The method and the style of the first run apply to all runs that do not give their own.
     """
     drawn = [
-        {"method": spec.method, "style": styles[one.style or spec.method].model_dump()} for one, spec, _ in members
+        {"method": spec.method, "style": styles[member_curve.style or spec.method].model_dump()}
+        for member_curve, spec, _ in members
     ]
     runs = [
         {"run": spec.run_id, "allocation": spec.allocation_spec.allocation_id, "point": point}
@@ -38,17 +39,17 @@ def points(members: Sequence[Member], axes: Mapping[str, str]) -> list[dict[str,
     The value is None for a run without the option; such a run appears in all panels. Along an axis or a hue, beside
     runs that have the option, it gets a place of its own.
     """
-    found = [{key: _place(member, key) for key in axes.values()} for member in members]
+    places = [{key: _place(member, key) for key in axes.values()} for member in members]
     for field, key in axes.items():
-        if field not in _PANELS and len({point[key] is None for point in found}) > 1:
-            found = [point | {key: WITHOUT} if point[key] is None else point for point in found]
-    return found
+        if field not in _PANELS and len({point[key] is None for point in places}) > 1:
+            places = [point | {key: WITHOUT} if point[key] is None else point for point in places]
+    return places
 
 
 def taken(members: Sequence[Member], axes: Mapping[str, str]) -> list[list[str]]:
     """The places that each run of a curve occupies in a figure, as text."""
-    found = points(members, axes)
-    levels = {key: list(dict.fromkeys(canonical(point[key]) for point in found)) for key in axes.values()}
+    places = points(members, axes)
+    levels = {key: list(dict.fromkeys(canonical(point[key]) for point in places)) for key in axes.values()}
     nothing = canonical(None)
 
     def along(field: str, key: str, point: Mapping[str, Any]) -> list[str]:
@@ -59,7 +60,7 @@ def taken(members: Sequence[Member], axes: Mapping[str, str]) -> list[list[str]]
         for place in itertools.product(*(along(field, key, point) for field, key in axes.items())):
             yield canonical(place)
 
-    return [list(product(point)) for point in found]
+    return [list(product(point)) for point in places]
 
 
 def _place(member: Member, key: str) -> Any:

@@ -108,7 +108,7 @@ class _PlainLoader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 _refuse(key, "a key must be a plain value")
             if key.value in seen and key.tag != f"{_PREFIX}merge":
-                _refuse(key, f"key {key.value!r} stands twice")
+                _refuse(key, f"key {key.value!r} occurs twice")
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 

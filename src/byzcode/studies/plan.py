@@ -15,7 +15,7 @@ from byzcode.provenance.content import canonical, short_hash
 from byzcode.specs import parts
 from byzcode.specs.allocation import AllocationSpec
 from byzcode.specs.ids import by_id
-from byzcode.specs.last_part import What, lacking
+from byzcode.specs.last_part import Unit, lacking
 from byzcode.specs.parsing import parse
 from byzcode.specs.run import RunSpec
 from byzcode.studies import measured, places
@@ -23,7 +23,7 @@ from byzcode.studies.cells import Cell, cells
 from byzcode.studies.choices import check
 from byzcode.studies.configuration import BASE, Configuration
 from byzcode.studies.expand import Member, expand
-from byzcode.studies.files import brought_along, from_disk, inside, on_disk
+from byzcode.studies.files import from_disk, inside, on_disk, or_bundled
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.study import (
     MOST_LEVELS,
@@ -105,10 +105,10 @@ class PlannedStudy:
 
     def by_curve(self, plot: Plot) -> list[list[Member]]:
         """The runs that a plot draws, curve by curve."""
-        found: dict[str, list[Member]] = {}
+        curves: dict[str, list[Member]] = {}
         for member in self.shown(plot):
-            found.setdefault(member.curve.label, []).append(member)
-        return list(found.values())
+            curves.setdefault(member.curve.label, []).append(member)
+        return list(curves.values())
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Plan:
 
     def unreadable(self) -> list[str]:
         """A message for each text of a figure that contains letters that no installed font has."""
-        return [said for planned in self.studies.values() for said in unreadable(planned.study, planned.path)]
+        return [message for planned in self.studies.values() for message in unreadable(planned.study, planned.path)]
 
     @cached_property
     def figures(self) -> dict[str, tuple[PlannedStudy, str]]:
@@ -164,10 +164,10 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
     """
     where = where or BASE
     settings = parse(WorkflowConfig, config, where)
-    standing = where if callable(where) else lambda key: where
+    place_of = where if callable(where) else lambda key: where
     for key in ("reading", "style", "multiverse", "results"):
-        inside(getattr(settings, key), standing(key), key)
-    reading_file, style_file = brought_along(settings.reading), brought_along(settings.style)
+        inside(getattr(settings, key), place_of(key), key)
+    reading_file, style_file = or_bundled(settings.reading), or_bundled(settings.style)
     reading = load(Reading, reading_file)
     check(reading, reading_file)
     styles = {
@@ -177,7 +177,7 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
     studies: dict[str, PlannedStudy] = {}
     runs: dict[str, RunSpec] = {}
     allocations: dict[str, AllocationSpec] = {}
-    for path in _study_files(settings.studies, standing("studies")):
+    for path in _study_files(settings.studies, place_of("studies")):
         study = load(Study, path)
         if study.study in studies:
             other = studies[study.study].path
@@ -225,10 +225,10 @@ def _study_files(patterns: list[str], where: object) -> list[str]:
     files: list[str] = []
     for pattern in patterns:
         inside(pattern, where, "studies")
-        found = sorted(from_disk(path) for path in glob.glob(on_disk(pattern)))
-        if not found:
+        matches = sorted(from_disk(path) for path in glob.glob(on_disk(pattern)))
+        if not matches:
             raise complain(where, "studies", pattern, "no such file")
-        files += [inside(path, where, "studies") for path in found]
+        files += [inside(path, where, "studies") for path in matches]
     return list(dict.fromkeys(files))
 
 
@@ -246,13 +246,13 @@ def _shown(plot: Plot, members: Sequence[Member]) -> list[Member]:
 
 
 def _with_quantities(study: Study, members: Sequence[Member]) -> Study:
-    """A study whose plots all name what they draw."""
+    """The study with a quantity in each of its plots."""
     plots = {name: measured.with_quantity(plot, _shown(plot, members)) for name, plot in study.plots.items()}
     return study if plots == study.plots else study.model_copy(update={"plots": plots})
 
 
 def _check_quantities(planned: PlannedStudy, name: str) -> None:
-    """A plot draws what its runs have."""
+    """Check that the runs of a plot have its quantity."""
     plot = planned.study.plots[name]
     try:
         measured.check_plot(plot, planned.shown(plot))
@@ -269,16 +269,16 @@ def _check_places(planned: PlannedStudy, name: str) -> None:
         if all(member.coordinate(key) is None for member in members):
             raise complain(planned.path, f"plots.{name}.{field}", key, "no run of this study has this key")
         if field in MOST_LEVELS:
-            found, most = len({canonical(member.coordinate(key)) for member in members}), MOST_LEVELS[field]
-            if found > most:
-                raise complain(planned.path, f"plots.{name}.{field}", key, f"{found} values; allowed: at most {most}")
+            count, most = len({canonical(member.coordinate(key)) for member in members}), MOST_LEVELS[field]
+            if count > most:
+                raise complain(planned.path, f"plots.{name}.{field}", key, f"{count} values; allowed: at most {most}")
     if plot.kind == "allocation":
         return
     for own in planned.by_curve(plot):
-        standing: dict[str, Member] = {}
+        occupied: dict[str, Member] = {}
         for member, taken in zip(own, places.taken(own, axes), strict=True):
             for place in taken:
-                other = standing.setdefault(place, member)
+                other = occupied.setdefault(place, member)
                 if other.spec.run_id != member.spec.run_id:
                     _refuse_place(planned, name, member, other)
 
@@ -295,7 +295,7 @@ def _refuse_place(planned: PlannedStudy, name: str, member: Member, other: Membe
 
 
 #: The average over the last fifth that each kind of plot of a level uses.
-_AVERAGED: Mapping[str, What] = {"sweep": "iterations", "bounds": "steps"}
+_AVERAGED: Mapping[str, Unit] = {"sweep": "iterations", "bounds": "steps"}
 
 
 def _check_levels(planned: PlannedStudy, name: str) -> None:

@@ -13,7 +13,7 @@ from byzcode.specs.components import Component
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import COMPONENTS, RunSpec
 from byzcode.specs.settings import Byzantine, Record
-from byzcode.studies.alternatives import Alternative, Asked, MultiverseConfig, OpenChoice
+from byzcode.studies.alternatives import Alternative, MultiverseConfig, OpenChoice, Selection
 from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Open, Predicted, Side
 from byzcode.studies.study import (
     AllocationPlot,
@@ -30,7 +30,7 @@ from byzcode.studies.study import (
 )
 
 _SECTIONS: dict[str, type[BaseModel]] = {
-    "`config.yaml`: what is run": WorkflowConfig,
+    "`config.yaml`: studies and settings": WorkflowConfig,
     "A study": Study,
     "A curve of a study (and any field of a run)": Curve,
     "A plot of kind `trajectories`": TrajectoryPlot,
@@ -54,7 +54,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "`readings/alternatives.yaml`: an open choice": OpenChoice,
     "One of its alternatives": Alternative,
     "`multiverse.yaml`: claims under other readings": MultiverseConfig,
-    "What it asks of a study": Asked,
+    "Its claims to test": Selection,
     "A line of `style.yaml`": LineStyle,
 }
 

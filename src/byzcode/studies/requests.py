@@ -48,7 +48,7 @@ class Test(Strict):
     against: tuple[Id, ...]
 
     @model_validator(mode="after")
-    def _as_many_as_the_claim_compares(self) -> Self:
+    def _right_numbers_of_runs(self) -> Self:
         values = getattr(self.claim, "values", [None])  # along a key, one run per value
         runs = 0 if isinstance(self.claim, Open) else len(values)
         for key, given, wanted in (
@@ -86,7 +86,7 @@ class Scorecard(Strict):
     claims: dict[Name, Id] = {}
 
     @model_validator(mode="after")
-    def _of_these_studies(self) -> Self:
+    def _hashes_match(self) -> Self:
         _same_names("claims", self.claims, self.studies)
         return self
 
@@ -114,7 +114,7 @@ class Multiverse(Strict):
     requests: dict[Id, Id] = {}
 
     @model_validator(mode="after")
-    def _of_these_readings(self) -> Self:
+    def _hashes_match(self) -> Self:
         _same_names("requests", self.requests, self.readings)
         return self
 

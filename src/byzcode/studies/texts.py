@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from byzcode.errors import complain
-from byzcode.studies.letters import fonts_for, told
+from byzcode.studies.letters import fonts_for, message
 from byzcode.studies.study import Study
 
 
@@ -15,7 +15,7 @@ def unreadable(study: Study, path: str) -> list[str]:
     if study.paper:
         texts |= {"paper.source": study.paper.source, "paper.figure": study.paper.figure}
     return [
-        str(complain(path, key, text, told(missing)))
+        str(complain(path, key, text, message(missing)))
         for key, text in texts.items()
         if (missing := fonts_for([text]).missing)
     ]

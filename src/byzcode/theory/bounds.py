@@ -65,7 +65,7 @@ def is_exact(spec: RunSpec) -> bool:
     method = METHODS[spec.method]
     if method.server != "decoder":
         return method.server == "true_gradient"
-    return spec.f <= DECODERS[method.decoder].bears(spec.devices, spec.subsets, spec.redundancy)
+    return spec.f <= DECODERS[method.decoder].most_liars(spec.devices, spec.subsets, spec.redundancy)
 
 
 def rule_error(kappa: float, dispersion: ArrayLike, bias: ArrayLike) -> Floats:

@@ -54,15 +54,15 @@ class Devices:
         self._codes = [Code(places, torch.from_numpy(np.ascontiguousarray(part)).to(like)) for part in parts]
         sizes = {"devices": held.shape[1], "subsets": subsets}
         self._orders = {
-            what: Orders(seeds, sizes[what], f"assignment/{what}", redrawn=True, device=like.device)
-            for what in _PERMUTED[assignment]
+            kind: Orders(seeds, sizes[kind], f"assignment/{kind}", redrawn=True, device=like.device)
+            for kind in _PERMUTED[assignment]
         }
 
     def codes(self, iteration: int) -> list[Code]:
         """The codes by which the devices combine gradients in an iteration: one, or two for complex weights."""
         if not self._orders:
             return self._codes
-        orders = {what: orders.at(iteration) for what, orders in self._orders.items()}
+        orders = {kind: orders.at(iteration) for kind, orders in self._orders.items()}
         devices, names = orders.get("devices"), orders.get("subsets")
         return [Code(code.held, code.weight, devices, names) for code in self._codes]
 

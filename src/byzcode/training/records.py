@@ -53,8 +53,8 @@ class Measurements:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays that exist, by name."""
-        found = {name: getattr(self, name) for name in _NAMES} | dict(self.metrics)
-        return {name: array for name, array in found.items() if array is not None}
+        values = {name: getattr(self, name) for name in _NAMES} | dict(self.metrics)
+        return {name: array for name, array in values.items() if array is not None}
 
     def rows(self, first: int, last: int) -> Measurements:
         """The measurements of the runs ``first`` to ``last - 1``."""

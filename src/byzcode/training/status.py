@@ -45,11 +45,11 @@ def counts(status: NDArray[np.integer]) -> dict[Status, int]:
 
 def most_frequent(counted: Mapping[Status, int]) -> Status:
     """The most frequent ending, in a tie the first of the table; FINISHED if no seed ended early."""
-    found = max(counted, key=lambda ending: counted[ending])
-    return found if counted[found] else Status.FINISHED
+    commonest = max(counted, key=lambda ending: counted[ending])
+    return commonest if counted[commonest] else Status.FINISHED
 
 
-def told(status: NDArray[np.integer], since: NDArray[np.integer]) -> list[str]:
+def endings_in_words(status: NDArray[np.integer], since: NDArray[np.integer]) -> list[str]:
     """Say how many seeds ran away and when: "3 of 10 seeds diverged at 120 to 340", "1 of 10 seeds overflowed at 5"."""
     words = []
     for ending in RAN_AWAY:

@@ -1,5 +1,5 @@
-"""Whether stored results are those that a configuration asks for, whole, of this code, and as a reference has them.
+"""Check stored results: complete, intact, of the current code, and equal to a reference within tolerances.
 
-:class:`~byzcode.verify.verification.Verification` looks at all of it; Snakemake asks
-:func:`~byzcode.verify.stale.standing` at its start, which imports little.
+:class:`~byzcode.verify.verification.Verification` does all these checks. At its start, Snakemake calls
+:func:`~byzcode.verify.stale.standing`, which imports little.
 """

@@ -19,14 +19,14 @@ from byzcode.errors import UserError, complain
 from byzcode.execution.progress import progress
 from byzcode.multiverse.plan import files_named
 from byzcode.storage.apart import apart
-from byzcode.storage.atomic import whole, writable
+from byzcode.storage.atomic import replacing, writable
 from byzcode.storage.seal import content_of
 from byzcode.studies.configuration import Configuration
 from byzcode.studies.files import inside, read_from
 from byzcode.studies.plan import Plan
 from byzcode.verify.archived import FOLDER, IN_FORCE, MANIFEST, Environment, Listed, Manifest, as_listed
 from byzcode.verify.expected import expected
-from byzcode.verify.files import LIBRARIES, Found, look
+from byzcode.verify.files import LIBRARIES, Finding, look
 from byzcode.verify.report import counted
 
 
@@ -46,19 +46,19 @@ def write(plan: Plan, configuration: Configuration, out: Path) -> None:
     files_in_force = sorted(_files(plan, configuration))
     apart([out], map(read_from, files_in_force))
     items = expected(plan, results, progress)
-    found = look(items, progress)
-    if faults := [line for one in found for line in one.faults]:
+    findings = look(items, progress)
+    if faults := [line for finding in findings for line in finding.faults]:
         raise UserError(f"{results} cannot be archived: {counted(faults)}, the first: {faults[0]}; see byzcode verify")
     about = results / FOLDER
     packed: dict[str, Listed] = {}
-    with whole(out) as temporary:
+    with replacing(out) as temporary:
         with _packing(temporary) as tar:
             for path in sorted(path for item in items for path in item.paths):
                 content = content_of(path)
                 packed[str(path)] = as_listed(content)
                 _add(tar, path, content, path.stat().st_mtime)
-            files = {str(Path(name).relative_to(results)): one for name, one in packed.items()}
-            manifest = _manifest(found, configuration, about / IN_FORCE, files).model_dump_json(indent=1) + "\n"
+            files = {str(Path(name).relative_to(results)): entry for name, entry in packed.items()}
+            manifest = _manifest(findings, configuration, about / IN_FORCE, files).model_dump_json(indent=1) + "\n"
             added = {about / "configuration" / path: _content(path) for path in files_in_force}
             added |= {about / IN_FORCE: _in_force(plan), about / MANIFEST: manifest.encode()}
             for path, content in added.items():
@@ -87,34 +87,41 @@ def _add(tar: tarfile.TarFile, path: Path, content: bytes, time: float) -> None:
 
 def _reread(path: Path, name: Path, packed: dict[str, Listed]) -> None:
     """Raise UserError if an archive, read again, differs from what was packed: disks may lose data."""
-    found: dict[str, Listed] = {}
+    reread: dict[str, Listed] = {}
     try:
         with tarfile.open(path, "r:gz") as tar:
             for entry in tar:
                 file = tar.extractfile(entry)
-                found[entry.name] = as_listed(file.read() if file else b"")
+                reread[entry.name] = as_listed(file.read() if file else b"")
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise UserError(f"{name}: cannot be read again: {error}") from None
-    if wrong := [file for file in {**packed, **found} if packed.get(file) != found.get(file)]:
-        raise UserError(f"{name}: read again, {wrong[0]} is not what was packed")
+    if wrong := [file for file in {**packed, **reread} if packed.get(file) != reread.get(file)]:
+        raise UserError(f"{name}: read again, {wrong[0]} differs from what was packed")
 
 
-def _manifest(found: list[Found], configuration: Configuration, in_force: Path, files: dict[str, Listed]) -> Manifest:
+def _manifest(
+    findings: list[Finding], configuration: Configuration, in_force: Path, files: dict[str, Listed]
+) -> Manifest:
     # This file sets all values, so config/config.yaml at the place of unpacking has no effect.
     chosen = f" --configfile {in_force}"
-    targets = " all multiverse" if any(one.item.kind == "multiverse" for one in found) else ""
-    stages = [stage for stage in dict.fromkeys(one.item.stage for one in found) if stage not in _TRAINING]
+    targets = " all multiverse" if any(finding.item.kind == "multiverse" for finding in findings) else ""
+    stages = [stage for stage in dict.fromkeys(finding.item.stage for finding in findings) if stage not in _TRAINING]
     command = f"snakemake --cores all{targets}{chosen}"
     return Manifest(
         made_anew_by=command,
         redrawn_by=f"{command} --forcerun {' '.join(stages)}",
         config=list(configuration.files),
-        made_with={name: sorted({one.versions[name] for one in found if name in one.versions}) for name in LIBRARIES},
+        made_with={
+            name: sorted({finding.versions[name] for finding in findings if name in finding.versions})
+            for name in LIBRARIES
+        },
         packed_with=Environment(
             commit=_commit(),
             python=platform.python_version(),
             platform=platform.platform(),
-            distributions={one.name: one.version for one in sorted(distributions(), key=lambda one: one.name.lower())},
+            distributions={
+                package.name: package.version for package in sorted(distributions(), key=lambda each: each.name.lower())
+            },
         ),
         files=files,
     )

@@ -47,10 +47,10 @@ class Manifest(Strict):
     files: dict[str, Listed]  # by path in the folder of results
 
 
-def of_manifest(results: Path, whole: Collection[Path]) -> tuple[list[str], list[str]]:
+def of_manifest(results: Path, intact: Collection[Path]) -> tuple[list[str], list[str]]:
     """Faults and notes: a line for each file that differs from the archive; none if nothing was unpacked.
 
-    A file in ``whole``, which is intact by its own checksum, gets a note instead of a fault: it was made again since.
+    A file in ``intact``, which is intact by its own checksum, gets a note instead of a fault: it was made again since.
     """
     path = results / FOLDER / MANIFEST
     if not (results / FOLDER).exists():
@@ -60,14 +60,14 @@ def of_manifest(results: Path, whole: Collection[Path]) -> tuple[list[str], list
     except UserError as error:
         return [str(error)], []
     except (ValueError, ValidationError, RecursionError) as error:
-        return [f"{path}: damaged, or no manifest: {str(error).splitlines()[0]}"], []
+        return [f"{path}: damaged or not a manifest: {str(error).splitlines()[0]}"], []
     faults: list[str] = []
     notes: list[str] = []
     for name, listed in manifest.files.items():
         try:
             if described(results / name) != listed:
-                lines = notes if results / name in whole else faults
-                lines.append(f"{results / name}: not as it was archived, by {path}")
+                lines = notes if results / name in intact else faults
+                lines.append(f"{results / name}: differs from the archive, by {path}")
         except UserError as error:
             faults.append(str(error))
     return faults, notes

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from byzcode.storage.layout import STAGES
 from byzcode.studies.plan import Plan
 from byzcode.verify.expected import expected
 from byzcode.verify.files import look
@@ -13,10 +14,10 @@ from byzcode.verify.files import look
 
 def current(plan: Plan, results: Path, files: Collection[Path]) -> set[Path]:
     """The files whose jobs are current: all outputs are intact, of the current code and as the plan requests."""
-    multiverse = any(file.is_relative_to(results / "multiverse") for file in files)
+    multiverse = any(file.is_relative_to(results / STAGES["multiverse"].folder) for file in files)
     items = expected(plan, results, _silent, multiverse=multiverse)
     items = [item for item in items if not set(item.paths).isdisjoint(files)]
-    return {path for one in look(items, _silent) if one.state == "current" for path in one.item.paths}
+    return {path for finding in look(items, _silent) if finding.state == "current" for path in finding.item.paths}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from byzcode.multiverse.plan import Multiverse, together
+from byzcode.multiverse.plan import Multiverse, joint_request
 from byzcode.provenance.content import long_hash, short_hash
 from byzcode.specs import parts
 from byzcode.specs.allocation import AllocationSpec
@@ -62,16 +62,16 @@ def expected(plan: Plan, results: Path, progress: Progress, *, multiverse: bool 
     Raises UserError if the multiverse is included and its configuration is wrong.
     """
     items = [*_netcdf(plan, results), *_tables(plan, results)]
-    wanted = (results / "multiverse").exists() if multiverse is None else multiverse
+    wanted = (results / STAGES["multiverse"].folder).exists() if multiverse is None else multiverse
     return items + (_multiverse(plan, results, progress) if wanted else [])
 
 
 def _netcdf(plan: Plan, results: Path) -> Iterator[Item]:
-    held = {spec.allocation_spec.allocation_id for spec in plan.runs.values()}
+    allocations = {spec.allocation_spec.allocation_id for spec in plan.runs.values()}
     for planned in plan.studies.values():
         for plot, about in planned.study.plots.items():
-            held |= set(planned.allocation_ids(plot)) if about.kind == "allocation" else set()
-    for name in sorted(held):
+            allocations |= set(planned.allocation_ids(plot)) if about.kind == "allocation" else set()
+    for name in sorted(allocations):
         yield _stored("allocate", name, plan.allocations[name], results)
     for name, spec in plan.runs.items():
         allocation = layout.allocation(results, spec.allocation_spec.allocation_id)
@@ -97,17 +97,19 @@ def _tables(plan: Plan, results: Path) -> Iterator[Item]:
 
 
 def _multiverse(plan: Plan, results: Path, progress: Progress) -> list[Item]:
-    found = Multiverse.load(plan)
+    multiverse = Multiverse.load(plan)
     requests = {}
-    with progress("what each reading asks", len(found.universes), "readings") as advance:
-        for name in found.universes:
-            requests[name] = found.request(name)
+    with progress("tests of the readings", len(multiverse.universes), "readings") as advance:
+        for name in multiverse.universes:
+            requests[name] = multiverse.request(name)
             advance(1)
     items = [
-        replace(_listed("reading", name, request, results), entries=tuple(found.entries(found.universes[name])))
+        replace(
+            _listed("reading", name, request, results), entries=tuple(multiverse.entries(multiverse.universes[name]))
+        )
         for name, request in requests.items()
     ]
-    return [*items, _listed("multiverse", "multiverse", together(requests), results)]
+    return [*items, _listed("multiverse", "multiverse", joint_request(requests), results)]
 
 
 def _listed(stage: str, name: str, request: str, results: Path) -> Item:

@@ -17,6 +17,7 @@ from byzcode.provenance.code import changed
 from byzcode.storage import allocations, trajectories
 from byzcode.storage.checksums import Checklist
 from byzcode.storage.inputs import hash_of
+from byzcode.storage.layout import STAGES
 from byzcode.verify.expected import Item, Progress
 
 State = Literal["current", "stale", "damaged", "missing"]
@@ -27,12 +28,12 @@ LIBRARIES = ("byzcode", "python", "torch", "numpy", "netCDF4", "pydantic")
 #: Other files and folders in a folder of results (results/README.md).
 OTHERS = (
     *("README.md", "archived", "batches", "benchmarks.csv", "benchmarks.png", "logs"),
-    *("multiverse", "quick", "reference", "report.html"),
+    *(STAGES["multiverse"].folder, "quick", "reference", "report.html"),
 )
 
 
 @dataclass(frozen=True)
-class Found:
+class Finding:
     """The state of an item, a line per fault, and the versions that made it."""
 
     item: Item
@@ -42,28 +43,30 @@ class Found:
     processor: str = ""  # of a trajectory: the processor's capability, which its bits depend on
 
 
-def look(items: Sequence[Item], progress: Progress) -> list[Found]:
+def look(items: Sequence[Item], progress: Progress) -> list[Finding]:
     """Inspect the files of some items."""
 
     @cache  # many runs share an allocation
-    def held(path: Path) -> str:
+    def digest_of(path: Path) -> str:
         return allocations.allocation_digest(allocations.read(path, path.stem))
 
     with progress("verify", len(items), "results") as advance:
-        found = []
+        findings = []
         for item in items:
-            found.append(_look(item, held))
+            findings.append(_look(item, digest_of))
             advance(1)
-        return found
+        return findings
 
 
 def left_over(items: Sequence[Item], results: Path) -> dict[Path, list[str]]:
     """The names of unexpected files in the folders of results, by folder, without hidden (scratch) files."""
-    asked = {path for item in items for path in item.paths}
-    folders = {results, *(path.parent for path in asked)}
-    known = asked | folders | {folder.parent for folder in folders} | {results / name for name in OTHERS}
-    found = {folder: sorted(path for path in folder.glob("[!.]*") if path not in known) for folder in sorted(folders)}
-    return {folder: [_named(path) for path in paths] for folder, paths in found.items() if paths}
+    wanted = {path for item in items for path in item.paths}
+    folders = {results, *(path.parent for path in wanted)}
+    known = wanted | folders | {folder.parent for folder in folders} | {results / name for name in OTHERS}
+    unexpected = {
+        folder: sorted(path for path in folder.glob("[!.]*") if path not in known) for folder in sorted(folders)
+    }
+    return {folder: [_named(path) for path in paths] for folder, paths in unexpected.items() if paths}
 
 
 def _named(path: Path) -> str:
@@ -76,18 +79,18 @@ def installed() -> dict[str, str]:
     return {name: own.get(name) or version(name) for name in LIBRARIES}
 
 
-def _look(item: Item, held: Callable[[Path], str]) -> Found:
+def _look(item: Item, digest_of: Callable[[Path], str]) -> Finding:
     if not any(path.exists() for path in item.paths):
-        return Found(item, "missing", (f"{item.paths[0]}: missing",))
-    return _look_at_list(item) if item.files else _look_at_netcdf(item, held)
+        return Finding(item, "missing", (f"{item.paths[0]}: missing",))
+    return _look_at_list(item) if item.files else _look_at_netcdf(item, digest_of)
 
 
-def _look_at_netcdf(item: Item, held: Callable[[Path], str]) -> Found:
+def _look_at_netcdf(item: Item, digest_of: Callable[[Path], str]) -> Finding:
     load: Any = {"allocate": allocations.load, "train": trajectories.load}[item.stage]
     try:
         attributes = load(item.path, item.spec).attributes
     except UserError as error:
-        return Found(item, "damaged", (str(error),))
+        return Finding(item, "damaged", (str(error),))
     versions = {
         name: printable(short(attributes[f"{name}_version"], 40))
         for name in LIBRARIES
@@ -96,43 +99,43 @@ def _look_at_netcdf(item: Item, held: Callable[[Path], str]) -> Found:
     stale = _of_other_code(item, attributes["engine_digest"], trajectories.parts_in(attributes))
     for path in item.inputs:
         with suppress(UserError):  # a fault of an input is reported for the input itself
-            if held(path) != str(attributes.get("allocation_digest")):
+            if digest_of(path) != str(attributes.get("allocation_digest")):
                 stale += (f"{item.path}: stale: trained with another allocation than that in {path}",)
-    return Found(item, "stale" if stale else "current", stale, versions, _processor(attributes))
+    return Finding(item, "stale" if stale else "current", stale, versions, _processor(attributes))
 
 
 def _processor(attributes: Mapping[str, Any]) -> str:
     """The capability of the processor that trained a run, and the environment variables that restricted it."""
     names = ("cpu_capability", "mkl_cbwr", "aten_cpu_capability")
-    said = {name: printable(short(attributes[name], 40)) for name in names if name in attributes}
-    chosen = [f"{name.upper()}={said[name]}" for name in names[1:] if said.get(name, "not set") != "not set"]
-    return " ".join([*([said["cpu_capability"]] if "cpu_capability" in said else []), *chosen])
+    values = {name: printable(short(attributes[name], 40)) for name in names if name in attributes}
+    chosen = [f"{name.upper()}={values[name]}" for name in names[1:] if values.get(name, "not set") != "not set"]
+    return " ".join([*([values["cpu_capability"]] if "cpu_capability" in values else []), *chosen])
 
 
-def _look_at_list(item: Item) -> Found:
+def _look_at_list(item: Item) -> Finding:
     try:
-        listed = Checklist.read(item.path)
+        checklist = Checklist.read(item.path)
     except UserError as error:
-        return Found(item, "damaged", (str(error),))
+        return Finding(item, "damaged", (str(error),))
     faults = []
     for name in item.files:
         try:
-            listed.content(name)
+            checklist.content(name)
         except UserError as error:
             faults.append(str(error))
-    if listed.stage != item.stage:
-        faults.append(f"{item.path}: lists what {listed.stage} made; expected {item.stage}")
+    if checklist.stage != item.stage:
+        faults.append(f"{item.path}: lists files made by {checklist.stage}; expected {item.stage}")
     if faults:
-        return Found(item, "damaged", tuple(faults))
-    stale = _of_other_code(item, listed.code, {})
-    if listed.request != item.request:
+        return Finding(item, "damaged", tuple(faults))
+    stale = _of_other_code(item, checklist.code, {})
+    if checklist.request != item.request:
         stale += (f"{item.path}: stale: made for another request than the configuration's",)
-    elif not _of_these(listed.inputs, item.inputs):
+    elif not _matches(checklist.inputs, item.inputs):
         stale += (f"{item.path}: stale: its inputs have changed since",)
-    return Found(item, "stale" if stale else "current", stale)
+    return Finding(item, "stale" if stale else "current", stale)
 
 
-def _of_these(inputs: str, paths: Sequence[Path]) -> bool:
+def _matches(inputs: str, paths: Sequence[Path]) -> bool:
     """Whether a hash is that of some files; true if a file is faulty, because that is reported for the file itself."""
     try:
         return hash_of(paths) == inputs
@@ -146,4 +149,4 @@ def _of_other_code(item: Item, code: str, parts: Mapping[str, str]) -> tuple[str
         return ()
     sources = changed(parts, item.parts) if parts else []
     which = f": {', '.join(sources)} changed" if sources else ""
-    return (f"{item.path}: stale: made by code {code} of {item.stage}; here it is {item.code}{which}",)
+    return (f"{item.path}: stale: made by code {code} of {item.stage}; the present code is {item.code}{which}",)

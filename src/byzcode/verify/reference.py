@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from byzcode.aggregation import RULES
 from byzcode.errors import UserError
+from byzcode.storage.layout import STAGES
 from byzcode.storage.seal import content_of
 
 
@@ -74,13 +75,19 @@ SEVERAL = 5
 #: about the same statistics.
 CHAOTIC, LITTLE = tuple(name for name, rule in RULES.items() if rule.jumps), 30
 
+
+def _pattern(stage: str, name: str = "*") -> str:
+    """A glob pattern for the tables of a stage, relative to the folder of results."""
+    return STAGES[stage].table(Path(), name).as_posix()
+
+
 _SPREAD = "_(median|q25|q75)"
 _COST = f"(gradients_computed|bits_sent)_(to_plateau{_SPREAD}|per_iteration)"
 
 TABLES = (
     Table(
         "summaries",
-        "summaries/*.csv",
+        _pattern("summarise"),
         ("run_id",),
         (
             Quantity("costs", _COST),
@@ -91,7 +98,7 @@ TABLES = (
     ),
     Table(
         f"summaries: {' and '.join(RULES[name].words for name in CHAOTIC)}, r up to {LITTLE}",
-        "summaries/*.csv",
+        _pattern("summarise"),
         ("run_id",),
         (
             Quantity("costs", _COST, 0.3, typical=0.1),
@@ -102,7 +109,7 @@ TABLES = (
     ),
     Table(
         "scorecard",
-        "scorecard.csv",
+        _pattern("scorecard", "scorecard"),
         ("study", "claim", "cell"),
         (
             Quantity("effects", "effect|neutral|band_low|band_high", 0.01, 1e-9),
@@ -110,12 +117,15 @@ TABLES = (
             Quantity("p", "p_(support|refute)(_missing)?", absolute=0.001),
         ),
     ),
-    Table("multiverse", "multiverse/claims.csv", ("study", "claim", "cell"), _SHARES),
-    Table("multiverse", "multiverse/choices.csv", ("study", "claim", "choice", "value"), _SHARES),
-    Table("multiverse", "multiverse/tree.csv", ("study", "claim", "where"), _SHARES),
-    Table("multiverse", "multiverse/sizes.csv", ("study", "claim"), _COUNTS),
-    Table("multiverse", "multiverse/stated.csv", ("reading", "size"), _COUNTS),
+    Table("multiverse", _pattern("multiverse", "claims"), ("study", "claim", "cell"), _SHARES),
+    Table("multiverse", _pattern("multiverse", "choices"), ("study", "claim", "choice", "value"), _SHARES),
+    Table("multiverse", _pattern("multiverse", "tree"), ("study", "claim", "where"), _SHARES),
+    Table("multiverse", _pattern("multiverse", "sizes"), ("study", "claim"), _COUNTS),
+    Table("multiverse", _pattern("multiverse", "stated"), ("reading", "size"), _COUNTS),
 )
+
+
+_EXPECTED = f"{_pattern('summarise')}, {_pattern('scorecard', 'scorecard')} or {_pattern('multiverse')}"
 
 
 @dataclass(frozen=True)
@@ -143,51 +153,60 @@ def compare(results: Path, reference: Path) -> tuple[list[Compared], list[Path]]
         for kept in sorted(reference.glob(table.pattern))
     ]
     if not pairs:
-        raise UserError(f"{reference}: no reference: expected summaries/*.csv, scorecard.csv or multiverse/*.csv in it")
-    found: list[Compared] = []
+        raise UserError(f"{reference}: no reference: expected {_EXPECTED} in it")
+    comparisons: list[Compared] = []
     for table, path, kept in pairs:
         if path.exists():
             try:
-                found += _compare(table, path, kept)
+                comparisons += _compare(table, path, kept)
             except UserError as error:
-                found.append(Compared(table.kind, EXACT, str(path), 0, np.inf, (str(error),)))
-    return [*found, *_typical(found, results)], list(
+                comparisons.append(Compared(table.kind, EXACT, str(path), 0, np.inf, (str(error),)))
+    return [*comparisons, *_typical(comparisons, results)], list(
         dict.fromkeys(kept for _, path, kept in pairs if not path.exists())
     )
 
 
-def _typical(found: list[Compared], results: Path) -> Iterator[Compared]:
+def _typical(comparisons: list[Compared], results: Path) -> Iterator[Compared]:
     """The change of the median row over all tables of a kind."""
-    for kind, quantity in dict.fromkeys((one.kind, one.quantity) for one in found if one.moves):
-        moves = [move for one in found if (one.kind, one.quantity) == (kind, quantity) for move in one.moves]
+    for kind, quantity in dict.fromkeys(
+        (comparison.kind, comparison.quantity) for comparison in comparisons if comparison.moves
+    ):
+        moves = [
+            move
+            for comparison in comparisons
+            if (comparison.kind, comparison.quantity) == (kind, quantity)
+            for move in comparison.moves
+        ]
         if len(moves) >= SEVERAL:
             median, allowed = float(np.median(moves)), quantity.typical
-            said = (
+            fault = (
                 f"{results}: {quantity.name} of the {kind} moved by {median:.2g} in the median row; allowed: {allowed}"
             )
             about = Quantity(f"{quantity.name}: median row", "", allowed)
-            yield Compared(kind, about, str(results), len(moves), median, (said,) if median > allowed else ())
+            yield Compared(kind, about, str(results), len(moves), median, (fault,) if median > allowed else ())
 
 
 def _compare(table: Table, path: Path, kept: Path) -> Iterator[Compared]:
-    ours, theirs = (_rows(_read(one, table.keys), table.chaotic) for one in (path, kept))
+    ours, theirs = (_rows(_read(file, table.keys), table.chaotic) for file in (path, kept))
     rows = ours.index.intersection(theirs.index)
     odd = [*ours.index.symmetric_difference(theirs.index), *ours.columns.symmetric_difference(theirs.columns)]
     names = [column for column in theirs.columns if column in ours and not WORDS.fullmatch(column)]
-    unlike = (f"{path}: {len(odd)} rows or columns stand in one of it and {kept} only, as {odd[0]}",) if odd else ()
+    unlike = (
+        (f"{path}: {len(odd)} rows or columns occur only in it or only in {kept}, such as {odd[0]}",) if odd else ()
+    )
     for quantity in (*table.quantities, EXACT):
         columns = [name for name in names if _quantity_of(table, name) == quantity]
-        here, there = ours.loc[rows, columns], theirs.loc[rows, columns]
-        deviation = _deviation(here, there, quantity)
+        own, stored = ours.loc[rows, columns], theirs.loc[rows, columns]
+        deviation = _deviation(own, stored, quantity)
         largest = float(deviation.max(initial=0.0))
         faults: tuple[str, ...] = ()
         if quantity == EXACT and unlike:
             largest, faults = np.inf, unlike
         elif largest > quantity.relative:
             row, column = divmod(int(deviation.argmax()), len(columns))
-            found, kept_as = here.iloc[row, column], there.iloc[row, column]
-            faults = (f"{path}: {columns[column]} of {here.index[row]} is {found!s}; in the reference {kept_as!s}",)
-        moves = _moves(here, there, deviation) if np.isfinite(quantity.typical) else ()
+            value, expected = own.iloc[row, column], stored.iloc[row, column]
+            faults = (f"{path}: {columns[column]} of {own.index[row]} is {value!s}; in the reference {expected!s}",)
+        moves = _moves(own, stored, deviation) if np.isfinite(quantity.typical) else ()
         yield Compared(table.kind, quantity, str(path), len(rows), largest, faults, moves)
 
 
@@ -201,7 +220,7 @@ def _rows(table: pd.DataFrame, chaotic: bool | None) -> pd.DataFrame:
 
 
 def _quantity_of(table: Table, column: str) -> Quantity:
-    return next((one for one in table.quantities if re.fullmatch(one.columns, column)), EXACT)
+    return next((quantity for quantity in table.quantities if re.fullmatch(quantity.columns, column)), EXACT)
 
 
 def _deviation(ours: pd.DataFrame, theirs: pd.DataFrame, quantity: Quantity) -> NDArray[np.float64]:
@@ -237,5 +256,5 @@ def _read(path: Path, keys: tuple[str, ...]) -> pd.DataFrame:
     except (ValueError, KeyError) as error:
         raise UserError(f"{path}: not a table by {', '.join(keys)}: {str(error).splitlines()[0]}") from None
     if rows.has_duplicates:
-        raise UserError(f"{path}: {', '.join(keys)} = {rows[rows.duplicated()][0]!r} stands twice")
+        raise UserError(f"{path}: {', '.join(keys)} = {rows[rows.duplicated()][0]!r} occurs twice")
     return table.set_axis(rows, axis=0)

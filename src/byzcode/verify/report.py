@@ -10,68 +10,68 @@ from rich.markup import escape
 from rich.table import Table
 
 from byzcode.kernels import native
-from byzcode.verify.files import LIBRARIES, Found, installed
+from byzcode.verify.files import LIBRARIES, Finding, installed
 from byzcode.verify.reference import Compared
 
 
-def of_files(found: Sequence[Found], left: Mapping[Path, Sequence[str]]) -> Table:
+def of_files(findings: Sequence[Finding], left: Mapping[Path, Sequence[str]]) -> Table:
     """A table that counts, per kind, the results that are expected, present, intact and of the current code."""
     table = Table(title="Results")
     for header, side in (("", "left"), *((name, "right") for name in _COUNTS), ("made with", "left")):
         table.add_column(header, justify="right" if side == "right" else "left")
-    for kind in dict.fromkeys(one.item.kind for one in found):
-        of_kind = [one for one in found if one.item.kind == kind]
-        states = Counter(one.state for one in of_kind)
-        whole = states["current"] + states["stale"]
-        here = {one.item.path.parent for one in of_kind if kind != "scorecard"}
-        counts = (len(of_kind), whole + states["damaged"], whole, states["current"], _odd(left, here))
+    for kind in dict.fromkeys(finding.item.kind for finding in findings):
+        of_kind = [finding for finding in findings if finding.item.kind == kind]
+        states = Counter(finding.state for finding in of_kind)
+        intact = states["current"] + states["stale"]
+        folders = {finding.item.path.parent for finding in of_kind if kind != "scorecard"}
+        counts = (len(of_kind), intact + states["damaged"], intact, states["current"], _odd(left, folders))
         table.add_row(kind, *map(str, counts), escape(_versions(of_kind)))
     return table
 
 
-_COUNTS = ("asked for", "present", "whole", "current", "not asked for")
+_COUNTS = ("expected", "present", "intact", "current", "unexpected")
 
 
-def of_reference(found: Sequence[Compared], reference: Path) -> Table:
+def of_reference(comparisons: Sequence[Compared], reference: Path) -> Table:
     """A table of the largest deviation of each quantity from the reference, over the tables of a kind."""
-    table = Table(title=f"Beside {escape(str(reference))}")
+    table = Table(title=f"Compared with {escape(str(reference))}")
     for header in ("", "quantity", "tables", "rows", "largest deviation", "allowed", "within"):
         table.add_column(header, justify="right" if header in ("tables", "rows", "largest deviation") else "left")
-    for kind, quantity in dict.fromkeys((one.kind, one.quantity) for one in found):
-        same = [one for one in found if (one.kind, one.quantity) == (kind, quantity)]
-        largest = max(one.largest for one in same)
+    for kind, quantity in dict.fromkeys((comparison.kind, comparison.quantity) for comparison in comparisons):
+        same = [comparison for comparison in comparisons if (comparison.kind, comparison.quantity) == (kind, quantity)]
+        largest = max(comparison.largest for comparison in same)
         table.add_row(
             kind,
             quantity.name,
             str(len(same)),
-            str(sum(one.rows for one in same)),
+            str(sum(comparison.rows for comparison in same)),
             f"{largest:.1e}" if largest else "none",
             _allowed(quantity.relative, quantity.absolute),
-            "no" if any(one.faults for one in same) else "yes",
+            "no" if any(comparison.faults for comparison in same) else "yes",
         )
     return table
 
 
-def notes(found: Sequence[Found], left: Mapping[Path, Sequence[str]]) -> list[str]:
+def notes(findings: Sequence[Finding], left: Mapping[Path, Sequence[str]]) -> list[str]:
     """Findings that are no faults: files made with other versions than those installed, and unexpected files."""
-    here = installed()
-    said = []
+    present = installed()
+    lines = []
     for name in LIBRARIES:
-        for made, count in Counter(one.versions[name] for one in found if name in one.versions).items():
-            if made != here[name]:
-                said.append(f"{count} files were made with {name} {made}; here it is {here[name]}")
-    processors = Counter(one.processor for one in found if one.processor)
+        for made, count in Counter(finding.versions[name] for finding in findings if name in finding.versions).items():
+            if made != present[name]:
+                lines.append(f"{count} files were made with {name} {made}; installed: {present[name]}")
+    processors = Counter(finding.processor for finding in findings if finding.processor)
     if len(processors) > 1:  # their bits may differ
-        said += [f"{count} trajectories were made on a processor with {name}" for name, count in processors.items()]
-    said += filter(None, [native.unused()])
-    said += [f"{folder}: not asked for: {_some(names)}" for folder, names in left.items()]
-    return said
+        lines += [f"{count} trajectories were made on a processor with {name}" for name, count in processors.items()]
+    lines += filter(None, [native.unused()])
+    lines += [f"{folder}: unexpected: {_some(names)}" for folder, names in left.items()]
+    return lines
 
 
 def only_kept(alone: Sequence[Path]) -> list[str]:
     """Notes on tables that only the reference has. If they were requested, another check reports them as missing."""
     folders = Counter(path.parent for path in alone)
-    return [f"{folder}: not compared: {count} of its tables not made here" for folder, count in folders.items()]
+    return [f"{folder}: not compared: {count} tables without a counterpart" for folder, count in folders.items()]
 
 
 def folded(lines: Iterable[str]) -> list[str]:
@@ -82,8 +82,8 @@ def folded(lines: Iterable[str]) -> list[str]:
         files.setdefault(reason, []).append(file)
     return [
         line
-        for reason, of in files.items()
-        for line in ([f"{file}: {reason}" for file in of] if len(of) <= _FEW else [f"{_some(of)}: {reason}"])
+        for reason, names in files.items()
+        for line in ([f"{file}: {reason}" for file in names] if len(names) <= _FEW else [f"{_some(names)}: {reason}"])
     ]
 
 
@@ -100,9 +100,11 @@ def _odd(left: Mapping[Path, Sequence[str]], folders: Iterable[Path]) -> int:
     return sum(len(left.get(folder, ())) for folder in folders)
 
 
-def _versions(found: Sequence[Found]) -> str:
+def _versions(findings: Sequence[Finding]) -> str:
     """The distinct versions of each library with which the files were made."""
-    made = {name: sorted({one.versions[name] for one in found if name in one.versions}) for name in LIBRARIES}
+    made = {
+        name: sorted({finding.versions[name] for finding in findings if name in finding.versions}) for name in LIBRARIES
+    }
     return ", ".join(f"{name} {' and '.join(versions)}" for name, versions in made.items() if versions)
 
 

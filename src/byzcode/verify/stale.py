@@ -78,22 +78,22 @@ def _reasons(*, tracked: bool) -> Callable[[Item], str | None]:
         if item.stage == "allocate":
             return None
         if item.stage == "train":
-            said = statement(item.inputs[0])
-            return said.inputs if said else None
+            stored = statement(item.inputs[0])
+            return stored.inputs if stored else None
         sums = [checksum(path) for path in item.inputs]
         return None if None in sums else hash_of_sums(filter(None, sums))
 
     def reason(item: Item) -> str | None:
         if not all(path.exists() for path in item.paths):
             return MISSING
-        said = statement(item.path)
-        if said is None or said.stage != item.stage:
+        stored = statement(item.path)
+        if stored is None or stored.stage != item.stage:
             return UNREADABLE
-        if said.request != item.request:
+        if stored.request != item.request:
             return REQUEST
-        if tracked and said.code != item.code:
+        if tracked and stored.code != item.code:
             return CODE
-        return None if inputs(item) in (None, said.inputs) else INPUTS
+        return None if inputs(item) in (None, stored.inputs) else INPUTS
 
     return reason
 

@@ -50,16 +50,16 @@ def _changed(attributes: Mapping[str, object], spec: RunSpec) -> tuple[str, ...]
 
 def notes(states: Mapping[str, State]) -> Iterator[str]:
     """Lines on sources that changed since runs were trained, and on runs made with other versions of libraries."""
-    stale = [one for one in states.values() if one.word == "of another engine"]
-    for name, count in sorted(Counter(name for one in stale for name in one.changed).items()):
+    stale = [run for run in states.values() if run.word == "of another engine"]
+    for name, count in sorted(Counter(name for run in stale for name in run.changed).items()):
         yield f"{name} changed since {_runs(count)} trained"
-    if unnamed := sum(not one.changed for one in stale):
+    if unnamed := sum(not run.changed for run in stale):
         yield f"{_runs(unnamed)} trained before trajectories named their sources"
-    here = installed()
+    present = installed()
     for name in _VERSIONS:
-        for made, count in sorted(Counter(one.versions.get(name, here[name]) for one in states.values()).items()):
-            if made != here[name]:
-                yield f"{_runs(count)} trained with {name} {made}; here it is {here[name]}"
+        for made, count in sorted(Counter(run.versions.get(name, present[name]) for run in states.values()).items()):
+            if made != present[name]:
+                yield f"{_runs(count)} trained with {name} {made}; installed: {present[name]}"
     if unused := native.unused():
         yield unused
 

@@ -20,7 +20,7 @@ from byzcode.studies.plan import Plan
 from byzcode.verify import report
 from byzcode.verify.archived import of_manifest
 from byzcode.verify.expected import Item, expected
-from byzcode.verify.files import Found, left_over, look
+from byzcode.verify.files import Finding, left_over, look
 from byzcode.verify.reference import Compared, compare
 
 
@@ -29,7 +29,7 @@ class Verification:
     """The findings about a folder of results."""
 
     items: Sequence[Item]
-    found: Sequence[Found]
+    findings: Sequence[Finding]
     left: Mapping[Path, Sequence[str]]  # unexpected files, by folder
     unpacked: Sequence[str]  # faults of files unpacked from an archive
     remade: Sequence[str]  # notes on unpacked files that were made again since
@@ -46,34 +46,41 @@ class Verification:
         items = expected(plan, folder(results), progress)
         kept = results / "reference" if reference is None else reference
         compared, alone = compare(results, kept) if reference is not None or kept.is_dir() else ([], [])
-        found = look(items, progress)
-        whole = {path for one in found if one.state in ("current", "stale") for path in one.item.paths}
-        unpacked, remade = of_manifest(results, whole)
-        return cls(items, found, left_over(items, results), unpacked, remade, compared, alone, kept)
+        findings = look(items, progress)
+        intact = {path for finding in findings if finding.state in ("current", "stale") for path in finding.item.paths}
+        unpacked, remade = of_manifest(results, intact)
+        return cls(items, findings, left_over(items, results), unpacked, remade, compared, alone, kept)
 
     def tables(self) -> list[Table]:
         """A table of the files and, with a reference, a table of the deviations from it."""
-        about = [report.of_files(self.found, self.left)]
-        return about + ([report.of_reference(self.compared, self.reference)] if self.compared else [])
+        tables = [report.of_files(self.findings, self.left)]
+        return tables + ([report.of_reference(self.compared, self.reference)] if self.compared else [])
 
     def faults(self, *, allow_stale: bool = False) -> list[str]:
         """A line for each fault. Stale results are no faults if ``allow_stale``."""
-        ours = [line for one in self.found if not (allow_stale and one.state == "stale") for line in one.faults]
-        beside = dict.fromkeys(line for one in self.compared for line in one.faults)
-        return [*ours, *self.unpacked, *beside]
+        own = [
+            line
+            for finding in self.findings
+            if not (allow_stale and finding.state == "stale")
+            for line in finding.faults
+        ]
+        deviations = dict.fromkeys(line for comparison in self.compared for line in comparison.faults)
+        return [*own, *self.unpacked, *deviations]
 
     def lines(self, *, allow_stale: bool = False) -> list[str]:
         """The lines below the tables: first the notes, then the faults."""
-        told = [line for one in self.found if allow_stale and one.state == "stale" for line in one.faults]
-        noted = [
-            *report.notes(self.found, self.left),
+        stale = [
+            line for finding in self.findings if allow_stale and finding.state == "stale" for line in finding.faults
+        ]
+        notes = [
+            *report.notes(self.findings, self.left),
             *report.folded(self.remade),
             *report.only_kept(self.alone),
             *([] if self.compared or self.alone else [f"{self.reference}: not compared: there is no reference"]),
-            *report.folded(told),
+            *report.folded(stale),
         ]
-        said = [
-            *(f"Note: {line}" for line in noted),
+        lines = [
+            *(f"Note: {line}" for line in notes),
             *(f"Fault: {line}" for line in report.folded(self.faults(allow_stale=allow_stale))),
         ]
-        return [printable(line) for line in said]  # file names may contain any characters
+        return [printable(line) for line in lines]  # file names may contain any characters

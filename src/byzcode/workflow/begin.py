@@ -50,7 +50,7 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
     multiverse = any("multiverse" in word for word in [*sys.argv, *snakemake.targets])
     if multiverse:
         _ = jobs.readings  # load it now: a mistake in its file then gives one line, without Snakemake's traceback
-    lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _whole_of(plan, results))
+    lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _usable_of(plan, results))
     lifecycle.register()
     if not snakemake.is_job and not snakemake.touches:
         snakemake.decide(lambda: _decided(plan, results, multiverse=multiverse))
@@ -61,17 +61,17 @@ def _decided(plan: Plan, results: Path, *, multiverse: bool) -> Decided:
     """The files of a plan that are current, stale or missing, by what they say about themselves."""
     from byzcode.verify.stale import MISSING, standing
 
-    found = standing(plan, results, multiverse=multiverse)
-    for line in found.lines():
+    examined = standing(plan, results, multiverse=multiverse)
+    for line in examined.lines():
         inform(line)
-    missing = frozenset(path for path, reason in found.stale.items() if reason == MISSING)
-    return Decided(found.current, frozenset(found.stale) - missing, missing)
+    missing = frozenset(path for path, reason in examined.stale.items() if reason == MISSING)
+    return Decided(examined.current, frozenset(examined.stale) - missing, missing)
 
 
-def _whole_of(plan: Plan, results: Path) -> Any:
-    def whole_of(files: set[Path]) -> set[Path]:
+def _usable_of(plan: Plan, results: Path) -> Any:
+    def usable_of(files: set[Path]) -> set[Path]:
         from byzcode.verify.current import current  # its imports take seconds, and only a run after a kill needs it
 
         return current(plan, results, files)
 
-    return whole_of
+    return usable_of

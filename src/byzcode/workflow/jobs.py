@@ -1,6 +1,6 @@
 """The inputs and params of the job of each rule. The rules use these methods as functions.
 
-Snakemake passes ``wildcards``. A method that also takes ``output`` returns a param that is not tracked: a change of it
+Snakemake passes ``wildcards``. A method that also takes ``output`` returns a param that is not tracked: changing it
 makes no file again.
 """
 
@@ -16,7 +16,7 @@ from byzcode.errors import UserError
 from byzcode.execution.batch_lists import BatchLists
 from byzcode.execution.request_files import RequestFiles
 from byzcode.execution.snakemake import Snakemake, one_line
-from byzcode.multiverse.plan import Multiverse, together
+from byzcode.multiverse.plan import Multiverse, joint_request
 from byzcode.scorecard import report
 from byzcode.specs.run import RunSpec
 from byzcode.storage.layout import LIST, NETCDF, STAGES
@@ -91,7 +91,7 @@ class Jobs:
 
     def allocation_spec(self, wildcards: Any) -> str:
         """The spec of an allocation."""
-        return _asked_for("allocation", wildcards.allocation, self.plan.allocations).canonical()
+        return _requested("allocation", wildcards.allocation, self.plan.allocations).canonical()
 
     def run_spec(self, wildcards: Any) -> str:
         """The spec of a run."""
@@ -186,11 +186,11 @@ class Jobs:
 
     def multiverse_request(self, wildcards: Any) -> str:
         """The request of the multiverse's tables."""
-        return together(self.readings)
+        return joint_request(self.readings)
 
     def reading_request(self, wildcards: Any) -> str:
         """The request of a reading's table."""
-        return _asked_for("reading", wildcards.reading, self.readings)
+        return _requested("reading", wildcards.reading, self.readings)
 
     @cached_property
     def readings(self) -> dict[str, str]:
@@ -202,7 +202,7 @@ class Jobs:
     # -----------------------------------------------------------------------------------------------------------------
 
     def _run(self, wildcards: Any) -> RunSpec:
-        return _asked_for("run", wildcards.run, self.plan.runs)
+        return _requested("run", wildcards.run, self.plan.runs)
 
     def _figure(self, wildcards: Any) -> tuple[PlannedStudy, str]:
         return self.plan.figures[wildcards.figure]
@@ -214,7 +214,7 @@ class Jobs:
         return [self.file("train", run, NETCDF) for run in runs]
 
 
-def _asked_for(kind: str, name: str, known: Mapping[str, T]) -> T:
+def _requested(kind: str, name: str, known: Mapping[str, T]) -> T:
     """An entry of a mapping. Raises Snakemake's WorkflowError for a name that the configuration does not contain."""
     if name not in known:
         with one_line():

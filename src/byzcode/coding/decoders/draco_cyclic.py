@@ -52,7 +52,7 @@ def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
     might move it by 4e-4 of the scale, but none that we tried did). With more than s liars decoding fails, unless s + 1
     holders of a common task agree on a false gradient of it: they are the majority of its holders, and are not noticed.
     """
-    code = cyclic_code(devices, bears(devices, subsets, redundancy))
+    code = cyclic_code(devices, most_liars(devices, subsets, redundancy))
 
     @cache
     def decoder_for(dimension: int, dtype: torch.dtype, device: torch.device) -> _Decoder:
@@ -64,7 +64,7 @@ def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
     return decode
 
 
-def bears(devices: int, subsets: int, redundancy: int) -> int:
+def most_liars(devices: int, subsets: int, redundancy: int) -> int:
     """The largest s below half of the number of devices that hold a subset."""
     return (devices * redundancy // subsets - 1) // 2
 
@@ -76,7 +76,7 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
         return reason
     size = subsets // devices
     near = [str(other) for other in (redundancy - size, redundancy + size) if other <= subsets]
-    return f"N r / M = {redundancy // size} must be odd, 2 s + 1, to bear s liars; nearest: {' or '.join(near)}"
+    return f"N r / M = {redundancy // size} must be odd, 2 s + 1, to tolerate s liars; nearest: {' or '.join(near)}"
 
 
 class _Attempt(NamedTuple):
@@ -135,8 +135,8 @@ class _Decoder:
         syndromes = self._checks @ received
         best = _Attempt(self._leading @ received, _largest(syndromes) / self._none)
         # An attempt with doubt of at most 1 stays. A GPU tries all sets, because checking the doubt would wait for it.
-        sets, asked = self._sets(syndromes @ self._projection, known), messages.device.type == "cpu"
-        while not (asked and ((best.doubt <= 1) | lost).all()) and (erased := next(sets, None)) is not None:
+        sets, on_cpu = self._sets(syndromes @ self._projection, known), messages.device.type == "cpu"
+        while not (on_cpu and ((best.doubt <= 1) | lost).all()) and (erased := next(sets, None)) is not None:
             best = best.or_better(self._without(erased, received))
         failed = ~(best.doubt <= 1) | lost
         gradient = (best.gradient.real * unit).to(messages.dtype)
@@ -199,4 +199,4 @@ def redundancies(devices: int, subsets: int) -> Sequence[int]:
     return range(0) if rest else range(size, subsets + 1, size)
 
 
-ENTRY = Decoder(prepare, bears, refuses, redundancies)
+ENTRY = Decoder(prepare, most_liars, refuses, redundancies)

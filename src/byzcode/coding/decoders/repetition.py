@@ -48,7 +48,7 @@ def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
     return decode
 
 
-def bears(devices: int, subsets: int, redundancy: int) -> int:
+def most_liars(devices: int, subsets: int, redundancy: int) -> int:
     """The largest s below half of the size of the smallest group."""
     return (devices // (subsets // redundancy) - 1) // 2
 
@@ -68,4 +68,4 @@ def redundancies(devices: int, subsets: int) -> Sequence[int]:
     return sorted({*small, *(subsets // size for size in small)})
 
 
-ENTRY = Decoder(prepare, bears, repetition.refuses, redundancies)
+ENTRY = Decoder(prepare, most_liars, repetition.refuses, redundancies)

@@ -31,9 +31,9 @@ def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
     return decode
 
 
-def bears(devices: int, subsets: int, redundancy: int) -> int:
+def most_liars(devices: int, subsets: int, redundancy: int) -> int:
     """Half of the smallest group, less than that."""
     return (devices // (subsets // redundancy) - 1) // 2
 
 
-ENTRY = Decoder(prepare, bears, repetition.refuses, repetition_code.redundancies)
+ENTRY = Decoder(prepare, most_liars, repetition.refuses, repetition_code.redundancies)
