@@ -27,12 +27,14 @@ ENTRY = "ENTRY"
 class Entry:
     """A table entry: the function that does the work, its title in figures, and the labels of its options.
 
-    A label is a pair: the text in the title of a panel, and the text on an axis.
+    A label is a pair: the text in the title of a panel, and the text on an axis. ``added`` names the options that came
+    after the first runs. Run ids omit them at their defaults, so that they change no id; their defaults must stay.
     """
 
     function: Callable[..., Any]
     title: str = field(default="", kw_only=True)
     labels: Mapping[str, tuple[str, str]] = field(default_factory=dict, kw_only=True)
+    added: frozenset[str] = field(default=frozenset(), kw_only=True)
 
     @property
     def words(self) -> str:

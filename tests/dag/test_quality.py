@@ -129,8 +129,8 @@ def primary_reading() -> list[Choice]:
     return load(Reading, str(ROOT / READING)).choices
 
 
-#: Where the reading decides otherwise than the models: fewer subsets for baselines, more seeds.
-DECIDES = {"method.ma.redundancy", "method.rba_dl.redundancy", "seeds"}
+#: Where the reading decides otherwise than the models: more seeds.
+DECIDES = {"seeds"}
 
 
 @pytest.mark.parametrize("choice", primary_reading(), ids=lambda choice: choice.key)

@@ -159,6 +159,9 @@ def test_a_lie_depends_on_what_its_liar_knows_and_on_nothing_else(name):
     [
         ("sign_flip", {"of": "own"}, {"own"}),
         ("sign_flip", {"of": "honest_mean"}, {"honest"}),
+        ("sign_flip", {"of": "first_honest"}, {"honest"}),
+        ("gaussian", {}, set()),
+        ("gaussian", {"shared": True}, set()),
         ("alie", {"factor": 1.5}, {"honest"}),
     ],
 )
@@ -209,6 +212,44 @@ def test_sign_flip_flips_by_five_unless_told_otherwise():
 def test_sign_flip_multiplies_the_honest_mean_if_told(coefficient):
     for mine, honest, lies in rows(*run("sign_flip", of="honest_mean", coefficient=coefficient)):
         assert_all(lies, [coefficient * honest.sum(axis=0) / len(honest)] * len(mine))
+
+
+def first_honest(messages, threat, seed):
+    """The message of the honest device of the lowest number."""
+    return messages[seed, int((~threat.mask[seed]).nonzero()[0])]
+
+
+def test_sign_flip_multiplies_the_first_honest_message_if_told():
+    for iteration in range(4):
+        messages, threat, got = run("sign_flip", iteration=iteration, of="first_honest", coefficient=-3.0)
+        for seed in range(len(SEEDS)):
+            assert (got[seed][threat.mask[seed]] == -3.0 * first_honest(messages, threat, seed)).all()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_gaussian_lies_may_lie_around_the_honest_mean(shared):
+    """They are those around zero, moved by that mean."""
+    moved = rows(*run("gaussian", scale=3.0, around="honest_mean", shared=shared))
+    usual = rows(*run("gaussian", scale=3.0, shared=shared))
+    for (_, honest, lies), (_, _, around_zero) in zip(moved, usual, strict=True):
+        assert_all(lies, around_zero + honest.sum(axis=0) / len(honest))
+
+
+def test_gaussian_liars_may_share_one_draw():
+    _, threat, got = run("gaussian", dimension=4000, scale=3.0, shared=True)
+    lies = threat.of_liars(got)
+    assert (lies == lies[:, :1]).all()
+    drawn = lies[:, 0].numpy()
+    assert len(np.unique(drawn)) == drawn.size  # every seed and entry has its own draw
+    assert abs(drawn.std() / 3 - 1) < 5 / np.sqrt(2 * drawn.size)
+
+
+def test_sample_duplicating_may_copy_the_honest_mean():
+    """The mean of all received messages is then that of the honest ones."""
+    messages, threat, got = run("sample_duplicating", copied="honest_mean")
+    for mine, honest, lies in rows(messages, threat, got):
+        assert_all(lies, [honest.sum(axis=0) / len(honest)] * len(mine))
+    torch.testing.assert_close(got.mean(dim=1), threat.of_honest(messages).mean(dim=1), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [0.5, 200.0])

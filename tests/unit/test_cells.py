@@ -65,7 +65,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("study", ATTACKS)
-@pytest.mark.parametrize(("method", "redundancy"), [("ma", 1), ("rba_dl", 1), ("sgc_dl", 40)])
+@pytest.mark.parametrize(("method", "redundancy"), [("ma", 10), ("rba_dl", 10), ("sgc_dl", 40)])
 @pytest.mark.parametrize("rule", ["median", "trimmed_mean", "phocas"])
 def test_the_orderings_of_cra_dl_are_of_the_runs_that_they_name(study, method, redundancy, rule, cells):
     cell = cells[f"{study}/below-{method.replace('_', '-')}/{rule}"]
@@ -81,6 +81,37 @@ def test_the_orderings_of_cra_dl_are_of_the_runs_that_they_name(study, method, r
     assert cell.place == {"aggregation": rule}
 
 
+@pytest.mark.parametrize("study", ATTACKS)
+@pytest.mark.parametrize("rule", ["median", "trimmed_mean", "phocas"])
+def test_at_equal_work_devices_compute_and_store_as_many_subsets(study, rule, cells):
+    (coded,), (uncoded,) = specs_of(cells[f"{study}/pays-at-equal-work/{rule}"])
+    assert (coded.method, uncoded.method) == ("cra_dl", "rba_dl")
+    assert coded.redundancy == uncoded.redundancy == 10
+    assert coded.aggregation.name == uncoded.aggregation.name == rule
+
+
+@pytest.mark.parametrize("attack", ["sign_flip -2", "alie", "ipm"])
+def test_at_equal_storage_lad_has_one_task_and_all_subsets(attack, cells):
+    (coded,), (other,) = specs_of(cells[f"lad-a/pays-at-equal-storage/{attack}"])
+    assert (coded.redundancy, other.redundancy) == (20, 1)
+    assert (coded.method, coded.assignment) == (other.method, other.assignment) == ("lad", "redrawn")
+
+
+@pytest.mark.parametrize("dimension", [80, 50])
+@pytest.mark.parametrize("attack", ["sign_flip -2", "alie"])
+def test_lad_is_compared_with_the_exact_gradient_at_fewer_parameters(dimension, attack, cells):
+    (coded,), (exact,) = specs_of(cells[f"lad-dimension/near-draco-{dimension}/{attack}"])
+    assert (coded.method, coded.redundancy, exact.method) == ("lad", 20, "gradient_descent")
+    assert coded.dimension == exact.dimension == dimension
+    assert coded.iterations == exact.iterations == 1000
+
+
+def test_nobody_lies_in_the_control(cells):
+    control = [cell for name, cell in cells.items() if name.startswith("cra-no-liars/")]
+    assert len(control) == 5
+    assert {spec.f for cell in control for side in specs_of(cell) for spec in side} == {0}
+
+
 def specs_of(cell):
     return [[member.spec for member in side] for side in (cell.runs, cell.against)]
 
@@ -92,7 +123,7 @@ def test_the_other_claims_are_of_the_runs_that_they_name(cells):
     runs, against = specs_of(cells["cra-e/advantage-grows-ratio/phocas"])
     assert [each.problem.options["sigma_h"] for each in runs] == [0, 0.25, 0.5]
     assert [each.problem.options["sigma_h"] for each in against] == [0, 0.25, 0.5]
-    assert {(each.method, each.redundancy) for each in (*runs, *against)} == {("cra_dl", 40), ("rba_dl", 1)}
+    assert {(each.method, each.redundancy) for each in (*runs, *against)} == {("cra_dl", 40), ("rba_dl", 10)}
     (one,), (other,) = specs_of(cells["cra-f/as-exact-coding/trimmed_mean"])
     assert (other.method, other.redundancy, other.f, one.f) == ("draco_cyclic", 110, 5, 5)
     (one,), (other,) = specs_of(cells["cra-f/as-clairvoyant/trimmed_mean"])

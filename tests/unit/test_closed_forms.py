@@ -353,6 +353,20 @@ def test_features_differ_in_their_means(sigma):
     assert_mean(z[:, 3, 0] * z[:, 8, 0], 0.0)
 
 
+@pytest.mark.parametrize("sigma", [0.0, 0.25, 1.0])
+def test_labels_drift_from_group_to_group(sigma):
+    """Ten groups i of the 12 subsets: theta_k = theta_0 + N(0.8 sigma_H i, (2 sigma_H)^2), z ~ N(4 sigma_H i, 1)."""
+    group = np.array([0, 0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9])
+    z, y = drawn_problem(heterogeneity="drift", sigma_h=sigma)
+    theta = (y / z)[..., 0]
+    np.testing.assert_allclose((y / z)[..., 1], theta, rtol=1e-9)  # both samples of a subset
+    assert_mean(theta, 0.8 * sigma * group)
+    assert_mean((theta - 0.8 * sigma * group)[:, 3] * theta[:, 0], 1.0)  # theta_0 is common
+    assert_mean((theta - 0.8 * sigma * group) ** 2, 1 + 4 * sigma**2)
+    assert_mean(z, 4 * sigma * group[:, None])
+    assert_mean((z - 4 * sigma * group[:, None]) ** 2, 1.0)
+
+
 @pytest.mark.parametrize("heterogeneity", ["parameters", "spread", "features"])
 def test_all_degrees_of_heterogeneity_have_the_same_random_numbers(heterogeneity):
     (z0, y0), (z1, y1), (z2, y2) = (

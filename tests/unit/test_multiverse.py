@@ -151,6 +151,18 @@ def test_the_reduced_size_keeps_what_decides(primary):
             assert one.iterations < other.iterations
 
 
+@pytest.mark.parametrize(("choice", "key"), [("iterations", "iterations"), ("dimension", "problem.dimension")])
+def test_a_reading_of_a_size_keeps_it_at_the_reduced_size(choice, key, configured, tests):
+    seen = set()
+    for name, universe in configured.universes.items():
+        if (universe.kind, universe.size) == ("single", "reduced"):
+            value = universe.taken[choice]
+            if value in ("80", "320", "20", "50"):
+                seen.add(value)
+                assert {lookup(spec, key) for test in tests[name] for spec in specs(test)} == {int(value)}
+    assert len(seen) == 2
+
+
 def test_at_full_size_the_primary_reading_is_the_scorecards(configured, primary):
     cells = {cell.name: cell for planned in configured.plan.studies.values() for cell in planned.cells}
     for name, test in primary["full"].items():

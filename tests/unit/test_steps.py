@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from dataclasses import replace
 
@@ -12,8 +13,10 @@ import pytest
 from byzcode.errors import UserError
 from byzcode.problems import PROBLEMS, softmax_regression
 from byzcode.schedules import SCHEDULES
-from byzcode.specs.run import RunSpec
+from byzcode.specs.run import COMPONENTS, RunSpec
 from byzcode.storage import allocations
+from byzcode.studies.layers import MODELS
+from byzcode.studies.plan import load_plan
 from byzcode.theory.bounds import bounds, floor_bound
 from byzcode.training.workers import train
 
@@ -78,6 +81,36 @@ def test_what_every_run_once_was_is_not_in_its_identity():
     assert len({spec.run_id for spec in (plain, *changed)}) == 4
     for spec in changed:
         assert RunSpec.from_json(spec.canonical(), "test") == spec
+
+
+ADDED = [
+    (head, name, option) for head, table in COMPONENTS.items() for name in table for option in sorted(table[name].added)
+]
+
+
+@pytest.mark.parametrize(("head", "name", "option"), ADDED)
+def test_an_added_option_changes_no_identity_at_its_default(head, name, option):
+    default = MODELS[head, name].model_fields[option].default
+    plain, said = (spec_of(method="ma", **{head: value}) for value in (name, {"name": name, option: default}))
+    assert plain.canonical() == said.canonical()
+    assert option not in json.loads(plain.canonical())[head]
+
+
+def test_another_value_of_an_added_option_is_another_run():
+    plain = spec_of(method="ma", attack="gaussian")
+    changed = [
+        spec_of(method="ma", attack={"name": "gaussian", "shared": True}),
+        spec_of(method="ma", attack={"name": "gaussian", "around": "honest_mean"}),
+    ]
+    assert len({spec.run_id for spec in (plain, *changed)}) == 3
+    for spec in changed:
+        assert RunSpec.from_json(spec.canonical(), "test") == spec
+
+
+def test_a_run_from_before_the_options_were_added_keeps_its_id():
+    plan = load_plan({"studies": ["config/studies/cra-b.yaml"]})
+    gaussian = {run for run, spec in plan.runs.items() if spec.attack.name == "gaussian"}
+    assert gaussian > {"d52020ee2d3e", "21e1a32a9159", "867c99c9f4cc"}
 
 
 @pytest.fixture

@@ -17,20 +17,28 @@ if TYPE_CHECKING:
 
 
 Copied = Annotated[
-    Literal["drawn", "first"],
-    Field(description="The device to copy: an honest device drawn in each iteration, or the first honest device."),
+    Literal["drawn", "first", "honest_mean"],
+    Field(
+        description=(
+            "The message to copy: that of an honest device drawn in each iteration, that of the first honest device, "
+            "or the mean of the honest messages."
+        )
+    ),
 ]
 
 
 def sample_duplicating(messages: Tensor, threat: Threat, draws: Draws, *, copied: Copied = "drawn") -> Tensor:
-    """All liars send a copy of the message of one honest device: drawn in each iteration, or the first honest one.
+    """All liars send a copy of the message of one honest device, drawn in each iteration or the first, or their mean.
 
     The code of Dong et al. copies the first honest device; the subsets of devices with low numbers then count too much
-    in all iterations.
+    in all iterations. Related code copies the mean of the honest messages, which leaves the plain mean as if liars
+    were absent.
 
     Shapes: (R, N, D) to (R, N, D). The liars know the honest messages. If Byzantine messages are compressed, the copy
     passes through the compressor of the liar as well.
     """
+    if copied == "honest_mean":
+        return threat.replace(messages, threat.of_honest(messages).mean(dim=-2, keepdim=True))
     if copied == "first":
         victim = threat.honest.min(dim=-1, keepdim=True).values
     else:

@@ -13,6 +13,7 @@ from typing import Any
 from byzcode.figures.allocation import allocation
 from byzcode.figures.bounds import bounds
 from byzcode.figures.page import Drawing
+from byzcode.figures.ratio import ratio
 from byzcode.figures.request import Request
 from byzcode.figures.style import theme
 from byzcode.figures.sweep import sweep
@@ -23,6 +24,7 @@ from byzcode.specs.parsing import parse
 FIGURES: dict[str, Callable[[Request, Path], Drawing]] = {
     "trajectories": trajectories,
     "sweep": sweep,
+    "ratio": ratio,
     "allocation": allocation,
     "variance": variance,
     "bounds": bounds,

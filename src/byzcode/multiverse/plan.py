@@ -121,7 +121,9 @@ class Multiverse:
         fixed = _varied(cell, selection.where)
         smaller: dict[str, Any] = {}
         if universe.size == "reduced":
-            smaller = {f"method.{name}.method": other for name, other in selection.instead.items()} | selection.reduced
+            smaller = {f"method.{name}.method": other for name, other in selection.instead.items()}
+            # A reading that sets a size itself keeps it at the reduced size.
+            smaller |= {key: value for key, value in selection.reduced.items() if key not in changed}
 
         def read(member: Member) -> Member:
             return member._replace(spec=read_as(read_as(member.spec, changed, fixed, where), smaller, (), where))

@@ -5,7 +5,10 @@ The option ``heterogeneity`` chooses how the subsets differ, with theta_0, u_k, 
 
 - ``parameters``: theta_k = theta_0 + sigma_H u_k;
 - ``spread``: theta_k = sqrt(1 + k sigma_H) u_k, k = 1 .. M, so that theta_k grows with k;
-- ``features``: theta_k = theta_0, and z ~ scale N(sigma_H v_k, I).
+- ``features``: theta_k = theta_0, and z ~ scale N(sigma_H v_k, I);
+- ``drift``: theta_k = theta_0 + 0.8 sigma_H i_k + 2 sigma_H u_k and z ~ scale N(4 sigma_H i_k, I), where subset k is in
+  group i_k = 0 .. 9 of ten groups. At sigma_H = 0.25 these are theta_0 + N(0.2 i, 0.5^2) and N(i, 1), as in public code
+  of neighbouring work.
 
 The loss of a subset is f_k = (1 / 2s) sum (<z, theta> - y)^2 and F = (1/M) sum_k f_k.
 """
@@ -33,7 +36,10 @@ if TYPE_CHECKING:
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Spread = Annotated[float, Field(ge=0, le=1e9)]  # LAPACK fails on labels that are not finite
-Heterogeneity = Literal["parameters", "spread", "features"]
+Heterogeneity = Literal["parameters", "spread", "features", "drift"]
+
+#: The number of groups of subsets that drift apart.
+GROUPS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +208,10 @@ def _draw(
     if heterogeneity == "features":
         features = features + np.repeat(sigma_h * normal("own features", subsets, dimension), samples, axis=0)
         truth = np.broadcast_to(truth, (subsets, dimension))
+    elif heterogeneity == "drift":
+        group = GROUPS * np.arange(subsets)[:, None] // subsets
+        features = features + np.repeat(4 * sigma_h * group, samples, axis=0)
+        truth = truth + sigma_h * (0.8 * group + 2 * normal("own parameters", subsets, dimension))
     elif heterogeneity == "spread":
         growing = np.sqrt(1 + sigma_h * np.arange(1, subsets + 1))
         truth = growing[:, None] * normal("own parameters", subsets, dimension)

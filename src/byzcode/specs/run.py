@@ -192,8 +192,17 @@ class RunSpec(Identified):
         return f"f = {self.f} liars, but {decoder} with redundancy {self.redundancy} tolerates at most {most}"
 
     def canonical(self) -> str:
-        """The content as JSON with sorted keys, without the fields that have their value in :data:`_IMPLIED`."""
+        """The content as JSON with sorted keys, without what the first runs imply.
+
+        These are the fields that have their value in :data:`_IMPLIED`, and the added options of components
+        (:class:`byzcode.lazy.Entry`) that have their default.
+        """
         values = self.model_dump(mode="json")
+        for head, table in COMPONENTS.items():
+            model = type(getattr(self, head))
+            for option in table[values[head]["name"]].added:
+                if values[head][option] == model.model_fields[option].default:
+                    del values[head][option]
         return canonical({key: value for key, value in values.items() if _IMPLIED.get(key) != value})
 
     @property

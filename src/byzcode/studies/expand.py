@@ -17,7 +17,7 @@ from byzcode.specs.run import COMPONENTS, RunSpec, method_named
 from byzcode.studies.choices import Choices
 from byzcode.studies.fields import settled, tolerated, without_point
 from byzcode.studies.layers import Layer, Values, layered, over
-from byzcode.studies.study import MOST_RUNS, Curve, Grid, Reading, Study
+from byzcode.studies.study import MOST_RUNS, Curve, Grid, RatioPlot, Reading, Study
 
 #: The default name of each component. With it, a study can set options of the problem without naming it.
 _DEFAULT = Layer.of(
@@ -181,8 +181,10 @@ def _check_labels(study: Study, where: object) -> None:
         if count > 1:
             raise complain(where, "curves.label", label, "each label once in a study")
     for name, plot in sorted(study.plots.items()):
-        for label in getattr(plot, "curves", None) or ():
+        named = [("curves", label) for label in getattr(plot, "curves", None) or ()]
+        named += [("against", plot.against)] if isinstance(plot, RatioPlot) else []
+        for field, label in named:
             if label not in labels:
                 raise complain(
-                    where, f"plots.{name}.curves", label, "not a curve of this study; " + one_of(labels, label)
+                    where, f"plots.{name}.{field}", label, "not a curve of this study; " + one_of(labels, label)
                 )

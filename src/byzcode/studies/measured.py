@@ -47,7 +47,7 @@ def claim_with_quantity(claim: T, specs: Sequence[RunSpec], where: str) -> T:
 def check_plot(plot: Plot, members: Sequence[Member]) -> None:
     """Refuse a plot of a quantity that some of its runs do not have. Raises KeyedError with a key of the plot."""
     for curve, spec, _ in members:
-        if plot.kind in ("trajectories", "sweep") and (reason := lacking(spec, plot.y)) is not None:
+        if plot.kind in ("trajectories", "sweep", "ratio") and (reason := lacking(spec, plot.y)) is not None:
             allowed = _allowed([member.spec for member in members], shares=True)
             raise KeyedError("y", plot.y, f"curve {curve.label!r}: {reason}; {allowed}")
         if plot.kind == "bounds" and (reason := lacking(spec, "smoothness")) is not None:

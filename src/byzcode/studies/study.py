@@ -107,6 +107,29 @@ class VariancePlot(Strict):
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
 
+class RatioPlot(Strict):
+    """How many times a quantity of each curve exceeds that of one curve against iteration, seed by seed.
+
+    Below it, the share of seeds in which the factor is between 1 / ``margin`` and ``margin``.
+    """
+
+    kind: Literal["ratio"] = Field(description="The kind of plot.")
+    against: Label = Field(description="Label of the curve that the others are compared with.")
+    y: Quantity = Field(default="excess_loss", description="The compared quantity: a variable of the trajectories.")
+    margin: Annotated[float, Field(gt=1)] = Field(default=1.5, description="The factor that counts as near.")
+    columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
+    curves: Labels | None = Field(
+        default=None, description="Labels of the curves to draw, with that of ``against``; all if left out."
+    )
+    caption: Text = Field(description="What the figure shows, in a sentence or two.")
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Self:
+        if self.curves is not None and self.against not in self.curves:
+            raise ValueError(f"curves: must include the curve {self.against!r} that the others are compared with")
+        return self
+
+
 class BoundsPlot(Strict):
     """The squared gradient norm over the last fifth of training against a key of a RunSpec, beside its bounds.
 
@@ -123,7 +146,9 @@ class BoundsPlot(Strict):
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
 
-Plot = Annotated[TrajectoryPlot | SweepPlot | AllocationPlot | VariancePlot | BoundsPlot, Field(discriminator="kind")]
+Plot = Annotated[
+    TrajectoryPlot | SweepPlot | RatioPlot | AllocationPlot | VariancePlot | BoundsPlot, Field(discriminator="kind")
+]
 
 
 def axes_of(plot: Plot) -> dict[str, str]:
