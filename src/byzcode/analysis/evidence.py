@@ -48,6 +48,7 @@ class ClaimTest(NamedTuple):
     place: str
     runs: tuple[str, ...]
     against: tuple[str, ...]
+    tested: str = ""  # the hash of what it tests; see byzcode.studies.frozen
 
     @classmethod
     def parse(cls, request: Mapping[str, Any]) -> ClaimTest:
@@ -74,7 +75,10 @@ def of_study(request: Mapping[str, Any], path_of: Callable[[str], Path]) -> pd.D
     def run_of(name: str) -> Run:
         return of_stored(trajectories.load(path_of(name), name))
 
-    tests = [ClaimTest(cell.claim, cell.cell, cell.place, cell.runs, cell.against) for cell in wanted.cells]
+    tests = [
+        ClaimTest(cell.claim, cell.cell, cell.place, cell.runs, cell.against, cell.tested or "")
+        for cell in wanted.cells
+    ]
     rows = evidence(tests, run_of)
     rows.insert(0, "study", wanted.study)
     rows.insert(1, "study_title", wanted.title)
@@ -100,6 +104,7 @@ def _row(test: ClaimTest, run_of: Callable[[str], Run]) -> dict[str, Any]:
         "kind": claim.kind,
         "controls": " ".join(getattr(claim, "controls", ())),
         "test": claim.test,
+        "tested": test.tested,
     }
     if isinstance(claim, Open):
         nothing = Outcome(np.nan, np.nan, np.nan, "", NO_CHANCE, NO_CHANCE, 0, note=f"not tested here: {claim.reason}")

@@ -21,9 +21,9 @@ app = typer.Typer(
 
 for command in (
     *(training.allocate, training.allocations, training.train),
-    *(tables.summarise, tables.claims, pages.scorecard, tables.reading, pages.multiverse, pages.figure),
+    *(tables.summarise, tables.claims, pages.scorecard, tables.heldout, tables.reading, pages.multiverse, pages.figure),
     *(advice.recommend, planning.plan, planning.explain),
-    *(checking.verify, checking.archive, checking.schema),
+    *(checking.verify, checking.archive, checking.freeze, checking.schema),
 ):
     app.command()(command)
 

@@ -17,6 +17,7 @@ from byzcode.analysis.evidence import scorecard
 from byzcode.analysis.marks import LEVEL
 from byzcode.scorecard import words
 from byzcode.scorecard.axis import Axis, Interval
+from byzcode.scorecard.heldout import shown, with_heldout
 from byzcode.scorecard.table import VERDICTS, checked, read, versions, with_versions
 from byzcode.specs.parsing import parse
 from byzcode.storage.atomic import text
@@ -97,14 +98,29 @@ def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
         [read(STAGES["claims"].table(results, study), parsed.claims.get(study)) for study in parsed.studies]
     )
     installed = versions()
-    html = page(table, reading=parsed.reading, versions=installed, results=str(results))
+    held_out = shown(parsed.heldout)
+    table = with_heldout(table, held_out)
+    about = {
+        "claims": f"sha256 {parsed.registration.digest}, {parsed.registration.words}" if parsed.registration else "",
+        "heldout": held_out.words if held_out else "",
+    }
+    html = page(table, reading=parsed.reading, versions=installed, results=str(results), about=about)
     for suffix, content in (("html", html), ("csv", with_versions(table, installed).to_csv(index=False))):
         with text(out.with_name(f"{out.name}.{suffix}")) as file:
             file.write(content)
 
 
-def page(table: pd.DataFrame, *, reading: str, versions: Mapping[str, str], results: str = "results") -> str:
+def page(
+    table: pd.DataFrame,
+    *,
+    reading: str,
+    versions: Mapping[str, str],
+    results: str = "results",
+    about: Mapping[str, str] | None = None,
+) -> str:
     """The scorecard as a page of HTML; ``results`` is the folder in the commands that it shows.
+
+    ``about`` says by which hash the ``claims`` are frozen, and which seeds are ``heldout``.
 
     Raises UserError if the table is not a table of claims.
     """
@@ -118,6 +134,7 @@ def page(table: pd.DataFrame, *, reading: str, versions: Mapping[str, str], resu
         verdicts=VERDICTS,
         reading=reading,
         versions=versions,
+        about={"claims": "", "heldout": "", **(about or {})},
         target=str(STAGES["scorecard"].table(Path(results), "scorecard").with_suffix(".html")),
         trajectory=lambda run: str(trajectory(Path(results), run)),
         table=lambda study: str(STAGES["claims"].table(Path(results), study)),

@@ -23,14 +23,14 @@ VERDICTS = ("supported", "refuted", "undecided")
 TEXTS = (
     *("study", "study_title", "claim", "cell", "place", "says", "source", "mark", "test", "statistic"),
     *("confirms", "refutes", "compared", "against", "unit", "unsettled", "ended", "note", "figure", "runs"),
-    *("kind", "controls"),
+    *("kind", "controls", "tested"),
 )
 NUMBERS = (
     *("effect", "low", "high", "neutral", "band_low", "band_high", "p_support", "p_refute", "pairs", "seeds"),
     *("p_support_missing", "p_refute_missing", "seeds_support", "seeds_refute"),
 )
 #: The texts that a scorecard has beside those of the tables of claims; see :mod:`byzcode.analysis.marks`.
-JUDGED = ("verdict", "verdict_missing_against", "fragile", "warning")
+JUDGED = ("verdict", "verdict_missing_against", "verdict_heldout", "fragile", "warning")
 
 
 def read(path: Path, request: str | None = None) -> pd.DataFrame:
@@ -51,6 +51,7 @@ def read(path: Path, request: str | None = None) -> pd.DataFrame:
 _ALLOWED = {
     "verdict": VERDICTS,
     "verdict_missing_against": VERDICTS,
+    "verdict_heldout": (*VERDICTS, ""),
     "mark": get_args(Mark),
     "kind": get_args(Kind),
 }

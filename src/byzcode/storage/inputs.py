@@ -50,6 +50,7 @@ _READ: dict[str, Callable[[Mapping[str, Any]], Iterable[_Made]]] = {
         run for cell in request["cells"] for run in (*cell["runs"], *cell["against"])
     ),
     "scorecard": lambda request: [("claims", study) for study in request["studies"]],
+    "heldout": lambda request: [("claims", study) for study in request["studies"]],
     "figure": _of_figure,
     "reading": lambda request: [],  # trains its own runs
     "multiverse": lambda request: [("reading", name) for name in request["readings"]],

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from byzcode.errors import KeyedError
 from byzcode.specs.strict import Strict
 from byzcode.studies.claim import Claim, Open
-from byzcode.studies.names import Line, Name, Text
+from byzcode.studies.names import Filename, Line, Name, Text
 
 Items = TypeVar("Items", bound=Sequence[Hashable])
 
@@ -46,6 +46,7 @@ class Test(Strict):
     place: Text
     runs: tuple[Id, ...]
     against: tuple[Id, ...]
+    tested: Id | None = None
 
     @model_validator(mode="after")
     def _right_numbers_of_runs(self) -> Self:
@@ -78,17 +79,49 @@ class Claims(Strict):
         return self
 
 
-class Scorecard(Strict):
-    """The request of ``scorecard``: the studies, and by study the hash of its ``claims`` request."""
+#: A sha256 in hexadecimal digits.
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Registration(Strict):
+    """The hash over all claims, and whether they are the registered ones, in words."""
+
+    digest: Sha256
+    words: Text
+
+
+class Beside(Strict):
+    """The table of verdicts on held-out seeds that stand beside the others."""
+
+    table: Filename
+    sha256: Sha256
+
+
+class ByStudy(Strict):
+    """The studies, and by study the hash of its ``claims`` request."""
 
     studies: Annotated[tuple[Name, ...], Field(min_length=1), EachOnce]
-    reading: Line
     claims: dict[Name, Id] = {}
 
     @model_validator(mode="after")
     def _hashes_match(self) -> Self:
         _same_names("claims", self.claims, self.studies)
         return self
+
+
+class Scorecard(ByStudy):
+    """The request of ``scorecard``."""
+
+    reading: Line
+    registration: Registration | None = None
+    heldout: Beside | None = None
+
+
+class Heldout(ByStudy):
+    """The request of ``heldout``; ``first_seed`` was added to every seed."""
+
+    registration: Registration
+    first_seed: Annotated[int, Field(ge=1)]
 
 
 class Taken(Strict):

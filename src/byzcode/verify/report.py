@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from byzcode.kernels import native
+from byzcode.storage.layout import STAGES
 from byzcode.verify.files import LIBRARIES, Finding, installed
 from byzcode.verify.reference import Compared
 
@@ -23,7 +24,7 @@ def of_files(findings: Sequence[Finding], left: Mapping[Path, Sequence[str]]) ->
         of_kind = [finding for finding in findings if finding.item.kind == kind]
         states = Counter(finding.state for finding in of_kind)
         intact = states["current"] + states["stale"]
-        folders = {finding.item.path.parent for finding in of_kind if kind != "scorecard"}
+        folders = {finding.item.path.parent for finding in of_kind if STAGES[finding.item.stage].folder}
         counts = (len(of_kind), intact + states["damaged"], intact, states["current"], _odd(left, folders))
         table.add_row(kind, *map(str, counts), escape(_versions(of_kind)))
     return table

@@ -46,7 +46,7 @@ class Jobs:
     @property
     def trained(self) -> list[str]:
         """The studies with trainings."""
-        return [name for name, planned in self.plan.studies.items() if planned.trained]
+        return self.plan.summarised
 
     @cached_property
     def requests(self) -> RequestFiles:
@@ -128,6 +128,10 @@ class Jobs:
     def scorecard_request(self, wildcards: Any) -> str:
         """The request of the scorecard."""
         return self.plan.scorecard_json()
+
+    def heldout_request(self, wildcards: Any) -> str:
+        """The request of the table of verdicts on held-out seeds."""
+        return self.plan.heldout_json()
 
     def scorecard_stem(self, wildcards: Any, output: Any) -> str:
         """The path of the scorecard without a suffix."""
