@@ -88,4 +88,8 @@ def lower(one, other, **more):
     return tried(claim("lower", against="B", **more), one, against=[other])
 
 
+def equivalent_of(one, other):
+    return tried(claim("equivalent", against="B", margin=1.25), one, against=[other])
+
+
 UP, DOWN = "rising", "falling"

@@ -104,6 +104,8 @@ def _row(**values: Any) -> dict[str, Any]:
         "seeds_refute": values.get("pairs", 20),
         "kind": "empirical",
         "controls": "",
+        "tested": runs[0],
+        "verdict_heldout": values["verdict"],
         "verdict_missing_against": values["verdict"],
         "fragile": "",
         "warning": "",

@@ -22,7 +22,7 @@ COLUMNS = {
     *("study", "study_title", "claim", "cell", "place", "says", "source", "mark", "test", "statistic", "confirms"),
     *("refutes", "compared", "against", "effect", "low", "high", "unit", "neutral", "band_low", "band_high"),
     *("p_support", "p_refute", "pairs", "seeds", "unsettled", "ended", "note", "figure", "runs"),
-    *("kind", "controls", "p_support_missing", "p_refute_missing", "seeds_support", "seeds_refute"),
+    *("kind", "controls", "p_support_missing", "p_refute_missing", "seeds_support", "seeds_refute", "tested"),
 }
 KINDS = {
     "lower": {"against": "B"},

@@ -101,10 +101,11 @@ def p_below(values: Array, known: Mask, limit: float = 0.0, *, bounds: Mask | No
     only to be above the limit can be compared, but never counts for "below".
     """
     worst = below(np.where(known, values, np.inf), limit)
-    p = below(values[known], limit)
+    alone = below(values[known], limit)
+    p = alone if worst < WORST else max(alone, worst)
     above = (bounds if bounds is not None else np.zeros_like(known)) & ~known & (values > limit)
     best = below(np.where(known | above, values, -np.inf), limit)
-    return Chance(p if worst < WORST else max(p, worst), max(p, worst), min(p, best), int((known | above).sum()))
+    return Chance(p, max(p, worst), min(p, best), int((known | above).sum()))
 
 
 def p_above(values: Array, known: Mask, limit: float = 0.0, *, bounds: Mask | None = None) -> Chance:
