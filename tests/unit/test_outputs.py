@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "train": ("",),
     "summarise": ("", ".sha256"),
     "claims": ("", ".sha256"),
+    "heldout": ("", ".sha256"),
     "reading": ("", ".sha256"),
     "scorecard": (".csv", ".html", ".sha256"),
     "figure": (".csv", ".pdf", ".png", ".svg", ".sha256"),
@@ -228,6 +229,7 @@ READ: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "another trajectory": ("summarise", {}, f"trajectories/{TWO}.nc", f"trajectories/../trajectories/{TWO}.nc"),
     "the runs of claims": ("claims", {}, f"trajectories/{TWO}.nc", f"trajectories/{TWO}.nc"),
     "claims": ("scorecard", {}, "claims/lines.sha256", "claims/lines"),
+    "claims on held-out seeds": ("heldout", {}, "claims/lines.sha256", "claims/lines.csv"),
     "a summary": ("figure", {"plot": FIGURE_OF_SUMMARY}, "summaries/lines.sha256", "summaries/lines"),
     "a run of a figure": ("figure", {}, f"trajectories/{ONE}.nc", "linked"),
     "an allocation": (
