@@ -66,7 +66,7 @@ def ratio(request: Request, results: Path) -> Drawing:
         _draw(above, below, ratios, plot, limits)
         above.set_title(level_words(plot.columns, level if columns.key else None))
         below.set_xlabel("iteration")
-    page.axes[0][0].set_ylabel(f"{QUANTITIES[plot.y].words}\nover that of the other", linespacing=0.95)
+    page.axes[0][0].set_ylabel(f"factor of the\n{QUANTITIES[plot.y].words}", linespacing=0.95)
     page.axes[1][0].set_ylabel(f"share of seeds\nwithin {number(plot.margin)}", linespacing=0.95)
     ratios = [one for panel in panels for one in panel]
     shown = [curve for curve in request.curves if curve.label != plot.against]
