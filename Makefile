@@ -65,10 +65,11 @@ $(VENV)/done: requirements.lock requirements-torch.lock pyproject.toml setup.py 
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Libraries that tests compare ours with, without what they need only for themselves. Where they cannot be had, these
-# tests are skipped, and say so.
-$(VENV)/peers: tests/differential/requirements.txt $(VENV)/done
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $< && touch $@ || true
+# Libraries that only tests use: those that ours are compared with, and a checker of pages. They come without their own
+# dependencies. If they cannot be installed, these tests are skipped and say so.
+PEERS := tests/differential/requirements.txt tests/end_to_end/requirements.txt
+$(VENV)/peers: $(PEERS) $(VENV)/done
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(addprefix -r ,$(PEERS)) && touch $@ || true
 
 # Snakemake's plugin for SLURM, apart: where it is installed, each start of Snakemake asks for SLURM.
 $(VENV)/slurm: tests/slurm/requirements.txt $(VENV)/done

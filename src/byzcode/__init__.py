@@ -19,8 +19,8 @@ The packages, from the lowest layer to the highest. Each imports only from packa
 ``execution``              how jobs run: the start and end of a Snakemake run, locks, SLURM, CUDA, batches, forecasts
 ``analysis``               plateaus, paired tests, evidence
 ``recommend``              which method, redundancy, rule and compressor to use
-``figures``, ``scorecard``, ``multiverse``
-                           pictures and pages
+``figures``, ``pages``, ``scorecard``, ``gallery``, ``multiverse``
+                           pictures and pages; ``pages`` has what the pages share
 ``verify``                 checks and archives of results
 ``workflow``               the functions that the Snakemake rules call: inputs and parameters of each job
 ``cli``                    the command line

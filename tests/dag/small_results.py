@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dag.project import Project
 from dag.test_scorecard_rules import ALTERNATIVES, CLAIMED, MULTIVERSE, OPEN, SETTINGS
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from byzcode.cli import app
 from byzcode.errors import UserError
 from byzcode.multiverse.plan import Multiverse, joint_request
+from byzcode.studies.gallery import gallery_json
 from byzcode.studies.plan import Plan, load_plan_file
 
 RESULTS = Path("results")
@@ -39,9 +41,9 @@ def byzcode(*arguments: str) -> tuple[int, str]:
     return done.exit_code, done.output + said
 
 
-def make(root: Path) -> Plan:
+def make(root: Path, studies: Mapping[str, Mapping[str, Any]] = CLAIMED) -> Plan:
     """A project with two studies with claims and one without, its results, and its multiverse."""
-    project = Project.configured(root, CLAIMED)
+    project = Project.configured(root, studies)
     project.write(MULTIVERSE, {**SETTINGS, "random": 2})
     project.write(ALTERNATIVES, OPEN)
     with inside(root):
@@ -66,6 +68,7 @@ def commands(plan: Plan) -> Iterator[list[str]]:
     for name in plan.claimed:
         yield tabled("claims", plan.studies[name].claims_json(), f"claims/{name}.csv")
     yield scorecard(plan)
+    yield gallery(plan)
     readings = Multiverse.load(plan)
     for name in readings.universes:
         yield ["reading", "--request", readings.request(name), "--out", f"results/multiverse/readings/{name}.csv"]
@@ -93,6 +96,11 @@ def figure(plan: Plan, name: str, out: str = "results/figures/{}") -> list[str]:
 def scorecard(plan: Plan, out: str = "results/scorecard") -> list[str]:
     """The command that makes the scorecard."""
     return ["scorecard", "--request", plan.scorecard_json(), "--results", "results", "--out", out]
+
+
+def gallery(plan: Plan, out: str = "results/index.html") -> list[str]:
+    """The command that makes the page of all figures."""
+    return ["gallery", "--request", gallery_json(plan), "--results", "results", "--out", out]
 
 
 def multiverse(plan: Plan) -> list[str]:

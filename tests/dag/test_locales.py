@@ -35,7 +35,15 @@ SPEC = {
     "seeds": 1,
     "problem": {"name": "linear_regression", "subsets": 4, "dimension": 2},
 }
-SAME = ("figures/*.*", "summaries/*.csv", "claims/*.csv", "scorecard.csv", "scorecard.html", "multiverse/*.*")
+SAME = (
+    "figures/*.*",
+    "summaries/*.csv",
+    "claims/*.csv",
+    "scorecard.csv",
+    "scorecard.html",
+    "index.html",
+    "multiverse/*.*",
+)
 
 
 def worded() -> dict[str, dict[str, Any]]:

@@ -110,22 +110,25 @@ def test_a_study_with_claims_has_a_table_and_one_without_has_none(first: tuple[P
     project, made = first
     assert made["train"] == 3
     assert made["claims"] == {"lines", "sweep"}
-    assert made["scorecard"] == {""}
+    assert made["scorecard"] == made["gallery"] == {""}
     assert not made.keys() & {"reading", "multiverse"}  # only for who asks
     assert [path.name for path in project.files("claims/*.csv")] == ["lines.csv", "sweep.csv"]
     table = pd.read_csv(project.root / "results/scorecard.csv")
     assert table["cell"].tolist() == ["lines/below-rba-dl", "lines/as-good", "sweep/falls"]
     assert set(table["verdict"]) == {"undecided"}  # two seeds decide nothing
     assert project.files("scorecard.html")
+    assert project.files("index.html")
     assert would_make(project) == {}
 
 
 def test_no_claims_no_scorecard(tmp_path: Path) -> None:
     project = Project.create(tmp_path / "project", TINY)
-    assert not would_make(project).keys() & {"claims", "scorecard", "reading", "multiverse"}
+    made = would_make(project)
+    assert not made.keys() & {"claims", "scorecard", "reading", "multiverse"}
+    assert made["gallery"] == {""}
 
 
-LINES_AGAIN = {"claims": {"lines"}, "scorecard": {""}}
+LINES_AGAIN = {"claims": {"lines"}, "scorecard": {""}, "gallery": {""}}
 
 
 def test_other_words_of_a_claim_make_its_table_again_and_train_nothing(claimed: Project) -> None:
@@ -147,8 +150,32 @@ def test_a_new_claim_on_runs_that_are_there_trains_nothing(claimed: Project) -> 
 
 def test_no_claim_more_takes_a_study_off_the_scorecard(claimed: Project) -> None:
     claimed.edit(SWEEP, "claims", to=[])
-    assert make(claimed) == {"scorecard": {""}}
+    assert make(claimed) == {"scorecard": {""}, "gallery": {""}}
     assert set(pd.read_csv(claimed.root / "results/scorecard.csv")["study"]) == {"lines"}
+
+
+def test_another_caption_makes_its_figure_and_the_gallery_again(claimed: Project) -> None:
+    claimed.edit(LINES, "plots", "excess", "caption", to="Another caption.")
+    assert make(claimed) == {"figure": {"lines-excess"}, "gallery": {""}}
+    assert "<p>Another caption.</p>" in (claimed.root / "results/index.html").read_text()
+    assert would_make(claimed) == {}
+
+
+def test_a_figure_that_shows_a_claim_is_on_the_scorecard_too(claimed: Project) -> None:
+    claimed.edit(LINES, "claims", 0, "figure", to="loss")
+    assert make(claimed) == LINES_AGAIN
+    claimed.edit(LINES, "plots", "loss", "caption", to="Another caption.")
+    assert would_make(claimed) == {"figure": {"lines-loss"}, "scorecard": {""}, "gallery": {""}}
+
+
+def test_code_of_the_pages_makes_them_again(claimed: Project) -> None:
+    claimed.rewrite("src/byzcode/pages/theme.css", lambda text: text + "\nb { color: red; }\n")
+    assert would_make(claimed) == {"scorecard": {""}, "gallery": {""}}
+
+
+def test_code_of_the_gallery_makes_it_again(claimed: Project) -> None:
+    claimed.rewrite("src/byzcode/gallery/filter.js.jinja", lambda text: text + "\nlet added;\n")
+    assert would_make(claimed) == {"gallery": {""}}
 
 
 def test_the_order_of_keys_in_a_claim_makes_nothing_again(claimed: Project) -> None:

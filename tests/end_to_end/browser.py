@@ -140,6 +140,24 @@ class Page:
             self.requests.append(params["request"]["url"][:200])  # a picture may be in it
 
 
+#: The rules of axe-core that pages must keep: WCAG 2.1 up to level AA, and its own best practices.
+_RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
+
+
+def axe() -> str:
+    """The script of axe-core. Skips the test if the package that contains it is not installed."""
+    package = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed: make .venv/peers")
+    return (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds wrong with an open page: a line for each element."""
+    page.value(axe() + ";0")
+    options = json.dumps({"runOnly": list(_RULES), "resultTypes": ["violations"]})
+    found = page.value(f"axe.run(document, {options}).then(found => found.violations)")
+    return [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]]
+
+
 @contextmanager
 def browser() -> Iterator[Page]:
     """A Chromium with one page, which ends with the block."""

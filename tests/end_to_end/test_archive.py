@@ -22,7 +22,7 @@ DRAWN = (
     "figures/*.png",
     "summaries/*.csv",
     "claims/*.csv",
-    "scorecard.*",
+    "scorecard.csv",
 )
 
 
@@ -62,7 +62,7 @@ def test_a_manifest_says_what_made_the_results(fresh: Project) -> None:
     found = json.loads((fresh.root / "results/archived/manifest.json").read_text())
     again = "snakemake --cores all --configfile results/archived/config.yaml"
     assert found["made_anew_by"] == again
-    assert found["redrawn_by"] == f"{again} --forcerun summarise figure claims scorecard"
+    assert found["redrawn_by"] == f"{again} --forcerun summarise figure claims scorecard gallery"
     assert found["made_with"]["torch"] == [version("torch")]
     packed = found["packed_with"]
     assert {"torch", "numpy", "snakemake", "matplotlib"} <= set(packed["distributions"])
@@ -91,7 +91,7 @@ def test_every_figure_is_drawn_anew_without_training(fresh: Project) -> None:
     output = ended.stdout + ended.stderr
     assert ended.returncode == 0, output
     done = jobs(output)
-    assert set(done) == {"summarise", "figure", "claims", "scorecard"}
+    assert set(done) == {"summarise", "figure", "claims", "scorecard", "gallery"}
     assert len(done["figure"]) == len(fresh.files("figures/*.svg")) == 4
     for path, content in before.items():
         assert path.read_bytes() == content, path
@@ -105,7 +105,7 @@ def test_the_commands_are_those_of_the_documentation() -> None:
     said = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
     configured = "results/archived/config.yaml"
     assert f"byzcode verify --config {configured}" in said
-    assert f"snakemake --cores 2 --configfile {configured} --forcerun summarise figure claims scorecard" in said
+    assert f"snakemake --cores 2 --configfile {configured} --forcerun summarise figure claims scorecard gallery" in said
 
 
 def test_results_of_files_and_values_laid_over_the_configuration_are_drawn_anew(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_results_of_files_and_values_laid_over_the_configuration_are_drawn_anew(
     assert verified.returncode == 0, verified.stdout + verified.stderr
     output = ended.stdout + ended.stderr
     assert ended.returncode == 0, output
-    assert set(jobs(output)) == {"summarise", "figure", "claims", "scorecard"}
+    assert set(jobs(output)) == {"summarise", "figure", "claims", "scorecard", "gallery"}
     assert {path: path.read_bytes() for path in before if path.suffix != ".sha256"} == {
         path: content for path, content in before.items() if path.suffix != ".sha256"
     }

@@ -16,8 +16,8 @@ import yaml
 from dag.project import ROOT
 
 from byzcode.errors import UserError
+from byzcode.gallery import report
 from byzcode.multiverse.plan import Multiverse
-from byzcode.scorecard import report
 from byzcode.specs.run import RunSpec
 from byzcode.studies.describe import describe
 from byzcode.studies.plan import Plan, load_plan_file

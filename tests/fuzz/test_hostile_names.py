@@ -117,13 +117,20 @@ class Elements(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-def test_nothing_of_it_is_an_element_of_the_scorecard(hostile: Project) -> None:
-    found = Elements((hostile.root / "results/scorecard.html").read_text("utf-8")).found
+@pytest.mark.parametrize("name", ["scorecard", "index"])
+def test_nothing_of_it_is_an_element_of_a_page(hostile: Project, name: str) -> None:
+    found = Elements((hostile.root / f"results/{name}.html").read_text("utf-8")).found
 
-    assert not {tag for tag, _ in found} & {"script", "img", "iframe", "object", "form"}
+    tags = [tag for tag, _ in found]
+    own = name == "index"  # the gallery has a form and a script of its own
+    assert (tags.count("script"), tags.count("form")) == (own, own)
+    assert not {*tags} & {"iframe", "object"}
+    assert all(str(about["src"]).startswith("data:image/png;base64,") for tag, about in found if tag == "img")
     assert not [name for _, attributes in found for name in attributes if name.startswith("on")]
     links = {str(attributes["href"]) for _, attributes in found if "href" in attributes}
-    assert all(re.match(r"#|figures/con-|scorecard\.csv$|data:,$", link) for link in links), links
+    local = r"#|(figures|trajectories|allocations)/[\w.-]+$|\.\./config/studies/con\.yaml$|data:,$"
+    pages = r"(scorecard|index)\.html($|#)|scorecard\.csv$"
+    assert all(re.match(rf"{local}|{pages}", link) for link in links), links
 
 
 def test_nothing_of_it_runs_in_the_report(hostile: Project) -> None:
@@ -143,9 +150,11 @@ def test_nothing_of_it_runs_in_the_report(hostile: Project) -> None:
         assert page.value("window.reached === undefined")
 
 
-def test_a_page_that_is_opened_runs_nothing(hostile: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "scripts"), [("scorecard", 0), ("index", 1)])
+def test_a_page_that_is_opened_runs_nothing(hostile: Project, tmp_path: Path, name: str, scripts: int) -> None:
     with browser() as page:
-        page.go((hostile.root / "results/scorecard.html").as_uri())
-        assert page.value("document.scripts.length") == 0
+        page.go((hostile.root / f"results/{name}.html").as_uri())
+        assert page.value("document.scripts.length") == scripts
         assert page.value("window.reached === undefined")
-        page.picture(tmp_path / "scorecard.png")
+        assert page.complaints == []
+        page.picture(tmp_path / "page.png")

@@ -24,6 +24,7 @@ from unit.resealed import Parts, change
 from byzcode.cli import main
 from byzcode.multiverse.plan import Multiverse, joint_request
 from byzcode.storage import allocations, trajectories
+from byzcode.studies.gallery import gallery_json
 from byzcode.studies.plan import Plan
 
 pytestmark = pytest.mark.slow
@@ -70,6 +71,7 @@ def commands(plan: Plan) -> dict[str, tuple[str, dict[str, Any]]]:
         "summarise": ("summarise", json.loads(one.summary_json())),
         "claims": ("claims", json.loads(one.claims_json())),
         "scorecard": ("scorecard", json.loads(plan.scorecard_json())),
+        "gallery": ("gallery", json.loads(gallery_json(plan))),
         "multiverse": ("multiverse", json.loads(joint_request(requests))),
         **{f"reading {name}": ("reading", json.loads(request)) for name, request in requests.items()},
     }

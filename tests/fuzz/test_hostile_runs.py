@@ -18,6 +18,7 @@ from byzcode.cli import main
 from byzcode.errors import UserError
 from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
+from byzcode.studies.gallery import gallery_json
 from byzcode.studies.plan import Plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("sandbox")]
@@ -48,12 +49,14 @@ def made(plan: Plan) -> None:
         if one.cells:
             out = f"results/claims/{name}.csv"
             byzcode("claims", "--request", one.claims_json(), "--results", "results", "--out", out)
-            asked = json.dumps({"studies": [name], "reading": plan.reading.title})
-            byzcode("scorecard", "--request", asked, "--results", "results", "--out", "results/scorecard")
         for plot in one.study.plots:
             out = f"results/figures/{name}-{plot}"
             byzcode("figure", "--request", one.figure_json(plot), "--results", "results", "--out", out)
             assert all(Path(f"{out}.{kind}").stat().st_size > 0 for kind in ("pdf", "svg", "png", "csv"))
+    if plan.claimed:
+        asked = plan.scorecard_json()
+        byzcode("scorecard", "--request", asked, "--results", "results", "--out", "results/scorecard")
+    byzcode("gallery", "--request", gallery_json(plan), "--results", "results", "--out", "results/index.html")
 
 
 @trying(0.07)

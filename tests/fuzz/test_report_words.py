@@ -6,8 +6,8 @@ import json
 
 from fuzz.sandbox import TINY
 
+from byzcode.gallery.report import subcategory
 from byzcode.provenance.content import canonical
-from byzcode.scorecard.report import subcategory
 from byzcode.studies.study import Study
 
 HOSTILE = "</script><script>reached = 1</script><!-- {wildcards.study} {input} &"

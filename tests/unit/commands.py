@@ -50,6 +50,30 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "registration": {"digest": "0" * 64, "words": "as registered"},
         "first_seed": 20,
     },
+    "gallery": {
+        "studies": [
+            {
+                "study": "lines",
+                "label": "lines",
+                "title": "Lines",
+                "group": "Ours",
+                "file": "config/studies/lines.yaml",
+                "figures": [
+                    {
+                        "figure": "lines-loss",
+                        "plot": "loss",
+                        "shows": "Lines.",
+                        "request": ONE,
+                        "runs": [ONE],
+                        "methods": ["CRA-DL"],
+                        "attacks": [],
+                        "rules": [],
+                    }
+                ],
+            }
+        ],
+        "reading": "Primary",
+    },
     "reading": {
         "config": {"studies": ["config/studies/lines.yaml"]},
         "universe": {"kind": "primary", "size": "reduced", "taken": {"which": "one"}},

@@ -20,6 +20,7 @@ from commands import ONE, REQUESTS, RUN, TWO, Call, arguments, byzcode, complain
 
 from byzcode.errors import UserError
 from byzcode.execution import batches
+from byzcode.gallery import page as gallery
 from byzcode.multiverse import universe
 from byzcode.provenance.content import canonical
 from byzcode.scorecard import page
@@ -40,6 +41,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "heldout": ("", ".sha256"),
     "reading": ("", ".sha256"),
     "scorecard": (".csv", ".html", ".sha256"),
+    "gallery": ("", ".sha256"),
     "figure": (".csv", ".pdf", ".png", ".svg", ".sha256"),
     "archive": ("",),
 }
@@ -122,7 +124,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     for module, name in (
         *((workers, "train"), (allocations, "draw"), (allocations, "read"), (allocations, "open")),
-        *((trajectories, "open"), (page, "read"), (universe, "verdicts"), (batches, "train_one")),
+        *(
+            (trajectories, "open"),
+            (page, "read"),
+            (gallery, "thumbnail"),
+            (universe, "verdicts"),
+            (batches, "train_one"),
+        ),
     ):
         monkeypatch.setattr(module, name, computed)
     monkeypatch.setattr("byzcode.verify.archive.expected", computed)
@@ -230,6 +238,7 @@ READ: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "the runs of claims": ("claims", {}, f"trajectories/{TWO}.nc", f"trajectories/{TWO}.nc"),
     "claims": ("scorecard", {}, "claims/lines.sha256", "claims/lines"),
     "claims on held-out seeds": ("heldout", {}, "claims/lines.sha256", "claims/lines.csv"),
+    "a figure": ("gallery", {}, "figures/lines-loss.sha256", "figures/lines-loss"),
     "a summary": ("figure", {"plot": FIGURE_OF_SUMMARY}, "summaries/lines.sha256", "summaries/lines"),
     "a run of a figure": ("figure", {}, f"trajectories/{ONE}.nc", "linked"),
     "an allocation": (

@@ -1,4 +1,4 @@
-"""The scorecard: every test of a claim is on the page, as text, at its place; figures are filed under their paper."""
+"""The scorecard: every test of a claim is on the page, as text, at its place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from docutils.core import publish_parts
 from typer.testing import CliRunner
 from unit.fake_claims import HOSTILE, LONG, VERSIONS, table, unjudged
 from vouched import vouched
@@ -23,12 +21,11 @@ from vouched import vouched
 from byzcode.analysis.marks import verdicts
 from byzcode.cli import app
 from byzcode.errors import UserError
-from byzcode.scorecard import report, words
+from byzcode.pages.thumbnails import Thumbnail
+from byzcode.scorecard import words
 from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.page import page, write
 from byzcode.scorecard.table import NUMBERS, TEXTS, VERDICTS, read
-from byzcode.studies.plan import load
-from byzcode.studies.study import Study
 
 INF, NAN = math.inf, math.nan
 NO_BAND = (NAN, NAN)
@@ -37,13 +34,14 @@ NO_BAND = (NAN, NAN)
 class Parsed(HTMLParser):
     """A page: its elements with their attributes and texts, refused where its tags are not closed in order."""
 
-    VOID = {"meta", "link"}
+    VOID = {"meta", "link", "img"}
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[str] = []
+        self.source = text
         self.feed(text)
         self.close()
         assert self.open == []
@@ -61,7 +59,7 @@ class Parsed(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] not in (["style"], ["script"]):
             self.texts.append(data)
 
     @property
@@ -124,7 +122,7 @@ def test_verdicts_are_counted_over_all_and_over_the_stated(parsed: Parsed) -> No
     ]
 
     assert f"{len(cells)} tests of" in parsed.text
-    said = re.search(r"all (\d+) (\d+) (\d+) stated (\d+) (\d+) (\d+)", parsed.text)
+    said = re.search(r"all (\d+) (\d+) (\d+) stated by a source (\d+) (\d+) (\d+)", parsed.text)
     assert said
     assert list(said.groups()) == wanted
 
@@ -158,7 +156,9 @@ def test_the_page_needs_nothing_else(parsed: Parsed) -> None:
     local = {one for one in linked if one.startswith("#")}
 
     assert {one[1:] for one in local} <= set(parsed.values("id"))
-    assert all(re.fullmatch(r"figures/[\w%.~-]+\.svg|scorecard\.csv|data:,", one) for one in linked - local)
+    assert linked - local >= {"scorecard.csv", "index.html"}
+    pages = r"(index|scorecard)\.html|scorecard\.csv"
+    assert all(re.fullmatch(rf"figures/[\w%.~-]+\.svg|{pages}|data:,", one) for one in linked - local)
     assert "default-src 'none'" in " ".join(parsed.values("content"))
     assert parsed.values("id") == list(dict.fromkeys(parsed.values("id")))
 
@@ -188,6 +188,83 @@ def test_cells_that_differ_in_what_refutes_them_are_shown_apart() -> None:
     assert len([tag for tag, _ in parsed.elements if tag == "article"]) == 2
 
 
+def summary(parsed: Parsed) -> dict[str, list[int]]:
+    """The rows of the summary: a label and the numbers after it."""
+    rows = re.split(r"<tr", parsed.source.partition("<table")[2].partition("</table>")[0])[2:]
+    texts = [Parsed(f"<tr{row.partition('</tr>')[0]}</tr>") for row in rows]
+    return {
+        row.texts[1] if row.texts[0] in "\n" else row.texts[0]: [int(one) for one in row.texts if one.isdigit()]
+        for row in texts
+    }
+
+
+def test_the_summary_counts_every_study(parsed: Parsed) -> None:
+    counted = summary(parsed)
+
+    for study, cells in table().groupby("study"):
+        assert counted[study] == [int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS]
+    assert list(counted) == ["all", "stated", *dict.fromkeys(table()["study"])]
+
+
+def test_columns_that_a_table_may_have_are_shown_where_it_has_them(parsed: Parsed) -> None:
+    more = {
+        "kind": "identity",
+        "fragile": "",
+        "verdict_missing_against": "undecided",
+        "warning": "a control passed",
+        "verdict_heldout": "supported",
+    }
+    rows = table().head(4).assign(verdict="supported", **more)
+    rows.iloc[:3, rows.columns.get_loc("kind")] = "empirical"
+    rows.iloc[0, rows.columns.get_loc("fragile")] = "p near the edge"
+
+    shown = Parsed(page(rows, reading="", versions={}))
+
+    counted = summary(shown)
+    assert list(counted)[2:4] == ["empirical", "identity"]
+    assert counted["empirical"] == [3, 0, 0, 1, 0, 3]
+    assert counted["identity"] == [1, 0, 0, 0, 0, 1]
+    assert "fragile: p near the edge" in shown.texts
+    assert shown.text.count("held-out seeds : supported") == 4
+    assert shown.text.count("missing seeds against it : undecided") == 4
+    assert shown.texts.count("a control passed") == 4
+    assert "Kind of claim: identity" in shown.texts
+    assert "held-out" not in parsed.text
+
+
+def test_effects_of_a_kind_stand_on_one_axis() -> None:
+    rows = table().iloc[[0, 1, 2]].assign(unit=["ratio of plateaus", "ratio of losses at the end", "exponent"])
+    found = Parsed(page(rows.assign(claim=["a", "b", "c"]), reading="", versions={}))
+
+    scales = re.findall(r'<svg class="scale".*?</svg>', found.source, re.DOTALL)
+
+    assert len(scales) == 4  # one in the summary, one for each claim
+    assert len(set(scales[:3])) == 1
+    assert scales[3] != scales[0]
+
+
+def test_figures_are_shown_with_links_to_the_gallery() -> None:
+    rows = table().query("study == 'cra-a'")
+    pictures = {"cra-a-excess": Thumbnail("data:image/png;base64,AAAA", 320, 240)}
+
+    found = Parsed(page(rows, reading="", versions={}, labels={"cra-a": "CRA-A"}, pictures=pictures))
+
+    images = [attributes for tag, attributes in found.elements if tag == "img"]
+    assert [(image["src"], image["width"], image["alt"]) for image in images] == [
+        (pictures["cra-a-excess"].address, "320", "")
+    ]
+    assert "index.html#figure-cra-a-excess" in found.values("href")
+    assert "CRA-A:" in found.texts
+
+
+def test_commands_name_the_configuration() -> None:
+    found = page(table().head(1), reading="", versions={}, configured=["config/my own.yaml"])
+
+    commands = re.findall(r'<code class="command">(.*?)</code>', found)
+    assert len(commands) == 2
+    assert all(command.endswith(" --configfile &#39;config/my own.yaml&#39;") for command in commands)
+
+
 def test_no_claim_at_all_is_a_page_too() -> None:
     assert "0 tests of 0 claims" in Parsed(page(table().iloc[:0], reading="", versions={})).text
 
@@ -199,7 +276,7 @@ def _luminance(color: str) -> float:
 
 
 def test_letters_and_marks_stand_out_in_every_scheme() -> None:
-    style = (files("byzcode.scorecard") / "page.css").read_text(encoding="utf-8")
+    style = (files("byzcode.pages") / "theme.css").read_text(encoding="utf-8")
     schemes = [
         dict(re.findall(r"--(\w+): (#\w+);", block)) for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     ]
@@ -417,54 +494,3 @@ def test_unknown_words_are_refused(column: str, said: str) -> None:
 def test_a_request_without_studies_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="studies"):
         write({"studies": [], "reading": ""}, tmp_path, tmp_path / "scorecard")
-
-
-# The report.
-
-STRANGE = r"Ends *lower*: `x`_ |y| <b> \ {{ 7 * 7 }} [1]_ :role:`z` **; .. note:: https://a.example/b_c x_ 1. - +"
-
-
-def study(**more: Any) -> Study:
-    """A study with a claim."""
-    paper = {"source": "LAD (arXiv 2603.28780)", "figure": "LAD-A", "reported": STRANGE, "mark": "inferred"}
-    claim: Mapping[str, Any] = {
-        "claim": "below",
-        "says": STRANGE,
-        "source": "s",
-        "mark": "stated",
-        "test": "lower",
-        "curve": "A",
-        "against": "B",
-        "figure": "loss",
-        "confirms": "c",
-        "refutes": "r",
-    }
-    plots = {name: {"kind": "trajectories", "caption": STRANGE} for name in ("loss", "excess")}
-    curves = [{"label": "A", "method": "lad"}, {"label": "B", "method": "cwtm"}]
-    values = {"study": "x", "title": STRANGE, "paper": paper, "claims": [claim], "plots": plots, "curves": curves}
-    return Study.model_validate({**values, **more})
-
-
-def test_a_figure_is_filed_with_its_claims() -> None:
-    assert report.labels(study(), "loss") == {"figure: claims": "x-loss: below"}
-    assert report.labels(study(), "excess") == {"figure: claims": "x-excess"}
-
-
-@pytest.mark.parametrize("plot", ["loss", "excess"])
-def test_a_caption_says_what_was_written_and_nothing_is_markup(plot: str) -> None:
-    said = publish_parts(report.caption(study(), plot), writer="html", settings_overrides={"report_level": 1})["body"]
-
-    text = Parsed(said).text
-    assert text.count(STRANGE) == (4 if plot == "loss" else 3)
-    assert ("Claims that it shows" in text) == (plot == "loss")
-    assert "system-message" not in said
-
-
-def test_every_shipped_study_is_filed_under_its_paper() -> None:
-    found = {path.stem: report.category(load(Study, str(path))) for path in Path("config/studies").glob("*.yaml")}
-
-    assert {name for name, paper in found.items() if paper == "CRA-DL"} == {f"cra-{letter}" for letter in "abcdef"}
-    assert {name for name, paper in found.items() if paper == "LAD and Com-LAD"} == {
-        f"lad-{letter}" for letter in "abcd"
-    }
-    assert report.category(study(paper=None)) == report.OURS

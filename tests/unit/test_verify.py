@@ -62,7 +62,15 @@ def test_all_is_well():
     assert "Note: results/reference: not compared: there is no reference\n" in said
     assert "unexpected: " not in said
     assert verified().faults() == []
-    expected = {"allocations": 3, "trajectories": 3, "summaries": 2, "figures": 4, "claims": 2, "scorecard": 1}
+    expected = {
+        "allocations": 3,
+        "trajectories": 3,
+        "summaries": 2,
+        "figures": 4,
+        "claims": 2,
+        "scorecard": 1,
+        "gallery": 1,
+    }
     for kind, count in (expected | {"multiverse": 1}).items():
         assert counts(kind) == [count] * 4 + [0]
     assert counts("readings")[0] == len(list(RESULTS.glob("multiverse/readings/*.csv"))) > 2

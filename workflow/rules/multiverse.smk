@@ -30,7 +30,7 @@ rule multiverse:
         svg=report(
             jobs.file("multiverse", "multiverse", "svg"),
             caption="../report/multiverse.rst",
-            category="Multiverse",
+            category="Readings (multiverse)",
         ),
         checksums=jobs.file("multiverse", "multiverse", "sha256"),
     log:

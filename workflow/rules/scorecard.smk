@@ -4,6 +4,7 @@
 rule scorecard:
     input:
         expand(rules.claims.output, study=CLAIMED),
+        jobs.figures_of_claims,
     output:
         html=report(
             jobs.file("scorecard", "scorecard", "html"),
@@ -26,7 +27,8 @@ rule scorecard:
         argument=jobs.argument(jobs.scorecard_request),
         results=jobs.results_folder,
         stem=jobs.scorecard_stem,
+        configured=jobs.configured,
     message:
         "scorecard"
     shell:
-        "byzcode scorecard --request {params.argument:q} --results {params.results} --out {params.stem:q} > {log:q} 2>&1"
+        "byzcode scorecard --request {params.argument:q} --results {params.results} --out {params.stem:q} {params.configured} > {log:q} 2>&1"

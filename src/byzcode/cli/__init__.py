@@ -21,7 +21,8 @@ app = typer.Typer(
 
 for command in (
     *(training.allocate, training.allocations, training.train),
-    *(tables.summarise, tables.claims, pages.scorecard, tables.heldout, tables.reading, pages.multiverse, pages.figure),
+    *(tables.summarise, tables.claims, pages.scorecard, pages.gallery, pages.figure),
+    *(tables.heldout, tables.reading, pages.multiverse),
     *(advice.recommend, planning.plan, planning.explain),
     *(checking.verify, checking.archive, checking.freeze, checking.schema),
 ):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from byzcode.cli.arguments import Results, Stem
+from typing import Annotated
+
+import typer
+
+from byzcode.cli.arguments import Out, Results, Stem
 from byzcode.cli.jobs import RequestText, job
 from byzcode.errors import complain
 
@@ -25,7 +29,13 @@ def figure(request: RequestText, results: Results, out: Stem) -> None:
         draw(content, results, out)
 
 
-def scorecard(request: RequestText, results: Results, out: Stem) -> None:
+Configured = Annotated[
+    list[str] | None,
+    typer.Option("--configfile", metavar="FILE", help="Named by the commands on the page; may be given several times."),
+]
+
+
+def scorecard(request: RequestText, results: Results, out: Stem, configfile: Configured = None) -> None:
     """Write the verdicts on all claims, as a page (html) and as a table (csv)."""
     from byzcode.scorecard.page import write
     from byzcode.storage.atomic import with_suffixes
@@ -34,7 +44,16 @@ def scorecard(request: RequestText, results: Results, out: Stem) -> None:
 
     *files, listed = with_suffixes(out, *STAGES["scorecard"].suffixes, LIST)
     with job("scorecard", Scorecard, request, results, files, listed) as content:
-        write(content, results, out)
+        write(content, results, out, configfile or ())
+
+
+def gallery(request: RequestText, results: Results, out: Out, configfile: Configured = None) -> None:
+    """Write a page with all figures by paper, their claims with verdicts, and their files."""
+    from byzcode.gallery.page import write
+    from byzcode.studies.requests import Gallery
+
+    with job("gallery", Gallery, request, results, [out]) as content:
+        write(content, results, out, configfile or ())
 
 
 def multiverse(request: RequestText, results: Results) -> None:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from byzcode.analysis.evidence import scorecard
 from byzcode.analysis.marks import LEVEL
-from byzcode.scorecard import words
+from byzcode.pages.templates import template
+from byzcode.pages.thumbnails import Thumbnail, thumbnail
+from byzcode.scorecard import summary, words
 from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.heldout import shown, with_heldout
-from byzcode.scorecard.table import VERDICTS, checked, read, versions, with_versions
+from byzcode.scorecard.table import (
+    FRAGILE,
+    OTHER_VERDICTS,
+    VERDICTS,
+    checked,
+    counts,
+    is_fragile,
+    read,
+    versions,
+    with_versions,
+)
 from byzcode.specs.parsing import parse
 from byzcode.storage.atomic import text
 from byzcode.storage.layout import STAGES, trajectory
@@ -26,6 +35,8 @@ from byzcode.studies.requests import Scorecard
 
 #: The columns that all cells of a claim share; cells that differ in them are shown as different claims.
 _SHARED = ["claim", "says", "source", "mark", "statistic", "confirms", "refutes"]
+#: The width of a thumbnail in pixels.
+_SIZE = 320
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,26 @@ class Cell:
     axis: Axis
     interval: Interval
     runs: tuple[str, ...]
+    fragile: str  # why the verdict is fragile; empty if it is not
+
+    @property
+    def other_verdicts(self) -> dict[str, str]:
+        """The verdicts under other conditions, by their column; that of missing seeds only if it differs."""
+        known = {name: str(self.row.get(name, "")) for name in OTHER_VERDICTS}
+        if known["verdict_missing_against"] == self.row["verdict"]:
+            del known["verdict_missing_against"]
+        return {name: verdict for name, verdict in known.items() if verdict}
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader must know of the verdict, besides why it is fragile."""
+        return [str(self.row[name]) for name in ("warning", "unsettled", "ended") if self.row.get(name)]
+
+    @property
+    def kind(self) -> str:
+        """The kind of the claim, and the claims that it controls; empty if the table does not say."""
+        kind, controls = self.row.get("kind", ""), self.row.get("controls", "")
+        return f"{kind}, of {controls}" if controls else str(kind)
 
     @property
     def figure(self) -> str:
@@ -81,17 +112,22 @@ class Cell:
         row = self.row
         return f"supported {words.probability(row['p_support'])}, refuted {words.probability(row['p_refute'])}"
 
+    def paths(self, results: str) -> list[str]:
+        """The trajectories of its runs."""
+        return [str(trajectory(Path(results), run)) for run in self.runs]
+
     @property
     def seeds(self) -> str:
         """How many of the seeds could be compared."""
         return words.of(self.row["pairs"], self.row["seeds"])
 
 
-def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
-    """Write ``out``.html and ``out``.csv: the verdicts on the claims in the tables of the stage ``claims``.
+def write(request: Mapping[str, Any], results: Path, out: Path, configured: Sequence[str] = ()) -> None:
+    """Write ``out``.html and ``out``.csv: the verdicts on the claims in results/claims/<study>.csv.
 
     The request names the ``studies`` and the title of the ``reading``; with ``claims``, the tables must have been made
-    for these requests. Raises UserError if a file is missing, foreign or cannot be written.
+    for these requests. ``configured`` are the configuration files, besides the default, that the commands on the page
+    name. Raises UserError if a file is missing, foreign or cannot be written.
     """
     parsed = parse(Scorecard, request, "scorecard request")
     table = scorecard(
@@ -104,7 +140,16 @@ def write(request: Mapping[str, Any], results: Path, out: Path) -> None:
         "claims": f"sha256 {parsed.registration.digest}, {parsed.registration.words}" if parsed.registration else "",
         "heldout": held_out.words if held_out else "",
     }
-    html = page(table, reading=parsed.reading, versions=installed, results=str(results), about=about)
+    html = page(
+        table,
+        reading=parsed.reading,
+        versions=installed,
+        about=about,
+        labels=parsed.labels,
+        pictures={name: thumbnail(results, name, _SIZE, hashed) for name, hashed in parsed.figures.items()},
+        results=str(results),
+        configured=configured,
+    )
     for suffix, content in (("html", html), ("csv", with_versions(table, installed).to_csv(index=False))):
         with text(out.with_name(f"{out.name}.{suffix}")) as file:
             file.write(content)
@@ -115,64 +160,83 @@ def page(
     *,
     reading: str,
     versions: Mapping[str, str],
-    results: str = "results",
     about: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    pictures: Mapping[str, Thumbnail] | None = None,
+    results: str = "results",
+    configured: Sequence[str] = (),
 ) -> str:
-    """The scorecard as a page of HTML; ``results`` is the folder in the commands that it shows.
+    """The scorecard as a page of HTML, with the ``labels`` of studies and ``pictures`` of figures.
 
     ``about`` says by which hash the ``claims`` are frozen, and which seeds are ``heldout``.
 
-    Raises UserError if the table is not a table of claims.
+    ``results`` is the folder in the commands that it shows. Raises UserError if the table is not a table of claims.
     """
     cells = checked(table, "scorecard")
-    axes = {unit: Axis.of(group) for unit, group in cells.groupby("unit")}
-    return _template().render(
-        total=_counts(cells),
-        stated=_counts(cells[cells["mark"] == "stated"]),
+    axes = {kind: Axis.of(group) for kind, group in cells.groupby(cells["unit"].map(words.kind_of_effect))}
+    studies = [_study(group, axes, labels or {}, pictures or {}) for _, group in cells.groupby("study", sort=False)]
+    return template("scorecard/page.html.jinja").render(
+        tests=len(cells),
         claims=len(cells.drop_duplicates(["study", "claim"])),
-        studies=[_study(group, axes) for _, group in cells.groupby("study", sort=False)],
+        overview=summary.overview(cells, axes.get(words.RATIO), {study["name"]: study for study in studies}),
+        studies=studies,
         verdicts=VERDICTS,
+        others={name: heading for name, heading in OTHER_VERDICTS.items() if name in cells},
         reading=reading,
         versions=versions,
-        about={"claims": "", "heldout": "", **(about or {})},
+        about={name: words for name, words in (about or {}).items() if words},
+        results=results,
         target=str(STAGES["scorecard"].table(Path(results), "scorecard").with_suffix(".html")),
-        trajectory=lambda run: str(trajectory(Path(results), run)),
         table=lambda study: str(STAGES["claims"].table(Path(results), study)),
+        configured=configured,
         level=f"{100 * LEVEL:g}",
     )
 
 
-def _study(cells: pd.DataFrame, axes: Mapping[Any, Axis]) -> dict[str, Any]:
+def anchor(study: str, claim: str) -> str:
+    """The id of a claim on the page, encoded as a fragment of an address."""
+    return quote(f"{study}.{claim}", safe="")
+
+
+def _study(
+    cells: pd.DataFrame, axes: Mapping[Any, Axis], labels: Mapping[str, str], pictures: Mapping[str, Thumbnail]
+) -> dict[str, Any]:
     first = cells.iloc[0]
-    claims = [_claim(group, axes) for _, group in cells.groupby(_SHARED, sort=False)]
-    return {"name": first["study"], "title": first["study_title"], "counts": _counts(cells), "claims": claims}
-
-
-def _claim(cells: pd.DataFrame, axes: Mapping[Any, Axis]) -> dict[str, Any]:
-    unit = cells["unit"].iloc[0]
+    ids: set[str] = set()
     return {
-        **{name: cells[name].iloc[0] for name in _SHARED},
-        "effect": unit[:1].upper() + unit[1:] if unit and (cells["unit"] == unit).all() else "Effect",
-        "cells": [_cell(row, axes[row["unit"]]) for row in cells.to_dict("records")],
+        "name": first["study"],
+        "label": labels.get(first["study"], first["study"]),
+        "title": first["study_title"],
+        "counts": counts(cells),
+        "claims": [_claim(group, axes, ids) for _, group in cells.groupby(_SHARED, sort=False)],
+        "pictures": {name: pictures[name] for name in dict.fromkeys(cells["figure"]) if name in pictures},
     }
 
 
-def _cell(row: Mapping[Any, Any], axis: Axis) -> Cell:
+def _claim(cells: pd.DataFrame, axes: Mapping[Any, Axis], ids: set[str]) -> dict[str, Any]:
+    """A claim with its cells. ``ids`` has the ids of claims before it, so that the first of a name keeps its own."""
+    first = cells.iloc[0]
+    name = f"{first['study']}.{first['claim']}"
+    while name in ids:
+        name += "~"
+    ids.add(name)
+    sides = cells[["compared", "against"]].drop_duplicates()
+    fragile = is_fragile(cells)
+    return {
+        **{name: first[name] for name in _SHARED},
+        "id": name,
+        "unit": first["unit"] if (cells["unit"] == first["unit"]).all() else "effect",
+        "axis": axes[words.kind_of_effect(first["unit"])] if cells["unit"].nunique() == 1 else None,
+        "sides": None if len(sides) > 1 or len(cells) == 1 else (first["compared"], first["against"]),
+        "cells": [
+            _cell(row, axes[words.kind_of_effect(row["unit"])], marked)
+            for row, marked in zip(cells.to_dict("records"), fragile, strict=True)
+        ],
+    }
+
+
+def _cell(row: Mapping[Any, Any], axis: Axis, fragile: bool) -> Cell:
     band = (row["band_low"], row["band_high"])
     interval = Interval.of(axis, row["effect"], row["low"], row["high"], row["neutral"], band)
-    return Cell(row, axis, interval, tuple(row["runs"].split()))
-
-
-def _counts(cells: pd.DataFrame) -> dict[str, int]:
-    return {verdict: int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS}
-
-
-@cache
-def _template() -> Template:
-    loader = PackageLoader("byzcode.scorecard", "")
-    # Labels and notes come from users: escape them.
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["word"] = shlex.quote  # quotes a word of a command to copy into a shell
-    return environment.get_template("page.html.jinja")
+    reason = str(row[FRAGILE]) if fragile else ""
+    return Cell(row, axis, interval, tuple(row["runs"].split()), "yes" if reason.lower() in ("true", "1") else reason)

@@ -20,6 +20,15 @@ from byzcode.studies.names import Mark
 #: The possible verdicts of a test.
 VERDICTS = ("supported", "refuted", "undecided")
 
+#: Columns that a table may have: the kind of a claim, and why a verdict is fragile.
+KIND, FRAGILE = "kind", "fragile"
+#: Columns that a table may have: verdicts under other conditions, and the names of these.
+OTHER_VERDICTS = {"verdict_missing_against": "missing seeds against it", "verdict_heldout": "held-out seeds"}
+#: Columns that a table may have: the controls of a claim, and a warning that one of them passed.
+_REMARKS = ("controls", "warning")
+#: The kinds of claims in the order in which they are counted.
+KINDS = ("empirical", "law", "identity", "control", "chosen")
+
 TEXTS = (
     *("study", "study_title", "claim", "cell", "place", "says", "source", "mark", "test", "statistic"),
     *("confirms", "refutes", "compared", "against", "unit", "unsettled", "ended", "note", "figure", "runs"),
@@ -33,12 +42,12 @@ NUMBERS = (
 JUDGED = ("verdict", "verdict_missing_against", "verdict_heldout", "fragile", "warning")
 
 
-def read(path: Path, request: str | None = None) -> pd.DataFrame:
-    """The evidence for the claims of one study and, if given, for the request of that hash.
+def read(path: Path, request: str | None = None, stage: str = "claims") -> pd.DataFrame:
+    """A table that a stage made: of the claims of one study, or the scorecard; if given, for the request of that hash.
 
     Raises UserError if the table is missing, damaged or was made for another request.
     """
-    content = checksums.checked(path, "claims", request)
+    content = checksums.checked(path, stage, request)
     try:
         # Do not convert texts: a label may be "NA".
         words = dict.fromkeys(TEXTS, str)
@@ -67,6 +76,18 @@ def checked(table: pd.DataFrame, where: object) -> pd.DataFrame:
     return typed
 
 
+def counts(cells: pd.DataFrame) -> dict[str, int]:
+    """How many cells have each verdict."""
+    return {verdict: int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS}
+
+
+def is_fragile(cells: pd.DataFrame) -> pd.Series:
+    """Which cells are marked as fragile; none if the table does not say."""
+    if FRAGILE not in cells:
+        return pd.Series(False, index=cells.index)
+    return ~cells[FRAGILE].str.lower().isin(["", "no", "false", "0"])
+
+
 def _typed(table: pd.DataFrame, where: object, *more: str) -> pd.DataFrame:
     texts = (*TEXTS, *more)
     if missing := [name for name in (*texts, *NUMBERS) if name not in table]:
@@ -75,7 +96,8 @@ def _typed(table: pd.DataFrame, where: object, *more: str) -> pd.DataFrame:
         numbers = {name: table[name].astype(float) for name in NUMBERS}
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: not a table of claims: {error}") from None
-    return table.assign(**{name: table[name].fillna("").astype(str) for name in texts}, **numbers)
+    extra = [name for name in (KIND, FRAGILE, *OTHER_VERDICTS, *_REMARKS) if name in table]
+    return table.assign(**{name: table[name].fillna("").astype(str) for name in (*texts, *extra)}, **numbers)
 
 
 def with_versions(table: pd.DataFrame, versions: Mapping[str, str]) -> pd.DataFrame:

@@ -58,3 +58,12 @@ def _mirrored(text: str) -> str:
     mirrored = {"<": f"> {MINUS}", ">": f"< {MINUS}"}
     relation, _, rest = text.rpartition(" ")
     return f"{mirrored[relation]}{rest}" if relation else f"{MINUS}{text}"
+
+
+#: The kind of all effects that are ratios: they share an axis, whatever is compared.
+RATIO = "ratio"
+
+
+def kind_of_effect(unit: str) -> str:
+    """The kind of an effect of this unit; effects of a kind share an axis."""
+    return RATIO if unit.startswith(f"{RATIO} of ") else unit

@@ -49,8 +49,15 @@ _READ: dict[str, Callable[[Mapping[str, Any]], Iterable[_Made]]] = {
     "claims": lambda request: _trajectories(
         run for cell in request["cells"] for run in (*cell["runs"], *cell["against"])
     ),
-    "scorecard": lambda request: [("claims", study) for study in request["studies"]],
+    "scorecard": lambda request: [
+        *(("claims", study) for study in request["studies"]),
+        *(("figure", name) for name in request.get("figures", ())),
+    ],
     "heldout": lambda request: [("claims", study) for study in request["studies"]],
+    "gallery": lambda request: [
+        *(("figure", figure["figure"]) for study in request["studies"] for figure in study["figures"]),
+        *([("scorecard", "scorecard")] if request.get("scorecard") else []),
+    ],
     "figure": _of_figure,
     "reading": lambda request: [],  # trains its own runs
     "multiverse": lambda request: [("reading", name) for name in request["readings"]],

@@ -24,6 +24,7 @@ from byzcode.studies.choices import check
 from byzcode.studies.configuration import BASE, Configuration
 from byzcode.studies.expand import Member, expand, with_first_seed
 from byzcode.studies.files import from_disk, inside, on_disk, or_bundled, sha256_of
+from byzcode.studies.papers import label, order
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.study import (
     MOST_LEVELS,
@@ -119,7 +120,7 @@ class PlannedStudy:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a configuration requests."""
+    """Everything that a configuration requests. The studies are in the order of the papers."""
 
     config: WorkflowConfig
     reading: Reading
@@ -163,10 +164,15 @@ class Plan:
         return frozen.Registration(hashes, frozen.read(self.config.registered))
 
     def scorecard_json(self) -> str:
-        """The request for the scorecard: the studies and the hashes of their claims; not stored results."""
+        """The request for the scorecard: studies, hashes of their claims and of figures; not stored results."""
+        labels = {name: label(planned.study) for name, planned in self.claimed.items()}
+        figures = {
+            name: short_hash(planned.figure_json(plot)) for name, (planned, plot) in self.figures_of_claims.items()
+        }
+        about = {"reading": self.reading.title, "labels": labels, "figures": figures}
         shown = sha256_of(self.config.heldout)
         beside = {"heldout": {"table": self.config.heldout, "sha256": shown}} if shown else {}
-        return canonical({**self._claims(), **beside, "reading": self.reading.title})
+        return canonical({**self._claims(), **beside, **about})
 
     def heldout_json(self) -> str:
         """The request for the table of verdicts on held-out seeds."""
@@ -186,6 +192,15 @@ class Plan:
         """The figures by file name, ``study-plot``: the study and the name of the plot."""
         studies = {} if self.held_out else self.studies
         return {f"{name}-{plot}": (planned, plot) for name, planned in studies.items() for plot in planned.study.plots}
+
+    @cached_property
+    def figures_of_claims(self) -> dict[str, tuple[PlannedStudy, str]]:
+        """The figures that show claims."""
+        return {
+            name: (planned, plot)
+            for name, (planned, plot) in self.figures.items()
+            if any(getattr(claim, "figure", None) == plot for claim in planned.study.claims)
+        }
 
 
 def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BASE) -> Plan:
@@ -225,7 +240,9 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
             _check_levels(studies[study.study], name)
         _check_claims(studies[study.study])
     _check_figure_names(studies)
-    return Plan(settings, reading, _with_claims_only(studies) if settings.first_seed else studies)
+    if settings.first_seed:
+        studies = _with_claims_only(studies)
+    return Plan(settings, reading, dict(sorted(studies.items(), key=lambda item: order(item[1].study))))
 
 
 def _with_claims_only(studies: Mapping[str, PlannedStudy]) -> dict[str, PlannedStudy]:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from byzcode.errors import KeyedError
 from byzcode.specs.strict import Strict
 from byzcode.studies.claim import Claim, Open
-from byzcode.studies.names import Filename, Line, Name, Text
+from byzcode.studies.names import Filename, Line, Mark, Name, Text
 
 Items = TypeVar("Items", bound=Sequence[Hashable])
 
@@ -29,6 +29,9 @@ EachOnce = AfterValidator(_each_once)
 #: The hash of the content of a run, allocation, reading or request. It is part of file names.
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 Ids = Annotated[tuple[Id, ...], Field(min_length=1), EachOnce]
+
+#: The name of a figure's files: ``study-plot``.
+FigureName = Annotated[str, Field(max_length=121, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
 class Summary(Strict):
@@ -110,11 +113,18 @@ class ByStudy(Strict):
 
 
 class Scorecard(ByStudy):
-    """The request of ``scorecard``."""
+    """The request of ``scorecard``: also the labels of the studies, and the figures that show claims, with hashes."""
 
     reading: Line
     registration: Registration | None = None
     heldout: Beside | None = None
+    labels: dict[Name, Text] = {}
+    figures: dict[FigureName, Id] = {}
+
+    @model_validator(mode="after")
+    def _labels_match(self) -> Self:
+        _same_names("labels", self.labels, self.studies)
+        return self
 
 
 class Heldout(ByStudy):
@@ -122,6 +132,48 @@ class Heldout(ByStudy):
 
     registration: Registration
     first_seed: Annotated[int, Field(ge=1)]
+
+
+class ListedFigure(Strict):
+    """A figure of the gallery: what it shows, what it draws, and the hash of its request."""
+
+    figure: FigureName
+    plot: Name
+    shows: Text
+    request: Id
+    runs: tuple[Id, ...] = ()
+    allocations: tuple[Id, ...] = ()
+    methods: tuple[Line, ...]
+    attacks: tuple[Line, ...]
+    rules: tuple[Line, ...]
+
+
+class ListedStudy(Strict):
+    """A study of the gallery, with its file and what its paper reports."""
+
+    study: Name
+    label: Text
+    title: Line
+    group: Line
+    file: Filename
+    source: Text = ""
+    reported: Text = ""
+    mark: Mark | None = None
+    figures: Annotated[tuple[ListedFigure, ...], Field(min_length=1)]
+
+
+class Gallery(Strict):
+    """The request of ``gallery``: the studies in order, and the hash of the scorecard's request if there is one."""
+
+    studies: Annotated[tuple[ListedStudy, ...], Field(min_length=1)]
+    reading: Line
+    scorecard: Id | None = None
+
+    @model_validator(mode="after")
+    def _each_figure_once(self) -> Self:
+        _named_once("studies.study", [study.study for study in self.studies])
+        _named_once("studies.figures", [figure.figure for study in self.studies for figure in study.figures])
+        return self
 
 
 class Taken(Strict):

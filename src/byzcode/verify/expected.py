@@ -16,6 +16,7 @@ from byzcode.specs.run import RunSpec
 from byzcode.storage import layout
 from byzcode.storage.inputs import read_by
 from byzcode.storage.layout import STAGES
+from byzcode.studies.gallery import gallery_json
 from byzcode.studies.plan import Plan
 
 #: Shows progress: takes a label, the number of steps and their unit.
@@ -95,6 +96,8 @@ def _tables(plan: Plan, results: Path) -> Iterator[Item]:
         yield _listed("heldout", "heldout", plan.heldout_json(), results)
     elif plan.claimed:
         yield _listed("scorecard", "scorecard", plan.scorecard_json(), results)
+    if not plan.held_out:
+        yield _listed("gallery", "index", gallery_json(plan), results)
 
 
 def _multiverse(plan: Plan, results: Path, progress: Progress) -> list[Item]:

@@ -48,7 +48,7 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
             warn(in_locale(line))
         if plan.held_out and plan.registration.differing:
             warn(in_locale(f"{plan.config.registered}: {plan.registration.words}; the table will say so"))
-    jobs = Jobs(plan, snakemake, results)
+    jobs = Jobs(plan, snakemake, results, tuple(configuration.files))
     multiverse = any("multiverse" in word for word in [*sys.argv, *snakemake.targets])
     if multiverse:
         _ = jobs.readings  # load it now: a mistake in its file then gives one line, without Snakemake's traceback

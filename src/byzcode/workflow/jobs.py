@@ -6,7 +6,8 @@ makes no file again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +17,13 @@ from byzcode.errors import UserError
 from byzcode.execution.batch_lists import BatchLists
 from byzcode.execution.request_files import RequestFiles
 from byzcode.execution.snakemake import Snakemake, one_line
+from byzcode.gallery import report
 from byzcode.multiverse.plan import Multiverse, joint_request
-from byzcode.scorecard import report
 from byzcode.specs.run import RunSpec
 from byzcode.storage.layout import LIST, NETCDF, STAGES
+from byzcode.studies import papers
+from byzcode.studies.configuration import BASE
+from byzcode.studies.gallery import gallery_json
 from byzcode.studies.plan import Plan, PlannedStudy
 
 T = TypeVar("T")
@@ -32,6 +36,7 @@ class Jobs:
     plan: Plan
     snakemake: Snakemake
     results: Path
+    files: Sequence[str] = ()  # of the configuration
 
     @property
     def root(self) -> str:
@@ -133,6 +138,22 @@ class Jobs:
         """The request of the table of verdicts on held-out seeds."""
         return self.plan.heldout_json()
 
+    def figures_of_claims(self, wildcards: Any) -> list[str]:
+        """The figures on the scorecard."""
+        return [path for name in self.plan.figures_of_claims for path in self._files_of_figure(name)]
+
+    def gallery_request(self, wildcards: Any) -> str:
+        """The request of the gallery."""
+        return gallery_json(self.plan)
+
+    def figures(self, wildcards: Any) -> list[str]:
+        """The figures of the gallery."""
+        return [path for name in self.plan.figures for path in self._files_of_figure(name)]
+
+    def configured(self, wildcards: Any, output: Any) -> str:
+        """The configuration files that the commands on pages name. Not tracked, because they change no result."""
+        return " ".join(f"--configfile {shlex.quote(file)}" for file in self.files if file != BASE)
+
     def scorecard_stem(self, wildcards: Any, output: Any) -> str:
         """The path of the scorecard without a suffix."""
         return str(Path(output.html).with_suffix(""))
@@ -160,7 +181,7 @@ class Jobs:
 
     def paper_of_figure(self, wildcards: Any) -> str:
         """The category of a figure in the report: its paper."""
-        return report.category(self._figure(wildcards)[0].study)
+        return papers.group(self._figure(wildcards)[0].study)
 
     def study_of_figure(self, wildcards: Any) -> str:
         """The subcategory of a figure in the report, below its paper: its study."""
@@ -210,6 +231,10 @@ class Jobs:
 
     def _figure(self, wildcards: Any) -> tuple[PlannedStudy, str]:
         return self.plan.figures[wildcards.figure]
+
+    def _files_of_figure(self, name: str) -> list[str]:
+        """The picture of a figure, with its list of checksums."""
+        return [self.file("figure", name, "png"), self.file("figure", name, LIST)]
 
     def _allocation(self, name: str) -> str:
         return self.file("allocate", name, NETCDF)

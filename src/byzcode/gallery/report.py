@@ -1,33 +1,22 @@
-"""Figures in Snakemake's report: the category, labels and caption of each."""
+"""Figures in Snakemake's report: the subcategory, labels and caption of each. Its lists are sorted by these texts."""
 
 from __future__ import annotations
 
 import re
 
 from byzcode.studies.claim import Claim
+from byzcode.studies.papers import heading
 from byzcode.studies.study import Paper, Study
-
-#: The papers, by their arXiv numbers.
-PAPERS = {"2506.01989": "CRA-DL", "2603.28780": "LAD and Com-LAD"}
-OURS = "Ours"
 
 _OTHER_BRACKETS = str.maketrans("{}<>", "()\u2039\u203a")
 
 
-def category(study: Study) -> str:
-    """The paper whose figure a study reproduces; "Ours" if it reproduces none or cites several."""
-    if study.paper is None or "(ours)" in study.paper.figure:
-        return OURS
-    cited = [name for number, name in PAPERS.items() if number in study.paper.source]
-    return cited[0] if len(cited) == 1 else OURS
-
-
 def subcategory(study: Study) -> str:
-    """The title of a study, with braces and angle brackets replaced.
+    """The name and the title of a study, with braces and angle brackets replaced.
 
     Snakemake would read braces as wildcards, and it inserts the text unescaped into a script of its report.
     """
-    return study.title.translate(_OTHER_BRACKETS)
+    return heading(study).translate(_OTHER_BRACKETS)
 
 
 def labels(study: Study, plot: str) -> dict[str, str]:
@@ -42,7 +31,7 @@ def labels(study: Study, plot: str) -> dict[str, str]:
 
 def caption(study: Study, plot: str) -> str:
     """What a figure shows and what the paper reports of it, in reStructuredText."""
-    parts = [f"**{_plain(study.title)}.**", _plain(study.plots[plot].caption)]
+    parts = [f"**{_plain(heading(study))}.**", _plain(study.plots[plot].caption)]
     if study.paper:
         parts.append(_reported(study.paper))
     if claims := _shown(study, plot):

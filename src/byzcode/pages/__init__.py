@@ -1,0 +1,1 @@
+"""What the pages share: the theme, the frame with its macros, the template environment and thumbnails of figures."""
