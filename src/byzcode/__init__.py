@@ -16,7 +16,8 @@ The packages, from the lowest layer to the highest. Each imports only from packa
 ``storage``                stored files: trajectories and allocations, sealed, with checksums
 ``theory``                 robustness constants, bounds, overlaps
 ``studies``                studies, claims and readings, and the plan of a configuration
-``execution``              how jobs run: the start and end of a Snakemake run, locks, SLURM, CUDA, batches, forecasts
+``execution``              how jobs run: the start and end of a Snakemake run, locks, SLURM, CUDA, batches,
+                           forecasts, and what the terminal shows of a run
 ``analysis``               plateaus, paired tests, evidence
 ``recommend``              which method, redundancy, rule and compressor to use
 ``figures``, ``pages``, ``scorecard``, ``gallery``, ``multiverse``

@@ -24,6 +24,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 
 STUDIES = "config/studies"
+#: What a Snakemake run shows: tests read the jobs in Snakemake's own output.
+SHOW = "SNAKEMAKE_LOGGER_BYZCODE_SHOW"
 
 _BASE = {
     "problem.subsets": 12,
@@ -170,11 +172,11 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of its processes: this Python, and the package of the copy before any other."""
+        """The environment of its processes: this Python, the package of the copy, and Snakemake's own output."""
         outside = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
         binaries = Path(sys.executable).parent
         path = os.pathsep.join([str(binaries), outside.get("PATH", "")])
-        return {**outside, "PATH": path, "PYTHONPATH": str(self.root / "src")}
+        return {**outside, "PATH": path, "PYTHONPATH": str(self.root / "src"), SHOW: "snakemake"}
 
     def start(self, *arguments: str, first_on_path: Path | None = None) -> subprocess.Popen[str]:
         """Start Snakemake in the project, in a process group of its own."""

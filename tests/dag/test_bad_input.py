@@ -271,6 +271,22 @@ def test_the_configuration_is_good_without_a_mistake(configured: Project, byzcod
     assert "3 runs: 3 missing" in output.out
 
 
+def test_an_unknown_study(configured: Project, byzcode: Any) -> None:
+    said = byzcode("plan", "line")
+
+    assert is_one_complaint(said, "byzcode plan", "STUDY = 'line': no such study in config/config.yaml; did you mean")
+
+
+def test_the_runs_of_a_study(configured: Project, byzcode: Any) -> None:
+    said, every = byzcode("plan", "sweep"), byzcode("plan", "--runs")
+
+    assert said.out.startswith("sweep: ")
+    assert len([line for line in said.out.splitlines() if line.startswith("  ")]) == 2
+    assert "2 runs: 2 missing" in said.out
+    assert "lines: " in every.out
+    assert "3 runs: 3 missing" in every.out
+
+
 @pytest.mark.parametrize("mistake", cases(MISTAKES))
 def test_a_mistake_in_the_configuration(configured: Project, byzcode: Any, mistake: Mistake) -> None:
     put(configured, mistake)

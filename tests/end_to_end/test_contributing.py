@@ -224,7 +224,7 @@ def test_the_worked_studies_are_planned_and_trained(name: str, project: Path, tm
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    planned = byzcode("plan").split(f"{name}: ")[1]
+    planned = byzcode("plan", name).split(f"{name}: ")[1]
     run_id = re.search(rf"([0-9a-f]{{12}})\s+missing\s+{curve}", planned)
     assert run_id, planned
     (tmp_path / "spec.py").write_text(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,41 +13,70 @@ from byzcode.cli.arguments import Configs, console, load
 from byzcode.errors import complain, one_of
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from byzcode.specs.run import RunSpec
+    from byzcode.studies.configuration import Configuration
     from byzcode.studies.expand import Member
-    from byzcode.studies.plan import Plan
+    from byzcode.studies.plan import Plan, PlannedStudy
 
 
 def plan(
+    studies: Annotated[list[str] | None, typer.Argument(help="List the runs of these studies.")] = None,
     config: Configs = None,
+    runs: Annotated[bool, typer.Option("--runs", help="List the runs of all studies.")] = False,
     slurm: Annotated[bool, typer.Option("--slurm", help="Forecast the jobs of the missing runs.")] = False,
     at_once: Annotated[int, typer.Option(min=1, help="Number of jobs that run at the same time, for --slurm.")] = 50,
 ) -> None:
-    """List the runs of each study with id, state and label, or forecast the work of the missing runs (--slurm)."""
-    from byzcode.verify.states import notes, state
+    """Show which results are current and how much work is left, by study; or list runs with id, state and label."""
+    from byzcode.verify.states import brief_notes, notes, state
 
-    configured, _ = load(config)
+    configured, configuration = load(config)
+    chosen = _studies(configured, configuration, studies)
     for warning in configured.unreadable():
         print(f"byzcode: warning: {warning}", file=sys.stderr)
     results = Path(configured.config.results)
     states = {run: state(results, spec) for run, spec in configured.runs.items()}
-    words = {run: each.word for run, each in states.items()}
     if slurm:
         from byzcode.execution.forecast import report
 
-        terminal = console(120)
-        for part in report(configured, [run for run, word in words.items() if word != "current"], at_once):
-            terminal.print(part)
+        _show(report(configured, [run for run, each in states.items() if each.word != "current"], at_once))
         return
-    for planned in configured.studies.values():
+    if runs or studies:
+        listed = {run for planned in chosen for run in planned.run_ids()}
+        states = {run: each for run, each in states.items() if run in listed}
+        _list(chosen, {run: each.word for run, each in states.items()})
+    else:
+        from byzcode.verify.overview import overview
+
+        _show(overview(configured, states))
+    counted = [each.word for each in states.values()]
+    print(f"{len(counted)} runs: " + ", ".join(f"{counted.count(word)} {word}" for word in dict.fromkeys(counted)))
+    for note in (notes if runs or studies else brief_notes)(states):
+        print(note)
+    for run in (run for run, each in states.items() if each.word == "unreadable"):
+        _stored_spec(results, configured.runs[run])  # raises an error that says what is wrong
+
+
+def _studies(configured: Plan, configuration: Configuration, names: list[str] | None) -> list[PlannedStudy]:
+    """The studies of these names; all if there are none. Raises UserError for an unknown name."""
+    for name in names or ():
+        if name not in configured.studies:
+            allowed = f"no such study in {configuration}; {one_of(configured.studies, name)}"
+            raise complain("byzcode plan", "STUDY", name, allowed)
+    return [planned for name, planned in configured.studies.items() if not names or name in names]
+
+
+def _show(parts: Iterable[Table | str]) -> None:
+    terminal = console(120)
+    for part in parts:
+        terminal.print(part)
+
+
+def _list(studies: Iterable[PlannedStudy], words: Mapping[str, str]) -> None:
+    for planned in studies:
         print(f"{planned.study.study}: {planned.study.title} ({planned.path})")
         print("\n".join(dict.fromkeys(_line(member, words) for member in planned.members)))
-    counted = list(words.values())
-    print(f"{len(counted)} runs: " + ", ".join(f"{counted.count(word)} {word}" for word in dict.fromkeys(counted)))
-    for note in notes(states):
-        print(note)
-    for run in (run for run, word in words.items() if word == "unreadable"):
-        _stored_spec(results, configured.runs[run])  # raises an error that says what is wrong
 
 
 def _line(member: Member, words: Mapping[str, str]) -> str:

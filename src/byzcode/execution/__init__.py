@@ -1,1 +1,1 @@
-"""Where and how jobs run: locks, SLURM, CUDA, batches, forecasts."""
+"""Where and how jobs run: locks, SLURM, CUDA, batches, forecasts, and what a run shows."""

@@ -63,6 +63,7 @@ class Size:
     seconds: Mapping[str, float]
     memory: float
     stored: int  # the number of runs whose rate comes from stored trajectories
+    guessed: int = 0  # the number of runs whose rate is the mean of the other rates
 
     def total(self, runs: Iterable[str]) -> float:
         """CPU seconds of some of the runs together."""
@@ -73,22 +74,38 @@ class Size:
         return max((self.seconds[run] for run in runs), default=0.0)
 
 
-def size(runs: Mapping[str, RunSpec], folder: Path) -> Size:
-    """Forecast runs from the trajectories in a folder, and from short trainings of the kinds that have none there."""
+def size(runs: Mapping[str, RunSpec], folder: Path, budget: float = math.inf) -> Size:
+    """Forecast runs from the trajectories in a folder, and from short trainings of the kinds that have none there.
+
+    The short trainings begin with the kinds that have the most work, and end when they have taken ``budget`` CPU
+    seconds; the remaining kinds get the mean of all rates.
+    """
     rates = _stored(folder, {kind_of(spec) for spec in runs.values()})
     memory = [peak for _, peak in rates.values()]
     rates_of = {kind: rate for kind, (rate, _) in rates.items()}
-    for spec in runs.values():
-        if kind_of(spec) not in rates_of:
+    left = budget
+    for spec in sorted(runs.values(), key=lambda spec: len(spec.seeds) * spec.iterations, reverse=True):
+        if kind_of(spec) not in rates_of and left > 0:
+            begun = time.process_time()
             rates_of[kind_of(spec)] = measure(spec)
+            left -= time.process_time() - begun
     if len(rates_of) > len(rates):
         memory.append(peak_memory())  # this process has just trained runs of these kinds
+    others = [spec for spec in runs.values() if kind_of(spec) not in rates_of]
+    rates_of |= dict.fromkeys(map(kind_of, others), _mean(rates_of.values()))
     start = start_seconds() if runs else 0.0
     return Size(
         seconds={run: start + rates_of[kind_of(spec)].seconds(spec) for run, spec in runs.items()},
         memory=max(memory, default=0.0),
-        stored=sum(rates_of[kind_of(spec)].stored for spec in runs.values()),
+        stored=sum(kind_of(spec) in rates for spec in runs.values()),
+        guessed=len(others),
     )
+
+
+def _mean(rates: Iterable[Rate]) -> Rate:
+    known = list(rates) or [Rate(0.0, 0.0, stored=False)]
+    seed, iteration = (sum(getattr(rate, name) for rate in known) / len(known) for name in ("seed", "iteration"))
+    return Rate(seed, iteration, stored=False)
 
 
 def kind_of(spec: RunSpec) -> str:
@@ -221,35 +238,37 @@ def report(plan: Plan, missing: Sequence[str], at_once: int) -> Iterator[Table |
 
 
 def _of_studies(plan: Plan, sized: Size) -> Table:
-    table = _table("study", "runs", "CPU hours", "longest, min")
+    rows = table("study", "runs", "CPU hours", "longest, min")
     for name, planned in plan.studies.items():
         runs = [run for run in planned.run_ids() if run in sized.seconds] if planned.trained else []
         if runs:
-            table.add_row(name, *_cells(len(runs), sized.total(runs) / 3600, sized.longest(runs) / 60))
-    table.add_section()
+            rows.add_row(name, *cells(len(runs), sized.total(runs) / 3600, sized.longest(runs) / 60))
+    rows.add_section()
     every = sized.seconds
-    table.add_row("each run once", *_cells(len(every), sized.total(every) / 3600, sized.longest(every) / 60))
-    return table
+    rows.add_row("each run once", *cells(len(every), sized.total(every) / 3600, sized.longest(every) / 60))
+    return rows
 
 
 def _of_jobs(seconds: Sequence[float], at_once: int) -> Table:
-    table = _table("runs per job", "jobs", "CPU hours", "min per job", "longest, min", f"hours, {at_once} at once")
+    rows = table("runs per job", "jobs", "CPU hours", "min per job", "longest, min", f"hours, {at_once} at once")
     for group in GROUPS:
         jobs = grouped(seconds, group, at_once)
-        cells = _cells(jobs.jobs, jobs.cpu_hours, jobs.mean_minutes, jobs.longest_minutes, jobs.hours)
-        table.add_row(str(group), *cells)
-    return table
+        numbers = cells(jobs.jobs, jobs.cpu_hours, jobs.mean_minutes, jobs.longest_minutes, jobs.hours)
+        rows.add_row(str(group), *numbers)
+    return rows
 
 
-def _table(*columns: str) -> Table:
+def table(*columns: str) -> Table:
+    """An empty table; its first column is text, the others are numbers."""
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD)
+    rows = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, justify="left" if column == "study" else "right")
-    return table
+        rows.add_column(column, justify="left" if column == "study" else "right")
+    return rows
 
 
-def _cells(*values: float) -> list[str]:
+def cells(*values: float) -> list[str]:
+    """Numbers as a table shows them."""
     return [str(value) if isinstance(value, int) else f"{value:.2f}" for value in values]

@@ -51,13 +51,14 @@ def _appeared(workflow: Any, results: Path, job: Any) -> bool:
     )
 
 
-def start_again(workflow: Any) -> NoReturn:
+def start_again(workflow: Any, announce: Callable[[], None]) -> NoReturn:
     """Replace this process with a new Snakemake: this one planned its work before jobs of an earlier one had ended.
 
-    Raises UserError if Snakemake is part of another program.
+    Raises UserError if Snakemake is part of another program; else ``announce`` is called first.
     """
     if not from_command_line(sys.argv[0]):
         raise UserError("jobs of an earlier Snakemake ended after this one had planned its work: start Snakemake again")
+    announce()
     workflow.logger_manager.stop()
     os.chdir(workflow.rundir)  # paths on the command line are relative to it
     os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - the command line of this process

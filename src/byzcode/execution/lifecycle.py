@@ -10,9 +10,11 @@ from pathlib import Path
 
 from byzcode.execution import slurm
 from byzcode.execution.batch_lists import BatchLists
+from byzcode.execution.display.work import Work, work_of
 from byzcode.execution.request_files import RequestFiles
-from byzcode.execution.snakemake import Snakemake, inform, inherited_by_jobs, one_line
+from byzcode.execution.snakemake import Snakemake, inform, inherited_by_jobs, one_line, tell_display
 from byzcode.execution.workplace import Workplace, try_folder
+from byzcode.studies.plan import Plan
 
 LOCK = Path(".snakemake/byzcode.lock")
 
@@ -30,6 +32,7 @@ class Lifecycle:
     requests: RequestFiles
     batches: Callable[[], BatchLists | None]
     usable_of: Callable[[set[Path]], set[Path]]
+    plan: Plan
     _workplace: Workplace | None = None
 
     def register(self) -> None:
@@ -49,6 +52,8 @@ class Lifecycle:
                 self._settle(workplace)
             self._drop_requests()
             self._list_batches()
+        self.snakemake.survive_a_full_log()
+        tell_display(self._work())
         self.snakemake.lift_rate_limit()
 
     def succeeded(self) -> None:
@@ -90,6 +95,13 @@ class Lifecycle:
     def _drop_requests(self) -> None:
         """Remove the files of requests that no job of this run needs."""
         self.requests.keep_only({str(job.params.get("argument")) for job in self.snakemake.needed_jobs()})
+
+    def _work(self) -> Work:
+        """What this run is about to do, for the display."""
+        batches = self.batches()
+        together = batches.of_run if batches else {}
+        snakemake = self.snakemake
+        return work_of(self.plan, snakemake.described_jobs(), together, log=snakemake.log(), submits=snakemake.submits)
 
     def _list_batches(self) -> None:
         """List the runs that are about to be trained, batch by batch, for their jobs to read."""

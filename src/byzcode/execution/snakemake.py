@@ -5,8 +5,11 @@ Snakemake has no interface for most of this, so this module reads and changes th
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,10 +20,18 @@ from snakemake.shell import shell
 
 from byzcode.errors import UserError, in_locale
 from byzcode.execution import decisions, handlers, kept
+from byzcode.execution.display.display import mistakes
+from byzcode.execution.display.work import Again, Needed
 from byzcode.studies.configuration import BASE, Configuration
 
-inform: Callable[[str], None] = logger.info
-warn: Callable[[str], None] = logger.warning
+#: Log a line that the user should read, whatever the display hides.
+inform: Callable[[str], None] = partial(logger.info, extra={"byzcode": True})
+warn: Callable[[str], None] = partial(logger.warning, extra={"byzcode": True})
+
+
+def tell_display(message: object) -> None:
+    """Send an object to the display, in the order of Snakemake's own records."""
+    logger.info("", extra={"byzcode": message})
 
 
 @contextmanager
@@ -29,7 +40,8 @@ def one_line() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise WorkflowError(in_locale(str(error))) from None
+        mistakes.append(in_locale(str(error)))
+        raise WorkflowError(mistakes[-1]) from None
 
 
 def inherited_by_jobs(descriptors: Sequence[int]) -> None:
@@ -109,13 +121,37 @@ class Snakemake:
         """The jobs that are about to run."""
         return list(self._workflow.dag.needrun_jobs())
 
+    def described_jobs(self) -> list[Needed]:
+        """The jobs that are about to run, for the display."""
+        dag = self._workflow.dag
+        return [Needed(dag.jobid(job), job.rule.name, job.wildcards_dict) for job in self.needed_jobs()]
+
+    def files(self) -> set[str]:
+        """The files that the jobs of this run make or have made before."""
+        return {str(file) for job in self._workflow.dag.jobs for file in job.output}
+
+    def log(self) -> str:
+        """The path of Snakemake's full log, or nothing if it has none."""
+        return next((os.path.relpath(path) for path in self._logs.values()), "")
+
+    def survive_a_full_log(self) -> None:
+        """Let an error in writing the full log (as on a full disk) give one line, not a traceback per record."""
+        for handler, path in self._logs.items():
+            handler.handleError = _Once(f"{path}: the log cannot be written any more")
+
+    @property
+    def _logs(self) -> dict[Any, str]:
+        """The handlers that write files, and their paths; versions before 9.15 do not tell them."""
+        manager = getattr(self._workflow, "logger_manager", None)
+        return manager.logfile_handlers if manager else {}
+
     def keep_finished(self, results: Path, usable_of: Callable[[set[Path]], set[Path]]) -> bool:
         """Record the finished files of an earlier Snakemake; see :func:`byzcode.execution.kept.keep`."""
         return kept.keep(self._workflow, results, usable_of, inform)
 
     def start_again(self) -> NoReturn:
         """Replace this process with a new Snakemake. Raises UserError if Snakemake is part of another program."""
-        kept.start_again(self._workflow)
+        kept.start_again(self._workflow, lambda: tell_display(Again()))
 
     def register(self, **own: handlers.Handler) -> None:
         """Add handlers (onstart, onsuccess, onerror) to those of the workflow that uses this one as a module."""
@@ -142,6 +178,18 @@ class Snakemake:
         if self._workflow.executor_plugin.name != "slurm":
             return None
         return SlurmSettings(self._workflow)
+
+
+class _Once:
+    """A handler of errors in logging that says its line at the first error only."""
+
+    def __init__(self, line: str) -> None:
+        self._line = line
+
+    def __call__(self, record: object) -> None:
+        line, self._line = self._line, ""
+        if line:
+            warn(f"{line}: {sys.exc_info()[1]}")
 
 
 class SlurmSettings:

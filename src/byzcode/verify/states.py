@@ -48,6 +48,23 @@ def _changed(attributes: Mapping[str, object], spec: RunSpec) -> tuple[str, ...]
     return tuple(changed(stored, trajectories.engine_parts(spec))) if stored else ()
 
 
+#: The number of lines on changed sources from which an overview names the sources in one line.
+_MOST = 2
+
+
+def brief_notes(states: Mapping[str, State]) -> Iterator[str]:
+    """The lines of :func:`notes`, in one line for all changed sources if these are many."""
+    stale = [run for run in states.values() if run.changed]
+    sources = Counter(name for run in stale for name in run.changed)
+    lines = list(notes(states))
+    if len(sources) > _MOST:
+        named = [name for name, _ in sources.most_common(4)]
+        more = f" and {len(sources) - len(named)} more" if len(sources) > len(named) else ""
+        yield f"{', '.join(named)}{more} changed since {_runs(len(stale))} trained"
+        lines = lines[len(sources) :]
+    yield from lines
+
+
 def notes(states: Mapping[str, State]) -> Iterator[str]:
     """Lines on sources that changed since runs were trained, and on runs made with other versions of libraries."""
     stale = [run for run in states.values() if run.word == "of another engine"]

@@ -10,8 +10,9 @@ from typing import Any
 from byzcode.errors import in_locale
 from byzcode.execution import command
 from byzcode.execution.decisions import Decided
+from byzcode.execution.display.work import Pages
 from byzcode.execution.lifecycle import Lifecycle
-from byzcode.execution.snakemake import Snakemake, inform, one_line, warn
+from byzcode.execution.snakemake import Snakemake, inform, one_line, tell_display, warn
 from byzcode.execution.workplace import check_folders
 from byzcode.storage import layout
 from byzcode.studies.configuration import BASE
@@ -52,8 +53,10 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
     multiverse = any("multiverse" in word for word in [*sys.argv, *snakemake.targets])
     if multiverse:
         _ = jobs.readings  # load it now: a mistake in its file then gives one line, without Snakemake's traceback
-    lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _usable_of(plan, results))
+    lifecycle = Lifecycle(snakemake, results, jobs.requests, jobs.batches, _usable_of(plan, results), plan)
     lifecycle.register()
+    if not snakemake.is_job:
+        tell_display(Pages(lambda: _pages(snakemake, results)))
     if not snakemake.is_job and not snakemake.touches:
         snakemake.decide(lambda: _decided(plan, results, multiverse=multiverse))
     return jobs, lifecycle
@@ -68,6 +71,13 @@ def _decided(plan: Plan, results: Path, *, multiverse: bool) -> Decided:
         inform(line)
     missing = frozenset(path for path, reason in examined.stale.items() if reason == MISSING)
     return Decided(examined.current, frozenset(examined.stale) - missing, missing)
+
+
+def _pages(snakemake: Snakemake, results: Path) -> dict[str, str]:
+    """The pages among the files of this run that exist, by their names."""
+    named = {name: results / stage.folder / f"{name}.html" for name, stage in layout.STAGES.items()}
+    made = snakemake.files()
+    return {name: str(path) for name, path in named.items() if str(path) in made and path.exists()}
 
 
 def _usable_of(plan: Plan, results: Path) -> Any:

@@ -248,6 +248,6 @@ def _requested(kind: str, name: str, known: Mapping[str, T]) -> T:
     if name not in known:
         with one_line():
             raise UserError(
-                f"{kind} {name}: not requested by the configuration; `byzcode plan` lists the runs that are"
+                f"{kind} {name}: not requested by the configuration; `byzcode plan --runs` lists the runs that are"
             )
     return known[name]
