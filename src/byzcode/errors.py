@@ -233,7 +233,7 @@ def component_models(model: type[BaseModel], key: str) -> list[type[BaseModel]]:
 
 def _tag_of(model: type[BaseModel]) -> object:
     """The tag of a model in its union: the name of a component, the kind of a plot or the test of a claim."""
-    for key in ("kind", "test"):
+    for key in ("test", "kind"):  # a claim has both, and its test is the tag
         if key in model.model_fields:
             return next(iter(get_args(model.model_fields[key].annotation)), None)
     field = model.model_fields.get("name")

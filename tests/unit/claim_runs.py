@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from byzcode.analysis.comparisons import TESTS
-from byzcode.analysis.evidence import LEVEL
 from byzcode.analysis.levels import Run
+from byzcode.analysis.marks import LEVEL
 from byzcode.specs.run import RunSpec
 from byzcode.studies.claim import Claim
 from byzcode.training.status import Status
@@ -86,6 +86,10 @@ LOWER = claim("lower", against="B")
 
 def lower(one, other, **more):
     return tried(claim("lower", against="B", **more), one, against=[other])
+
+
+def equivalent_of(one, other):
+    return tried(claim("equivalent", against="B", margin=1.25), one, against=[other])
 
 
 UP, DOWN = "rising", "falling"

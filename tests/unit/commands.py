@@ -45,6 +45,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "cells": [{"claim": CLAIM, "cell": "lines/lower", "place": "", "runs": [ONE], "against": [TWO]}],
     },
     "scorecard": {"studies": ["lines"], "claims": {"lines": ONE}, "reading": "Primary"},
+    "heldout": {
+        "studies": ["lines"],
+        "registration": {"digest": "0" * 64, "words": "as registered"},
+        "first_seed": 20,
+    },
     "gallery": {
         "studies": [
             {

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from byzcode.scorecard.table import JUDGED
+
 VERSIONS = {
     "byzcode": "0.1.0",
     "torch": "2.13.0",
@@ -69,6 +71,11 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(rows + _odd())
 
 
+def unjudged() -> pd.DataFrame:
+    """The same rows as in the tables of claims, without what a scorecard adds."""
+    return table().drop(columns=list(JUDGED))
+
+
 def _row(**values: Any) -> dict[str, Any]:
     study, place = values["study"], values.get("place", "")
     cell = "/".join(filter(None, (study, values["claim"], place)))
@@ -91,6 +98,17 @@ def _row(**values: Any) -> dict[str, Any]:
         "band_high": math.nan,
         "p_support": 1.0,
         "p_refute": 1.0,
+        "p_support_missing": values.get("p_support", 1.0),
+        "p_refute_missing": values.get("p_refute", 1.0),
+        "seeds_support": values.get("pairs", 20),
+        "seeds_refute": values.get("pairs", 20),
+        "kind": "empirical",
+        "controls": "",
+        "tested": runs[0],
+        "verdict_heldout": values["verdict"],
+        "verdict_missing_against": values["verdict"],
+        "fragile": "",
+        "warning": "",
         "pairs": 20,
         "seeds": 20,
         "unsettled": "",
@@ -154,6 +172,7 @@ def _exponent(rule: str, effect: float, verdict: str) -> dict[str, Any]:
         place=f"aggregation = {rule}",
         says="The squared error falls with r as the coded variance (M \u2212 r) / (r (M \u2212 1)) does.",
         mark="derived",
+        kind="law",
         test="law",
         compared="CRA-DL",
         unit="exponent",
@@ -179,7 +198,10 @@ def _odd() -> list[dict[str, Any]]:
         {"place": "huge", "effect": 3.3e9, "low": 1.2e9, "high": 8.8e9, "verdict": "refuted"},
         {"place": "wide", "effect": 1.0, "low": 0.0, "high": inf, "verdict": "undecided"},
         {"place": "nothing", "effect": nan, "low": nan, "high": nan, "p_support": nan, "p_refute": nan, "pairs": 0,
-         "verdict": "undecided", "unsettled": "MA: 20 of 20 seeds not at plateau", "figure": "", "runs": ""},
+         "verdict": "undecided",
+         "fragile": "fewer than half of the seeds decide",
+         "warning": "the control <b>all</b> passes",
+         "unsettled": "MA: 20 of 20 seeds not at plateau", "figure": "", "runs": ""},
         {"place": "no interval", "effect": 0.4, "low": nan, "high": nan, "verdict": "undecided"},
         {"place": f"label = {LONG}", "effect": 0.9, "low": 0.7, "high": 1.1, "verdict": "undecided", "note": LONG},
         {"place": HOSTILE, "effect": 0.7, "low": 0.6, "high": 0.8, "verdict": "supported", "compared": HOSTILE,

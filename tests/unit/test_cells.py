@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 import shutil
 
 import pytest
@@ -30,7 +31,7 @@ def test_every_configured_claim_has_tests_and_runs(configured, cells):
     count = 0
     for planned in configured.studies.values():
         for each in planned.study.claims:
-            mine = [cell for cell in planned.cells if cell.claim is each]
+            mine = [cell for cell in planned.cells if cell.claim.claim == each.claim]
             assert mine, each.claim
             count += len(mine)
             for cell in mine:
@@ -199,6 +200,33 @@ def test_a_good_claim_has_a_test_at_each_place(planned):
     assert [member.spec.redundancy for member in found[2].runs] == [4, 6]
 
 
+def test_a_claim_may_be_of_another_kind_at_a_place(planned):
+    found = planned({**GOOD, "kind": "law", "kinds": [{"where": {"attack": "ipm"}, "kind": "chosen"}]})
+    assert [cell.claim.kind for cell in found] == ["law", "chosen"]
+    assert [cell.request()["claim"]["kinds"] for cell in found] == [[], []]
+
+
+def test_a_control_names_claims_of_its_study(planned):
+    control = {**GOOD, "claim": "two", "kind": "control", "controls": ["one"]}
+    assert [cell.claim.kind for cell in planned(GOOD, control)] == ["empirical"] * 2 + ["control"] * 2
+    for names, message in (
+        (["oen"], "claims[1].controls = 'oen': not a tested claim of this study; did you mean 'one'? allowed: one"),
+        (["two"], "claims[1].controls = 'two': not a tested claim of this study; "),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            planned(GOOD, {**control, "controls": names})
+
+
+def test_the_shipped_claims_have_their_kinds(cells):
+    kinds = {name: cell.claim.kind for name, cell in cells.items()}
+    assert {name for name, kind in kinds.items() if name.startswith("lad-d/below-com-cwtm/") and kind == "chosen"} == {
+        "lad-d/below-com-cwtm/random_k 0.1"
+    }
+    assert {kinds[name] for name in kinds if name.startswith("coded-variance/")} == {"identity"}
+    assert {cell.claim.test for cell in cells.values() if cell.claim.kind == "law"} == {"law"}
+    assert all(cell.claim.test != "law" for cell in cells.values() if cell.claim.kind != "law")
+
+
 def test_a_key_may_be_said_twice_of_one_place(planned):
     """A component that is named alone is any of that name: options may be said beside it."""
     there = {"redundancy": 6, "attack": {"name": "sign_flip", "coefficient": -5}}
@@ -253,7 +281,28 @@ MISTAKES = {
     ),
     "what is open has no runs": (
         {"test": "open"},
-        "claims[0].against = 'RBA-DL': unknown key; allowed: claim, says, source, mark, test, reason",
+        "claims[0].against = 'RBA-DL': unknown key; allowed: claim, kind, says, source, mark, test, reason",
+    ),
+    "a control of nothing": (
+        {"kind": "control"},
+        "claims[0].controls = []: allowed: names of the claims that it controls",
+    ),
+    "a claim that controls": (
+        {"controls": ["one"]},
+        "claims[0].controls = ['one']: allowed: only for a claim of kind control",
+    ),
+    "a control of an unknown claim": (
+        {"kind": "control", "controls": ["two"]},
+        "claims[0].controls = 'two': not a tested claim of this study; this study tests no other claim",
+    ),
+    "a kind that does not exist": ({"kind": "sure"}, "claims[0].kind = 'sure': allowed: empirical, law, identity, "),
+    "another kind along no key": (
+        {"kinds": [{"where": {"redundancy": 4}, "kind": "chosen"}]},
+        "claims[0].kinds.where.redundancy = 4: not a key in each; allowed: attack",
+    ),
+    "another kind where it is not tested": (
+        {"kinds": [{"where": {"attack": "gaussian"}, "kind": "chosen"}]},
+        "claims[0].kinds.where.attack = 'gaussian': not a value at which the claim is tested; allowed: ",
     ),
     "a run and itself": (
         {"against": {"curve": "CRA-DL", "where": {"redundancy": 6}}},

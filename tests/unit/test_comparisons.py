@@ -9,8 +9,8 @@ import pytest
 from unit.claim_runs import DOWN, ENOUGH, LOWER, SEEDS, UP, claim, lower, run, scattered, spec, tried
 
 from byzcode.analysis.comparisons import TESTS
-from byzcode.analysis.evidence import LEVEL
 from byzcode.analysis.levels import Run, of_measurements
+from byzcode.analysis.marks import LEVEL
 from byzcode.storage import allocations
 from byzcode.theory.constants import coded_variance
 from byzcode.training.workers import train

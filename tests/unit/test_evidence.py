@@ -11,8 +11,9 @@ from unit.claim_runs import DOWN, LOWER, SEEDS, claim, run, scattered
 
 from byzcode.analysis import evidence
 from byzcode.analysis.comparisons import TESTS
-from byzcode.analysis.evidence import ClaimTest, scorecard, verdicts
+from byzcode.analysis.evidence import ClaimTest, scorecard
 from byzcode.analysis.levels import of_measurements, of_stored
+from byzcode.analysis.marks import verdicts
 from byzcode.storage import allocations, trajectories
 from byzcode.training.workers import train
 
@@ -21,6 +22,7 @@ COLUMNS = {
     *("study", "study_title", "claim", "cell", "place", "says", "source", "mark", "test", "statistic", "confirms"),
     *("refutes", "compared", "against", "effect", "low", "high", "unit", "neutral", "band_low", "band_high"),
     *("p_support", "p_refute", "pairs", "seeds", "unsettled", "ended", "note", "figure", "runs"),
+    *("kind", "controls", "p_support_missing", "p_refute_missing", "seeds_support", "seeds_refute", "tested"),
 }
 KINDS = {
     "lower": {"against": "B"},
@@ -79,8 +81,21 @@ def test_what_still_moves_is_said_of_the_end_too():
     assert row["pairs"] == SEEDS - 1  # all but the one in which both diverged
 
 
-def table(p_support, p_refute):
-    return pd.DataFrame({"test": "lower", "p_support": p_support, "p_refute": p_refute})
+def table(p_support, p_refute, **more):
+    """Rows of evidence; missing seeds change nothing unless said."""
+    about = {
+        "study": "s",
+        "claim": "one",
+        "place": "",
+        "test": "lower",
+        "controls": "",
+        "compared": "A",
+        "against": "B",
+    }
+    seeds = {"seeds": SEEDS, "seeds_support": SEEDS, "seeds_refute": SEEDS}
+    values = {"p_support": p_support, "p_refute": p_refute}
+    missing = {f"{name}_missing": value for name, value in values.items()}
+    return pd.DataFrame({**about, **seeds, **values, **missing, **more})
 
 
 def test_holm_runs_over_both_sides_of_all_tests():

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
-from unit.fake_claims import HOSTILE, LONG, VERSIONS, table
+from unit.fake_claims import HOSTILE, LONG, VERSIONS, table, unjudged
 from vouched import vouched
 
-from byzcode.analysis.evidence import verdicts
+from byzcode.analysis.marks import verdicts
 from byzcode.cli import app
 from byzcode.errors import UserError
 from byzcode.pages.thumbnails import Thumbnail
@@ -96,7 +96,9 @@ def test_every_test_is_a_row_with_its_verdict(parsed: Parsed) -> None:
     assert len(parsed.with_class("interval")) == (table()["test"] != "open").sum()
 
 
-@pytest.mark.parametrize("column", [name for name in TEXTS if name not in {"cell", "test", "unit", "runs", "claim"}])
+@pytest.mark.parametrize(
+    "column", [name for name in TEXTS if name not in {"cell", "test", "tested", "unit", "runs", "claim"}]
+)
 def test_every_text_is_said(parsed: Parsed, column: str) -> None:
     said = set(parsed.texts) | {parsed.text}
 
@@ -122,7 +124,7 @@ def test_verdicts_are_counted_over_all_and_over_the_stated(parsed: Parsed) -> No
     ]
 
     assert f"{len(cells)} tests of" in parsed.text
-    said = re.search(r"all (\d+) (\d+) (\d+) stated by a source (\d+) (\d+) (\d+)", parsed.text)
+    said = re.search(r"all (\d+) (\d+) (\d+) .*?stated by a source (\d+) (\d+) (\d+)", parsed.text)
     assert said
     assert list(said.groups()) == wanted
 
@@ -202,8 +204,9 @@ def test_the_summary_counts_every_study(parsed: Parsed) -> None:
     counted = summary(parsed)
 
     for study, cells in table().groupby("study"):
-        assert counted[study] == [int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS]
-    assert list(counted) == ["all", "stated", *dict.fromkeys(table()["study"])]
+        assert counted[study][:3] == [int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS]
+    kinds = ["empirical", "law"]
+    assert list(counted) == ["all", "stated", *kinds, *dict.fromkeys(table()["study"])]
 
 
 def test_columns_that_a_table_may_have_are_shown_where_it_has_them(parsed: Parsed) -> None:
@@ -229,7 +232,6 @@ def test_columns_that_a_table_may_have_are_shown_where_it_has_them(parsed: Parse
     assert shown.text.count("missing seeds against it : undecided") == 4
     assert shown.texts.count("a control passed") == 4
     assert "Kind of claim: identity" in shown.texts
-    assert "held-out" not in parsed.text
 
 
 def test_effects_of_a_kind_stand_on_one_axis() -> None:
@@ -407,7 +409,7 @@ def test_what_there_is_not_is_not_drawn() -> None:
 
 def stored(folder: Path) -> dict[str, Any]:
     """The evidence of the studies as the workflow stores it, and the request for their scorecard."""
-    evidence = table().drop(columns="verdict")
+    evidence = unjudged()
     for study, rows in evidence.groupby("study", sort=False):
         (folder / "claims").mkdir(exist_ok=True)
         rows.to_csv(folder / "claims" / f"{study}.csv", index=False)
@@ -417,7 +419,7 @@ def stored(folder: Path) -> dict[str, Any]:
 
 def test_a_stored_table_is_read_as_it_was(tmp_path: Path) -> None:
     stored(tmp_path)
-    expected = table().query("study == 'cra-d'").drop(columns="verdict").reset_index(drop=True)
+    expected = table().query("study == 'cra-d'").reset_index(drop=True)
 
     found = read(tmp_path / "claims" / "cra-d.csv")
 

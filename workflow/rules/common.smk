@@ -11,6 +11,7 @@ ROOT = jobs.root
 TRAINED = jobs.trained
 CLAIMED = list(jobs.plan.claimed)
 FIGURES = list(jobs.plan.figures)
+HELD_OUT = jobs.plan.held_out
 
 
 wildcard_constraints:

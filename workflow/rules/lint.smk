@@ -9,6 +9,7 @@ class NoJobs:
 
     class plan:
         studies = claimed = figures = ()
+        held_out = False
 
     def file(self, stage, name, suffix):
         return f"results/{stage}/{name}.{suffix}"

@@ -14,6 +14,8 @@ from byzcode.analysis.ratios import (
     NOWHERE,
     Outcome,
     Pairs,
+    all_of,
+    any_of,
     as_times,
     effect_of,
     equality,
@@ -44,8 +46,8 @@ def lower(claim: Lower, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     return Outcome(
         **effect_of(ratios),
         unit=f"ratio of {_name_of(claim)}",
-        p_support=p_below(ratios.logs, ratios.at_most, limit),
-        p_refute=p_above(ratios.logs, ratios.at_least, limit),
+        support=p_below(ratios.logs, ratios.at_most, limit, bounds=ratios.at_least),
+        refute=p_above(ratios.logs, ratios.at_least, limit, bounds=ratios.at_most),
         neutral=claim.factor,
     )
 
@@ -67,8 +69,8 @@ def falls(claim: Falls, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     return Outcome(
         **effect | {"note": "; ".join(filter(None, [ratios, effect["note"]]))},
         unit=f"ratio of {_name_of(claim)}, last over first",
-        p_support=max(p_below(step.logs, step.at_most) for step in steps),
-        p_refute=min(1.0, len(steps) * min(p_above(step.logs, step.at_least) for step in steps)),
+        support=all_of(*(p_below(step.logs, step.at_most, bounds=step.at_least) for step in steps)),
+        refute=any_of(*(p_above(step.logs, step.at_least, bounds=step.at_most) for step in steps)),
         neutral=1.0,
     )
 
@@ -91,23 +93,24 @@ def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     places = [pairs_of(b, a, both_end=True) for a, b in zip(first, second, strict=True)]
     ends = [(place, up) for place, up in zip(places, where - where.mean(), strict=True) if not np.isclose(up, 0)]
     settled = known & everywhere(place.settled for place, _ in ends)
-    p_support = p_above(change, known & everywhere(place.at_least if up > 0 else place.at_most for place, up in ends))
-    p_refute = p_below(change, known & everywhere(place.at_most if up > 0 else place.at_least for place, up in ends))
+    at_least = known & everywhere(place.at_least if up > 0 else place.at_most for place, up in ends)
+    at_most = known & everywhere(place.at_most if up > 0 else place.at_least for place, up in ends)
+    support, refute = p_above(change, at_least, bounds=at_most), p_below(change, at_most, bounds=at_least)
     shown = [column[place.settled] for column, place in zip(advantage.T, places, strict=True)]
     if ratio:
         return of_logs(
             change[settled],
             unit="growth of the advantage as a ratio, first to last",
-            p_support=p_support,
-            p_refute=p_refute,
+            support=support,
+            refute=refute,
             neutral=1.0,
             note="advantage: " + ", ".join(map(as_times, shown)),
         )
     return Outcome(
         *interval(change[settled]),
         unit="growth of the advantage as a difference, first to last",
-        p_support=p_support,
-        p_refute=p_refute,
+        support=support,
+        refute=refute,
         pairs=int(settled.sum()),
         neutral=0.0,
         note="advantage: " + ", ".join(f"{each.mean():.2g}" if len(each) else NOWHERE for each in shown),
@@ -130,8 +133,8 @@ def law(claim: Law, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     return Outcome(
         *interval(exponent[known]),
         unit="exponent",
-        p_support=max(p_above(exponent, known, band[0]), p_below(exponent, known, band[1])),
-        p_refute=min(1.0, 2 * min(p_below(exponent, known, band[0]), p_above(exponent, known, band[1]))),
+        support=all_of(p_above(exponent, known, band[0]), p_below(exponent, known, band[1])),
+        refute=any_of(p_below(exponent, known, band[0]), p_above(exponent, known, band[1])),
         pairs=int(known.sum()),
         band=band,
         note="" if known.any() else f"{NOWHERE} at all places, or the factor is the same at all of them",

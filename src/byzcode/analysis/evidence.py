@@ -1,4 +1,4 @@
-"""Evidence for and against the claims of a study, and the verdicts over all studies."""
+"""Evidence for and against the claims of a study, and the scorecard of all studies."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 
 from byzcode.analysis.comparisons import TESTS
 from byzcode.analysis.levels import Levels, Run, of_stored
-from byzcode.analysis.paired import holm
-from byzcode.analysis.ratios import Outcome
+from byzcode.analysis.marks import marked, verdicts
+from byzcode.analysis.ratios import NO_CHANCE, Outcome
 from byzcode.errors import UserError
 from byzcode.specs.parsing import parse
 from byzcode.storage import trajectories
@@ -22,9 +22,6 @@ from byzcode.studies.claim import Claim, Open, When
 from byzcode.studies.fields import in_digits
 from byzcode.studies.requests import Claims
 from byzcode.training.status import RAN_AWAY, Status
-
-#: The family-wise error rate: the largest probability of any false verdict "supported" or "refuted" in a scorecard.
-LEVEL = 0.05
 
 _CLAIM: TypeAdapter[Claim] = TypeAdapter(Claim)
 
@@ -51,6 +48,7 @@ class ClaimTest(NamedTuple):
     place: str
     runs: tuple[str, ...]
     against: tuple[str, ...]
+    tested: str = ""  # the hash of what it tests; see byzcode.studies.frozen
 
     @classmethod
     def parse(cls, request: Mapping[str, Any]) -> ClaimTest:
@@ -77,7 +75,10 @@ def of_study(request: Mapping[str, Any], path_of: Callable[[str], Path]) -> pd.D
     def run_of(name: str) -> Run:
         return of_stored(trajectories.load(path_of(name), name))
 
-    tests = [ClaimTest(cell.claim, cell.cell, cell.place, cell.runs, cell.against) for cell in wanted.cells]
+    tests = [
+        ClaimTest(cell.claim, cell.cell, cell.place, cell.runs, cell.against, cell.tested or "")
+        for cell in wanted.cells
+    ]
     rows = evidence(tests, run_of)
     rows.insert(0, "study", wanted.study)
     rows.insert(1, "study_title", wanted.title)
@@ -86,21 +87,8 @@ def of_study(request: Mapping[str, Any], path_of: Callable[[str], Path]) -> pd.D
 
 
 def scorecard(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """All claims of all studies with their verdicts, in the order of the tables."""
-    return verdicts(pd.concat(tables, ignore_index=True))
-
-
-def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with verdicts, and with p-values adjusted over both sides of all tests."""
-    tested = rows["test"] != "open"
-    judged = rows.copy()
-    adjusted = holm([*judged.loc[tested, "p_support"], *judged.loc[tested, "p_refute"]])
-    judged["p_support"], judged["p_refute"] = np.nan, np.nan
-    judged.loc[tested, "p_support"], judged.loc[tested, "p_refute"] = np.split(adjusted, 2)
-    judged["verdict"] = np.select(
-        [judged["p_support"] < LEVEL, judged["p_refute"] < LEVEL], ["supported", "refuted"], "undecided"
-    )
-    return judged
+    """All claims of all studies with their verdicts, in the order of the tables; see :mod:`byzcode.analysis.marks`."""
+    return marked(verdicts(pd.concat(tables, ignore_index=True)))
 
 
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")  # levels may be 0, infinite or NaN
@@ -113,10 +101,13 @@ def _row(test: ClaimTest, run_of: Callable[[str], Run]) -> dict[str, Any]:
         "says": claim.says,
         "source": claim.source,
         "mark": claim.mark,
+        "kind": claim.kind,
+        "controls": " ".join(getattr(claim, "controls", ())),
         "test": claim.test,
+        "tested": test.tested,
     }
     if isinstance(claim, Open):
-        nothing = Outcome(np.nan, np.nan, np.nan, "", np.nan, np.nan, 0, note=f"not tested here: {claim.reason}")
+        nothing = Outcome(np.nan, np.nan, np.nan, "", NO_CHANCE, NO_CHANCE, 0, note=f"not tested here: {claim.reason}")
         return row | _words_of(claim, nothing) | _columns_of(nothing)
     runs, against = ([run_of(name) for name in names] for names in (test.runs, test.against))
     for run in (*runs, *against):
@@ -168,6 +159,10 @@ def _columns_of(outcome: Outcome) -> dict[str, Any]:
         "band_high": outcome.band[1],
         "p_support": outcome.p_support,
         "p_refute": outcome.p_refute,
+        "p_support_missing": outcome.support.against,
+        "p_refute_missing": outcome.refute.for_it,
+        "seeds_support": outcome.support.seeds,
+        "seeds_refute": outcome.refute.seeds,
         "pairs": outcome.pairs,
         "seeds": 0,
         "unsettled": "",

@@ -18,23 +18,49 @@ WORST = 0.05
 NOWHERE = "none at a plateau"
 
 
+class Chance(NamedTuple):
+    """The one-sided p-value of a test over the seeds that can be compared, not corrected.
+
+    ``against`` and ``for_it`` are its values if every other seed counts against the tested statement, or for it.
+    ``seeds`` is the number of seeds that can be compared.
+    """
+
+    p: float
+    against: float
+    for_it: float
+    seeds: int
+
+
+NO_CHANCE = Chance(np.nan, np.nan, np.nan, 0)
+
+
 class Outcome(NamedTuple):
     """The outcome of a test.
 
     ``neutral`` is the effect that separates supported from refuted, ``band`` the margin within which a claim of
-    equality holds; one of the two is NaN. ``p_support`` and ``p_refute`` are one-sided and not corrected.
+    equality holds; one of the two is NaN.
     """
 
     effect: float
     low: float
     high: float
     unit: str
-    p_support: float
-    p_refute: float
+    support: Chance
+    refute: Chance
     pairs: int
     neutral: float = np.nan
     band: tuple[float, float] = (np.nan, np.nan)
     note: str = ""
+
+    @property
+    def p_support(self) -> float:
+        """The p-value of "the claim does not hold"."""
+        return self.support.p
+
+    @property
+    def p_refute(self) -> float:
+        """The p-value of "the claim is not wrong"."""
+        return self.refute.p
 
 
 class Pairs(NamedTuple):
@@ -67,20 +93,36 @@ def log_level(levels: Levels) -> Array:
     return logs
 
 
-def p_below(values: Array, known: Mask, limit: float = 0.0) -> float:
-    """The p-value of "not below" over the known seeds, or over all seeds with the unknown ones counted as above.
+def p_below(values: Array, known: Mask, limit: float = 0.0, *, bounds: Mask | None = None) -> Chance:
+    """The p-values of "not below". ``bounds`` are the seeds whose true value is at least this.
 
-    The known seeds decide alone if the second p-value is below WORST; otherwise the larger of the two is returned. This
-    is needed because whether a seed is known may depend on its value.
+    The known seeds decide alone if the p-value stays below WORST with all others counted as above; otherwise the larger
+    of the two is taken. This is needed because whether a seed is known may depend on its value. A seed that is known
+    only to be above the limit can be compared, but never counts for "below".
     """
     worst = below(np.where(known, values, np.inf), limit)
-    p = below(values[known], limit)
-    return p if worst < WORST else max(p, worst)
+    alone = below(values[known], limit)
+    p = alone if worst < WORST else max(alone, worst)
+    above = (bounds if bounds is not None else np.zeros_like(known)) & ~known & (values > limit)
+    best = below(np.where(known | above, values, -np.inf), limit)
+    return Chance(p, max(p, worst), min(p, best), int((known | above).sum()))
 
 
-def p_above(values: Array, known: Mask, limit: float = 0.0) -> float:
-    """As :func:`p_below`, for "not above"."""
-    return p_below(-values, known, -limit)
+def p_above(values: Array, known: Mask, limit: float = 0.0, *, bounds: Mask | None = None) -> Chance:
+    """As :func:`p_below`, for "not above"; ``bounds`` are the seeds whose true value is at most this."""
+    return p_below(-values, known, -limit, bounds=bounds)
+
+
+def all_of(*chances: Chance) -> Chance:
+    """The chance of a statement that holds if each of several does: an intersection-union test."""
+    p, against, for_it, seeds = zip(*chances, strict=True)
+    return Chance(max(p), max(against), max(for_it), min(seeds))
+
+
+def any_of(*chances: Chance) -> Chance:
+    """The chance of a statement that holds if any of several does (Bonferroni)."""
+    p, against, for_it = (min(1.0, len(chances) * min(each)) for each in list(zip(*chances, strict=True))[:3])
+    return Chance(p, against, for_it, min(chances).seeds)
 
 
 def everywhere(masks: Iterable[Mask]) -> Mask:
@@ -125,16 +167,19 @@ def equality(ratios: Pairs, margin: float, unit: str) -> Outcome:
     return Outcome(
         **effect_of(ratios),
         unit=unit,
-        p_support=max(p_above(logs, ratios.settled, -edge), p_below(logs, ratios.settled, edge)),
-        p_refute=min(1.0, 2 * min(p_below(logs, ratios.at_most, -edge), p_above(logs, ratios.at_least, edge))),
+        support=all_of(p_above(logs, ratios.settled, -edge), p_below(logs, ratios.settled, edge)),
+        refute=any_of(
+            p_below(logs, ratios.at_most, -edge, bounds=ratios.at_least),
+            p_above(logs, ratios.at_least, edge, bounds=ratios.at_most),
+        ),
         band=(1 / margin, margin),
     )
 
 
-def of_logs(logs: Array, *, unit: str, p_support: float, p_refute: float, **more: Any) -> Outcome:
+def of_logs(logs: Array, *, unit: str, support: Chance, refute: Chance, **more: Any) -> Outcome:
     """An outcome whose effect is the geometric mean of some ratios, given by their logarithms."""
     effect, low, high = (float(np.exp(value)) for value in interval(logs))
-    return Outcome(effect, low, high, unit=unit, p_support=p_support, p_refute=p_refute, pairs=len(logs), **more)
+    return Outcome(effect, low, high, unit=unit, support=support, refute=refute, pairs=len(logs), **more)
 
 
 def as_times(logs: Array) -> str:

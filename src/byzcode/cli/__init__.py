@@ -21,9 +21,10 @@ app = typer.Typer(
 
 for command in (
     *(training.allocate, training.allocations, training.train),
-    *(tables.summarise, tables.claims, pages.scorecard, pages.gallery, pages.figure, tables.reading, pages.multiverse),
+    *(tables.summarise, tables.claims, pages.scorecard, pages.gallery, pages.figure),
+    *(tables.heldout, tables.reading, pages.multiverse),
     *(advice.recommend, planning.plan, planning.explain),
-    *(checking.verify, checking.archive, checking.schema),
+    *(checking.verify, checking.archive, checking.freeze, checking.schema),
 ):
     app.command()(command)
 

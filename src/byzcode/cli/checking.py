@@ -55,6 +55,27 @@ def archive(
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
+def freeze(
+    config: Configs = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace registered hashes; held-out seeds that were used are then spent.")
+    ] = False,
+) -> None:
+    """Register the claims of a configuration: write the hashes of what they test, before held-out seeds are used."""
+    from byzcode.storage.atomic import text as writing
+    from byzcode.studies.files import read_from
+    from byzcode.studies.frozen import text_of
+
+    plan, _ = load(config)
+    registration, path = plan.registration, plan.config.registered
+    if registration.registered and registration.differing and not replace:
+        raise UserError(f"{path}: {registration.words}; --replace registers the claims anew")
+    read_from(path).parent.mkdir(parents=True, exist_ok=True)
+    with writing(read_from(path)) as file:
+        file.write(text_of(registration.frozen))
+    print(f"{path}: {len(registration.frozen)} studies, sha256 {registration.digest}")
+
+
 def schema(project: Annotated[Path, typer.Option(help="Folder of the project.")] = Path()) -> None:
     """Write workflow/schemas/ and the reference in config/README.md from the models that check the files."""
     from byzcode.storage.atomic import text as writing

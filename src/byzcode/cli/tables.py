@@ -27,6 +27,16 @@ def claims(request: RequestText, results: Results, out: Out) -> None:
         write_table(of_study(content, lambda run: trajectory(results, run)), out)
 
 
+def heldout(request: RequestText, results: Results, out: Out) -> None:
+    """Write the verdicts on held-out seeds, and whether the claims are those that were registered before."""
+    from byzcode.scorecard.heldout import table
+    from byzcode.studies.requests import Heldout
+
+    with job("heldout", Heldout, request, results, [out]) as content:
+        print(f"claims: {content['registration']['words']}")
+        write_table(table(content, results), out)
+
+
 def reading(request: RequestText, out: Out) -> None:
     """Train the runs that the claims need under one reading of the papers, and store the verdicts."""
     from byzcode.multiverse.plan import files_named, of_request

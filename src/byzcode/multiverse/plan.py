@@ -28,8 +28,8 @@ _READ = {"studies", "reading", "style", "multiverse"}
 #: The source that error messages name for the request of a job.
 _REQUEST = "reading request"
 
-#: The fields of a claim that are only text: no number depends on them.
-_WORDS = {"says", "source", "confirms", "refutes", "figure"}
+#: The fields of a claim on which no number depends.
+_WORDS = {"says", "source", "confirms", "refutes", "figure", "kind", "kinds", "controls"}
 
 
 class Test(NamedTuple):

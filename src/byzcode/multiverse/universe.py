@@ -6,7 +6,7 @@ from functools import cache
 
 import pandas as pd
 
-from byzcode.analysis import evidence
+from byzcode.analysis import evidence, marks
 from byzcode.analysis.levels import Run, of_measurements
 from byzcode.execution.progress import progress
 from byzcode.multiverse.plan import Multiverse
@@ -34,7 +34,7 @@ def verdicts(multiverse: Multiverse, universe: Universe) -> pd.DataFrame:
             advance(1)
             return of_measurements(spec, measured, allocation)
 
-        rows = evidence.verdicts(evidence.evidence([evidence.ClaimTest.parse(test.request) for test in tests], run_of))
+        rows = marks.verdicts(evidence.evidence([evidence.ClaimTest.parse(test.request) for test in tests], run_of))
     taken = {f"choice:{name}": value for name, value in universe.taken.items()}
     about = {"reading": universe.name, "kind": universe.kind, "size": universe.size, **taken}
     return pd.concat(

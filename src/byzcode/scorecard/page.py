@@ -10,11 +10,13 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from byzcode.analysis.evidence import LEVEL, scorecard
+from byzcode.analysis.evidence import scorecard
+from byzcode.analysis.marks import LEVEL
 from byzcode.pages.templates import template
 from byzcode.pages.thumbnails import Thumbnail, thumbnail
 from byzcode.scorecard import summary, words
 from byzcode.scorecard.axis import Axis, Interval
+from byzcode.scorecard.heldout import shown, with_heldout
 from byzcode.scorecard.table import (
     FRAGILE,
     OTHER_VERDICTS,
@@ -132,10 +134,17 @@ def write(request: Mapping[str, Any], results: Path, out: Path, configured: Sequ
         [read(STAGES["claims"].table(results, study), parsed.claims.get(study)) for study in parsed.studies]
     )
     installed = versions()
+    held_out = shown(parsed.heldout)
+    table = with_heldout(table, held_out)
+    about = {
+        "claims": f"sha256 {parsed.registration.digest}, {parsed.registration.words}" if parsed.registration else "",
+        "heldout": held_out.words if held_out else "",
+    }
     html = page(
         table,
         reading=parsed.reading,
         versions=installed,
+        about=about,
         labels=parsed.labels,
         pictures={name: thumbnail(results, name, _SIZE, hashed) for name, hashed in parsed.figures.items()},
         results=str(results),

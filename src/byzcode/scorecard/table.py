@@ -14,6 +14,7 @@ from byzcode import __version__
 from byzcode.errors import UserError, complain, one_of
 from byzcode.storage import checksums
 from byzcode.storage.layout import STAGES
+from byzcode.studies.claim import Kind
 from byzcode.studies.names import Mark
 
 #: The possible verdicts of a test.
@@ -31,8 +32,14 @@ KINDS = ("empirical", "law", "identity", "control", "chosen")
 TEXTS = (
     *("study", "study_title", "claim", "cell", "place", "says", "source", "mark", "test", "statistic"),
     *("confirms", "refutes", "compared", "against", "unit", "unsettled", "ended", "note", "figure", "runs"),
+    *("kind", "controls", "tested"),
 )
-NUMBERS = (*("effect", "low", "high", "neutral", "band_low", "band_high", "p_support", "p_refute", "pairs", "seeds"),)
+NUMBERS = (
+    *("effect", "low", "high", "neutral", "band_low", "band_high", "p_support", "p_refute", "pairs", "seeds"),
+    *("p_support_missing", "p_refute_missing", "seeds_support", "seeds_refute"),
+)
+#: The texts that a scorecard has beside those of the tables of claims; see :mod:`byzcode.analysis.marks`.
+JUDGED = ("verdict", "verdict_missing_against", "verdict_heldout", "fragile", "warning")
 
 
 def read(path: Path, request: str | None = None, stage: str = "claims") -> pd.DataFrame:
@@ -50,13 +57,20 @@ def read(path: Path, request: str | None = None, stage: str = "claims") -> pd.Da
     return _typed(table, path)
 
 
+_ALLOWED = {
+    "verdict": VERDICTS,
+    "verdict_missing_against": VERDICTS,
+    "verdict_heldout": (*VERDICTS, ""),
+    "mark": get_args(Mark),
+    "kind": get_args(Kind),
+}
 _NO_NUMBER = {name: ["", "nan", "NaN"] for name in NUMBERS}
 
 
 def checked(table: pd.DataFrame, where: object) -> pd.DataFrame:
     """The table with typed columns. Raises UserError if a column is missing or has values that are not allowed."""
-    typed = _typed(table, where, "verdict")
-    for column, allowed in (("verdict", VERDICTS), ("mark", get_args(Mark))):
+    typed = _typed(table, where, *JUDGED)
+    for column, allowed in _ALLOWED.items():
         if unknown := set(typed[column]) - set(allowed):
             raise complain(where, column, min(unknown), one_of(allowed, min(unknown)))
     return typed

@@ -53,6 +53,7 @@ _READ: dict[str, Callable[[Mapping[str, Any]], Iterable[_Made]]] = {
         *(("claims", study) for study in request["studies"]),
         *(("figure", name) for name in request.get("figures", ())),
     ],
+    "heldout": lambda request: [("claims", study) for study in request["studies"]],
     "gallery": lambda request: [
         *(("figure", figure["figure"]) for study in request["studies"] for figure in study["figures"]),
         *([("scorecard", "scorecard")] if request.get("scorecard") else []),

@@ -81,6 +81,7 @@ STAGES = _stages(
     Stage("figure", "figures", "figures", _PICTURE, ("byzcode.figures",)),
     Stage("claims", "claims", "claims", ("csv",), ("byzcode.analysis.evidence",)),
     Stage("scorecard", "", "scorecard", ("csv", "html"), ("byzcode.scorecard.page",)),
+    Stage("heldout", "", "held-out verdicts", ("csv",), ("byzcode.scorecard.heldout",)),
     Stage("gallery", "", "gallery", ("html",), ("byzcode.gallery.page",)),
     Stage("reading", "multiverse/readings", "readings", ("csv",), ("byzcode.multiverse.universe",)),
     Stage(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from byzcode.errors import KeyedError, one_of, shown
 from byzcode.provenance.content import canonical
 from byzcode.specs.last_part import lacking
-from byzcode.studies.claim import COSTS, Claim, Falls, Grows, Law, Open, Predicted, Side, Tested
+from byzcode.studies.claim import COSTS, Claim, Falls, Grows, Law, Open, OtherKind, Predicted, Side, Tested
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, in_digits, tolerated
 from byzcode.studies.measured import claim_with_quantity
@@ -59,7 +59,22 @@ def cells(study: Study, members: Sequence[Member]) -> list[Cell]:
     for number, name in enumerate(names):
         if names.index(name) < number:
             raise KeyedError(f"claims[{number}].claim", name, "each name once in a study")
+    for number, claim in enumerate(study.claims):
+        _check_controls(claim, study.claims, f"claims[{number}]")
     return tests
+
+
+def _check_controls(claim: Claim, claims: Sequence[Claim], where: str) -> None:
+    """Check that a control, and nothing else, names claims that it controls. Raises KeyedError."""
+    controls = getattr(claim, "controls", [])
+    if (claim.kind == "control") != bool(controls):
+        allowed = "names of the claims that it controls" if not controls else "only for a claim of kind control"
+        raise KeyedError(f"{where}.controls", controls, f"allowed: {allowed}")
+    names = [other.claim for other in claims if isinstance(other, Tested) and other.kind != "control"]
+    for name in controls:
+        if name not in names:
+            allowed = one_of(names, name) if names else "this study tests no other claim"
+            raise KeyedError(f"{where}.controls", name, f"not a tested claim of this study; {allowed}")
 
 
 def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -> Iterator[Cell]:
@@ -78,7 +93,9 @@ def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -
         if claim.each.count(key) > 1 or key == getattr(claim, "along", None):
             raise KeyedError(f"{where}.each", key, "each key once, and not the key along which the claim is tested")
     sides = {"curve": claim.curve, "against": getattr(claim, "against", None)}
-    for values in itertools.product(*(_places(study, claim, key, where) for key in claim.each)):
+    places = [_places(study, claim, key, where) for key in claim.each]
+    _check_kinds(claim, dict(zip(claim.each, places, strict=True)), f"{where}.kinds")
+    for values in itertools.product(*places):
         place = dict(zip(claim.each, values, strict=True))
         words = tuple(_words(key, value, study.grid[key]) for key, value in place.items())
         for step in steps:
@@ -91,7 +108,7 @@ def _cells(study: Study, members: Sequence[Member], number: int, claim: Claim) -
         specs = [member.spec for side in runs.values() for member in side]
         cell = Cell(
             study.study,
-            claim_with_quantity(claim, specs, where),
+            claim_with_quantity(_of_kind(claim, place), specs, where),
             place,
             words,
             runs["curve"],
@@ -111,6 +128,30 @@ def _places(study: Study, claim: Tested, key: str, where: str) -> list[Any]:
         values = map(_word, grid)
         raise KeyedError(f"{where}.where.{key}", claim.where[key], "not a value of the grid; " + one_of(values))
     return chosen
+
+
+def _of_kind(claim: T, place: Values) -> T:
+    """The claim with the kind that it has at a place."""
+    if not claim.kinds:
+        return claim
+    kinds = [other.kind for other in claim.kinds if _is_at(other, place)]
+    return claim.model_copy(update={"kind": kinds[0] if kinds else claim.kind, "kinds": []})
+
+
+def _is_at(other: OtherKind, place: Values) -> bool:
+    return all(agrees(key, place[key], tolerated(key, value)) for key, value in other.where.items())
+
+
+def _check_kinds(claim: Tested, places: Mapping[str, Sequence[Any]], where: str) -> None:
+    """Check that each other kind is at a place where the claim is tested. Raises KeyedError."""
+    for other in claim.kinds:
+        for key, value in sorted(other.where.items()):
+            if key not in places:
+                allowed = one_of(places) if places else "the claim has no each"
+                raise KeyedError(f"{where}.where.{key}", value, f"not a key in each; {allowed}")
+            if not any(agrees(key, place, tolerated(key, value)) for place in places[key]):
+                values = one_of(map(_word, places[key]))
+                raise KeyedError(f"{where}.where.{key}", value, f"not a value at which the claim is tested; {values}")
 
 
 def _check(cell: Cell, where: str) -> None:

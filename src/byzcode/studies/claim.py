@@ -9,6 +9,11 @@ from pydantic import BeforeValidator, Field
 from byzcode.specs.strict import Strict
 from byzcode.studies.names import Key, Label, Mark, Name, Quantity, Text, Value
 
+#: Why a claim may come out as it does: ``empirical``, only a run can tell; ``law``, an exponent that follows from scale
+#: equivariance; ``identity``, true by construction or by arithmetic; ``control``, shows whether another test can tell
+#: methods apart; ``chosen``, holds because a value of the reading or of the study was chosen so. Counted in this order.
+Kind = Literal["empirical", "law", "identity", "control", "chosen"]
+
 #: The part of a training that counts: its plateau; the last fifth of its iterations, plateau or not; or its start.
 When = Literal["plateau", "end", "start"]
 
@@ -36,10 +41,25 @@ def _labelled(value: Any) -> Any:
 OneSide = Annotated[Side, BeforeValidator(_labelled, json_schema_input_type=Side | str)]
 
 
+class OtherKind(Strict):
+    """The kind of a claim's test at one place, where it differs from that of the claim."""
+
+    where: dict[Key, Value] = Field(min_length=1, description="The place: values of keys in `each`.")
+    kind: Kind = Field(description="The kind of the claim there.")
+
+
 class Stated(Strict):
     """The fields of every claim."""
 
     claim: Name = Field(description="Name, unique in the study.")
+    kind: Kind = Field(
+        default="empirical",
+        description=(
+            "Why it may hold: only a run can tell (`empirical`); an exponent follows from scale equivariance (`law`); "
+            "by construction (`identity`); to show whether another test can tell methods apart (`control`); because a "
+            "value was chosen so (`chosen`)."
+        ),
+    )
     says: Text = Field(min_length=1, description="The claim, in our words.")
     source: Text = Field(min_length=1, description="Where the claim is made.")
     mark: Mark = Field(description="Whether a source states it, or we inferred it.")
@@ -53,6 +73,11 @@ class Tested(Stated):
     each: list[Key] = Field(default=[], description="Grid keys: a separate test and verdict for each of their values.")
     quantity: Measured = Field(default="excess_loss", description="The compared quantity.")
     at: When = Field(default="plateau", description="The part of a training that counts.")
+    kinds: list[OtherKind] = Field(default=[], description="Places where the test is of another kind.")
+    controls: list[Name] = Field(
+        default=[],
+        description="For a control: the claims of the study whose tests it controls. If it passes, they warn.",
+    )
     figure: Name | None = Field(default=None, description="The plot of the study that shows the claim.")
     confirms: Text = Field(min_length=1, description="The outcome that would confirm it.")
     refutes: Text = Field(min_length=1, description="The outcome that would refute it.")

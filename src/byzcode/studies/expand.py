@@ -73,6 +73,16 @@ def _expand(study: Study, reading: Reading, where: object) -> list[Member]:
     return members
 
 
+def with_first_seed(members: list[Member], first: int, where: object) -> list[Member]:
+    """The runs with a number added to every seed. Raises UserError if a seed becomes too large."""
+    return [_later(member, first, where) for member in members] if first else members
+
+
+def _later(member: Member, first: int, where: object) -> Member:
+    values = member.spec.model_dump(mode="json") | {"seeds": [seed + first for seed in member.spec.seeds]}
+    return member._replace(spec=RunSpec.parse(values, where))
+
+
 def _in_order(study: Study) -> Study:
     curves = [
         Curve(label=curve.label, style=curve.style, grid=in_order(curve.grid), **in_order(curve.fields))

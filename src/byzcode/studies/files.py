@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -52,6 +53,11 @@ def read_text(path: str | Path, most: int = MOST_BYTES) -> str:
     except (OSError, ValueError) as error:
         why = reason(error)
     raise UserError(f"{short(path, 200)}: cannot be read: {why}")
+
+
+def sha256_of(path: str) -> str | None:
+    """The sha256 of a small file; None if it does not exist. Raises UserError if it cannot be read."""
+    return hashlib.sha256(read_text(path).encode()).hexdigest() if read_from(path).exists() else None
 
 
 def folder(path: Path) -> Path:

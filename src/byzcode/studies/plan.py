@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -18,12 +18,12 @@ from byzcode.specs.ids import by_id
 from byzcode.specs.last_part import Unit, lacking
 from byzcode.specs.parsing import parse
 from byzcode.specs.run import RunSpec
-from byzcode.studies import measured, places
+from byzcode.studies import frozen, measured, places
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.choices import check
 from byzcode.studies.configuration import BASE, Configuration
-from byzcode.studies.expand import Member, expand
-from byzcode.studies.files import from_disk, inside, on_disk, or_bundled
+from byzcode.studies.expand import Member, expand, with_first_seed
+from byzcode.studies.files import from_disk, inside, on_disk, or_bundled, sha256_of
 from byzcode.studies.papers import label, order
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.study import (
@@ -70,9 +70,15 @@ class PlannedStudy:
             {
                 "study": self.study.study,
                 "title": self.study.title,
-                "cells": [cell.request() for cell in self.cells],
+                "cells": [{**cell.request(), "tested": frozen.hash_of(cell)} for cell in self.cells],
             }
         )
+
+    def compared(self) -> list[Member]:
+        """The runs that its claims compare."""
+        sides = [(*cell.runs, *cell.against) for cell in self.cells]
+        runs = {member.spec.run_id for side in sides for member in side}
+        return [member for member in self.members if member.spec.run_id in runs]
 
     def allocation_ids(self, plot: str) -> list[str]:
         """The distinct allocations of one of its plots."""
@@ -141,15 +147,41 @@ class Plan:
         """The studies that test claims."""
         return {name: planned for name, planned in self.studies.items() if planned.cells}
 
+    @property
+    def held_out(self) -> bool:
+        """Whether only the claims are tested, on held-out seeds."""
+        return self.config.first_seed > 0
+
+    @property
+    def summarised(self) -> list[str]:
+        """The studies with a summary."""
+        return [name for name, planned in self.studies.items() if planned.trained and not self.held_out]
+
+    @cached_property
+    def registration(self) -> frozen.Registration:
+        """The hashes of the claims, and the registered ones."""
+        hashes = {name: frozen.hash_of_all(planned.cells) for name, planned in self.claimed.items()}
+        return frozen.Registration(hashes, frozen.read(self.config.registered))
+
     def scorecard_json(self) -> str:
         """The request for the scorecard: studies, hashes of their claims and of figures; not stored results."""
-        claims = {name: short_hash(planned.claims_json()) for name, planned in self.claimed.items()}
         labels = {name: label(planned.study) for name, planned in self.claimed.items()}
         figures = {
             name: short_hash(planned.figure_json(plot)) for name, (planned, plot) in self.figures_of_claims.items()
         }
-        about = {"claims": claims, "labels": labels, "figures": figures}
-        return canonical({"studies": list(claims), "reading": self.reading.title, **about})
+        about = {"reading": self.reading.title, "labels": labels, "figures": figures}
+        shown = sha256_of(self.config.heldout)
+        beside = {"heldout": {"table": self.config.heldout, "sha256": shown}} if shown else {}
+        return canonical({**self._claims(), **beside, **about})
+
+    def heldout_json(self) -> str:
+        """The request for the table of verdicts on held-out seeds."""
+        return canonical({**self._claims(), "first_seed": self.config.first_seed})
+
+    def _claims(self) -> dict[str, Any]:
+        claims = {name: short_hash(planned.claims_json()) for name, planned in self.claimed.items()}
+        about = {"digest": self.registration.digest, "words": self.registration.words}
+        return {"studies": list(claims), "claims": claims, "registration": about}
 
     def unreadable(self) -> list[str]:
         """A message for each text of a figure that contains letters that no installed font has."""
@@ -158,9 +190,8 @@ class Plan:
     @cached_property
     def figures(self) -> dict[str, tuple[PlannedStudy, str]]:
         """The figures by file name, ``study-plot``: the study and the name of the plot."""
-        return {
-            f"{name}-{plot}": (planned, plot) for name, planned in self.studies.items() for plot in planned.study.plots
-        }
+        studies = {} if self.held_out else self.studies
+        return {f"{name}-{plot}": (planned, plot) for name, planned in studies.items() for plot in planned.study.plots}
 
     @cached_property
     def figures_of_claims(self) -> dict[str, tuple[PlannedStudy, str]]:
@@ -180,7 +211,7 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
     where = where or BASE
     settings = parse(WorkflowConfig, config, where)
     place_of = where if callable(where) else lambda key: where
-    for key in ("reading", "style", "multiverse", "results"):
+    for key in ("reading", "style", "multiverse", "results", "registered", "heldout"):
         inside(getattr(settings, key), place_of(key), key)
     reading_file, style_file = or_bundled(settings.reading), or_bundled(settings.style)
     reading = load(Reading, reading_file)
@@ -197,7 +228,7 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
         if study.study in studies:
             other = studies[study.study].path
             raise complain(path, "study", study.study, f"already the name of the study in {other}; each name once")
-        members = expand(study, reading, path)
+        members = with_first_seed(expand(study, reading, path), settings.first_seed, path)
         by_id((member.spec for member in members), path, runs)
         by_id((member.spec.allocation_spec for member in members), path, allocations)
         study = _with_quantities(study, members)
@@ -209,7 +240,15 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
             _check_levels(studies[study.study], name)
         _check_claims(studies[study.study])
     _check_figure_names(studies)
+    if settings.first_seed:
+        studies = _with_claims_only(studies)
     return Plan(settings, reading, dict(sorted(studies.items(), key=lambda item: order(item[1].study))))
+
+
+def _with_claims_only(studies: Mapping[str, PlannedStudy]) -> dict[str, PlannedStudy]:
+    """The studies that test claims, with only the runs of the claims."""
+    claimed = {name: planned for name, planned in studies.items() if planned.cells}
+    return {name: replace(planned, members=planned.compared()) for name, planned in claimed.items()}
 
 
 def _check_claims(planned: PlannedStudy) -> None:

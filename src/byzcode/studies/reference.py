@@ -14,7 +14,7 @@ from byzcode.specs.methods import METHODS
 from byzcode.specs.run import COMPONENTS, RunSpec
 from byzcode.specs.settings import Byzantine, Record
 from byzcode.studies.alternatives import Alternative, MultiverseConfig, OpenChoice, Selection
-from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Open, Predicted, Side
+from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Open, OtherKind, Predicted, Side
 from byzcode.studies.study import (
     AllocationPlot,
     BoundsPlot,
@@ -45,14 +45,15 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "`record` of a run": Record,
     "A reading": Reading,
     "A choice of a reading": Choice,
-    "A claim of kind `lower`": Lower,
-    "A claim of kind `equivalent`": Equivalent,
-    "A claim of kind `falls`": Falls,
-    "A claim of kind `grows`": Grows,
-    "A claim of kind `law`": Law,
-    "A claim of kind `predicted`": Predicted,
-    "A claim of kind `open`": Open,
+    "A claim with the test `lower`": Lower,
+    "A claim with the test `equivalent`": Equivalent,
+    "A claim with the test `falls`": Falls,
+    "A claim with the test `grows`": Grows,
+    "A claim with the test `law`": Law,
+    "A claim with the test `predicted`": Predicted,
+    "A claim with the test `open`": Open,
     "A side of a claim": Side,
+    "Another kind of a claim at a place": OtherKind,
     "`readings/alternatives.yaml`: an open choice": OpenChoice,
     "One of its alternatives": Alternative,
     "`multiverse.yaml`: claims under other readings": MultiverseConfig,

@@ -49,6 +49,7 @@ class Test(Strict):
     place: Text
     runs: tuple[Id, ...]
     against: tuple[Id, ...]
+    tested: Id | None = None
 
     @model_validator(mode="after")
     def _right_numbers_of_runs(self) -> Self:
@@ -81,23 +82,56 @@ class Claims(Strict):
         return self
 
 
-class Scorecard(Strict):
-    """The request of ``scorecard``: the studies, and by study its label and the hash of its ``claims`` request.
+#: A sha256 in hexadecimal digits.
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-    ``figures`` are those that show claims, each with the hash of its request.
-    """
+
+class Registration(Strict):
+    """The hash over all claims, and whether they are the registered ones, in words."""
+
+    digest: Sha256
+    words: Text
+
+
+class Beside(Strict):
+    """The table of verdicts on held-out seeds that stand beside the others."""
+
+    table: Filename
+    sha256: Sha256
+
+
+class ByStudy(Strict):
+    """The studies, and by study the hash of its ``claims`` request."""
 
     studies: Annotated[tuple[Name, ...], Field(min_length=1), EachOnce]
-    reading: Line
     claims: dict[Name, Id] = {}
-    labels: dict[Name, Text] = {}
-    figures: dict[FigureName, Id] = {}
 
     @model_validator(mode="after")
     def _hashes_match(self) -> Self:
         _same_names("claims", self.claims, self.studies)
+        return self
+
+
+class Scorecard(ByStudy):
+    """The request of ``scorecard``: also the labels of the studies, and the figures that show claims, with hashes."""
+
+    reading: Line
+    registration: Registration | None = None
+    heldout: Beside | None = None
+    labels: dict[Name, Text] = {}
+    figures: dict[FigureName, Id] = {}
+
+    @model_validator(mode="after")
+    def _labels_match(self) -> Self:
         _same_names("labels", self.labels, self.studies)
         return self
+
+
+class Heldout(ByStudy):
+    """The request of ``heldout``; ``first_seed`` was added to every seed."""
+
+    registration: Registration
+    first_seed: Annotated[int, Field(ge=1)]
 
 
 class ListedFigure(Strict):

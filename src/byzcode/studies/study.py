@@ -313,6 +313,18 @@ class WorkflowConfig(Strict):
     ] = Field(
         default="results", description="Folder of all results, inside the project; links must not lead out of it."
     )
+    first_seed: Annotated[int, Field(ge=0, le=2**31)] = Field(
+        default=0,
+        description="Added to every seed. Above 0 the seeds are held out: only the claims are tested, in heldout.csv.",
+    )
+    registered: Filename = Field(
+        default="config/heldout/claims.sha256",
+        description="Hashes of the claims, frozen before held-out seeds are used; `byzcode freeze` writes them.",
+    )
+    heldout: Filename = Field(
+        default="results/reference/heldout.csv",
+        description="The verdicts on held-out seeds that stand on the scorecard beside the others, if the file exists.",
+    )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="The device of trainings. Not part of a run.")
     code_tracking: Annotated[Literal["strict", "off"], BeforeValidator(_off)] = Field(
         default="strict", description="strict: editing the engine retrains affected runs; off: it does not."

@@ -143,7 +143,8 @@ def _content(path: str) -> bytes:
 
 def _files(plan: Plan, configuration: Configuration) -> set[str]:
     """The files of a configuration."""
-    return {*configuration.files, *files_named(plan)}
+    beside = [path for path in (plan.config.registered, plan.config.heldout) if read_from(path).exists()]
+    return {*configuration.files, *files_named(plan), *beside}
 
 
 #: Folders in which untracked files count as changes, because they may have contributed to the results.

@@ -69,7 +69,7 @@ def expected(plan: Plan, results: Path, progress: Progress, *, multiverse: bool 
 
 def _netcdf(plan: Plan, results: Path) -> Iterator[Item]:
     allocations = {spec.allocation_spec.allocation_id for spec in plan.runs.values()}
-    for planned in plan.studies.values():
+    for planned in [] if plan.held_out else plan.studies.values():
         for plot, about in planned.study.plots.items():
             allocations |= set(planned.allocation_ids(plot)) if about.kind == "allocation" else set()
     for name in sorted(allocations):
@@ -86,16 +86,18 @@ def _stored(stage: str, name: str, spec: RunSpec | AllocationSpec, results: Path
 
 
 def _tables(plan: Plan, results: Path) -> Iterator[Item]:
-    for name, planned in plan.studies.items():
-        if planned.trained:
-            yield _listed("summarise", name, planned.summary_json(), results)
+    for name in plan.summarised:
+        yield _listed("summarise", name, plan.studies[name].summary_json(), results)
     for name, (planned, plot) in plan.figures.items():
         yield _listed("figure", name, planned.figure_json(plot), results)
     for name, planned in plan.claimed.items():
         yield _listed("claims", name, planned.claims_json(), results)
-    if plan.claimed:
+    if plan.held_out and plan.claimed:
+        yield _listed("heldout", "heldout", plan.heldout_json(), results)
+    elif plan.claimed:
         yield _listed("scorecard", "scorecard", plan.scorecard_json(), results)
-    yield _listed("gallery", "index", gallery_json(plan), results)
+    if not plan.held_out:
+        yield _listed("gallery", "index", gallery_json(plan), results)
 
 
 def _multiverse(plan: Plan, results: Path, progress: Progress) -> list[Item]:

@@ -65,6 +65,11 @@ WORDS = re.compile(
 _SHARES = (
     Quantity("shares", "(supported|undecided|refuted|cells_supported|mean_v|v|p|q)(_low|_high)?", absolute=0.02),
 )
+_TESTS = (
+    Quantity("effects", "effect|neutral|band_low|band_high", 0.01, 1e-9),
+    Quantity("intervals", "low|high", 0.05, 1e-9),
+    Quantity("p", "p_(support|refute)(_missing)?", absolute=0.001),
+)
 _COUNTS = (Quantity("counts of verdicts", "same|swapped|only_.*|supported|undecided|refuted|rank", absolute=2),)
 
 #: With fewer chaotic rows than this, their median says little.
@@ -111,12 +116,9 @@ TABLES = (
         "scorecard",
         _pattern("scorecard", "scorecard"),
         ("study", "claim", "cell"),
-        (
-            Quantity("effects", "effect|neutral|band_low|band_high", 0.01, 1e-9),
-            Quantity("intervals", "low|high", 0.05, 1e-9),
-            Quantity("p", "p_support|p_refute", absolute=0.001),
-        ),
+        _TESTS,
     ),
+    Table("held-out verdicts", _pattern("heldout", "heldout"), ("study", "claim", "cell"), _TESTS),
     Table("multiverse", _pattern("multiverse", "claims"), ("study", "claim", "cell"), _SHARES),
     Table("multiverse", _pattern("multiverse", "choices"), ("study", "claim", "choice", "value"), _SHARES),
     Table("multiverse", _pattern("multiverse", "tree"), ("study", "claim", "where"), _SHARES),
@@ -125,7 +127,8 @@ TABLES = (
 )
 
 
-_EXPECTED = f"{_pattern('summarise')}, {_pattern('scorecard', 'scorecard')} or {_pattern('multiverse')}"
+_TABLES = (_pattern("summarise"), _pattern("scorecard", "scorecard"), _pattern("heldout", "heldout"))
+_EXPECTED = f"{', '.join(_TABLES)} or {_pattern('multiverse')}"
 
 
 @dataclass(frozen=True)

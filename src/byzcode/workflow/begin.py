@@ -47,6 +47,8 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
     if not snakemake.is_job:
         for line in plan.unreadable():
             warn(in_locale(line))
+        if plan.held_out and plan.registration.differing:
+            warn(in_locale(f"{plan.config.registered}: {plan.registration.words}; the table will say so"))
     jobs = Jobs(plan, snakemake, results, tuple(configuration.files))
     multiverse = any("multiverse" in word for word in [*sys.argv, *snakemake.targets])
     if multiverse:

@@ -51,7 +51,7 @@ class Jobs:
     @property
     def trained(self) -> list[str]:
         """The studies with trainings."""
-        return [name for name, planned in self.plan.studies.items() if planned.trained]
+        return self.plan.summarised
 
     @cached_property
     def requests(self) -> RequestFiles:
@@ -133,6 +133,10 @@ class Jobs:
     def scorecard_request(self, wildcards: Any) -> str:
         """The request of the scorecard."""
         return self.plan.scorecard_json()
+
+    def heldout_request(self, wildcards: Any) -> str:
+        """The request of the table of verdicts on held-out seeds."""
+        return self.plan.heldout_json()
 
     def figures_of_claims(self, wildcards: Any) -> list[str]:
         """The figures on the scorecard."""
