@@ -1,4 +1,4 @@
-"""Missing seeds, fragile verdicts, controls that pass, and counts by kind: tables with known answers."""
+"""Missing seeds, fragile verdicts, and controls that pass: tables with known answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scipy import stats
 from unit.claim_runs import DOWN, SEEDS, UP, equivalent_of, lower, run, scattered
 
-from byzcode.analysis.counts import by_kind, counts, lines
 from byzcode.analysis.marks import LEVEL, NEAR, marked, verdicts
 from byzcode.analysis.paired import below
 from byzcode.analysis.ratios import Chance, all_of, any_of, p_above, p_below
@@ -193,47 +192,3 @@ def test_a_control_that_fails_or_is_undecided_warns_of_nothing():
     for p_support, p_refute in ((1.0, 1e-6), (1.0, 1.0)):
         found = judged({}, {**CONTROL, "p_support": p_support, "p_refute": p_refute})
         assert found["warning"].tolist() == ["", ""]
-
-
-# --- counts ----------------------------------------------------------------------------------------------------------
-
-
-def table():
-    refuted, undecided = {"p_support": 1.0, "p_refute": 1e-6}, {"p_support": 1.0}
-    nothing = dict.fromkeys(("p_support", "p_refute"), np.nan)
-    return judged(
-        {"claim": "two", "kind": "identity", "mark": "derived"},
-        {**CONTROL, "mark": "derived"},
-        {},
-        {"claim": "three", **refuted},
-        {"claim": "four", **undecided, "mark": "inferred"},
-        {"claim": "five", "seeds_support": 1},
-        {"claim": "six", "test": "open", "mark": "unknown", **nothing},
-    )
-
-
-def test_verdicts_are_counted_by_kind_and_mark():
-    found = counts(table())
-    assert list(found.index) == [
-        *(("empirical", "stated"), ("empirical", "inferred"), ("empirical", "unknown")),
-        *(("identity", "derived"), ("control", "derived")),
-    ]
-    assert found.loc[("empirical", "stated")].to_dict() == {
-        "supported": 2,
-        "refuted": 1,
-        "undecided": 0,
-        "untested": 0,
-        "fragile": 1,
-        "warned": 1,
-    }
-    assert found.loc[("empirical", "unknown"), ["undecided", "untested"]].tolist() == [0, 1]
-    assert by_kind(table())["supported"].to_dict() == {"empirical": 2, "identity": 1, "control": 1}
-    assert by_kind(table())[["supported", "refuted", "undecided", "untested"]].to_numpy().sum() == len(table())
-
-
-def test_the_counts_have_a_line_per_kind_and_empirical_claims_are_first():
-    assert lines(table()) == [
-        "empirical: 2 supported, 1 refuted, 1 undecided, 1 untested (1 fragile, 1 warned)",
-        "identity: 1 supported (1 warned)",
-        "control: 1 supported",
-    ]

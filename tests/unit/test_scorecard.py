@@ -18,14 +18,14 @@ from typer.testing import CliRunner
 from unit.fake_claims import HOSTILE, LONG, VERSIONS, table, unjudged
 from vouched import vouched
 
-from byzcode.analysis.marks import verdicts
+from byzcode.analysis.marks import VERDICTS, verdicts
 from byzcode.cli import app
 from byzcode.errors import UserError
 from byzcode.pages.thumbnails import Thumbnail
 from byzcode.scorecard import words
 from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.page import page, write
-from byzcode.scorecard.table import NUMBERS, TEXTS, VERDICTS, read
+from byzcode.scorecard.table import NUMBERS, TEXTS, read
 
 INF, NAN = math.inf, math.nan
 NO_BAND = (NAN, NAN)
@@ -124,7 +124,7 @@ def test_verdicts_are_counted_over_all_and_over_the_stated(parsed: Parsed) -> No
     ]
 
     assert f"{len(cells)} tests of" in parsed.text
-    said = re.search(r"all (\d+) (\d+) (\d+) .*?stated by a source (\d+) (\d+) (\d+)", parsed.text)
+    said = re.search(r"stated empirical, by a source (\d+) (\d+) (\d+) .*? all (\d+) (\d+) (\d+)", parsed.text)
     assert said
     assert list(said.groups()) == wanted
 
@@ -205,11 +205,10 @@ def test_the_summary_counts_every_study(parsed: Parsed) -> None:
 
     for study, cells in table().groupby("study"):
         assert counted[study][:3] == [int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS]
-    kinds = ["empirical", "law"]
-    assert list(counted) == ["all", "stated", *kinds, *dict.fromkeys(table()["study"])]
+    assert list(counted) == ["empirical", "stated", "law", "all", *dict.fromkeys(table()["study"])]
 
 
-def test_columns_that_a_table_may_have_are_shown_where_it_has_them(parsed: Parsed) -> None:
+def test_kinds_marks_and_other_verdicts_are_shown() -> None:
     more = {
         "kind": "identity",
         "fragile": "",
@@ -224,7 +223,7 @@ def test_columns_that_a_table_may_have_are_shown_where_it_has_them(parsed: Parse
     shown = Parsed(page(rows, reading="", versions={}))
 
     counted = summary(shown)
-    assert list(counted)[2:4] == ["empirical", "identity"]
+    assert list(counted)[:4] == ["empirical", "stated", "identity", "all"]
     assert counted["empirical"] == [3, 0, 0, 1, 0, 3]
     assert counted["identity"] == [1, 0, 0, 0, 0, 1]
     assert "fragile: p near the edge" in shown.texts

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from byzcode.analysis.evidence import scorecard
+from byzcode.analysis.marks import VERDICTS
 from byzcode.errors import UserError, complain, one_of
-from byzcode.scorecard.table import VERDICTS, read, versions, with_versions
+from byzcode.scorecard.table import read, versions, with_versions
 from byzcode.specs.parsing import parse
 from byzcode.storage.layout import STAGES
 from byzcode.studies.files import read_text, sha256_of

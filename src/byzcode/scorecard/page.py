@@ -11,19 +11,16 @@ from urllib.parse import quote
 import pandas as pd
 
 from byzcode.analysis.evidence import scorecard
-from byzcode.analysis.marks import LEVEL
+from byzcode.analysis.marks import LEVEL, VERDICTS
 from byzcode.pages.templates import template
 from byzcode.pages.thumbnails import Thumbnail, thumbnail
 from byzcode.scorecard import summary, words
 from byzcode.scorecard.axis import Axis, Interval
 from byzcode.scorecard.heldout import shown, with_heldout
 from byzcode.scorecard.table import (
-    FRAGILE,
     OTHER_VERDICTS,
-    VERDICTS,
     checked,
     counts,
-    is_fragile,
     read,
     versions,
     with_versions,
@@ -47,12 +44,11 @@ class Cell:
     axis: Axis
     interval: Interval
     runs: tuple[str, ...]
-    fragile: str  # why the verdict is fragile; empty if it is not
 
     @property
     def other_verdicts(self) -> dict[str, str]:
         """The verdicts under other conditions, by their column; that of missing seeds only if it differs."""
-        known = {name: str(self.row.get(name, "")) for name in OTHER_VERDICTS}
+        known = {name: str(self.row[name]) for name in OTHER_VERDICTS}
         if known["verdict_missing_against"] == self.row["verdict"]:
             del known["verdict_missing_against"]
         return {name: verdict for name, verdict in known.items() if verdict}
@@ -60,12 +56,12 @@ class Cell:
     @property
     def remarks(self) -> list[str]:
         """What a reader must know of the verdict, besides why it is fragile."""
-        return [str(self.row[name]) for name in ("warning", "unsettled", "ended") if self.row.get(name)]
+        return [str(self.row[name]) for name in ("warning", "unsettled", "ended") if self.row[name]]
 
     @property
     def kind(self) -> str:
-        """The kind of the claim, and the claims that it controls; empty if the table does not say."""
-        kind, controls = self.row.get("kind", ""), self.row.get("controls", "")
+        """The kind of the claim, and the claims that it controls."""
+        kind, controls = self.row["kind"], self.row["controls"]
         return f"{kind}, of {controls}" if controls else str(kind)
 
     @property
@@ -181,7 +177,7 @@ def page(
         overview=summary.overview(cells, axes.get(words.RATIO), {study["name"]: study for study in studies}),
         studies=studies,
         verdicts=VERDICTS,
-        others={name: heading for name, heading in OTHER_VERDICTS.items() if name in cells},
+        others={name: heading for name, heading in OTHER_VERDICTS.items() if (cells[name] != "").any()},
         reading=reading,
         versions=versions,
         about={name: words for name, words in (about or {}).items() if words},
@@ -221,22 +217,17 @@ def _claim(cells: pd.DataFrame, axes: Mapping[Any, Axis], ids: set[str]) -> dict
         name += "~"
     ids.add(name)
     sides = cells[["compared", "against"]].drop_duplicates()
-    fragile = is_fragile(cells)
     return {
         **{name: first[name] for name in _SHARED},
         "id": name,
         "unit": first["unit"] if (cells["unit"] == first["unit"]).all() else "effect",
         "axis": axes[words.kind_of_effect(first["unit"])] if cells["unit"].nunique() == 1 else None,
         "sides": None if len(sides) > 1 or len(cells) == 1 else (first["compared"], first["against"]),
-        "cells": [
-            _cell(row, axes[words.kind_of_effect(row["unit"])], marked)
-            for row, marked in zip(cells.to_dict("records"), fragile, strict=True)
-        ],
+        "cells": [_cell(row, axes[words.kind_of_effect(row["unit"])]) for row in cells.to_dict("records")],
     }
 
 
-def _cell(row: Mapping[Any, Any], axis: Axis, fragile: bool) -> Cell:
+def _cell(row: Mapping[Any, Any], axis: Axis) -> Cell:
     band = (row["band_low"], row["band_high"])
     interval = Interval.of(axis, row["effect"], row["low"], row["high"], row["neutral"], band)
-    reason = str(row[FRAGILE]) if fragile else ""
-    return Cell(row, axis, interval, tuple(row["runs"].split()), "yes" if reason.lower() in ("true", "1") else reason)
+    return Cell(row, axis, interval, tuple(row["runs"].split()))

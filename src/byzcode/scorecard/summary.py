@@ -10,7 +10,7 @@ import pandas as pd
 
 from byzcode.scorecard import words
 from byzcode.scorecard.axis import Axis
-from byzcode.scorecard.table import FRAGILE, KIND, KINDS, OTHER_VERDICTS, counts, is_fragile
+from byzcode.scorecard.table import KINDS, OTHER_VERDICTS, counts
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,6 @@ class Overview:
     totals: Sequence[Row]
     studies: Sequence[Row]
     axis: Axis | None
-    fragile: bool  # whether the table marks fragile verdicts
 
 
 def overview(cells: pd.DataFrame, axis: Axis | None, studies: Mapping[str, Mapping[str, Any]]) -> Overview:
@@ -42,16 +41,18 @@ def overview(cells: pd.DataFrame, axis: Axis | None, studies: Mapping[str, Mappi
         _row(study["label"], study["title"], cells[cells["study"] == name], axis, name)
         for name, study in studies.items()
     ]
-    return Overview([*_totals(cells)], by_study, axis, FRAGILE in cells)
+    return Overview([*_totals(cells)], by_study, axis)
 
 
 def _totals(cells: pd.DataFrame) -> Iterator[Row]:
+    """A row per kind, empirical claims first, because a claim that is true by construction is no evidence."""
+    for kind in KINDS:
+        own = cells[cells["kind"] == kind]
+        if len(own):
+            yield _row(kind, "", own, None)
+        if kind == "empirical":
+            yield _row("stated", "empirical, by a source", own[own["mark"] == "stated"], None)
     yield _row("all", "", cells, None)
-    yield _row("stated", "by a source", cells[cells["mark"] == "stated"], None)
-    if KIND in cells:
-        kinds = [kind for kind in dict.fromkeys(cells[KIND]) if kind]
-        for kind in sorted(kinds, key=lambda kind: (KINDS.index(kind) if kind in KINDS else len(KINDS), kind)):
-            yield _row(kind, "", cells[cells[KIND] == kind], None)
 
 
 def _row(label: str, title: str, cells: pd.DataFrame, axis: Axis | None, study: str = "") -> Row:
@@ -62,8 +63,8 @@ def _row(label: str, title: str, cells: pd.DataFrame, axis: Axis | None, study: 
         title,
         study,
         counts(cells),
-        int(is_fragile(cells).sum()),
-        {name: int((cells[name] == cells["verdict"]).sum()) for name in OTHER_VERDICTS if name in cells},
+        int((cells["fragile"] != "").sum()),
+        {name: int((cells[name] == cells["verdict"]).sum()) for name in OTHER_VERDICTS},
         _points(ratios, axis) if axis else (),
     )
 

@@ -11,23 +11,17 @@ from typing import get_args
 import pandas as pd
 
 from byzcode import __version__
+from byzcode.analysis.marks import VERDICTS
 from byzcode.errors import UserError, complain, one_of
 from byzcode.storage import checksums
 from byzcode.storage.layout import STAGES
 from byzcode.studies.claim import Kind
 from byzcode.studies.names import Mark
 
-#: The possible verdicts of a test.
-VERDICTS = ("supported", "refuted", "undecided")
-
-#: Columns that a table may have: the kind of a claim, and why a verdict is fragile.
-KIND, FRAGILE = "kind", "fragile"
-#: Columns that a table may have: verdicts under other conditions, and the names of these.
+#: The kinds of claims in the order in which they are counted: empirical ones first.
+KINDS: tuple[str, ...] = get_args(Kind)
+#: The columns with verdicts under other conditions, and the names of these.
 OTHER_VERDICTS = {"verdict_missing_against": "missing seeds against it", "verdict_heldout": "held-out seeds"}
-#: Columns that a table may have: the controls of a claim, and a warning that one of them passed.
-_REMARKS = ("controls", "warning")
-#: The kinds of claims in the order in which they are counted.
-KINDS = ("empirical", "law", "identity", "control", "chosen")
 
 TEXTS = (
     *("study", "study_title", "claim", "cell", "place", "says", "source", "mark", "test", "statistic"),
@@ -62,7 +56,7 @@ _ALLOWED = {
     "verdict_missing_against": VERDICTS,
     "verdict_heldout": (*VERDICTS, ""),
     "mark": get_args(Mark),
-    "kind": get_args(Kind),
+    "kind": KINDS,
 }
 _NO_NUMBER = {name: ["", "nan", "NaN"] for name in NUMBERS}
 
@@ -81,13 +75,6 @@ def counts(cells: pd.DataFrame) -> dict[str, int]:
     return {verdict: int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS}
 
 
-def is_fragile(cells: pd.DataFrame) -> pd.Series:
-    """Which cells are marked as fragile; none if the table does not say."""
-    if FRAGILE not in cells:
-        return pd.Series(False, index=cells.index)
-    return ~cells[FRAGILE].str.lower().isin(["", "no", "false", "0"])
-
-
 def _typed(table: pd.DataFrame, where: object, *more: str) -> pd.DataFrame:
     texts = (*TEXTS, *more)
     if missing := [name for name in (*texts, *NUMBERS) if name not in table]:
@@ -96,8 +83,7 @@ def _typed(table: pd.DataFrame, where: object, *more: str) -> pd.DataFrame:
         numbers = {name: table[name].astype(float) for name in NUMBERS}
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: not a table of claims: {error}") from None
-    extra = [name for name in (KIND, FRAGILE, *OTHER_VERDICTS, *_REMARKS) if name in table]
-    return table.assign(**{name: table[name].fillna("").astype(str) for name in (*texts, *extra)}, **numbers)
+    return table.assign(**{name: table[name].fillna("").astype(str) for name in texts}, **numbers)
 
 
 def with_versions(table: pd.DataFrame, versions: Mapping[str, str]) -> pd.DataFrame:
