@@ -33,8 +33,9 @@ class Devices:
     """N devices in each of R runs, with their subsets and weights.
 
     ``assigned`` and ``weights`` are (R, N, S). If the assignment is redrawn, each iteration has a fresh permutation of
-    the subsets, of the devices, or of both, which are readings of LAD (2603.28780). A weight belongs to its slot, whatever
-    subset the slot holds. With complex weights a message has 2 D numbers: first the real part, then the imaginary part.
+    the subsets, of the devices, or of both, which are readings of LAD (2603.28780). A weight belongs to its slot,
+    whatever subset the slot holds. With complex weights a message has 2 D numbers: first the real part, then the
+    imaginary part.
     """
 
     def __init__(
