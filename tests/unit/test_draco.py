@@ -456,7 +456,10 @@ def test_sizes_of_the_repetition_code():
     assert "divisors" in decoder.refuses(100, 1000, 300)
 
 
-@pytest.mark.parametrize("held", [[[0, 1], [1, 2], [2, 0]], [[0, 1, 2], [0, 1, 3], [0, 1, 4], [2, 3, 4], [2, 3, 4]]])
+CODES = [[[0, 1], [1, 2], [2, 0]], [[0, 1, 2], [0, 1, 3], [0, 1, 4], [2, 3, 4], [2, 3, 4]]]
+
+
+@pytest.mark.parametrize("assigned", CODES)
 def test_only_cyclic_allocations_are_encoded(assigned):
     with pytest.raises(ValueError, match="cyclic"):
         ENCODERS["draco_cyclic"](np.array(assigned, dtype=np.int32), len(assigned))

@@ -12,7 +12,8 @@ def cyclic(devices: int, subsets: int, redundancy: int, generator: np.random.Gen
     """Device i holds the tasks i, i + 1, ..., i + d - 1 (mod N); the subsets are divided into N tasks, in order.
 
     Returns the assigned subsets, (N, redundancy), with redundancy = d M / N. Every subset is on d devices, so the mean
-    of all coded gradients with weights 1/r is the gradient. In LAD, M = N, and the labels are redrawn in each iteration.
+    of all coded gradients with weights 1/r is the gradient. In LAD, M = N, and the labels are redrawn at each
+    iteration.
     """
     size = subsets // devices
     tasks = (np.arange(devices)[:, None] + np.arange(redundancy // size)) % devices

@@ -58,8 +58,10 @@ def picture(table: pd.DataFrame, claims: pd.DataFrame, choices: pd.DataFrame) ->
     }
     decided = _decided(choices, letters)
     ranked = choices.drop_duplicates("choice").sort_values("rank")["choice"].tolist()
+    title = "Which published claims hold under which readings"
     request: Any = SimpleNamespace(  # the parts of a request that a page needs
-        title="Which published claims hold under which readings",
+        title=title,
+        heading=title,
         plot=SimpleNamespace(
             caption="The verdict on each claim if the choices that the papers leave open are drawn at random."
         ),
