@@ -155,7 +155,7 @@ EDITS: dict[str, tuple[str, Change, set[str]]] = {
     "the title of a method of no run": ("specs/methods.py", says('title="MA"', 'title="Ma"'), set()),
     "the loop": ("training/loop.py", adds, ALL),
     "random numbers": ("randomness.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY}),
-    "what a run is": ("specs/run.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY}),
+    "what a run is": ("specs/run.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY, "index"}),
     "the files of allocations": ("storage/allocations.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY}),
     "figures": ("figures/style.py", adds, {FIGURE}),
     "summaries": ("analysis/summary.py", adds, {SUMMARY}),
