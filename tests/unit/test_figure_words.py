@@ -398,18 +398,18 @@ def test_a_refusal_is_one_line():
 
 # Panels in sentences
 
-GRID = [("median", "σ_H = 0"), ("median", "σ_H = 1"), ("Phocas", "σ_H = 0"), ("Phocas", "σ_H = 1")]
+GRID = [("median", "D = 0"), ("median", "D = 1"), ("Phocas", "D = 0"), ("Phocas", "D = 1")]
 
 
 def test_panels_are_named_by_rows_or_columns_where_these_suffice():
     assert in_panels(GRID[:1], GRID[:1]) == ""
     assert in_panels(GRID, GRID) == " in every panel"
     assert in_panels(GRID[2:], GRID) == " in Phocas"
-    assert in_panels(GRID[::2], GRID) == " in σ_H = 0"
-    assert in_panels([GRID[0], GRID[3]], GRID) == " in median with σ_H = 0 and Phocas with σ_H = 1"
+    assert in_panels(GRID[::2], GRID) == " in D = 0"
+    assert in_panels([GRID[0], GRID[3]], GRID) == " in median with D = 0 and Phocas with D = 1"
 
 
 def test_titles_lose_their_markup_in_sentences():
-    assert in_plain(r"$\sigma_H$ = 0.25") == "σ_H = 0.25"
-    assert in_plain(r"$\eta L$ = 1") == "ηL = 1"
+    assert in_plain(r"$\sigma_H$ = 0.25") == "\N{GREEK SMALL LETTER SIGMA}_H = 0.25"
+    assert in_plain(r"$\eta L$ = 1") == "\N{GREEK SMALL LETTER ETA}L = 1"
     assert in_plain("trimmed mean") == "trimmed mean"

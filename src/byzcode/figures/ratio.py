@@ -147,17 +147,14 @@ def _notes(plot: RatioPlot, ratios: Sequence[Ratio], columns: int) -> list[str]:
     seeds = [len(one.factor) for one in ratios]
     ended = [one.curve.label for one in ratios if np.isnan(one.factor[:, -1]).any()]
     margin = number(plot.margin)
+    gone = any(np.isinf(one.over.median).any() for one in ratios)
     own = ", each panel with a scale of its own" if columns > 1 else ""
     return [
         f"Above: the factor over {plot.against} in the same seed{own}; lines: median over {seeds_of(seeds)}, bands: "
         f"interquartile range, dotted: {margin} and 1 / {margin}. Below: the share of seeds between these two.",
         *lone_seed("band", seeds),
         *sentence("Seeds that ended early count as infinite", ended),
-        *(
-            ["A line ends where its median is infinite."]
-            if any(np.isinf(one.over.median).any() for one in ratios)
-            else []
-        ),
+        *(["A line ends where its median is infinite."] if gone else []),
     ]
 
 
