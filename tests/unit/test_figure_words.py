@@ -20,7 +20,9 @@ from pydantic import ValidationError
 
 from byzcode.errors import UserError
 from byzcode.figures.fit import Ruler
+from byzcode.figures.line_words import in_panels
 from byzcode.figures.style import theme, value_words
+from byzcode.figures.words import in_plain
 from byzcode.studies import letters
 from byzcode.studies.alternatives import Alternatives
 from byzcode.studies.plan import _check_places
@@ -392,3 +394,22 @@ def test_a_refusal_is_one_line():
     ) as error:
         parse(Study, with_value(STUDY, ("title",), "a\ufffeb"), "a.yaml")
     assert str(error.value).isprintable()
+
+
+# Panels in sentences
+
+GRID = [("median", "D = 0"), ("median", "D = 1"), ("Phocas", "D = 0"), ("Phocas", "D = 1")]
+
+
+def test_panels_are_named_by_rows_or_columns_where_these_suffice():
+    assert in_panels(GRID[:1], GRID[:1]) == ""
+    assert in_panels(GRID, GRID) == " in every panel"
+    assert in_panels(GRID[2:], GRID) == " in Phocas"
+    assert in_panels(GRID[::2], GRID) == " in D = 0"
+    assert in_panels([GRID[0], GRID[3]], GRID) == " in median with D = 0 and Phocas with D = 1"
+
+
+def test_titles_lose_their_markup_in_sentences():
+    assert in_plain(r"$\sigma_H$ = 0.25") == "\N{GREEK SMALL LETTER SIGMA}_H = 0.25"
+    assert in_plain(r"$\eta L$ = 1") == "\N{GREEK SMALL LETTER ETA}L = 1"
+    assert in_plain("trimmed mean") == "trimmed mean"

@@ -233,14 +233,16 @@ def test_a_figure_of_another_request_is_refused(results: Path) -> None:
         thumbnail(results, "lines-loss", 100, "0" * 12)
 
 
-def test_a_thumbnail_is_small_and_of_the_upper_part() -> None:
+def test_a_thumbnail_is_small_and_of_the_upper_part_of_a_picture_that_is_too_tall() -> None:
     stored = Image.new("RGB", (300, 900), "white")
     stored.paste("red", (0, 0, 300, 225))
     written = io.BytesIO()
     stored.save(written, "PNG")
 
-    found = reduced(written.getvalue(), 100)
+    found = reduced(written.getvalue(), 100, tallest=0.75)
+    complete = reduced(written.getvalue(), 100)
 
+    assert (complete.width, complete.height) == (100, 300)
     assert (found.width, found.height) == (100, 75)
     shown = Image.open(io.BytesIO(base64.b64decode(found.address.partition(",")[2]))).convert("RGB")
     assert shown.size == (100, 75)

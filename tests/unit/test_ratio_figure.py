@@ -100,7 +100,10 @@ def test_a_seed_that_ended_is_infinite_and_not_near(tmp_path):
 
     assert np.isinf(drawn.data["median"].iloc[-1])
     assert drawn.data["share"].iloc[-1] == 0
-    assert "Seeds that ended early count as infinite: poisoned." in caption(drawn)
+    assert "Seeds that ended early count as infinite: poisoned. A line ends where its median is infinite." in caption(
+        drawn
+    )
+    assert np.isfinite(drawn.page.axes[0][0].lines[-1].get_ydata()).all()
 
 
 def test_equal_levels_have_the_factor_one_even_at_zero(tmp_path):

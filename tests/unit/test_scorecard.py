@@ -103,7 +103,8 @@ def test_every_text_is_said(parsed: Parsed, column: str) -> None:
     said = set(parsed.texts) | {parsed.text}
 
     for value in table()[column]:
-        assert any(value in one for one in said)
+        shown = words.place(value) if column == "place" else value
+        assert any(shown in one for one in said)
 
 
 def test_every_run_is_named_with_the_command_that_trains_it(parsed: Parsed) -> None:
@@ -495,3 +496,17 @@ def test_unknown_words_are_refused(column: str, said: str) -> None:
 def test_a_request_without_studies_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="studies"):
         write({"studies": [], "reading": ""}, tmp_path, tmp_path / "scorecard")
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("attack.coefficient = -5, aggregation = phocas", "coefficient \N{MINUS SIGN}5, Phocas"),
+        ("problem.dimension = 50, attack = sign_flip -2", "D = 50, sign flip \N{MINUS SIGN}2"),
+        ("compression = random_k 0.1", "random-k 0.1"),
+        ("a place of another program", "a place of another program"),
+        ("", ""),
+    ],
+)
+def test_a_place_is_in_words(keys: str, expected: str) -> None:
+    assert words.place(keys) == expected

@@ -22,7 +22,7 @@ from byzcode.figures.style import (
     mark_legend,
     marker_style,
 )
-from byzcode.figures.words import listing, lone_seed, named, seeds_of, sentence, with_ending
+from byzcode.figures.words import in_plain, listing, lone_seed, named, seeds_of, sentence, with_ending
 from byzcode.specs.methods import METHODS
 from byzcode.studies.study import TrajectoryPlot
 from byzcode.training.status import Status, endings_in_words
@@ -183,20 +183,19 @@ def _missing(line: Line, view: View) -> Iterator[str]:
 def _ended(request: Request, plot: TrajectoryPlot, panels: Sequence[Panel]) -> list[str]:
     """Sentences on the seeds that ended early, counted in each panel."""
     first = [panel for panel in panels if panel.measure == plot.measures[0]]
-    words: dict[str, dict[str, list[str]]] = {}  # by line, what ended, and the panels where
-    for panel in first:
-        titles = [level_words(request.shown(getattr(plot, field)), level) for field, level in panel.levels.items()]
-        place = ", ".join(filter(None, titles)).replace("$", "")
+    everywhere = [_place(request, plot, panel) for panel in first]
+    words: dict[str, dict[str, list[Place]]] = {}  # by line, what ended, and the panels where
+    for panel, place in zip(first, everywhere, strict=True):
         for line in panel.lines:
             if endings := endings_in_words(line.stored.status, line.stored.since):
-                level = level_words(request.shown(plot.hue), line.level).replace("$", "")
+                level = in_plain(level_words(request.shown(plot.hue), line.level))
                 name = f"{line.curve.label} at {level}" if level else line.curve.label
                 words.setdefault(name, {}).setdefault(", ".join(endings), []).append(place)
     if not words:
         return []
     worst = "as less than any other" if first[0].lines[0].stored.share else "as infinite"
     ended = [
-        f"{name} ({'; '.join(said + _in_panels(places, len(first)) for said, places in by_ending.items())})"
+        f"{name} ({'; '.join(said + in_panels(places, everywhere) for said, places in by_ending.items())})"
         for name, by_ending in words.items()
     ]
     return [
@@ -207,11 +206,29 @@ def _ended(request: Request, plot: TrajectoryPlot, panels: Sequence[Panel]) -> l
     ]
 
 
-def _in_panels(places: Sequence[str], panels: int) -> str:
-    """The panels of a count, if it does not hold in all of them."""
-    if panels == 1:
+#: A panel, as the words for the levels of its row and of its column.
+Place = tuple[str, ...]
+
+
+def _place(request: Request, plot: TrajectoryPlot, panel: Panel) -> Place:
+    titles = [level_words(request.shown(getattr(plot, field)), level) for field, level in panel.levels.items()]
+    return tuple(in_plain(title) for title in titles if title)
+
+
+def in_panels(places: Sequence[Place], everywhere: Sequence[Place]) -> str:
+    """The panels of a count as " in a and b"; nothing if there is one panel.
+
+    Panels that are all those of some rows, or of some columns, are named by these rows or columns alone.
+    """
+    if len(everywhere) == 1:
         return ""
-    return " in every panel" if len(places) == panels else f" in {listing(places)}"
+    if set(places) == set(everywhere):
+        return " in every panel"
+    for part in range(len(everywhere[0])):
+        levels = {place[part] for place in places}
+        if {place for place in everywhere if place[part] in levels} == set(places):
+            return f" in {listing(place[part] for place in places)}"
+    return f" in {listing(' with '.join(place) for place in places)}"
 
 
 def _undefined(lines: Sequence[Line], hue: str | None) -> list[str]:

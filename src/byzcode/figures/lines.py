@@ -163,7 +163,9 @@ class View(NamedTuple):
         start = start if start < end else end / 10
         if QUANTITIES[measure.y].share:
             return cls(start, end, *SHARES, share=True)
-        bottom, top = window(span for line in steady if (span := line.stored.extent(floor=line.run.is_floor)))
+        spans = [span for line in steady if (span := line.stored.extent(floor=line.run.is_floor))]
+        bottom, _ = window(spans)
+        bottom, top = window(span for span in spans if span.high >= bottom)  # no room for what is nowhere in the panel
         highest = [span.high for line in lines if (span := line.stored.extent(floor=False))]
         overlaid = [bound for line in steady for bound in line.stored.bounds.values()]
         highest += [span.high for bound in overlaid if (span := extent(bound))]

@@ -24,6 +24,7 @@ from byzcode.figures.scale import Positions
 from byzcode.figures.style import LABEL, SMALL, SOFT, TITLE
 from byzcode.storage.atomic import replacing, text
 from byzcode.studies import letters
+from byzcode.studies.papers import figure_words
 
 #: Sizes in inches.
 _WIDTHS = {1: 4.8, 2: 6.2}
@@ -107,7 +108,7 @@ class Page:
         """The caption of the study followed by the notes, and in a paragraph of its own the source."""
         paragraphs = [" ".join([self.request.plot.caption, *notes])]
         if paper := self.request.paper:
-            paragraphs.append(f"Source: {paper.source}; our name for its figure: {paper.figure}.")
+            paragraphs.append(f"Source: {paper.source}; {figure_words(paper)}.")
         return "\n".join(self._wrapped(paragraph, SMALL) for paragraph in paragraphs)
 
     def _stack(self, extra: float) -> None:

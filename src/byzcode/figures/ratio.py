@@ -21,7 +21,7 @@ from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Curve, Facets, Request, Run, only_run
 from byzcode.figures.scale import Extent, extent, log_y, near, plain_ticks, share_y, window
 from byzcode.figures.style import INK, QUANTITIES, level_words, line_style, literal, number
-from byzcode.figures.words import lone_seed, seeds_of, sentence
+from byzcode.figures.words import in_plain, lone_seed, seeds_of, sentence
 from byzcode.storage import trajectories
 from byzcode.storage.layout import trajectory
 from byzcode.studies.study import RatioPlot
@@ -57,13 +57,12 @@ def ratio(request: Request, results: Path) -> Drawing:
     plot = request.plot
     assert isinstance(plot, RatioPlot)
     columns = Facets.of(request.curves, plot.columns)
-    page = Page(request, 2, len(columns.levels), sharex=True, sharey="row")
+    page = Page(request, 2, len(columns.levels), sharex=True)
     panels = [_ratios(request, plot, columns, level, results) for level in columns.levels]
-    extents = [each for ratios in panels for one in ratios if (each := one.extent)]
-    limits = window([*extents, Extent(1 / plot.margin, plot.margin)])
     for place, (level, ratios) in enumerate(zip(columns.levels, panels, strict=True)):
         above, below = page.axes[0][place], page.axes[1][place]
-        _draw(above, below, ratios, plot, limits)
+        _draw(above, below, ratios, plot)
+        below.tick_params(labelleft=place == 0)
         above.set_title(level_words(request.shown(plot.columns), level if columns.key else None))
         below.set_xlabel("iteration")
     page.axes[0][0].set_ylabel(f"factor of the\n{QUANTITIES[plot.y].words}", linespacing=0.95)
@@ -73,7 +72,12 @@ def ratio(request: Request, results: Path) -> Drawing:
     handles = [
         Line2D([], [], **line_style(look.style), label=literal(look.label)) for curve in shown for look in curve.looks
     ]
-    page.arrange(handles, _notes(plot, ratios))
+    never = [
+        in_plain(level_words(request.shown(plot.columns), level))
+        for level, panel in zip(columns.levels, panels, strict=True)
+        if columns.key and panel and not any(one.share(plot.margin)[one.iterations > 0].any() for one in panel)
+    ]
+    page.arrange(handles, [*_notes(plot, ratios, len(panels)), *sentence("Never a seed between them", never)])
     tables = [
         _table(one, plot, columns.level("columns", level))
         for level, panel in zip(columns.levels, panels, strict=True)
@@ -115,21 +119,23 @@ def _ratios(request: Request, plot: RatioPlot, columns: Facets, level: Any, resu
     return found
 
 
-def _draw(above: Axes, below: Axes, ratios: Sequence[Ratio], plot: RatioPlot, limits: tuple[float, float]) -> None:
-    """Draw the spread of the factors above, and the shares of seeds below."""
+def _draw(above: Axes, below: Axes, ratios: Sequence[Ratio], plot: RatioPlot) -> None:
+    """Draw the spread of the factors above, on an axis of the panel's own, and the shares of seeds below."""
+    limits = window([*(each for one in ratios if (each := one.extent)), Extent(1 / plot.margin, plot.margin)])
     log_y(above, *limits)
     share_y(below)
     for level, style in ((1.0, "-"), (plot.margin, ":"), (1 / plot.margin, ":")):
         above.axhline(level, color=INK, linewidth=0.8, linestyle=style, zorder=1)
     for place, one in enumerate(ratios):
-        x, kept = one.iterations, one.iterations > 0
+        x, started = one.iterations, one.iterations > 0
+        kept = started & np.isfinite(one.over.median)
         look = line_style(one.run.style, phase=place / len(ratios))
         low, high, median = (near(part, *limits) for part in (one.over.low, one.over.high, one.over.median))
         above.fill_between(
             x[kept], low[kept], high[kept], color=one.run.style.color, alpha=0.16, linewidth=0, zorder=1.5
         )
         above.plot(x[kept], median[kept], **look)
-        below.plot(x[kept], one.share(plot.margin)[kept], **look)
+        below.plot(x[started], one.share(plot.margin)[started], **look)
     first, last = min(one.iterations[1] for one in ratios), max(one.iterations[-1] for one in ratios)
     for axes in (above, below):
         axes.set_xscale("log")
@@ -137,15 +143,18 @@ def _draw(above: Axes, below: Axes, ratios: Sequence[Ratio], plot: RatioPlot, li
         plain_ticks(axes, float(first), float(last))
 
 
-def _notes(plot: RatioPlot, ratios: Sequence[Ratio]) -> list[str]:
+def _notes(plot: RatioPlot, ratios: Sequence[Ratio], columns: int) -> list[str]:
     seeds = [len(one.factor) for one in ratios]
     ended = [one.curve.label for one in ratios if np.isnan(one.factor[:, -1]).any()]
     margin = number(plot.margin)
+    gone = any(np.isinf(one.over.median).any() for one in ratios)
+    own = ", each panel with a scale of its own" if columns > 1 else ""
     return [
-        f"Above: the factor over {plot.against} in the same seed; lines: median over {seeds_of(seeds)}, bands: "
+        f"Above: the factor over {plot.against} in the same seed{own}; lines: median over {seeds_of(seeds)}, bands: "
         f"interquartile range, dotted: {margin} and 1 / {margin}. Below: the share of seeds between these two.",
         *lone_seed("band", seeds),
         *sentence("Seeds that ended early count as infinite", ended),
+        *(["A line ends where its median is infinite."] if gone else []),
     ]
 
 

@@ -40,6 +40,22 @@ _SYMBOLS = {
 }
 
 
+#: Markup of titles, and the same in plain text.
+_MARKUP = {
+    "$": "",
+    r"\sigma": "\N{GREEK SMALL LETTER SIGMA}",
+    r"\alpha": "\N{GREEK SMALL LETTER ALPHA}",
+    r"\eta ": "\N{GREEK SMALL LETTER ETA}",
+}
+
+
+def in_plain(title: str) -> str:
+    """A title without mathematical markup, for sentences."""
+    for markup, plain in _MARKUP.items():
+        title = title.replace(markup, plain)
+    return title
+
+
 def named(chosen: Iterable[tuple[str, Any]], everything: Iterable[tuple[str, Any]], key: str | None) -> list[str]:
     """Names for some points of a figure, each a label and a level of ``key``: "CRA-DL at r = 100, 200", "RBA-DL".
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from byzcode.studies.claim import Claim
-from byzcode.studies.papers import heading
+from byzcode.studies.papers import figure_words, heading
 from byzcode.studies.study import Paper, Study
 
 _OTHER_BRACKETS = str.maketrans("{}<>", "()\u2039\u203a")
@@ -46,7 +46,7 @@ def _shown(study: Study, plot: str) -> list[Claim]:
 
 
 def _reported(paper: Paper) -> str:
-    return f"The paper ({_plain(paper.source)}; our name for its figure: {_plain(paper.figure)}) reports: " + _plain(
+    return f"The paper ({_plain(paper.source)}; {_plain(figure_words(paper))}) reports: " + _plain(
         f"{paper.reported} ({paper.mark})"
     )
 

@@ -13,10 +13,8 @@ from byzcode.errors import UserError
 from byzcode.storage.checksums import Checklist
 from byzcode.storage.layout import STAGES
 
-#: Colours of a thumbnail; figures have few.
-_COLORS = 32
-#: The largest height of a thumbnail, as a multiple of its width.
-_TALLEST = 0.75
+#: Colours of a thumbnail; figures have few. An octree keeps the colours of thin lines, which are few pixels.
+_COLORS, _METHOD = 64, Image.Quantize.FASTOCTREE
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,10 @@ class Thumbnail:
     height: int
 
 
-def thumbnail(results: Path, figure: str, width: int, request: str | None = None) -> Thumbnail:
-    """A stored figure, reduced to a width in pixels.
+def thumbnail(
+    results: Path, figure: str, width: int, request: str | None = None, *, tallest: float | None = None
+) -> Thumbnail:
+    """A stored figure, reduced to a width in pixels; with ``tallest`` as in :func:`reduced`.
 
     Raises UserError if the figure is missing or damaged, or was made for another request than the one of that hash.
     """
@@ -38,18 +38,18 @@ def thumbnail(results: Path, figure: str, width: int, request: str | None = None
         raise UserError(f"{listed.path}: made for another request, {listed.request}; expected {request}: make it anew")
     name = f"{figure}.png"
     try:
-        return reduced(listed.content(name), width)
+        return reduced(listed.content(name), width, tallest=tallest)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise UserError(f"{listed.path.with_name(name)}: damaged, or no picture: {error}") from None
 
 
-def reduced(content: bytes, width: int) -> Thumbnail:
-    """A picture in PNG, reduced to a width in pixels; of a tall one the upper part, because captions are below."""
+def reduced(content: bytes, width: int, *, tallest: float | None = None) -> Thumbnail:
+    """A picture in PNG, reduced to a width in pixels; if it is more than ``tallest`` times as high, its upper part."""
     with Image.open(io.BytesIO(content)) as stored:
         picture = stored.convert("RGB")
-    height = min(picture.height, round(_TALLEST * picture.width))
+    height = picture.height if tallest is None else min(picture.height, round(tallest * picture.width))
     picture = picture.crop((0, 0, picture.width, height))
     picture = picture.resize((width, max(1, round(height * width / picture.width))), Image.Resampling.LANCZOS)
     written = io.BytesIO()
-    picture.quantize(_COLORS, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
+    picture.quantize(_COLORS, method=_METHOD, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
     return Thumbnail(f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}", *picture.size)

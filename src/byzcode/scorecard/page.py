@@ -34,6 +34,8 @@ from byzcode.studies.requests import Scorecard
 _SHARED = ["claim", "says", "source", "mark", "statistic", "confirms", "refutes"]
 #: The width of a thumbnail in pixels.
 _SIZE = 320
+#: Its largest height, relative to its width: of a tall figure the upper part is enough to recognize it.
+_TALLEST = 0.75
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,11 @@ class Cell:
     def figure(self) -> str:
         """The address of its figure, relative to the page; empty without a figure."""
         return f"{STAGES['figure'].folder}/{quote(self.row['figure'], safe='')}.svg" if self.row["figure"] else ""
+
+    @property
+    def place(self) -> str:
+        """Where the test was made, in words."""
+        return words.place(self.row["place"])
 
     @property
     def tested(self) -> bool:
@@ -142,7 +149,9 @@ def write(request: Mapping[str, Any], results: Path, out: Path, configured: Sequ
         versions=installed,
         about=about,
         labels=parsed.labels,
-        pictures={name: thumbnail(results, name, _SIZE, hashed) for name, hashed in parsed.figures.items()},
+        pictures={
+            name: thumbnail(results, name, _SIZE, hashed, tallest=_TALLEST) for name, hashed in parsed.figures.items()
+        },
         results=str(results),
         configured=configured,
     )

@@ -1,8 +1,11 @@
-"""Compact formats for numbers of very different sizes."""
+"""Words of the page: numbers of very different sizes, and the places of tests."""
 
 from __future__ import annotations
 
 import math
+
+from byzcode.specs.components import in_words
+from byzcode.specs.run import COMPONENTS
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -51,6 +54,31 @@ def of(part: float, total: float) -> str:
     """Two counts as "18 of 20"; equal counts as one number; NaN counts as 0."""
     counts = [0 if math.isnan(count) else int(count) for count in (part, total)]
     return f"{counts[0]} of {counts[1]}" if counts[0] != counts[1] else f"{counts[0]}"
+
+
+#: The symbols of keys of a RunSpec.
+_SYMBOLS = {
+    "byzantine.alpha": "\N{GREEK SMALL LETTER ALPHA}",
+    "problem.dimension": "D",
+    "problem.sigma_h": "\N{GREEK SMALL LETTER SIGMA}_H",
+    "problem.subsets": "M",
+    "devices": "N",
+    "redundancy": "r",
+}
+
+
+def place(keys: str) -> str:
+    """A place in words: "attack.coefficient = -5, aggregation = phocas" becomes "coefficient -5, Phocas"."""
+    return ", ".join(_level(*part.split(" = ", 1)) if " = " in part else part for part in keys.split(", "))
+
+
+def _level(key: str, value: str) -> str:
+    name, _, options = value.partition(" ")
+    entry = COMPONENTS.get(key, {}).get(name)
+    if entry:
+        return " ".join(filter(None, [in_words(name, entry), options.replace("-", MINUS)]))
+    value = MINUS + value[1:] if value.startswith("-") else value.replace("_", " ")
+    return f"{_SYMBOLS[key]} = {value}" if key in _SYMBOLS else f"{key.split('.')[-1].replace('_', ' ')} {value}"
 
 
 def _mirrored(text: str) -> str:
