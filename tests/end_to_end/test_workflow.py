@@ -72,9 +72,9 @@ def test_every_figure_is_there_in_all_formats(finished: Project, figure: str) ->
 
 
 def test_there_is_nothing_else(finished: Project) -> None:
-    folders = ["allocations", "figures", "logs", "summaries", "trajectories"]
+    names = ["allocations", "figures", "index.html", "index.sha256", "logs", "summaries", "trajectories"]
 
-    assert [path.name for path in finished.files("*")] == folders
+    assert [path.name for path in finished.files("*")] == names
     assert len(finished.files("figures/*")) == 5 * len(FIGURES)  # three pictures, their data, their checksums
     assert {path.name for path in finished.files("**/.*")} <= {JOBS, RESULTS_LOCK, RUN_LOCKS}  # empty, or a note
 

@@ -73,7 +73,7 @@ def test_nothing_falls_through_an_undefined_run(place):
 def test_a_row_says_that_a_run_is_undefined_and_why():
     runs = {"a": undefined(), "b": fine()}
     row = evidence([ClaimTest(LOWER, "one", "", ("a",), ("b",))], runs.__getitem__).iloc[0]
-    assert row["ended"] == "A: undefined: f = 10 liars, but median among 20 devices bears at most 9"
+    assert row["ended"] == "A: undefined: f = 10 liars, but median among 20 devices tolerates at most 9"
     assert row["unsettled"] == ""  # which would be to say it twice
     assert (row["pairs"], row["p_support"], row["p_refute"]) == (0, 1.0, 1.0)
 
@@ -100,5 +100,5 @@ def test_a_row_says_that_a_decoder_is_beyond_its_radius(devices, redundancy, bea
     code |= {"problem": {"name": "linear_regression", "subsets": devices}, "byzantine": {"alpha": 4 / devices}}
     runs = {"a": fine(1e-3), "b": fine(**code)}
     row = evidence([ClaimTest(LOWER, "one", "", ("a",), ("b",))], runs.__getitem__).iloc[0]
-    said = f"f = 4 liars, but draco_cyclic with redundancy {redundancy} bears at most {bears}"
+    said = f"f = 4 liars, but draco_cyclic with redundancy {redundancy} tolerates at most {bears}"
     assert row["ended"] == (f"B: beyond its radius: {said}" if bears < 4 else "")
