@@ -177,8 +177,8 @@ def test_the_command_names_the_configuration(shipped: Plan) -> None:
     pictures = dict.fromkeys(shipped.figures, PICTURE)
     found = Cards(page(request, None, pictures, results=Path("results/quick"), configured=["config/quick/config.yaml"]))
 
-    text = found.cards["cra-a-loss"].text
-    assert "results/quick/figures/cra-a-loss.svg --configfile config/quick/config.yaml" in text
+    text = found.cards["cra-a-excess"].text
+    assert "results/quick/figures/cra-a-excess.svg --configfile config/quick/config.yaml" in text
     assert "../../config/studies/cra-a.yaml" in found.values("href")
     assert "scorecard.html" not in found.values("href")
 

@@ -28,6 +28,7 @@ from byzcode.specs.components import in_words
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import COMPONENTS
 
+_TITLE = "Which published claims hold under which readings"
 #: Colours of verdicts, Okabe and Ito's blue and orange, which also differ in grey; and their markers.
 _COLORS = {"supported": "#0072B2", "undecided": "#E2E2E2", "refuted": "#E69F00"}
 _MARKERS = {"supported": "o", "undecided": "D", "refuted": "X"}
@@ -59,7 +60,8 @@ def picture(table: pd.DataFrame, claims: pd.DataFrame, choices: pd.DataFrame) ->
     decided = _decided(choices, letters)
     ranked = choices.drop_duplicates("choice").sort_values("rank")["choice"].tolist()
     request: Any = SimpleNamespace(  # the parts of a request that a page needs
-        title="Which published claims hold under which readings",
+        title=_TITLE,
+        heading=_TITLE,
         plot=SimpleNamespace(
             caption="The verdict on each claim if the choices that the papers leave open are drawn at random."
         ),
