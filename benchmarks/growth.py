@@ -49,10 +49,10 @@ def spec(rule: str, sizes: dict[str, int]) -> RunSpec:
     )
 
 
-def an_iteration(of: RunSpec, held: Any) -> float:
+def an_iteration(of: RunSpec, assigned: Any) -> float:
     """CPU seconds of one iteration."""
     marks: list[float] = []
-    train(of, held, progress=lambda _: marks.append(time.process_time()))
+    train(of, assigned, progress=lambda _: marks.append(time.process_time()))
     return (marks[-1] - marks[0]) / ITERATIONS
 
 

@@ -21,7 +21,7 @@ DEVICES, SUBSETS, DIMENSION, LIARS = 100, 1000, 100, 20
 
 def cases(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Case]:
     built = [
-        *(_sums(held) for held in (40, 500)),
+        *(_sums(assigned) for assigned in (40, 500)),
         *(_sort(dimension) for dimension in (DIMENSION, 10_000)),
         _nearest(),
         _distances(),
@@ -36,18 +36,18 @@ def _case(name: str, ours: Callable[[], Tensor], plain: Callable[[], Tensor], **
     )
 
 
-def _sums(held: int) -> Case:
+def _sums(assigned: int) -> Case:
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(SUBSETS, DIMENSION, dtype=torch.float64, generator=generator)
-    index = torch.stack([torch.randperm(SUBSETS, generator=generator)[:held] for _ in range(DEVICES)])
-    weight = torch.rand(DEVICES, held, dtype=torch.float64, generator=generator)
+    index = torch.stack([torch.randperm(SUBSETS, generator=generator)[:assigned] for _ in range(DEVICES)])
+    weight = torch.rand(DEVICES, assigned, dtype=torch.float64, generator=generator)
     factor = torch.randn(SUBSETS, dtype=torch.float64, generator=generator)
     code = Code(index[None], weight[None])
     return _case(
-        f"coded_rows, r = {held}",
+        f"coded_rows, r = {assigned}",
         lambda: coded_rows(rows[None], factor[None], code)[0],
         lambda: ((weight * factor[index]).unsqueeze(-1) * rows[index]).sum(dim=1),
-        read=8.0 * held * DEVICES * DIMENSION,
+        read=8.0 * assigned * DEVICES * DIMENSION,
         resident=float(rows.nbytes),
     )
 

@@ -84,14 +84,16 @@ def decoded(messages: Tensor, liars: int) -> Tensor:
 class Loop:
     """One seed of a spec under sign flip, ready to be trained for some iterations."""
 
-    def __init__(self, spec: RunSpec, held: NDArray[np.int32]) -> None:
+    def __init__(self, spec: RunSpec, assigned: NDArray[np.int32]) -> None:
         self.spec, seeds = spec, spec.seeds
         problem: Any = PROBLEMS[spec.problem.name](seeds, "cpu", spec.dtype, **spec.problem.options)
         self.features: Tensor = problem.features[0]
         self.labels: Tensor = problem.labels[0]
         self.step = spec.step_size / problem.smoothness[0]
-        self.held = torch.from_numpy(held[0]).long()
-        self.weights = torch.from_numpy(ENCODERS[spec.encoding.name](held[0], spec.subsets, **spec.encoding.options))
+        self.assigned = torch.from_numpy(assigned[0]).long()
+        self.weights = torch.from_numpy(
+            ENCODERS[spec.encoding.name](assigned[0], spec.subsets, **spec.encoding.options)
+        )
         self.orders = [
             Orders(seeds, size, purpose, redrawn=True)
             for size, purpose in (
@@ -112,7 +114,7 @@ class Loop:
             messages = []
             for device in range(spec.devices):
                 holder = int(rows[device]) if spec.assignment == "redrawn" else device
-                subsets = names[self.held[holder]] if spec.assignment == "redrawn" else self.held[holder]
+                subsets = names[self.assigned[holder]] if spec.assignment == "redrawn" else self.assigned[holder]
                 message = self._message(theta, subsets, self.weights[holder])
                 if device in liars:
                     message = spec.attack.options["coefficient"] * message

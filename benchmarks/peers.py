@@ -65,7 +65,7 @@ class Federation:
     The last f devices lie throughout and send minus the honest mean; assignments stay as they are.
     """
 
-    def __init__(self, library: Any, spec: RunSpec, held: NDArray[np.int32]) -> None:
+    def __init__(self, library: Any, spec: RunSpec, assigned: NDArray[np.int32]) -> None:
         features, labels, step = _data(spec)
         models = importlib.import_module("byzfl.fed_framework.models")
 
@@ -85,7 +85,7 @@ class Federation:
             {**common, "test_loader": every, "aggregator_info": aggregator, "pre_agg_list": before}
         )
         self.clients = []
-        for subsets in torch.from_numpy(held[0, : spec.devices - spec.f]).long():
+        for subsets in torch.from_numpy(assigned[0, : spec.devices - spec.f]).long():
             own = TensorDataset(features[subsets], labels[subsets].unsqueeze(-1))
             own_options = {"loss_name": "MSELoss", "LabelFlipping": False, "momentum": 0.0, "nb_labels": 2}
             own_options |= {"training_dataloader": DataLoader(own, len(own)), "store_per_client_metrics": False}
@@ -106,9 +106,9 @@ class Federation:
 class Batched:
     """The best that one can do with its rules alone: all gradients by one product, in float32; liars are fixed."""
 
-    def __init__(self, library: Any, spec: RunSpec, held: NDArray[np.int32]) -> None:
+    def __init__(self, library: Any, spec: RunSpec, assigned: NDArray[np.int32]) -> None:
         features, labels, self.step = _data(spec)
-        index = torch.from_numpy(held[0]).long()
+        index = torch.from_numpy(assigned[0]).long()
         self.features, self.labels, self.f = features[index], labels[index].unsqueeze(-1), spec.f
         self.rules = [RULES["nnm"](library, spec.f)] if spec.pre_aggregation.name == "nnm" else []
         self.rules.append(RULES[spec.aggregation.name](library, spec.f))

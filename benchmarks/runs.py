@@ -56,8 +56,8 @@ def bytes_read(of: RunSpec) -> float:
     return size * (of.subsets + parts * of.redundancy * of.devices + parts * of.devices)
 
 
-def last_loss(of: RunSpec, held: NDArray[np.int32]) -> float:
-    return float(train(of, held).loss[0, -1])
+def last_loss(of: RunSpec, assigned: NDArray[np.int32]) -> float:
+    return float(train(of, assigned).loss[0, -1])
 
 
 def cases(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Case]:
@@ -68,14 +68,14 @@ def cases(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Case]:
         length = 500 if quick else 2000
         whole, long, short = spec(fields, length, SEEDS), spec(fields, length), spec(fields, SHORT)
         all_held = allocations.draw(whole.allocation_spec)
-        held = all_held[:1]
-        loop, ours = Loop(short, held), partial(train, whole, all_held)
+        assigned = all_held[:1]
+        loop, ours = Loop(short, assigned), partial(train, whole, all_held)
         contenders = {
-            "byzcode": repeated(ours, SEEDS * length, answer=partial(last_loss, short, held)),
+            "byzcode": repeated(ours, SEEDS * length, answer=partial(last_loss, short, assigned)),
             "plain": repeated(partial(loop.train, SHORT), SHORT, answer=partial(loop.train, SHORT)),
         }
         if library is not None and long.aggregation.name in peers.CLASSES and long.compression.name == "identity":
-            classes, batched = peers.Federation(library, long, held), peers.Batched(library, long, held)
+            classes, batched = peers.Federation(library, long, assigned), peers.Batched(library, long, assigned)
             contenders["byzfl"] = repeated(partial(classes.train, SHORT), SHORT)
             contenders["byzfl, batched"] = repeated(partial(batched.train, LONGER), LONGER)
         yield Case("run", name, contenders, bytes_read(long), resident=8.0 * long.subsets * long.dimension)

@@ -78,8 +78,8 @@ def commands(plan: Plan) -> Iterator[list[str]]:
 def train(plan: Plan, name: str, out: str = "results/trajectories/{}.nc") -> list[str]:
     """The command that trains a run."""
     spec = plan.runs[name]
-    held = f"results/allocations/{spec.allocation_spec.allocation_id}.nc"
-    return ["train", "--spec", spec.canonical(), "--allocation", held, "--out", out.format(name)]
+    assigned = f"results/allocations/{spec.allocation_spec.allocation_id}.nc"
+    return ["train", "--spec", spec.canonical(), "--allocation", assigned, "--out", out.format(name)]
 
 
 def tabled(command: str, request: str, out: str) -> list[str]:

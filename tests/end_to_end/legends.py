@@ -66,9 +66,9 @@ def words_of(kind: str, names: Sequence[str], results: Path) -> list[str]:
     styles = {method: LineStyle(color="#0072B2")}
     planned = PlannedStudy(study, "added.yaml", expand(study, reading, "added.yaml"), styles)
     for member in planned.members:
-        spec, held = member.spec, allocations.draw(member.spec.allocation_spec)
+        spec, assigned = member.spec, allocations.draw(member.spec.allocation_spec)
         how = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
-        trajectories.write(results / "trajectories" / f"{spec.run_id}.nc", spec, train(spec, held), held, **how)
+        trajectories.write(results / "trajectories" / f"{spec.run_id}.nc", spec, train(spec, assigned), assigned, **how)
     with theme():
         drawing = FIGURES["trajectories"](Request.model_validate(json.loads(planned.figure_json("hue"))), results)
         return [text.get_text() for text in drawing.page.figure.findobj(Text)]

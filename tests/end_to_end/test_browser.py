@@ -113,7 +113,7 @@ def test_a_table_is_a_table_to_a_screen_reader_on_a_phone_too(page: Page, scorec
     tree = page.call("Accessibility.getFullAXTree")["nodes"]
     roles = [node["role"]["value"] for node in tree if not node["ignored"]]
     cells = len(table())
-    rows = 2 + table()["study"].nunique()
+    rows = 2 + table()["kind"].nunique() + table()["study"].nunique()
     assert roles.count("cell") == 4 * cells + 3 * rows
     assert roles.count("banner") == roles.count("main") == roles.count("navigation") == roles.count("contentinfo") == 1
     images = [node["name"]["value"] for node in tree if not node["ignored"] and node["role"]["value"] == "image"]

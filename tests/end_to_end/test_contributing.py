@@ -122,8 +122,8 @@ WRONG = {
     ),
     "first_holder": (
         "coding/encoders/first_holder.py",
-        "return np.where(held == EMPTY, 0.0, weights)",
-        "return np.where(held == EMPTY, 1.0, weights)",
+        "return np.where(assigned == EMPTY, 0.0, weights)",
+        "return np.where(assigned == EMPTY, 1.0, weights)",
         "test_tables_coding.py::test_weights_are_finite_numbers_and_zero_in_empty_slots",
     ),
     "group_median": (

@@ -85,12 +85,12 @@ def readers(plan: Plan, kind: str, pair: Pair) -> list[list[str]]:
     name = pair[0].stem
     if kind == "allocation":
         run = next(run for run, spec in plan.runs.items() if spec.allocation_spec.allocation_id == name)
-        held = (
+        assigned = (
             [figure(plan, "holding-balance", "out/{}")]
             if name in plan.studies["holding"].allocation_ids("balance")
             else []
         )
-        return [train(plan, run, "out/{}.nc"), ["explain", name], *held]
+        return [train(plan, run, "out/{}.nc"), ["explain", name], *assigned]
     if kind == "trajectory":
         return [
             tabled("summarise", plan.studies["lines"].summary_json(), "../out/lines.csv"),

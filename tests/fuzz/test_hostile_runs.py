@@ -39,9 +39,9 @@ def made(plan: Plan) -> None:
     for name, spec in plan.allocations.items():
         byzcode("allocate", "--spec", spec.canonical(), "--out", f"results/allocations/{name}.nc")
     for name, spec in plan.runs.items():
-        held = f"results/allocations/{spec.allocation_spec.allocation_id}.nc"
+        assigned = f"results/allocations/{spec.allocation_spec.allocation_id}.nc"
         out = f"results/trajectories/{name}.nc"
-        byzcode("train", "--spec", spec.canonical(), "--allocation", held, "--out", out)
+        byzcode("train", "--spec", spec.canonical(), "--allocation", assigned, "--out", out)
     for name, one in plan.studies.items():
         if one.trained:
             out = f"results/summaries/{name}.csv"

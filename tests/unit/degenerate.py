@@ -111,9 +111,9 @@ def stored(study, results, spare=()):
         drawn = results / "allocations" / f"{spec.allocation_spec.allocation_id}.nc"
         if not drawn.exists():
             allocation.write(spec.allocation_spec, drawn)
-        held = allocation.read(drawn, spec.allocation_spec)
+        assigned = allocation.read(drawn, spec.allocation_spec)
         if not path.exists():
-            trajectories.write(path, spec, measurements(spec, case, spare), held, **spent)
+            trajectories.write(path, spec, measurements(spec, case, spare), assigned, **spent)
     summary = results / "summaries" / f"{study.study.study}.csv"
     summary.parent.mkdir(exist_ok=True)
     summarise(paths, list(specs)).to_csv(summary, index=False)

@@ -24,8 +24,8 @@ def lists_of(name, devices, subsets, redundancy, seed=0, **options):
     return ALLOCATIONS[name](devices, subsets, redundancy, Stream(seed, "test").at(0), **options)
 
 
-def sets_of(held):
-    return [set(row[row != EMPTY].tolist()) for row in held]
+def sets_of(assigned):
+    return [set(row[row != EMPTY].tolist()) for row in assigned]
 
 
 def spec_of(**changes):
@@ -39,16 +39,18 @@ CASES = [(name, options, *size) for name, options in cases(ALLOCATIONS).values()
 
 @pytest.mark.parametrize(("name", "options", "devices", "subsets", "redundancy"), CASES)
 def test_lists_are_sorted_and_each_subset_is_in_once(name, options, devices, subsets, redundancy):
-    held = lists_of(name, devices, subsets, redundancy, **options)
-    assert held.dtype == np.int32
-    assert len(held) == devices
-    for row in held:
+    assigned = lists_of(name, devices, subsets, redundancy, **options)
+    assert assigned.dtype == np.int32
+    assert len(assigned) == devices
+    for row in assigned:
         kept = row[row != EMPTY]
         assert (row[len(kept) :] == EMPTY).all()  # empty slots come last
         assert (np.diff(kept) > 0).all()
         assert ((kept >= 0) & (kept < subsets)).all()
-    assert (held != EMPTY).any(axis=0).all()  # as many slots as the device with most subsets needs
-    np.testing.assert_array_equal(held, lists_of(name, devices, subsets, redundancy, **options))  # of the same draws
+    assert (assigned != EMPTY).any(axis=0).all()  # as many slots as the device with most subsets needs
+    np.testing.assert_array_equal(
+        assigned, lists_of(name, devices, subsets, redundancy, **options)
+    )  # of the same draws
 
 
 def test_every_allocation_serves_one_of_the_sizes():
@@ -57,20 +59,20 @@ def test_every_allocation_serves_one_of_the_sizes():
 
 @pytest.mark.parametrize(("name", "options", "devices", "subsets", "redundancy"), CASES)
 def test_every_device_holds_exactly_r_where_the_entry_says_so(name, options, devices, subsets, redundancy):
-    held = lists_of(name, devices, subsets, redundancy, **options)
+    assigned = lists_of(name, devices, subsets, redundancy, **options)
     spec = spec_of(allocation={"name": name, **options}, devices=devices, subsets=subsets, redundancy=redundancy)
     if ALLOCATIONS[name].exact(**spec.allocation.options):
-        assert held.shape == (devices, redundancy)
-        assert (held != EMPTY).all()
+        assert assigned.shape == (devices, redundancy)
+        assert (assigned != EMPTY).all()
 
 
 @pytest.mark.parametrize(("name", "options", "devices", "subsets", "redundancy"), CASES)
 def test_laws_and_spectra_are_those_of_what_is_drawn(name, options, devices, subsets, redundancy):
     """A law gives every count that occurs a probability; a pairwise balanced allocation has one overlap."""
     scheme = ALLOCATIONS[name]
-    held = lists_of(name, devices, subsets, redundancy, **options)
+    assigned = lists_of(name, devices, subsets, redundancy, **options)
     spec = spec_of(allocation={"name": name, **options}, devices=devices, subsets=subsets, redundancy=redundancy)
-    shared, copies = set(overlaps(held, subsets).tolist()), set(replications(held, subsets).tolist())
+    shared, copies = set(overlaps(assigned, subsets).tolist()), set(replications(assigned, subsets).tolist())
     if scheme.pairwise:
         assert len(shared) <= 1
     if scheme.laws is not None:
@@ -78,7 +80,7 @@ def test_laws_and_spectra_are_those_of_what_is_drawn(name, options, devices, sub
         assert all(known.overlap(count) > 0 for count in shared)
         assert all(known.replication(count) > 0 for count in copies)
     if scheme.spectral is not None:
-        weights = incidence(held, subsets) / redundancy
+        weights = incidence(assigned, subsets) / redundancy
         centred = weights - weights.mean(axis=1, keepdims=True)
         largest = subsets * np.linalg.norm(centred, 2) ** 2
         assert scheme.spectral(devices, subsets, redundancy) == pytest.approx(largest, abs=1e-9)
@@ -100,23 +102,23 @@ def test_a_size_that_is_refused_is_refused_with_a_reason_and_not_drawn(name):
 
 @pytest.mark.parametrize(("devices", "subsets", "redundancy"), SIZES)
 def test_random_from_the_devices_side_holds_exactly_r(devices, subsets, redundancy):
-    held = lists_of("random", devices, subsets, redundancy, side="device")
-    assert [len(each) for each in sets_of(held)] == [redundancy] * devices
+    assigned = lists_of("random", devices, subsets, redundancy, side="device")
+    assert [len(each) for each in sets_of(assigned)] == [redundancy] * devices
 
 
 @pytest.mark.parametrize(("devices", "subsets", "redundancy"), SIZES)
 def test_random_from_the_subsets_side_replicates_exactly(devices, subsets, redundancy):
-    held = lists_of("random", devices, subsets, redundancy, side="subset")
+    assigned = lists_of("random", devices, subsets, redundancy, side="subset")
     copies = max(1, round(devices * redundancy / subsets))
-    assert (replications(held, subsets) == copies).all()
+    assert (replications(assigned, subsets) == copies).all()
 
 
 def test_random_devices_are_drawn_uniformly():
     """Each subset is on a device with probability r / M."""
-    held = lists_of("random", 5000, 30, 6)
-    share = replications(held, 30) / 5000
+    assigned = lists_of("random", 5000, 30, 6)
+    share = replications(assigned, 30) / 5000
     assert np.abs(share - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / 5000)
-    assert len(np.unique(held[:100], axis=0)) == 100
+    assert len(np.unique(assigned[:100], axis=0)) == 100
 
 
 def test_random_redundancies_are_nested():
@@ -129,22 +131,24 @@ def test_random_redundancies_are_nested():
 
 @pytest.mark.parametrize("redundancy", [1, 2, 3])
 def test_disjoint_devices_share_nothing(redundancy):
-    held = lists_of("disjoint", 20, 60, redundancy)
-    assert len(np.unique(held)) == 20 * redundancy
-    assert (overlaps(held, 60) == 0).all()
+    assigned = lists_of("disjoint", 20, 60, redundancy)
+    assert len(np.unique(assigned)) == 20 * redundancy
+    assert (overlaps(assigned, 60) == 0).all()
     if redundancy == 3:
-        assert (replications(held, 60) == 1).all()
-    assert not np.array_equal(held, lists_of("disjoint", 20, 60, redundancy, seed=1))  # shuffled, not dealt in order
+        assert (replications(assigned, 60) == 1).all()
+    assert not np.array_equal(
+        assigned, lists_of("disjoint", 20, 60, redundancy, seed=1)
+    )  # shuffled, not dealt in order
 
 
 @pytest.mark.parametrize("side", ["device", "subset"])
 def test_statistics_agree_with_counting(side):
-    held = lists_of("random", 15, 40, 9, side=side)
-    sets = sets_of(held)
-    assert replications(held, 40).tolist() == [sum(k in each for each in sets) for k in range(40)]
-    assert overlaps(held, 40).tolist() == [len(a & b) for a, b in itertools.combinations(sets, 2)]
-    assert [set(np.flatnonzero(row).tolist()) for row in incidence(held, 40)] == sets
-    np.testing.assert_array_equal(from_matrix(incidence(held, 40)), held)
+    assigned = lists_of("random", 15, 40, 9, side=side)
+    sets = sets_of(assigned)
+    assert replications(assigned, 40).tolist() == [sum(k in each for each in sets) for k in range(40)]
+    assert overlaps(assigned, 40).tolist() == [len(a & b) for a, b in itertools.combinations(sets, 2)]
+    assert [set(np.flatnonzero(row).tolist()) for row in incidence(assigned, 40)] == sets
+    np.testing.assert_array_equal(from_matrix(incidence(assigned, 40)), assigned)
 
 
 def test_a_device_without_subsets_is_all_empty():
@@ -160,10 +164,12 @@ def test_a_device_without_subsets_is_all_empty():
 
 
 def test_weights_are_those_of_the_formulas():
-    held = np.array([[0, 1, 2], [1, 3, EMPTY], [1, EMPTY, EMPTY]], dtype=np.int32)
-    np.testing.assert_allclose(ENCODERS["uniform"](held, 5), [[1 / 3] * 3, [1 / 2, 1 / 2, 0], [1, 0, 0]], rtol=1e-15)
+    assigned = np.array([[0, 1, 2], [1, 3, EMPTY], [1, EMPTY, EMPTY]], dtype=np.int32)
+    np.testing.assert_allclose(
+        ENCODERS["uniform"](assigned, 5), [[1 / 3] * 3, [1 / 2, 1 / 2, 0], [1, 0, 0]], rtol=1e-15
+    )
     expected = [[3 / 5, 3 / 15, 3 / 5], [3 / 15, 3 / 5, 0], [3 / 15, 0, 0]]  # N / (M c_k)
-    np.testing.assert_allclose(ENCODERS["replication"](held, 5), expected, rtol=1e-15)
+    np.testing.assert_allclose(ENCODERS["replication"](assigned, 5), expected, rtol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -197,9 +203,9 @@ ASYMMETRIC = {"allocation": {"name": "random", "side": "subset"}}
 def test_what_is_written_is_read_again(changes, tmp_path):
     spec, path = spec_of(**changes), tmp_path / "deep" / "a.nc"
     allocations.write(spec, path)
-    held = allocations.read(path, spec)
-    assert held.dtype == np.int32
-    np.testing.assert_array_equal(held, allocations.draw(spec))
+    assigned = allocations.read(path, spec)
+    assert assigned.dtype == np.int32
+    np.testing.assert_array_equal(assigned, allocations.draw(spec))
     assert [each.name for each in path.parent.iterdir()] == ["a.nc"]
 
 
@@ -211,9 +217,9 @@ def test_the_statistics_in_the_file_are_those_of_its_lists(changes, tmp_path):
     assert dataset.attrs["allocation_id"] == spec.allocation_id
     assert AllocationSpec.from_json(dataset.attrs["spec"], path) == spec
     assert dataset["seed"].values.tolist() == [3, 0, 8]
-    for place, held in enumerate(allocations.draw(spec)):
+    for place, assigned in enumerate(allocations.draw(spec)):
         each = dataset.isel(seed=place)
-        shared, copies = overlaps(held, 60), replications(held, 60)
+        shared, copies = overlaps(assigned, 60), replications(assigned, 60)
         assert each["replication"].values.tolist() == copies.tolist()
         counted = dict(zip(each["overlap"].values.tolist(), each["overlap_count"].values.tolist(), strict=True))
         assert {k: v for k, v in counted.items() if v} == {k: shared.tolist().count(k) for k in set(shared.tolist())}
@@ -246,9 +252,9 @@ def test_shorter_lists_are_filled_up():
     lists = allocations.draw(spec)
     alone = [allocations.draw(spec_of(**ASYMMETRIC, seeds=[seed]))[0] for seed in range(6)]
     assert len({each.shape for each in alone}) > 1
-    for each, held in zip(alone, lists, strict=True):
-        np.testing.assert_array_equal(each, held[:, : each.shape[1]])
-        assert (held[:, each.shape[1] :] == EMPTY).all()
+    for each, assigned in zip(alone, lists, strict=True):
+        np.testing.assert_array_equal(each, assigned[:, : each.shape[1]])
+        assert (assigned[:, each.shape[1] :] == EMPTY).all()
 
 
 @pytest.mark.parametrize(

@@ -130,8 +130,8 @@ def trained():
     """Small runs of all kinds, with what was measured, and who holds what."""
     runs = []
     for spec in random_specs(GRID):
-        held = allocations.draw(spec.allocation_spec)
-        runs.append((spec, vars(train(spec, held)), held))
+        assigned = allocations.draw(spec.allocation_spec)
+        runs.append((spec, vars(train(spec, assigned)), assigned))
     return runs
 
 
@@ -176,9 +176,9 @@ def exceeded(found, bound, tolerance):
 
 def test_no_run_violates_a_bound_on_its_error(trained):
     checked, nearest = Counter(dict.fromkeys(("rule", "device", "pairs", "allocation"), 0)), {}
-    for spec, measured, held in trained:
+    for spec, measured, assigned in trained:
         error, tolerance = measured["aggregation_error"], rounding(measured)
-        for name, bound in bounds.bounds(spec, measured, held).items():
+        for name, bound in bounds.bounds(spec, measured, assigned).items():
             if bound.holds != "always":
                 continue
             assert not exceeded(error, bound.error, tolerance).any(), (name, spec.canonical())
@@ -213,11 +213,11 @@ WINDOWS = [(0, 1), (0, None), (3, 10), (-4, None)]
 @pytest.mark.parametrize("window", WINDOWS)
 def test_no_run_violates_the_bound_on_its_mean_squared_gradient(window, trained):
     """L2 with the error as measured, and with every bound on it."""
-    for spec, measured, held in trained:
+    for spec, measured, assigned in trained:
         first, last = (range(spec.iterations + 1)[place if place is not None else -1] for place in window)
         step = spec.step_size / measured["smoothness"]
         loss, found = measured["loss"], np.square(measured["gradient_norm"][:, first:last]).mean(axis=1)
-        always = [bound.error for bound in bounds.bounds(spec, measured, held).values() if bound.holds == "always"]
+        always = [bound.error for bound in bounds.bounds(spec, measured, assigned).values() if bound.holds == "always"]
         tolerance = 1e-12 * np.nanmax(loss, axis=1) / step
         for error in (measured["aggregation_error"], *always):
             squares = np.square(error[:, first:last]).mean(axis=1)
@@ -246,8 +246,8 @@ def test_no_run_violates_the_bound_on_its_excess_loss(trained):
 
 
 def test_the_floor_bound_is_l2_over_the_last_fifth(trained):
-    for spec, measured, held in trained[:40]:
-        for name, bound in bounds.bounds(spec, measured, held).items():
+    for spec, measured, assigned in trained[:40]:
+        for name, bound in bounds.bounds(spec, measured, assigned).items():
             if bound.holds == "always":
                 above = bounds.floor_bound(spec, measured, bound.error)
                 tolerance = 1e-12 * measured["loss"][:, 0] * measured["smoothness"] / spec.step_size
@@ -317,9 +317,9 @@ BELOW = {"quantised", "natural"}
 def expectation(changes, make_spec):
     """A spec, what was measured over its seeds, who holds what, and in how many iterations the expectation holds."""
     spec = make_spec(**{**MANY, **changes, "problem": MANY["problem"] | changes.get("problem", {})})
-    held = allocations.draw(spec.allocation_spec)
+    assigned = allocations.draw(spec.allocation_spec)
     known = slice(None) if expectations.when_expected(spec) == "always" else slice(1)
-    return spec, vars(train(spec, held)), held, known
+    return spec, vars(train(spec, assigned)), assigned, known
 
 
 def mean_and_error(values):
@@ -331,8 +331,8 @@ def mean_and_error(values):
 @pytest.mark.parametrize("name", EXPECTATIONS)
 def test_what_is_expected_is_met_on_average(name, make_spec):
     """Dispersion and bias of honest messages as the formula says, and the error at most what they make of it."""
-    spec, measured, held, known = expectation(EXPECTATIONS[name], make_spec)
-    expected = expectations.expected_of(spec, bounds.weights_of(spec, held))
+    spec, measured, assigned, known = expectation(EXPECTATIONS[name], make_spec)
+    expected = expectations.expected_of(spec, bounds.weights_of(spec, assigned))
     unit = measured["heterogeneity"][:, known] ** 2
     given = np.stack([unit, measured["gradient_norm"][:, known] ** 2], axis=-1)
     for part, quantity in ((expected.dispersion, "honest_dispersion"), (expected.bias, "coding_bias")):
@@ -342,7 +342,7 @@ def test_what_is_expected_is_met_on_average(name, make_spec):
         if name not in BELOW:
             assert -off <= SIGMAS * sigma + 1e-12, (quantity, off, sigma)
             assert sigma < 0.1 * (predicted / unit).mean(), "too few seeds to tell"
-    bound = bounds.bounds(spec, measured, held)["expected"]
+    bound = bounds.bounds(spec, measured, assigned)["expected"]
     assert bound.holds == "in expectation"
     assert np.isfinite(bound.error[:, known]).all()
     above, sigma = mean_and_error((measured["aggregation_error"][:, known] ** 2 - bound.error[:, known] ** 2) / unit)
@@ -380,9 +380,9 @@ def test_a_kept_allocation_breaks_the_expectation_after_the_start(make_spec):
     """Training fits the subsets that count most: later on, the mean coded gradient is off by more than F1 says."""
     changes = {"problem": {"dimension": 40}, "seeds": 100, "step_size": 1.0, "byzantine": {"alpha": 0.0}}
     spec = make_spec(method="clairvoyant", aggregation=None, redundancy=6, **changes)
-    held = allocations.draw(spec.allocation_spec)
-    measured = vars(train(spec, held))
-    expected = expectations.expected_of(spec, bounds.weights_of(spec, held)).bias[:, 0]
+    assigned = allocations.draw(spec.allocation_spec)
+    measured = vars(train(spec, assigned))
+    expected = expectations.expected_of(spec, bounds.weights_of(spec, assigned)).bias[:, 0]
     ratio = measured["coding_bias"] ** 2 / (measured["heterogeneity"] ** 2 * expected[:, None])
     assert ratio[:, 0].mean() == pytest.approx(1, abs=0.2)
     assert abs(ratio[:, -1].mean() - 1) > 0.3
@@ -392,9 +392,9 @@ def test_a_kept_allocation_breaks_the_expectation_after_the_start(make_spec):
 
 
 def weights(allocation, devices, subsets, redundancy, seed=0, **options):
-    held = ALLOCATIONS[allocation](devices, subsets, redundancy, np.random.default_rng(seed), **options)
+    assigned = ALLOCATIONS[allocation](devices, subsets, redundancy, np.random.default_rng(seed), **options)
     found = np.zeros((devices, subsets))
-    found[np.arange(devices)[:, None], held] = 1 / redundancy
+    found[np.arange(devices)[:, None], assigned] = 1 / redundancy
     return found
 
 
@@ -540,11 +540,11 @@ def test_a_stored_run_has_the_bounds_of_its_measurements(make_spec, tmp_path):
     from byzcode.storage import trajectories
 
     spec = make_spec()
-    held = allocations.draw(spec.allocation_spec)
-    measured = train(spec, held)
+    assigned = allocations.draw(spec.allocation_spec)
+    measured = train(spec, assigned)
     path = tmp_path / "run.nc"
-    trajectories.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
-    direct, stored = bounds.bounds(spec, vars(measured), held), bounds.bounds(spec, trajectories.open(path))
+    trajectories.write(path, spec, measured, assigned, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+    direct, stored = bounds.bounds(spec, vars(measured), assigned), bounds.bounds(spec, trajectories.open(path))
     assert direct.keys() == stored.keys() == {"rule", "device", "pairs", "allocation", "expected"}
     for name, bound in direct.items():
         np.testing.assert_array_equal(bound.error, stored[name].error)

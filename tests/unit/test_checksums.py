@@ -28,13 +28,13 @@ def run(make_spec, tmp_path):
     """A stored run."""
     spec = make_spec(iterations=20)
     path = tmp_path / "trajectories" / f"{spec.run_id}.nc"
-    held = allocations.draw(spec.allocation_spec)
-    trajectories.write(path, spec, train(spec, held), held, **COSTS)
+    assigned = allocations.draw(spec.allocation_spec)
+    trajectories.write(path, spec, train(spec, assigned), assigned, **COSTS)
     return path
 
 
 @pytest.fixture
-def held(make_spec, tmp_path):
+def assigned(make_spec, tmp_path):
     """A stored allocation."""
     spec = make_spec().allocation_spec
     path = tmp_path / "allocations" / f"{spec.allocation_id}.nc"
@@ -88,8 +88,8 @@ def test_the_order_in_memory_does_not_matter():
     assert netcdf.digest(array) == netcdf.digest(np.asfortranarray(array)) == netcdf.digest(array.astype(">f8"))
 
 
-def test_every_variable_carries_its_checksum(run, held):
-    for path in (run, held):
+def test_every_variable_carries_its_checksum(run, assigned):
+    for path in (run, assigned):
         with netCDF4.Dataset(path) as dataset:
             dataset.set_auto_mask(False)
             assert dataset.variables
@@ -146,9 +146,9 @@ def test_the_seal_is_what_sha256sum_says(run, tmp_path):
     assert content.decode("latin-1").split()[-1] == ended.stdout.decode().split()[0]
 
 
-def test_200_flipped_bits_are_all_refused(run, held):
+def test_200_flipped_bits_are_all_refused(run, assigned):
     """Wherever they are: in numbers, attributes, the container, its unused bytes, or the seal. HDF5 sees none."""
-    for path, read in ((run, lambda: trajectories.open(run)), (held, lambda: allocations.open(held))):
+    for path, read in ((run, lambda: trajectories.open(run)), (assigned, lambda: allocations.open(assigned))):
         original = path.read_bytes()
         bits = np.random.default_rng(0).integers(8 * len(original), size=100)
         for bit in (*bits, 0, 8 * len(original) - 1, 8 * (len(original) - 40), 8 * (len(original) - seal.LENGTH)):

@@ -34,10 +34,10 @@ class Setting:
         self.gradient = self.gradients.mean(axis=0)
         self.spread = ((self.gradients - self.gradient) ** 2).sum(axis=1).mean()  # betahat^2
 
-    def messages(self, held, encoding="uniform"):
+    def messages(self, assigned, encoding="uniform"):
         """What the devices send, (N, D), by the library."""
-        weights = ENCODERS[encoding](held, self.subsets)
-        devices = Devices(self.problem, held[None], weights[None], (1,), self.subsets, assignment="fixed")
+        weights = ENCODERS[encoding](assigned, self.subsets)
+        devices = Devices(self.problem, assigned[None], weights[None], (1,), self.subsets, assignment="fixed")
         return devices.messages(self.forward, devices.codes(0))[0].numpy()
 
     def factor(self, r):
@@ -68,9 +68,9 @@ def assert_mean(sample, expected):
 
 
 def test_the_library_sends_what_the_papers_say(setting):
-    held = draw(7, setting.subsets, 12)
-    expected = [np.mean([setting.gradients[k] for k in row], axis=0) for row in held]
-    np.testing.assert_allclose(setting.messages(held), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    assigned = draw(7, setting.subsets, 12)
+    expected = [np.mean([setting.gradients[k] for k in row], axis=0) for row in assigned]
+    np.testing.assert_allclose(setting.messages(assigned), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("r", [1, 10, 40])
@@ -114,12 +114,12 @@ def test_f1_replication_weights_recover_the_covered_gradient_exactly(subsets, de
     """The mean over all devices is (1/M) sum over the covered subsets, for every single allocation."""
     some = Setting(subsets)
     for seed in range(3):
-        held = draw(devices, subsets, r, seed, side=side)
-        covered = replications(held, subsets) > 0
+        assigned = draw(devices, subsets, r, seed, side=side)
+        covered = replications(assigned, subsets) > 0
         expected = some.gradients[covered].sum(axis=0) / subsets
         scale = np.abs(some.gradients).mean()
         np.testing.assert_allclose(
-            some.messages(held, "replication").mean(axis=0), expected, rtol=0, atol=1e-13 * scale
+            some.messages(assigned, "replication").mean(axis=0), expected, rtol=0, atol=1e-13 * scale
         )
         if side == "subset":
             assert covered.all()
@@ -128,16 +128,16 @@ def test_f1_replication_weights_recover_the_covered_gradient_exactly(subsets, de
 
 
 def test_f1_uniform_weights_do_not_for_one_allocation(large):
-    held = draw(100, 1000, 110)
-    off = ((large.messages(held).mean(axis=0) - large.gradient) ** 2).sum() / large.spread
+    assigned = draw(100, 1000, 110)
+    off = ((large.messages(assigned).mean(axis=0) - large.gradient) ** 2).sum() / large.spread
     assert off > 0.1 * large.factor(110) / 100
 
 
 def test_f1_disjoint_shares_recover_the_gradient_exactly(setting):
     devices = setting.subsets // 10
-    held = draw(devices, setting.subsets, 10, allocation="disjoint")
+    assigned = draw(devices, setting.subsets, 10, allocation="disjoint")
     for encoding in ("uniform", "replication"):
-        sent = setting.messages(held, encoding).mean(axis=0)
+        sent = setting.messages(assigned, encoding).mean(axis=0)
         np.testing.assert_allclose(sent, setting.gradient, rtol=0, atol=1e-13 * np.abs(setting.gradients).max())
 
 
@@ -162,12 +162,12 @@ def test_f3_distance_at_a_given_overlap(r, shared):
 @pytest.mark.parametrize("r", [12, 30, 60])
 def test_f3_deterministic_bounds(r):
     some = Setting(60)
-    held = draw(40, 60, r)
-    messages = some.messages(held)
+    assigned = draw(40, 60, r)
+    messages = some.messages(assigned)
     largest = np.sqrt(((some.gradients - some.gradient) ** 2).sum(axis=1).max())  # B
     pairs = np.triu_indices(40, k=1)
     distance = np.sqrt(((messages[pairs[0]] - messages[pairs[1]]) ** 2).sum(axis=1))
-    shared = overlaps(held, 60)
+    shared = overlaps(assigned, 60)
     assert (distance <= 2 * (1 - shared / r) * largest + 1e-12).all()
     assert (distance**2 <= 2 * (r - shared) * 60 * some.spread / r**2 + 1e-12).all()
     error = ((messages - some.gradient) ** 2).sum(axis=1)
@@ -204,8 +204,8 @@ def test_f6_replications_of_device_side_sampling_are_binomial():
 def test_f11_mean_under_sign_flip(coefficient):
     """E mean message = (1 - alpha (1 + c)) grad F over the draw of the liars: ascent beyond alpha = 1 / (1 + c)."""
     some, devices, f = Setting(60), 20, 4
-    held = draw(devices, 60, 3, allocation="disjoint")
-    honest = torch.from_numpy(some.messages(held))[None]
+    assigned = draw(devices, 60, 3, allocation="disjoint")
+    honest = torch.from_numpy(some.messages(assigned))[None]
     sets, streams = Orders((1,), devices, "byzantine", redrawn=True), [Stream(1, "attack")]
     sent = []
     for iteration in range(1500):
@@ -262,9 +262,9 @@ def test_f3_overlaps_of_cyclic_windows(d):
 def test_f1_the_mean_of_cyclic_messages_is_the_gradient_under_every_permutation():
     some = Setting(60)
     for d in (1, 7, 60):
-        held = draw(60, 60, d, allocation="cyclic")
-        weights = ENCODERS["uniform"](held, 60)
-        devices = Devices(some.problem, held[None], weights[None], (1,), 60, assignment="redrawn")
+        assigned = draw(60, 60, d, allocation="cyclic")
+        weights = ENCODERS["uniform"](assigned, 60)
+        devices = Devices(some.problem, assigned[None], weights[None], (1,), 60, assignment="redrawn")
         for iteration in range(5):
             sent = devices.messages(some.forward, devices.codes(iteration))[0].numpy()
             np.testing.assert_allclose(sent.mean(axis=0), some.gradient, rtol=0, atol=1e-12 * np.abs(sent).max())
@@ -274,8 +274,10 @@ def test_f1_the_mean_of_cyclic_messages_is_the_gradient_under_every_permutation(
 def test_f2_f3_variance_and_distance_of_redrawn_tasks(d):
     """Over permutations: E |g_i - grad F|^2 = betahat^2 (N - d) / (d (N - 1)), mean pairwise 2 N / (N - 1) of that."""
     some = Setting(60)
-    held = draw(60, 60, d, allocation="cyclic")
-    devices = Devices(some.problem, held[None], ENCODERS["uniform"](held, 60)[None], (1,), 60, assignment="redrawn")
+    assigned = draw(60, 60, d, allocation="cyclic")
+    devices = Devices(
+        some.problem, assigned[None], ENCODERS["uniform"](assigned, 60)[None], (1,), 60, assignment="redrawn"
+    )
     near, pairs = [], []
     for iteration in range(400):
         sent = devices.messages(some.forward, devices.codes(iteration))[0].numpy()
@@ -293,11 +295,11 @@ def test_f2_f3_variance_and_distance_of_redrawn_tasks(d):
 def test_what_is_redrawn_is_subsets_devices_or_both():
     """Redrawn devices send the same messages in another order; redrawn subsets keep each window, with other labels."""
     some = Setting(60)
-    held = draw(60, 60, 7, allocation="cyclic")
+    assigned = draw(60, 60, 7, allocation="cyclic")
     sent = {}
     for assignment in ("fixed", "redrawn", "subsets_redrawn", "devices_redrawn"):
-        weights = ENCODERS["uniform"](held, 60)[None]
-        devices = Devices(some.problem, held[None], weights, (1,), 60, assignment=assignment)
+        weights = ENCODERS["uniform"](assigned, 60)[None]
+        devices = Devices(some.problem, assigned[None], weights, (1,), 60, assignment=assignment)
         sent[assignment] = devices.messages(some.forward, devices.codes(3))[0].numpy()
 
     def rows(messages):
@@ -306,7 +308,7 @@ def test_what_is_redrawn_is_subsets_devices_or_both():
     order = Orders((1,), 60, "assignment/devices", redrawn=True).at(3)[0].numpy()
     labels = Orders((1,), 60, "assignment/subsets", redrawn=True).at(3)[0].numpy()
     np.testing.assert_allclose(sent["devices_redrawn"], sent["fixed"][order])
-    np.testing.assert_allclose(sent["subsets_redrawn"], some.gradients[labels][held].mean(axis=1))
+    np.testing.assert_allclose(sent["subsets_redrawn"], some.gradients[labels][assigned].mean(axis=1))
     np.testing.assert_allclose(sent["redrawn"], sent["subsets_redrawn"][order])
     assert not np.allclose(rows(sent["fixed"]), rows(sent["subsets_redrawn"]))
 

@@ -365,16 +365,16 @@ def test_the_closed_form_is_met_within_a_margin():
 
 def test_a_real_run_meets_the_closed_form(make_spec):
     one = make_spec(iterations=1, seeds=SEEDS, devices=100, byzantine={"alpha": 0})
-    held = allocations.draw(one.allocation_spec)
-    found = tried(claim("predicted", margin=1.2), of_measurements(one, train(one, held), held))
+    assigned = allocations.draw(one.allocation_spec)
+    found = tried(claim("predicted", margin=1.2), of_measurements(one, train(one, assigned), assigned))
     assert found.p_support < ENOUGH
 
 
 def test_two_real_messages_are_as_near_to_each_other_as_the_closed_form_says(make_spec):
     """f of N devices are left out of what is measured, so that H / (H - 1) counts: 5 of 10 here, a factor of 1.25."""
     one = make_spec(iterations=1, seeds=40, devices=10, byzantine={"alpha": 0.4})
-    held = allocations.draw(one.allocation_spec)
-    some = of_measurements(one, train(one, held), held)
+    assigned = allocations.draw(one.allocation_spec)
+    some = of_measurements(one, train(one, assigned), assigned)
     found, least = (tried(claim("predicted", margin=margin, distance="each_other"), some) for margin in (1.15, 1.01))
     assert found.effect == pytest.approx(1.0, abs=0.1)
     assert least.effect == found.effect

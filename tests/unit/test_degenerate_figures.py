@@ -143,9 +143,9 @@ def test_one_seed_has_no_range_and_the_caption_says_so(tmp_path):
 def trained(study, results):
     """The study with its runs trained."""
     for spec in {member.spec.run_id: member.spec for member in study.members}.values():
-        held = allocation.draw(spec.allocation_spec)
+        assigned = allocation.draw(spec.allocation_spec)
         spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
-        write(results / "trajectories" / f"{spec.run_id}.nc", spec, train(spec, held), held, **spent)
+        write(results / "trajectories" / f"{spec.run_id}.nc", spec, train(spec, assigned), assigned, **spent)
     return study
 
 

@@ -32,34 +32,34 @@ def draw(name, devices, subsets, redundancy, seed=0):
     return ALLOCATIONS[name](devices, subsets, redundancy, Stream(seed, "test designs").at(0))
 
 
-def assert_lists(held, devices, subsets, redundancy):
-    assert held.shape == (devices, redundancy)
-    assert held.dtype == np.int32
-    assert held.min() >= 0
-    assert held.max() < subsets
-    assert (np.diff(held) > 0).all()
+def assert_lists(assigned, devices, subsets, redundancy):
+    assert assigned.shape == (devices, redundancy)
+    assert assigned.dtype == np.int32
+    assert assigned.min() >= 0
+    assert assigned.max() < subsets
+    assert (np.diff(assigned) > 0).all()
 
 
 def assert_orthogonal(devices, subsets, redundancy, seed=0):
     """Property A: r subsets each, overlap r^2 / M; with F6, what that implies for replications."""
-    held = draw("orthogonal_array", devices, subsets, redundancy, seed)
-    assert_lists(held, devices, subsets, redundancy)
-    assert (overlaps(held, subsets) * subsets == redundancy**2).all()
-    off = replications(held, subsets) - devices * redundancy / subsets
+    assigned = draw("orthogonal_array", devices, subsets, redundancy, seed)
+    assert_lists(assigned, devices, subsets, redundancy)
+    assert (overlaps(assigned, subsets) * subsets == redundancy**2).all()
+    off = replications(assigned, subsets) - devices * redundancy / subsets
     assert (off**2).sum() == pytest.approx(devices * redundancy * (1 - redundancy / subsets), rel=1e-12)
     assert devices <= subsets - 1
 
 
 def assert_balanced(name, devices, subsets, redundancy):
     """Property B: c and lambda are whole, every subset is on c devices, every two devices share lambda."""
-    held = draw(name, devices, subsets, redundancy)
-    assert_lists(held, devices, subsets, redundancy)
+    assigned = draw(name, devices, subsets, redundancy)
+    assert_lists(assigned, devices, subsets, redundancy)
     copies, rest = divmod(devices * redundancy, subsets)
     pairs, left = divmod(redundancy * (copies - 1), devices - 1)
     assert (rest, left) == (0, 0)
     assert pairs >= 1
-    assert (replications(held, subsets) == copies).all()
-    assert (overlaps(held, subsets) == pairs).all()
+    assert (replications(assigned, subsets) == copies).all()
+    assert (overlaps(assigned, subsets) == pairs).all()
 
 
 # --- A: orthogonal arrays --------------------------------------------------------------------------------------------
@@ -94,11 +94,11 @@ def test_more_devices_than_directions_are_refused():
 
 def test_orthogonal_array_at_the_lead_size():
     assert_orthogonal(*LEAD["orthogonal_array"])
-    held = draw("orthogonal_array", *LEAD["orthogonal_array"])
-    assert set(overlaps(held, 1331).tolist()) == {11}
-    assert replications(held, 1331).var() == pytest.approx(100 / 11 * 10 / 11, rel=1e-12)  # F6: 8.2645
-    assert not np.array_equal(held, draw("orthogonal_array", *LEAD["orthogonal_array"], seed=1))
-    np.testing.assert_array_equal(held, draw("orthogonal_array", *LEAD["orthogonal_array"]))
+    assigned = draw("orthogonal_array", *LEAD["orthogonal_array"])
+    assert set(overlaps(assigned, 1331).tolist()) == {11}
+    assert replications(assigned, 1331).var() == pytest.approx(100 / 11 * 10 / 11, rel=1e-12)  # F6: 8.2645
+    assert not np.array_equal(assigned, draw("orthogonal_array", *LEAD["orthogonal_array"], seed=1))
+    np.testing.assert_array_equal(assigned, draw("orthogonal_array", *LEAD["orthogonal_array"]))
 
 
 def test_a_subset_of_an_orthogonal_array_is_replicated_binomially():
@@ -192,9 +192,9 @@ def test_blocks_are_repeated_only_where_they_must_be():
 
 
 def test_block_design_at_the_lead_size_is_that_of_the_papers_section():
-    held = draw("block_design", *LEAD["block_design"])
-    assert set(overlaps(held, 825).tolist()) == {1}
-    assert set(replications(held, 825).tolist()) == {4}
+    assigned = draw("block_design", *LEAD["block_design"])
+    assert set(overlaps(assigned, 825).tolist()) == {1}
+    assert set(replications(assigned, 825).tolist()) == {4}
 
 
 # --- C: difference sets ----------------------------------------------------------------------------------------------
@@ -222,9 +222,9 @@ def test_the_developed_lists_are_balanced():
     for modulus, size in difference_set.cyclic_sets():
         if modulus <= 110:
             assert_balanced("difference_set", modulus, modulus, size)
-            held = draw("difference_set", modulus, modulus, size)
-            shifted = np.sort((held[0] + np.arange(modulus)[:, None]) % modulus, axis=1)
-            np.testing.assert_array_equal(held, shifted)
+            assigned = draw("difference_set", modulus, modulus, size)
+            shifted = np.sort((assigned[0] + np.arange(modulus)[:, None]) % modulus, axis=1)
+            np.testing.assert_array_equal(assigned, shifted)
 
 
 def test_difference_sets_have_every_difference_equally_often():
@@ -255,10 +255,10 @@ def gradient_sets(subsets):
     yield np.arange(subsets, dtype=float)[:, None] ** 2
 
 
-def coded(held, gradients):
+def coded(assigned, gradients):
     """Each device's mean, minus the mean of all; and betahat^2."""
     deviation = gradients - gradients.mean(axis=0)
-    return deviation[held].mean(axis=1), (deviation**2).sum(axis=1).mean()
+    return deviation[assigned].mean(axis=1), (deviation**2).sum(axis=1).mean()
 
 
 SYMMETRIC = [
@@ -272,9 +272,9 @@ SYMMETRIC = [
 
 @pytest.mark.parametrize(("name", "size", "redundancy"), SYMMETRIC)
 def test_f4_the_variance_is_the_same_for_all_gradients(name, size, redundancy):
-    held = draw(name, size, size, redundancy)
+    assigned = draw(name, size, size, redundancy)
     for gradients in gradient_sets(size):
-        error, spread = coded(held, gradients)
+        error, spread = coded(assigned, gradients)
         expected = (size - redundancy) / (redundancy * (size - 1))
         assert (error**2).sum(axis=1).mean() / spread == pytest.approx(expected, rel=1e-12)
         np.testing.assert_allclose(error.mean(axis=0), 0, atol=1e-12 * np.abs(gradients).max())  # F1
@@ -284,16 +284,16 @@ def test_f4_the_variance_is_the_same_for_all_gradients(name, size, redundancy):
 
 def test_f4_does_not_hold_for_a_window():
     """Else the test above would show nothing of the design."""
-    held = draw("cyclic", 91, 91, 10)
-    factors = [(coded(held, g)[0] ** 2).sum(axis=1).mean() / coded(held, g)[1] for g in gradient_sets(91)]
+    assigned = draw("cyclic", 91, 91, 10)
+    factors = [(coded(assigned, g)[0] ** 2).sum(axis=1).mean() / coded(assigned, g)[1] for g in gradient_sets(91)]
     assert max(factors) > 2 * min(factors)
 
 
 @pytest.mark.parametrize("size", [LEAD["block_design"], (81, 90, 10), (25, 50, 8), (10, 45, 9)], ids=str)
 def test_f1_the_mean_over_a_block_design_is_exact(size):
-    held = draw("block_design", *size)
+    assigned = draw("block_design", *size)
     for gradients in gradient_sets(size[1]):
-        error, _ = coded(held, gradients)
+        error, _ = coded(assigned, gradients)
         np.testing.assert_allclose(error.mean(axis=0), 0, atol=1e-12 * np.abs(gradients).max())
 
 
@@ -309,18 +309,18 @@ def test_f1_the_mean_over_a_block_design_is_exact(size):
 def test_f3_distances(name, size):
     """Deterministic bound for all pairs and gradients; with random labels the mean over pairs, to 5 sigma."""
     devices, subsets, redundancy = size
-    held = draw(name, *size)
-    shared = int(overlaps(held, subsets)[0])
+    assigned = draw(name, *size)
+    shared = int(overlaps(assigned, subsets)[0])
     i, j = np.triu_indices(devices, k=1)
     for gradients in gradient_sets(subsets):
-        error, spread = coded(held, gradients)
+        error, spread = coded(assigned, gradients)
         squared = ((error[i] - error[j]) ** 2).sum(axis=1)
         assert squared.max() <= 2 * (redundancy - shared) * subsets * spread / redundancy**2 * (1 + 1e-12)
     gradients = np.abs(next(gradient_sets(subsets)))
     labels = Stream(3, "test labels").at(0)
     sample = []
     for _ in range(200):
-        error, spread = coded(held, labels.permutation(gradients))
+        error, spread = coded(assigned, labels.permutation(gradients))
         sample.append(((error[i] - error[j]) ** 2).sum(axis=1).mean() / spread)
     expected = 2 * (redundancy - shared) / redundancy**2 * subsets / (subsets - 1)
     # A symmetric design leaves no spread over labels (F4): then the mean is exact but for rounding.
@@ -335,11 +335,11 @@ def test_f3_distances(name, size):
 def test_the_laws_of_exact_designs_are_certain(name, size):
     subsets = size[1]
     known = ALLOCATIONS[name].laws(*size)
-    held = draw(name, *size)
-    (shared,) = set(overlaps(held, subsets).tolist())
+    assigned = draw(name, *size)
+    (shared,) = set(overlaps(assigned, subsets).tolist())
     assert [known.overlap(count) for count in (shared - 1, shared, shared + 1)] == [0, 1, 0]
     if name != "orthogonal_array":
-        (copies,) = set(replications(held, subsets).tolist())
+        (copies,) = set(replications(assigned, subsets).tolist())
         assert [known.replication(count) for count in (0, copies - 1, copies)] == [0, 0, 1]
 
 

@@ -47,8 +47,8 @@ class Coded:
         allocation, encoder = {"repetition": ("repetition", "uniform"), "draco_cyclic": ("cyclic", "draco_cyclic")}[
             code
         ]
-        self.held = ALLOCATIONS[allocation](devices, subsets, redundancy, None)
-        self.weights = ENCODERS[encoder](self.held, subsets)
+        self.assigned = ALLOCATIONS[allocation](devices, subsets, redundancy, None)
+        self.weights = ENCODERS[encoder](self.assigned, subsets)
         self.liars = DECODERS[code].most_liars(devices, subsets, redundancy)
         self.decode = DECODERS[code].prepare(devices, subsets, redundancy)
         if gradients is None:
@@ -58,7 +58,7 @@ class Coded:
         self.scale = np.abs(self.messages).mean()
 
     def sent(self, gradients):
-        combined = np.einsum("ns,rnsd->rnd", self.weights, gradients[:, self.held])
+        combined = np.einsum("ns,rnsd->rnd", self.weights, gradients[:, self.assigned])
         return np.concatenate([combined.real, combined.imag], axis=-1) if np.iscomplexobj(combined) else combined
 
     def lied(self, liars, lie):
@@ -104,9 +104,9 @@ def on_the_circle(devices, liars):
 
 def dense(devices, liars):
     """W, from the weights of the encoder (M = N subsets)."""
-    held = ALLOCATIONS["cyclic"](devices, devices, 2 * liars + 1, None)
+    assigned = ALLOCATIONS["cyclic"](devices, devices, 2 * liars + 1, None)
     weights = np.zeros((devices, devices), dtype=complex)
-    np.put_along_axis(weights, held.astype(int), devices * ENCODERS["draco_cyclic"](held, devices), axis=1)
+    np.put_along_axis(weights, assigned.astype(int), devices * ENCODERS["draco_cyclic"](assigned, devices), axis=1)
     return weights
 
 
@@ -116,9 +116,11 @@ CODES = [*SMALL, (4, 1), (8, 3), (12, 4), (13, 6), (60, 20), (97, 3), (100, 5), 
 @pytest.mark.parametrize(("devices", "liars"), CODES)
 def test_the_columns_of_w_are_the_codewords_supported_on_their_windows(devices, liars):
     weights, code = dense(devices, liars), cyclic_code(devices, liars)
-    held = np.array([[(task - device) % devices <= 2 * liars for task in range(devices)] for device in range(devices)])
-    assert ((weights != 0) == held).all()
-    assert np.abs(weights[held]).min() > 0.01 * np.abs(weights).max()
+    assigned = np.array(
+        [[(task - device) % devices <= 2 * liars for task in range(devices)] for device in range(devices)]
+    )
+    assert ((weights != 0) == assigned).all()
+    assert np.abs(weights[assigned]).min() > 0.01 * np.abs(weights).max()
     assert np.abs(code.checks @ weights).max() < 1e-14 * np.abs(weights).max() * devices
     np.testing.assert_allclose(code.leading @ weights, 1, rtol=1e-13)
     np.testing.assert_allclose(code.checks @ code.checks.conj().T, np.eye(2 * liars), atol=1e-13)
@@ -344,7 +346,7 @@ def test_most_holders_of_a_task_agree_on_a_false_gradient_of_it(devices, liars):
     coded = cyclic(devices, liars)
     false = coded.gradients.copy()
     false[:, 0] += 5.0
-    holders = np.flatnonzero((coded.held == 0).any(axis=1))[: liars + 1]
+    holders = np.flatnonzero((coded.assigned == 0).any(axis=1))[: liars + 1]
     forged = coded.messages.copy()
     forged[:, holders] = coded.sent(false)[:, holders]
     gradient, failed = coded.decoded(forged)
@@ -454,10 +456,13 @@ def test_sizes_of_the_repetition_code():
     assert "divisors" in decoder.refuses(100, 1000, 300)
 
 
-@pytest.mark.parametrize("held", [[[0, 1], [1, 2], [2, 0]], [[0, 1, 2], [0, 1, 3], [0, 1, 4], [2, 3, 4], [2, 3, 4]]])
-def test_only_cyclic_allocations_are_encoded(held):
+CODES = [[[0, 1], [1, 2], [2, 0]], [[0, 1, 2], [0, 1, 3], [0, 1, 4], [2, 3, 4], [2, 3, 4]]]
+
+
+@pytest.mark.parametrize("assigned", CODES)
+def test_only_cyclic_allocations_are_encoded(assigned):
     with pytest.raises(ValueError, match="cyclic"):
-        ENCODERS["draco_cyclic"](np.array(held, dtype=np.int32), len(held))
+        ENCODERS["draco_cyclic"](np.array(assigned, dtype=np.int32), len(assigned))
 
 
 def test_a_device_that_holds_one_task_alone():

@@ -98,14 +98,14 @@ def compressed(spec, messages, seed, t):
     return list(chosen[0].numpy()), [bits] * len(messages) if isinstance(bits, int) else bits[0].tolist()
 
 
-def loop_engine(spec, seed, held, server):
+def loop_engine(spec, seed, assigned, server):
     """All recorded quantities of one seed. Only data, lists, Byzantine sets and streams come from the library."""
     problem = PROBLEMS["linear_regression"]((seed,), "cpu", "float64", **spec.problem.options)
     z, y = problem.features[0].numpy(), problem.labels[0].numpy()
     samples, count = spec.problem.options["samples_per_subset"], spec.subsets
     optimum = np.linalg.solve(z.T @ z, z.T @ y)
     smoothness = np.linalg.eigvalsh(z.T @ z / len(y))[-1]
-    initial = [[k for k in row if k != EMPTY] for row in held]
+    initial = [[k for k in row if k != EMPTY] for row in assigned]
     copies = [sum(k in row for row in initial) for k in range(count)]
     sets = Orders((seed,), spec.devices, "byzantine", redrawn=spec.byzantine.identities == "redrawn")
     rows_at, labels_at = (
@@ -238,11 +238,11 @@ def test_agrees_with_a_loop_over_devices(name, samples, make_spec):
     server, changes = COMBINATIONS[name]
     spec = make_spec(**changes, problem={"samples_per_subset": samples}, seeds=[3, 11])
     assert (spec.devices, spec.subsets, spec.dimension, spec.iterations) == (20, 60, 7, 50)
-    held = allocations.draw(spec.allocation_spec)
-    measured = train(spec, held)
+    assigned = allocations.draw(spec.allocation_spec)
+    measured = train(spec, assigned)
     assert (measured.status == Status.FINISHED).all()
     for place, seed in enumerate(spec.seeds):
-        expected = loop_engine(spec, seed, held[place], server)
+        expected = loop_engine(spec, seed, assigned[place], server)
         scales = {
             "loss": 0.0,  # never near 0: purely relative
             "excess_loss": expected["loss"][0],  # the loop gets it as a difference of losses
@@ -416,12 +416,12 @@ def test_another_process_has_the_same_sha256_of_every_array(changes, threads, ke
 def test_a_batch_of_specs_has_the_same_bits_however_many_threads_torch_had(changes, make_spec):
     """At the size of the papers, where LAPACK would split its work."""
     spec = make_spec(problem={"subsets": 1000, "dimension": 100}, redundancy=100, iterations=3, seeds=[4, 0], **changes)
-    held, before = allocations.draw(spec.allocation_spec), torch.get_num_threads()
+    assigned, before = allocations.draw(spec.allocation_spec), torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        one = train_together([spec], [held], device="cpu")[0]
+        one = train_together([spec], [assigned], device="cpu")[0]
         torch.set_num_threads(2)
-        assert_same_bits(one, train_together([spec], [held], device="cpu")[0])
+        assert_same_bits(one, train_together([spec], [assigned], device="cpu")[0])
         assert torch.get_num_threads() == 2  # left as it was
     finally:
         torch.set_num_threads(before)
@@ -569,8 +569,8 @@ def test_single_precision_agrees_loosely(name, make_spec):
 
 
 def test_gradients_are_counted_over_all_devices(make_spec):
-    held = allocations.draw(make_spec().allocation_spec)
-    assert gradients_per_iteration(held).tolist() == [20 * 12, 20 * 12]
+    assigned = allocations.draw(make_spec().allocation_spec)
+    assert gradients_per_iteration(assigned).tolist() == [20 * 12, 20 * 12]
     uneven = np.array([[[0, 1, EMPTY], [2, EMPTY, EMPTY]], [[0, 1, 2], [0, 1, 2]]], dtype=np.int32)
     assert gradients_per_iteration(uneven).tolist() == [3, 6]
     uncoded = allocations.draw(make_spec(**RBA).allocation_spec)
@@ -625,9 +625,9 @@ def test_replication_weights_reach_the_optimum_and_uniform_ones_do_not(make_spec
         "record": {"step": 500},
     }
     corrected = make_spec(**SGC, **options)
-    held = allocations.draw(corrected.allocation_spec)
-    assert all(len(np.unique(lists)) == 60 for lists in held)  # every subset is on some device
-    exact = train(corrected, held)
+    assigned = allocations.draw(corrected.allocation_spec)
+    assert all(len(np.unique(lists)) == 60 for lists in assigned)  # every subset is on some device
+    exact = train(corrected, assigned)
     assert exact.coding_bias.max() < 1e-12
     assert (exact.excess_loss[:, -1] < 1e-24 * exact.excess_loss[:, 0]).all()
     uneven = run(make_spec(method="cra_dl", aggregation="mean", **options))
@@ -639,17 +639,17 @@ def test_replication_weights_reach_the_optimum_and_uniform_ones_do_not(make_spec
 # --- (j) all seeds in one batch, as on a GPU -------------------------------------------------------------------------
 
 
-def one_by_one(spec, held):
+def one_by_one(spec, assigned):
     """Each seed alone, without the rest of its batch."""
     alone = [spec.model_copy(update={"seeds": (seed,)}) for seed in spec.seeds]
-    return join(train(each, held[place : place + 1]) for place, each in enumerate(alone))
+    return join(train(each, assigned[place : place + 1]) for place, each in enumerate(alone))
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_a_batch_of_seeds_has_the_bits_of_seed_by_seed(name, make_spec):
     spec = make_spec(**COMBINATIONS[name][1], seeds=[3, 0, 11])
-    held = allocations.draw(spec.allocation_spec)
-    assert_same_bits(train_together([spec], [held], device="cpu")[0], one_by_one(spec, held))
+    assigned = allocations.draw(spec.allocation_spec)
+    assert_same_bits(train_together([spec], [assigned], device="cpu")[0], one_by_one(spec, assigned))
 
 
 EVERY_PART = {
@@ -665,8 +665,8 @@ EVERY_PART = {
 def test_every_part_of_the_tables_has_the_same_bits_in_a_batch(name, make_spec):
     """A rule, pre-aggregator or compressor that is added tomorrow is in this test by being in its table."""
     spec = make_spec(**ENOUGH | {"iterations": 10, "seeds": [4, 0, 7]} | EVERY_PART[name])
-    held = allocations.draw(spec.allocation_spec)
-    assert_same_bits(train_together([spec], [held], device="cpu")[0], one_by_one(spec, held))
+    assigned = allocations.draw(spec.allocation_spec)
+    assert_same_bits(train_together([spec], [assigned], device="cpu")[0], one_by_one(spec, assigned))
 
 
 def test_exact_decoding_at_the_size_of_the_papers_has_the_same_bits_in_a_batch(make_spec):
@@ -681,17 +681,17 @@ def test_exact_decoding_at_the_size_of_the_papers_has_the_same_bits_in_a_batch(m
         iterations=25,
         seeds=[0, 1, 2],
     )
-    held = allocations.draw(spec.allocation_spec)
-    assert_same_bits(train_together([spec], [held], device="cpu")[0], one_by_one(spec, held))
+    assigned = allocations.draw(spec.allocation_spec)
+    assert_same_bits(train_together([spec], [assigned], device="cpu")[0], one_by_one(spec, assigned))
 
 
 @pytest.mark.parametrize("name", EVERY_PART)
 def test_every_part_of_the_tables_has_the_same_bits_without_compiled_kernels(name, make_spec, monkeypatch):
     spec = make_spec(**ENOUGH | {"iterations": 10, "seeds": [4, 0]} | EVERY_PART[name])
-    held = allocations.draw(spec.allocation_spec)
-    compiled = train(spec, held)
+    assigned = allocations.draw(spec.allocation_spec)
+    compiled = train(spec, assigned)
     monkeypatch.setattr(native, "_functions", lambda _: {})
-    assert_same_bits(compiled, train(spec, held))
+    assert_same_bits(compiled, train(spec, assigned))
 
 
 @pytest.mark.parametrize("name", EVERY_PART)
@@ -713,10 +713,10 @@ def test_specs_of_one_shape_are_trained_together(make_spec):
         make_spec(seeds=[9], method="cra_dl_corrected"),
         make_spec(seeds=[2, 4], allocation={"name": "random", "side": "subset"}),
     ]
-    held = [allocations.draw(spec.allocation_spec) for spec in specs]
-    assert len({lists.shape[-1] for lists in held}) > 1  # padded
-    together = train_together(specs, held, device="cpu")
-    for spec, lists, measured in zip(specs, held, together, strict=True):
+    assigned = [allocations.draw(spec.allocation_spec) for spec in specs]
+    assert len({lists.shape[-1] for lists in assigned}) > 1  # padded
+    together = train_together(specs, assigned, device="cpu")
+    for spec, lists, measured in zip(specs, assigned, together, strict=True):
         assert_same_bits(measured, train(spec, lists))
 
 
@@ -744,8 +744,8 @@ def test_specs_of_other_shapes_are_not(other, make_spec):
 
 def test_lists_of_another_shape_are_refused(make_spec):
     spec = make_spec()
-    held = allocations.draw(spec.allocation_spec)
-    for wrong in (held[:1], held[:, :-1], held[0]):
+    assigned = allocations.draw(spec.allocation_spec)
+    for wrong in (assigned[:1], assigned[:, :-1], assigned[0]):
         with pytest.raises(ValueError, match=r"\(R, N, S\) = \(2, 20, S\)"):
             train(spec, wrong)
 
@@ -753,10 +753,10 @@ def test_lists_of_another_shape_are_refused(make_spec):
 def test_lists_of_subsets_that_are_not_there_are_refused(make_spec):
     spec = make_spec()
     for wrong in (60, -2, 10**9):
-        held = allocations.draw(spec.allocation_spec).copy()
-        held[1, 3, 2] = wrong
+        assigned = allocations.draw(spec.allocation_spec).copy()
+        assigned[1, 3, 2] = wrong
         with pytest.raises(ValueError, match="subsets 0 to 59, or -1 for none"):
-            train(spec, held)
+            train(spec, assigned)
 
 
 def test_no_threads_are_refused(make_spec):

@@ -138,11 +138,11 @@ def test_a_whole_scorecard_of_nothing_seldom_finds_anything():
 
 def test_a_stored_run_is_the_run_that_was_trained(make_spec, tmp_path):
     one = make_spec(seeds=4, redundancy=6, allocation={"name": "random", "side": "subset"})
-    held = allocations.draw(one.allocation_spec)
-    measured = train(one, held)
+    assigned = allocations.draw(one.allocation_spec)
+    measured = train(one, assigned)
     path = tmp_path / "run.nc"
-    trajectories.write(path, one, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
-    left, right = of_stored(trajectories.load(path)), of_measurements(one, measured, held)
+    trajectories.write(path, one, measured, assigned, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+    left, right = of_stored(trajectories.load(path)), of_measurements(one, measured, assigned)
     assert left.spec == right.spec
     assert left.values.keys() == right.values.keys()
     for name in left.values:

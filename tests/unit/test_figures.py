@@ -363,12 +363,12 @@ def test_the_measured_variance_of_a_run_is_near_the_closed_form(tmp_path):
     fields = {"method": "lad", "devices": 20, "redundancy": 5, "aggregation": "mean", "seeds": 5, "iterations": 200}
     problem = {"name": "linear_regression", "subsets": 20, "dimension": 3}
     spec = RunSpec.parse({**fields, "problem": problem, "byzantine": {"alpha": 0.0}, "record": {"step": 1}}, "test")
-    held = allocation.draw(spec.allocation_spec)
-    found = train(spec, held)
+    assigned = allocation.draw(spec.allocation_spec)
+    found = train(spec, assigned)
     ratio = (found.honest_dispersion**2 + found.coding_bias**2) / found.heterogeneity**2
     assert ratio.mean() == pytest.approx(coded_variance(20, 5), rel=0.05)
     trajectories.write(
-        tmp_path / "trajectories" / f"{spec.run_id}.nc", spec, found, held,
+        tmp_path / "trajectories" / f"{spec.run_id}.nc", spec, found, assigned,
         device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0,
     )  # fmt: skip
     asked = request_for("variance")
@@ -483,9 +483,9 @@ def test_laws_are_laws_and_have_the_right_means(scheme, redundancy):
     devices, subsets = 10, 20
     spec = AllocationSpec(allocation=name, devices=devices, subsets=subsets, redundancy=redundancy, seeds=range(200))
     known = ALLOCATIONS[spec.allocation.name].laws(devices, subsets, redundancy, **spec.allocation.options)
-    held = allocation.draw(spec)
-    overlaps = [len(np.intersect1d(a[0][a[0] >= 0], a[1][a[1] >= 0])) for a in held]
-    copies = np.stack([np.bincount(lists[lists >= 0], minlength=subsets) for lists in held])
+    assigned = allocation.draw(spec)
+    overlaps = [len(np.intersect1d(a[0][a[0] >= 0], a[1][a[1] >= 0])) for a in assigned]
+    copies = np.stack([np.bincount(lists[lists >= 0], minlength=subsets) for lists in assigned])
     for law, drawn in ((known.overlap, np.array(overlaps)), (known.replication, copies)):
         chances = np.array([law(count) for count in range(subsets + 1)])
         assert chances.sum() == pytest.approx(1)

@@ -47,8 +47,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunSpec, Path, Path]
         "test",
     )
     folder = tmp_path_factory.mktemp("kept")
-    held = allocations.draw(spec.allocation_spec)
-    trajectories.write(folder / f"{spec.run_id}.nc", spec, train(spec, held), held, **COSTS)
+    assigned = allocations.draw(spec.allocation_spec)
+    trajectories.write(folder / f"{spec.run_id}.nc", spec, train(spec, assigned), assigned, **COSTS)
     allocations.write(spec.allocation_spec, folder / "held.nc")
     return spec, folder / f"{spec.run_id}.nc", folder / "held.nc"
 
@@ -60,7 +60,7 @@ def run(kept: tuple[RunSpec, Path, Path], tmp_path: Path) -> tuple[RunSpec, Path
 
 
 @pytest.fixture
-def held(kept: tuple[RunSpec, Path, Path], tmp_path: Path) -> tuple[AllocationSpec, Path]:
+def assigned(kept: tuple[RunSpec, Path, Path], tmp_path: Path) -> tuple[AllocationSpec, Path]:
     """An allocation, to be changed."""
     return kept[0].allocation_spec, Path(shutil.copy(kept[2], tmp_path))
 
@@ -91,9 +91,9 @@ def refusals(path: Path, *readers: Callable[[], object]) -> set[str]:
 
 
 def of_run(spec: RunSpec, path: Path) -> set[str]:
-    held = allocations.draw(spec.allocation_spec)
+    assigned = allocations.draw(spec.allocation_spec)
     with little_memory():
-        assert not trajectories.agrees(path, spec, held, "cpu")
+        assert not trajectories.agrees(path, spec, assigned, "cpu")
     return refusals(
         path,
         lambda: trajectories.open(path),
@@ -115,9 +115,9 @@ def of_held(spec: AllocationSpec, path: Path) -> set[str]:
 
 
 def test_a_file_put_together_again_is_the_same(
-    run: tuple[RunSpec, Path], held: tuple[AllocationSpec, Path], kept: tuple[RunSpec, Path, Path]
+    run: tuple[RunSpec, Path], assigned: tuple[AllocationSpec, Path], kept: tuple[RunSpec, Path, Path]
 ) -> None:
-    for (_, path), before, read in ((run, kept[1], trajectories.open), (held, kept[2], allocations.open)):
+    for (_, path), before, read in ((run, kept[1], trajectories.open), (assigned, kept[2], allocations.open)):
         change(path, lambda _: None)
         assert read(path).identical(read(before))
 
@@ -218,19 +218,19 @@ def test_a_trajectory_that_was_never_written_by_us(kind: str, dimension: str, ru
 @pytest.mark.parametrize("kind", ANY)
 @pytest.mark.parametrize("dimension", ["seed", "device", "slot", "data_subset", "overlap"])
 def test_an_allocation_that_was_never_written_by_us(
-    kind: str, dimension: str, held: tuple[AllocationSpec, Path]
+    kind: str, dimension: str, assigned: tuple[AllocationSpec, Path]
 ) -> None:
-    spec, path = held
+    spec, path = assigned
     change(path, ANY[kind]("subset", dimension))
     assert of_held(spec, path)
 
 
 @pytest.mark.parametrize("kind", ["f4", "f8", "u4", "i8", "u8", "S1"])
-def test_a_type_that_is_not_ours(kind: str, run: tuple[RunSpec, Path], held: tuple[AllocationSpec, Path]) -> None:
+def test_a_type_that_is_not_ours(kind: str, run: tuple[RunSpec, Path], assigned: tuple[AllocationSpec, Path]) -> None:
     """NaN and fractions among subsets come with it."""
     change(run[1], typed("status_at" if kind == "f8" else "loss", kind))
-    change(held[1], typed("subset", kind))
-    assert all("is of type" in line for line in of_run(*run) | of_held(*held))
+    change(assigned[1], typed("subset", kind))
+    assert all("is of type" in line for line in of_run(*run) | of_held(*assigned))
 
 
 def test_the_numbers_of_a_machine_that_turns_bytes_round_are_the_same(
@@ -345,8 +345,8 @@ HELD: dict[str, tuple[str, Callable[[NDArray[Any]], object]]] = {
 
 
 @pytest.mark.parametrize("kind", HELD)
-def test_lists_that_no_allocation_has(kind: str, held: tuple[AllocationSpec, Path]) -> None:
-    spec, path = held
+def test_lists_that_no_allocation_has(kind: str, assigned: tuple[AllocationSpec, Path]) -> None:
+    spec, path = assigned
     name, edit = HELD[kind]
     change(path, numbers(name, edit))
     assert all(line.startswith("foreign: ") for line in of_held(spec, path))
@@ -376,10 +376,12 @@ def test_every_allocation_that_is_written_is_read(values: dict[str, Any], tmp_pa
     np.testing.assert_array_equal(allocations.open(path)["subset"].to_numpy(), drawn)
 
 
-def test_the_numbers_are_those_of_another_reader(run: tuple[RunSpec, Path], held: tuple[AllocationSpec, Path]) -> None:
+def test_the_numbers_are_those_of_another_reader(
+    run: tuple[RunSpec, Path], assigned: tuple[AllocationSpec, Path]
+) -> None:
     import xarray
 
-    for path, ours in ((run[1], trajectories.open(run[1])), (held[1], allocations.open(held[1]))):
+    for path, ours in ((run[1], trajectories.open(run[1])), (assigned[1], allocations.open(assigned[1]))):
         with xarray.open_dataset(path, engine="netcdf4") as theirs:
             assert ours.identical(theirs.load())
 
@@ -405,7 +407,7 @@ allocations.read(out, spec)
 
 
 def test_a_file_system_without_locks_is_good_enough(
-    run: tuple[RunSpec, Path], held: tuple[AllocationSpec, Path], tmp_path: Path
+    run: tuple[RunSpec, Path], assigned: tuple[AllocationSpec, Path], tmp_path: Path
 ) -> None:
     """As a network may have it: every flock fails there."""
     compiler = shutil.which("cc") or shutil.which("gcc")
@@ -415,7 +417,7 @@ def test_a_file_system_without_locks_is_good_enough(
     subprocess.run([compiler, "-shared", "-fPIC", "-o", tmp_path / "none.so", tmp_path / "none.c"], check=True)
     environment = {key: value for key, value in os.environ.items() if key != "HDF5_USE_FILE_LOCKING"}
     ended = subprocess.run(
-        [sys.executable, "-c", WITHOUT, held[1], run[1], tmp_path / "again.nc"],
+        [sys.executable, "-c", WITHOUT, assigned[1], run[1], tmp_path / "again.nc"],
         env={**environment, "LD_PRELOAD": str(tmp_path / "none.so")},
         capture_output=True,
         text=True,

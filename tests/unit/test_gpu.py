@@ -83,8 +83,8 @@ def spec_of(name, make_spec, **changes):
 @pytest.mark.parametrize("name", EVERY_PART)
 def test_a_gpu_computes_what_the_cpu_does(name, dtype, make_spec):
     spec = spec_of(name, make_spec, dtype=dtype)
-    held = allocations.draw(spec.allocation_spec)
-    assert_close(train(spec, held, device="cuda"), train(spec, held), tolerance(name, dtype))
+    assigned = allocations.draw(spec.allocation_spec)
+    assert_close(train(spec, assigned, device="cuda"), train(spec, assigned), tolerance(name, dtype))
 
 
 @pytest.mark.parametrize("name", EVERY_PART)
@@ -113,13 +113,13 @@ def test_a_wait_would_be_seen(make_spec):
 @pytest.mark.parametrize("name", EVERY_PART)
 def test_the_same_bits_twice(name, make_spec):
     spec = spec_of(name, make_spec)
-    held = allocations.draw(spec.allocation_spec)
-    assert_same_bits(train(spec, held, device="cuda"), train(spec, held, device="cuda"))
+    assigned = allocations.draw(spec.allocation_spec)
+    assert_same_bits(train(spec, assigned, device="cuda"), train(spec, assigned, device="cuda"))
 
 
 @pytest.mark.parametrize("name", EVERY_PART)
 def test_specs_beside_each_other_have_the_numbers_that_they_have_alone(name, make_spec):
     specs = [spec_of(name, make_spec), spec_of(name, make_spec, step_size=0.3, seeds=[5, 1, 3])]
-    held = [allocations.draw(spec.allocation_spec) for spec in specs]
-    for spec, lists, beside in zip(specs, held, train_together(specs, held, device="cuda"), strict=True):
+    assigned = [allocations.draw(spec.allocation_spec) for spec in specs]
+    for spec, lists, beside in zip(specs, assigned, train_together(specs, assigned, device="cuda"), strict=True):
         assert_close(beside, train(spec, lists, device="cuda"), tolerance(name, "float64"))

@@ -474,9 +474,9 @@ print(*sys.modules)
 
 def test_a_training_loads_only_what_it_needs(make_spec, tmp_path):
     """A whole training as the workflow starts it: each of hundreds of jobs pays for what it imports."""
-    spec, held, out = make_spec(iterations=1), tmp_path / "held.nc", tmp_path / "out.nc"
-    allocations.write(spec.allocation_spec, held)
-    loaded = set(run_python(TRAINING, spec.canonical(), held, out).split())
+    spec, assigned, out = make_spec(iterations=1), tmp_path / "held.nc", tmp_path / "out.nc"
+    allocations.write(spec.allocation_spec, assigned)
+    loaded = set(run_python(TRAINING, spec.canonical(), assigned, out).split())
     assert out.exists()
     needed = loaded_by("torch", "numpy.random", "netCDF4", "pydantic.types", "typer")
     assert third_party(loaded) <= third_party(needed) | {"byzcode"}

@@ -213,23 +213,23 @@ def codes(draw):
     dtype = draw(TYPES)
     rows = torch.from_numpy(rng.standard_normal((runs, subsets * samples, dimension))).to(dtype)
     factor = torch.from_numpy(rng.standard_normal((runs, subsets * samples))).to(dtype)
-    held = torch.from_numpy(rng.integers(0, subsets, (runs, devices, slots)))
+    assigned = torch.from_numpy(rng.integers(0, subsets, (runs, devices, slots)))
     weight = torch.from_numpy(rng.standard_normal((runs, devices, slots))).to(dtype)
     redrawn = draw(st.booleans())
     orders = [
         torch.from_numpy(np.stack([rng.permutation(size) for _ in range(runs)])) if redrawn else None
         for size in (devices, subsets)
     ]
-    return rows, factor, Code(held, weight, *orders), samples
+    return rows, factor, Code(assigned, weight, *orders), samples
 
 
 def summed(rows, factor, code, samples):
     """The same by loops."""
-    runs, devices, slots = code.held.shape
+    runs, devices, slots = code.assigned.shape
     out = torch.zeros(runs, devices, rows.shape[-1], dtype=rows.dtype)
     for run, device, slot in itertools.product(range(runs), range(devices), range(slots)):
         row = device if code.devices is None else code.devices[run, device]
-        subset = code.held[run, row, slot]
+        subset = code.assigned[run, row, slot]
         subset = subset if code.names is None else code.names[run, subset]
         for sample in range(samples):
             k = subset * samples + sample
@@ -302,14 +302,14 @@ def test_what_compiled_code_does_not_take_goes_the_plain_way(small, plain):
     torch.testing.assert_close(coded_rows(rows, strided, code), expected)
     torch.testing.assert_close(coded_rows(rows.mT.contiguous().mT, factor, code), expected)
     torch.testing.assert_close(
-        coded_rows(rows, factor, Code(code.held[..., :1], code.weight[..., :1])),
-        summed(rows, factor, Code(code.held[..., :1], code.weight[..., :1]), 1),
+        coded_rows(rows, factor, Code(code.assigned[..., :1], code.weight[..., :1])),
+        summed(rows, factor, Code(code.assigned[..., :1], code.weight[..., :1]), 1),
     )
     for odd in (
         (rows, factor[:, :5].clone(), code),
-        (rows, factor, Code(code.held, code.weight[..., :1].clone())),
+        (rows, factor, Code(code.assigned, code.weight[..., :1].clone())),
         (rows, factor.float(), code),
-        (rows, factor, Code(code.held.int(), code.weight)),
+        (rows, factor, Code(code.assigned.int(), code.weight)),
     ):
         try:
             told = plain(coded_rows, *odd)

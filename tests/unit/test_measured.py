@@ -136,10 +136,10 @@ def made(planned_study, results):
     """Trains the runs of a study and stores them with its summary."""
     spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
     for member in planned_study.members:
-        held = allocations.draw(member.spec.allocation_spec)
+        assigned = allocations.draw(member.spec.allocation_spec)
         path = results / "trajectories" / f"{member.spec.run_id}.nc"
         path.parent.mkdir(parents=True, exist_ok=True)
-        trajectories.write(path, member.spec, train(member.spec, held), held, **spent)
+        trajectories.write(path, member.spec, train(member.spec, assigned), assigned, **spent)
     runs = planned_study.run_ids()
     return summarise([results / "trajectories" / f"{run}.nc" for run in runs], runs)
 

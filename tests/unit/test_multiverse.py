@@ -367,10 +367,10 @@ def test_the_primary_reading_gives_the_verdicts_of_the_scorecard(tiny, tmp_path)
     found = verdicts(multiverse, universe)
     planned = multiverse.plan.studies["tiny"]
     for member in planned.members:
-        held = allocations.draw(member.spec.allocation_spec)
+        assigned = allocations.draw(member.spec.allocation_spec)
         path = tmp_path / f"{member.spec.run_id}.nc"
         times = {"wall_seconds": 1.0, "cpu_seconds": 1.0}
-        trajectories.write(path, member.spec, train(member.spec, held), held, device="cpu", threads=1, **times)
+        trajectories.write(path, member.spec, train(member.spec, assigned), assigned, device="cpu", threads=1, **times)
     request = json.loads(planned.claims_json())
     rows = evidence.of_study(request, lambda name: tmp_path / f"{name}.nc")
     expected = evidence.scorecard([rows])

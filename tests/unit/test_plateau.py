@@ -217,9 +217,9 @@ def store(make_spec, tmp_path):
     def stored(**changes):
         spec = make_spec(**{"iterations": 200, "record": {"step": 5}, "seeds": 4, **changes})
         path = tmp_path / f"{spec.run_id}.nc"
-        held = allocations.draw(spec.allocation_spec)
-        measured = train(spec, held)
-        trajectories.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+        assigned = allocations.draw(spec.allocation_spec)
+        measured = train(spec, assigned)
+        trajectories.write(path, spec, measured, assigned, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
         return spec, path, measured
 
     return stored
@@ -300,8 +300,8 @@ def test_the_cost_of_an_iteration_is_known_even_if_the_first_seed_diverges_at_on
         if values.ndim == 2:
             values[0, 1:] = np.nan
     measured.status[0], measured.status_at[0] = Status.DIVERGED, 5
-    held = allocations.draw(spec.allocation_spec)
-    trajectories.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+    assigned = allocations.draw(spec.allocation_spec)
+    trajectories.write(path, spec, measured, assigned, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
     row = summarise([path], [spec.run_id]).iloc[0]
     assert row["diverged"] == 1
     assert row["gradients_computed_per_iteration"] == 20 * 12

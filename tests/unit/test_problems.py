@@ -56,9 +56,9 @@ def may_differ(spec):
 
 
 def assert_as_alone(specs):
-    held = [allocations.draw(spec.allocation_spec) for spec in specs]
-    together = train_together(specs, held, device="cpu")
-    for spec, lists, beside in zip(specs, held, together, strict=True):
+    assigned = [allocations.draw(spec.allocation_spec) for spec in specs]
+    together = train_together(specs, assigned, device="cpu")
+    for spec, lists, beside in zip(specs, assigned, together, strict=True):
         alone = train(spec, lists)
         assert beside.arrays().keys() == alone.arrays().keys()
         for name, array in alone.arrays().items():

@@ -52,10 +52,10 @@ def drawn_from(study, results):
     """Train the runs of a study and draw its figure; the excess loss of each run by its id."""
     found = {}
     for run, spec in {member.spec.run_id: member.spec for member in study.members}.items():
-        held = allocations.draw(spec.allocation_spec)
-        measured = train(spec, held)
+        assigned = allocations.draw(spec.allocation_spec)
+        measured = train(spec, assigned)
         spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
-        trajectories.write(results / "trajectories" / f"{run}.nc", spec, measured, held, **spent)
+        trajectories.write(results / "trajectories" / f"{run}.nc", spec, measured, assigned, **spent)
         found[run] = measured.excess_loss
     draw(json.loads(study.figure_json("factor")), results, results / "factor")
     return found

@@ -309,13 +309,13 @@ def geometric_median_of(messages):
         return (away[off] / distance[off, None]).sum(axis=0), (~off).sum()
 
     for candidate in x:
-        pull, held = force(candidate)
-        if length(pull) <= held:
+        pull, assigned = force(candidate)
+        if length(pull) <= assigned:
             return origin + candidate
     best = max(x, key=gain)
-    pull, held = force(best)
+    pull, assigned = force(best)
     distance = length(x - best)
-    y = best + (1 - held / length(pull)) * pull / (1 / distance[distance > 0]).sum()
+    y = best + (1 - assigned / length(pull)) * pull / (1 / distance[distance > 0]).sum()
     spread = np.median(length(x))
     for _ in range(200):
         away = x - y

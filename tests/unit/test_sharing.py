@@ -97,8 +97,8 @@ def place(make_spec, tmp_path):
 def bits(path):
     """What is measured, hashed."""
     with netCDF4.Dataset(path) as dataset:
-        held = [np.ma.getdata(variable[...]).tobytes() for variable in dataset.variables.values()]
-    return hashlib.sha256(b"".join(held)).hexdigest()
+        assigned = [np.ma.getdata(variable[...]).tobytes() for variable in dataset.variables.values()]
+    return hashlib.sha256(b"".join(assigned)).hexdigest()
 
 
 def attribute(path, name):
@@ -107,8 +107,8 @@ def attribute(path, name):
 
 
 def alone(spec, path):
-    held = allocations.draw(spec.allocation_spec)
-    trajectories.write(path, spec, train(spec, held), held, **COSTS)
+    assigned = allocations.draw(spec.allocation_spec)
+    trajectories.write(path, spec, train(spec, assigned), assigned, **COSTS)
     return bits(path)
 
 
@@ -170,8 +170,8 @@ def forget(name):
 def exchange(path, spec):
     """Whole, and of another run."""
     other = spec.model_copy(update={"step_size": 0.1})
-    held = allocations.draw(other.allocation_spec)
-    trajectories.write(path, other, train(other, held), held, **COSTS)
+    assigned = allocations.draw(other.allocation_spec)
+    trajectories.write(path, other, train(other, assigned), assigned, **COSTS)
 
 
 UNFIT = {
@@ -215,8 +215,8 @@ def test_another_allocation_than_was_drawn_is_trained_anew(place, monkeypatch):
         patched.setattr(allocations, "draw", lambda spec: drawn(spec)[:, ::-1].copy())
         allocations.write(second.allocation_spec, place.allocation(second))
     place.train(second)
-    held = allocations.read(place.allocation(second), second.allocation_spec)
-    assert trajectories.agrees(place.out(second), second, held, "cpu")
+    assigned = allocations.read(place.allocation(second), second.allocation_spec)
+    assert trajectories.agrees(place.out(second), second, assigned, "cpu")
     assert not trajectories.agrees(place.out(second), second, drawn(second.allocation_spec), "cpu")
 
 
@@ -277,11 +277,11 @@ def test_what_broke_off_leaves_only_whole_files(place, monkeypatch, tmp_path):
 def test_a_batch_that_fails_is_halved(place, monkeypatch, capsys):
     sizes = []
 
-    def scarce(specs, held, **rest):
+    def scarce(specs, assigned, **rest):
         sizes.append(len(specs))
         if len(specs) > 1:
             raise torch.OutOfMemoryError("no room")
-        return together(specs, held, **rest)
+        return together(specs, assigned, **rest)
 
     together = batches.train_together
     monkeypatch.setattr(batches, "train_together", scarce)
@@ -372,8 +372,8 @@ def by_itself(place, spec):
 
 
 def as_stored(place, spec, **changes):
-    held = allocations.draw(spec.allocation_spec)
-    trajectories.write(place.out(spec), spec, train(spec, held), held, **COSTS | changes)
+    assigned = allocations.draw(spec.allocation_spec)
+    trajectories.write(place.out(spec), spec, train(spec, assigned), assigned, **COSTS | changes)
 
 
 @pytest.mark.parametrize(
@@ -656,8 +656,8 @@ def test_a_run_of_any_problem_takes_no_more_than_is_reckoned_with(name, subsets)
 
 
 def assert_reckoned_with(spec):
-    held = allocations.draw(spec.allocation_spec)
+    assigned = allocations.draw(spec.allocation_spec)
     with torch.inference_mode(), Memory() as memory:
-        loop(assemble([Part(spec, spec.seeds, held)], "meta"), lambda _: None)
-    reckoned = batches.footprint(batches.Run(spec, held))
+        loop(assemble([Part(spec, spec.seeds, assigned)], "meta"), lambda _: None)
+    reckoned = batches.footprint(batches.Run(spec, assigned))
     assert 0.1 * reckoned < memory.most < reckoned

@@ -24,9 +24,9 @@ def store(tmp_path):
 
     def write(spec, name="run", /, **attributes):
         path = tmp_path / f"{name}.nc"
-        held = allocation.draw(spec.allocation_spec)
+        assigned = allocation.draw(spec.allocation_spec)
         spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
-        trajectories.write(path, spec, train(spec, held), held, **spent)
+        trajectories.write(path, spec, train(spec, assigned), assigned, **spent)
         with netCDF4.Dataset(path, "a") as file:
             file.delncattr("cpu_seconds")
             file.setncatts({"peak_memory_mib": 250.0} | attributes)
@@ -148,7 +148,7 @@ def test_a_measured_rate_is_positive_and_takes_few_iterations(make_spec, monkeyp
 
     done = []
     train = workers.train
-    monkeypatch.setattr(workers, "train", lambda spec, held: done.append(spec) or train(spec, held))
+    monkeypatch.setattr(workers, "train", lambda spec, assigned: done.append(spec) or train(spec, assigned))
 
     rate = measure(make_spec(seeds=10, iterations=100_000))
 

@@ -57,14 +57,14 @@ def test_loss_and_gradient_are_those_of_autograd():
 def test_coded_gradients_are_those_of_a_loop_over_devices_and_examples():
     problem = built()
     theta, dice = theta_of(problem), np.random.default_rng(4)
-    held = np.stack([[dice.permutation(SUBSETS)[:7] for _ in range(5)] for _ in range(2)])
-    weight = dice.normal(size=held.shape)
-    sent = problem.coded_gradients(problem.forward(theta), Code(torch.from_numpy(held), torch.from_numpy(weight)))
+    assigned = np.stack([[dice.permutation(SUBSETS)[:7] for _ in range(5)] for _ in range(2)])
+    weight = dice.normal(size=assigned.shape)
+    sent = problem.coded_gradients(problem.forward(theta), Code(torch.from_numpy(assigned), torch.from_numpy(weight)))
     features, targets = problem.features.numpy(), problem.targets.numpy()
     share = features.shape[1] // SUBSETS
     for seed, device in np.ndindex(2, 5):
         matrix, message = theta[seed].numpy().reshape(10, 64), np.zeros((10, 64))
-        for subset, factor in zip(held[seed, device], weight[seed, device], strict=True):
+        for subset, factor in zip(assigned[seed, device], weight[seed, device], strict=True):
             for example in range(subset * share, (subset + 1) * share):
                 scores = matrix @ features[seed, example]
                 chances = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
@@ -155,15 +155,15 @@ def test_too_many_subsets_are_refused_before_anything_is_loaded():
 
 def test_a_run_has_the_same_bits_alone_in_a_batch_and_in_other_processes():
     spec = spec_of(seeds=[3, 0, 8])
-    held = allocations.draw(spec.allocation_spec)
-    together = train(spec, held).arrays()
-    others = [train(spec, held, threads=2), train_together([spec], [held], device="cpu")[0]]
+    assigned = allocations.draw(spec.allocation_spec)
+    together = train(spec, assigned).arrays()
+    others = [train(spec, assigned, threads=2), train_together([spec], [assigned], device="cpu")[0]]
     for other in others:
         for name, array in other.arrays().items():
             assert array.tobytes() == together[name].tobytes(), name
     for place, seed in enumerate(spec.seeds):
         alone = spec_of(seeds=[seed])
-        for name, array in train(alone, held[place : place + 1]).arrays().items():
+        for name, array in train(alone, assigned[place : place + 1]).arrays().items():
             assert array.tobytes() == together[name][place : place + 1].tobytes(), name
 
 
@@ -174,14 +174,14 @@ def test_single_precision_is_near_double():
 
 def test_its_file_has_what_the_problem_knows_and_its_metric(tmp_path):
     spec = spec_of()
-    held = allocations.draw(spec.allocation_spec)
-    measured = train(spec, held)
+    assigned = allocations.draw(spec.allocation_spec)
+    measured = train(spec, assigned)
     spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
-    trajectories.write(tmp_path / "run.nc", spec, measured, held, **spent)
+    trajectories.write(tmp_path / "run.nc", spec, measured, assigned, **spent)
     stored = trajectories.open(tmp_path / "run.nc", spec.run_id)
     assert {"loss", "test_accuracy", "smoothness", "strong_convexity"} <= set(stored)
     assert not {"excess_loss", "distance_to_optimum"} & set(stored)
     assert stored["test_accuracy"].attrs["units"] == "1"
     assert "classified correctly" in stored["test_accuracy"].attrs["long_name"]
     np.testing.assert_array_equal(stored["test_accuracy"], measured.metrics["test_accuracy"])
-    assert trajectories.agrees(tmp_path / "run.nc", spec, held, "cpu")
+    assert trajectories.agrees(tmp_path / "run.nc", spec, assigned, "cpu")

@@ -84,9 +84,9 @@ def test_the_least_random_numbers_are_those_of_a_stable_sort(devices, subsets, d
     redundancy = data.draw(st.integers(1, subsets))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("byzcode.allocation.random._BLOCK", block)
-        held = ALLOCATIONS["random"](devices, subsets, redundancy, np.random.default_rng(seed))
+        assigned = ALLOCATIONS["random"](devices, subsets, redundancy, np.random.default_rng(seed))
         by_subset = ALLOCATIONS["random"](devices, subsets, redundancy, np.random.default_rng(seed), side="subset")
-    assert held.tolist() == sorted_out(devices, subsets, redundancy, np.random.default_rng(seed)).tolist()
+    assert assigned.tolist() == sorted_out(devices, subsets, redundancy, np.random.default_rng(seed)).tolist()
     copies = max(1, round(devices * redundancy / subsets))
     chosen = sorted_out(subsets, devices, copies, np.random.default_rng(seed))
     assert [np.flatnonzero((by_subset == k).any(axis=1)).tolist() for k in range(subsets)] == chosen.tolist()
@@ -104,5 +104,5 @@ class _Coarse:
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12))
 def test_of_equal_random_numbers_the_first_are_taken(seed, redundancy):
-    held = ALLOCATIONS["random"](5, 12, redundancy, _Coarse(seed))
-    assert held.tolist() == sorted_out(5, 12, redundancy, _Coarse(seed)).tolist()
+    assigned = ALLOCATIONS["random"](5, 12, redundancy, _Coarse(seed))
+    assert assigned.tolist() == sorted_out(5, 12, redundancy, _Coarse(seed)).tolist()

@@ -155,7 +155,7 @@ EDITS: dict[str, tuple[str, Change, set[str]]] = {
     "the title of a method of no run": ("specs/methods.py", says('title="MA"', 'title="Ma"'), set()),
     "the loop": ("training/loop.py", adds, ALL),
     "random numbers": ("randomness.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY}),
-    "what a run is": ("specs/run.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY}),
+    "what a run is": ("specs/run.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY, "index"}),
     "the files of allocations": ("storage/allocations.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY}),
     "figures": ("figures/style.py", adds, {FIGURE}),
     "summaries": ("analysis/summary.py", adds, {SUMMARY}),
@@ -253,7 +253,7 @@ def test_what_is_missing_damaged_or_made_for_or_from_other_things_is_made_again(
     restored(figure.path, kept[figure.path].replace(figure.request.encode(), 12 * b"a"), {FIGURE: UNREADABLE})
     figure.path.write_text(str(Statement("figure", figure.code, 12 * "a", hash_of(figure.inputs))))
     seal.seal(figure.path)
-    assert stale(plan) == {FIGURE: REQUEST}
+    assert stale(plan) == {FIGURE: REQUEST, "index": INPUTS}  # it shows the figure
     figure.path.write_bytes(kept[figure.path])
     train.path.write_text("other numbers")
     seal.seal(train.path, Statement("train", train.code, train.request, 12 * "0"))

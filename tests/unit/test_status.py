@@ -128,14 +128,14 @@ def test_seeds_of_a_run_may_end_in_every_way(make_spec, monkeypatch):
     for dtype, huge in (("float64", 1e308), ("float32", 3e38)):
         ends[1], order = huge, [3, 0, 1, 2]
         spec = make_spec(**MA, attack="none", seeds=order, iterations=400, dtype=dtype)
-        held = allocations.draw(spec.allocation_spec)
-        beside = train_together([spec], [held], device="cpu")[0]
+        assigned = allocations.draw(spec.allocation_spec)
+        beside = train_together([spec], [assigned], device="cpu")[0]
         assert beside.status.tolist() == [POISONED, FINISHED, OVERFLOWED, DIVERGED]
         assert beside.status_at[:3].tolist() == [1, NEVER, 1]
         for row, seed in enumerate([3, 0, 1, 2]):
             order = [seed]
             alone = spec.model_copy(update={"seeds": (seed,)})
-            result = train_together([alone], [held[row : row + 1]], device="cpu")[0]
+            result = train_together([alone], [assigned[row : row + 1]], device="cpu")[0]
             np.testing.assert_array_equal(result.status, beside.status[row : row + 1])
             np.testing.assert_array_equal(result.status_at, beside.status_at[row : row + 1])
             if dtype == "float64":
@@ -207,10 +207,10 @@ def stored(make_spec, tmp_path):
 
     def store(name, **more):
         spec = make_spec(**CASES[name][0] | more)
-        held = allocations.draw(spec.allocation_spec)
-        measured, path = train(spec, held), tmp_path / f"{spec.run_id}.nc"
-        trajectories.write(path, spec, measured, held, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
-        return spec, measured, path, held
+        assigned = allocations.draw(spec.allocation_spec)
+        measured, path = train(spec, assigned), tmp_path / f"{spec.run_id}.nc"
+        trajectories.write(path, spec, measured, assigned, device="cpu", threads=1, wall_seconds=1.0, cpu_seconds=1.0)
+        return spec, measured, path, assigned
 
     return store
 
@@ -243,8 +243,8 @@ def test_a_seed_that_ran_away_counts_as_infinite_and_an_undefined_run_as_nothing
 
 @pytest.mark.parametrize("at", ["start", "plateau", "end"])
 def test_of_an_undefined_run_no_level_is_known_not_even_a_cost(at, stored):
-    spec, measured, path, held = stored("half of them lie")
-    for source in (of_stored(trajectories.load(path)), of_measurements(spec, measured, held)):
+    spec, measured, path, assigned = stored("half of them lie")
+    for source in (of_stored(trajectories.load(path)), of_measurements(spec, measured, assigned)):
         for quantity in ("excess_loss", "loss", "honest_dispersion", "gradients_computed", "bits_sent"):
             result = source.levels(quantity, at)
             assert np.isnan(result.level).all()
@@ -262,5 +262,5 @@ def test_of_a_seed_that_ran_away_the_level_is_the_limit(name, stored):
 
 def test_an_undefined_run_has_no_bounds(stored):
     for name in ("half of them lie", "all but one lie", "Krum"):
-        spec, measured, _, held = stored(name)
-        assert bounds(spec, vars(measured), held) == {}
+        spec, measured, _, assigned = stored(name)
+        assert bounds(spec, vars(measured), assigned) == {}

@@ -82,9 +82,9 @@ def drawings(tmp_path_factory):
     specs = {member.spec.run_id: member.spec for member in members}
     paths = [results / "trajectories" / f"{run}.nc" for run in specs]
     for path, spec in zip(paths, specs.values(), strict=True):
-        held = allocation.draw(spec.allocation_spec)
+        assigned = allocation.draw(spec.allocation_spec)
         spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
-        trajectories.write(path, spec, train(spec, held), held, **spent)
+        trajectories.write(path, spec, train(spec, assigned), assigned, **spent)
     (results / "summaries").mkdir()
     summarise(paths, list(specs)).to_csv(results / "summaries" / "endings.csv", index=False)
     vouched(results / "summaries" / "endings.csv", request=planned.summary_json())

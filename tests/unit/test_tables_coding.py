@@ -28,20 +28,20 @@ def lists():
 @pytest.mark.parametrize(("name", "options"), cases(ENCODERS).values(), ids=cases(ENCODERS))
 def test_weights_are_finite_numbers_and_zero_in_empty_slots(name, options):
     encoded = 0
-    for held, subsets in lists():
-        before = held.copy()
+    for assigned, subsets in lists():
+        before = assigned.copy()
         try:
-            weights = ENCODERS[name](held, subsets, **options)
+            weights = ENCODERS[name](assigned, subsets, **options)
         except ValueError:  # only for some allocations
             continue
         encoded += 1
-        np.testing.assert_array_equal(held, before)
-        assert weights.shape == held.shape
+        np.testing.assert_array_equal(assigned, before)
+        assert weights.shape == assigned.shape
         assert weights.dtype in (np.float64, np.complex128)
         assert np.isfinite(weights).all()
-        assert (weights[held == EMPTY] == 0).all()
+        assert (weights[assigned == EMPTY] == 0).all()
         assert (weights != 0).any()
-        np.testing.assert_array_equal(weights, ENCODERS[name](held, subsets, **options))
+        np.testing.assert_array_equal(weights, ENCODERS[name](assigned, subsets, **options))
     assert encoded, f"{name} encodes none of the allocations that are tried"
 
 
@@ -59,9 +59,9 @@ LIES = {
 
 def sent(spec, gradients):
     """What honest devices send of the gradients of subsets, (R, M, D)."""
-    held = allocations.draw(spec.allocation_spec)[0]
-    weights = ENCODERS[spec.encoding.name](held, spec.subsets, **spec.encoding.options)
-    combined = np.einsum("ns,rnsd->rnd", weights, gradients[:, held])
+    assigned = allocations.draw(spec.allocation_spec)[0]
+    weights = ENCODERS[spec.encoding.name](assigned, spec.subsets, **spec.encoding.options)
+    combined = np.einsum("ns,rnsd->rnd", weights, gradients[:, assigned])
     return np.concatenate([combined.real, combined.imag], axis=-1) if np.iscomplexobj(combined) else combined
 
 

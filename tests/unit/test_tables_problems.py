@@ -66,15 +66,15 @@ def points(problem):
     return [start, best, best + 1e-3 * a, best + b, c, 10 * d]
 
 
-def code(held, weight, dtype=torch.float64):
-    return Code(torch.from_numpy(held), torch.from_numpy(weight).to(dtype))
+def code(assigned, weight, dtype=torch.float64):
+    return Code(torch.from_numpy(assigned), torch.from_numpy(weight).to(dtype))
 
 
 def of_subsets(problem, forward, subsets):
     """The gradients of all subsets, (R, M, D): what devices send that hold one subset each."""
     runs = len(problem.start())
-    held = np.tile(np.arange(subsets)[:, None], (runs, 1, 1))
-    return problem.coded_gradients(forward, code(held, np.ones(held.shape), problem.start().dtype))
+    assigned = np.tile(np.arange(subsets)[:, None], (runs, 1, 1))
+    return problem.coded_gradients(forward, code(assigned, np.ones(assigned.shape), problem.start().dtype))
 
 
 def size_of(gradients):
@@ -221,11 +221,11 @@ def codes(runs, subsets):
     """Who holds what, with weights: a few subsets, all, some twice, empty slots, and with tasks drawn anew."""
     dice = np.random.default_rng(2)
     for devices, slots in ((7, 3), (6, subsets), (1, 1), (4, 2)):
-        held = np.stack([[dice.permutation(subsets)[:slots] for _ in range(devices)] for _ in range(runs)])
-        weight = dice.normal(size=held.shape) * (dice.random(held.shape) < 0.7)
-        yield code(held, weight)
+        assigned = np.stack([[dice.permutation(subsets)[:slots] for _ in range(devices)] for _ in range(runs)])
+        weight = dice.normal(size=assigned.shape) * (dice.random(assigned.shape) < 0.7)
+        yield code(assigned, weight)
         yield replace(
-            code(held, weight),
+            code(assigned, weight),
             devices=torch.from_numpy(np.stack([dice.permutation(devices) for _ in range(runs)])),
             names=torch.from_numpy(np.stack([dice.permutation(subsets) for _ in range(runs)])),
         )
@@ -240,8 +240,8 @@ def test_what_devices_send_is_the_weighted_sum_of_the_gradients_of_their_subsets
             forward = forward if of_what == "labels as they are" else problem.relabelled(forward)
             own = of_subsets(problem, forward, subsets)
             for code in codes(len(SEEDS), subsets):
-                held, weight = code.settled
-                want = (weight.unsqueeze(-1) * own[torch.arange(len(SEEDS))[:, None, None], held]).sum(dim=-2)
+                assigned, weight = code.settled
+                want = (weight.unsqueeze(-1) * own[torch.arange(len(SEEDS))[:, None, None], assigned]).sum(dim=-2)
                 got = problem.coded_gradients(forward, code)
                 assert got.shape == want.shape
                 assert ((got - want).abs() <= 1e-12 * size_of(own) * (1 + subsets)).all(), of_what

@@ -60,8 +60,8 @@ def of_encoding(name, options):
         with suppress(UserError, ValueError):
             chosen = {"allocation": allocation, "encoding": {"name": name, **options}}
             spec = run_with(method="cra_dl", problem=PROBLEM, **chosen, **COMMON, **LIARS)
-            held = allocations.draw(spec.allocation_spec)[0]
-            if not np.iscomplexobj(ENCODERS[name](held, SUBSETS, **options)):
+            assigned = allocations.draw(spec.allocation_spec)[0]
+            if not np.iscomplexobj(ENCODERS[name](assigned, SUBSETS, **options)):
                 return spec
     results = [of_method(method, {}) for method in METHODS]
     return next(spec for spec in results if spec.encoding.name == name)
@@ -137,12 +137,12 @@ def test_a_description_has_all_digits_of_a_run():
 def test_no_run_violates_a_bound(key, name, options):
     """On its error, the mean square of its gradients, and its excess loss."""
     spec = MAKERS[key](name, options)
-    held = allocations.draw(spec.allocation_spec)
-    measured = train(spec, held).arrays()
+    assigned = allocations.draw(spec.allocation_spec)
+    measured = train(spec, assigned).arrays()
     size = measured["largest_heterogeneity"] + measured["gradient_norm"]
     rounding = 1e-11 * np.fmax.accumulate(size, axis=1)
     error = measured["aggregation_error"]
-    for quantity, bound in bounds.bounds(spec, measured, held).items():
+    for quantity, bound in bounds.bounds(spec, measured, assigned).items():
         if bound.holds == "always":
             assert not (error > bound.error * (1 + 1e-9) + rounding).any(), quantity
     if spec.problem_kind.knows < EVERYTHING:
@@ -169,36 +169,36 @@ parts = entries("method", "problem", "allocation", "encoding", "decoder")
 @parts
 def test_a_batch_of_seeds_has_the_bits_of_seed_by_seed(key, name, options):
     spec = MAKERS[key](name, options)
-    held = allocations.draw(spec.allocation_spec)
+    assigned = allocations.draw(spec.allocation_spec)
     alone = [spec.model_copy(update={"seeds": (seed,)}) for seed in spec.seeds]
-    apart = join(train(each, held[place : place + 1]) for place, each in enumerate(alone))
-    assert_same(train_together([spec], [held], device="cpu")[0], apart)
+    apart = join(train(each, assigned[place : place + 1]) for place, each in enumerate(alone))
+    assert_same(train_together([spec], [assigned], device="cpu")[0], apart)
 
 
 @parts
 def test_compiled_kernels_change_no_bit(key, name, options, monkeypatch):
     spec = MAKERS[key](name, options)
-    held = allocations.draw(spec.allocation_spec)
-    compiled = train(spec, held)
+    assigned = allocations.draw(spec.allocation_spec)
+    compiled = train(spec, assigned)
     monkeypatch.setattr(native, "_functions", lambda _: {})
-    assert_same(train(spec, held), compiled)
+    assert_same(train(spec, assigned), compiled)
 
 
 @parts
 def test_the_loop_waits_for_no_device(key, name, options):
     """On torch's device "meta" there are no values: who asks for one fails."""
     spec = MAKERS[key](name, options)
-    held = allocations.draw(spec.allocation_spec)
+    assigned = allocations.draw(spec.allocation_spec)
     with torch.inference_mode():
-        loop(assemble([Part(spec, spec.seeds, held)], "meta"), lambda _: None)
+        loop(assemble([Part(spec, spec.seeds, assigned)], "meta"), lambda _: None)
 
 
 @parts
 def test_single_precision_ends_near_double(key, name, options):
     """Few steps, so that rounding has no time to grow."""
     spec = MAKERS[key](name, options)
-    held = allocations.draw(spec.allocation_spec)
+    assigned = allocations.draw(spec.allocation_spec)
     single = spec.model_copy(update={"dtype": "float32"})
-    fine, rough = vars(train(spec, held)), vars(train(single, held))
+    fine, rough = vars(train(spec, assigned)), vars(train(single, assigned))
     scale = np.abs(fine["loss"]).max()
     assert np.abs(rough["loss"] - fine["loss"]).max() <= 1e-3 * scale

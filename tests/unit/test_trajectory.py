@@ -26,9 +26,9 @@ def stored(make_spec, tmp_path):
     """A spec, what was measured, and the file of both."""
     spec = make_spec(record={"step": 5})
     path = tmp_path / "trajectories" / f"{spec.run_id}.nc"
-    held = allocations.draw(spec.allocation_spec)
-    measured = train(spec, held)
-    trajectories.write(path, spec, measured, held, **COSTS)
+    assigned = allocations.draw(spec.allocation_spec)
+    measured = train(spec, assigned)
+    trajectories.write(path, spec, measured, assigned, **COSTS)
     return spec, measured, path
 
 
@@ -95,10 +95,10 @@ def test_costs_are_counted(stored):
 
 def test_a_divergence_is_stored_as_such(make_spec, tmp_path):
     spec = make_spec(method="ma", redundancy=None, aggregation=None, iterations=400, record={"step": 5}, message_bits=8)
-    held = allocations.draw(spec.allocation_spec)
-    measured = train(spec, held)
+    assigned = allocations.draw(spec.allocation_spec)
+    measured = train(spec, assigned)
     path = tmp_path / "t.nc"
-    trajectories.write(path, spec, measured, held, **COSTS)
+    trajectories.write(path, spec, measured, assigned, **COSTS)
     dataset = trajectories.open(path)
     assert dataset["status"].values.tolist() == [Status.DIVERGED] * 2
     np.testing.assert_array_equal(dataset["status_at"].values, measured.status_at)

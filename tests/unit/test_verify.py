@@ -10,7 +10,7 @@ from pathlib import Path
 
 import netCDF4
 import pytest
-from dag.small_results import byzcode, figure, inside, make, multiverse, scorecard
+from dag.small_results import byzcode, figure, gallery, inside, make, multiverse, scorecard
 
 from byzcode.storage import allocations, checksums, netcdf, seal, trajectories
 from byzcode.studies.plan import load_plan_file
@@ -165,8 +165,8 @@ def test_a_file_of_other_code_is_stale(folder, stage):
 @pytest.mark.parametrize(
     ("path", "old", "new", "kinds"),
     [
-        ("config/studies/sweep.yaml", "The plateau.", "Another caption.", {"figures"}),
-        ("config/studies/lines.yaml", "says: It is lower.", "says: It is below.", {"claims", "scorecard"}),
+        ("config/studies/sweep.yaml", "The plateau.", "Another caption.", {"figures", "gallery"}),
+        ("config/studies/lines.yaml", "says: It is lower.", "says: It is below.", {"claims", "scorecard", "gallery"}),
         ("config/readings/alternatives.yaml", "step_size: 0.2", "step_size: 0.3", {"readings", "multiverse"}),
     ],
 )
@@ -409,6 +409,8 @@ def test_what_is_drawn_anew_out_of_an_archive_is_no_fault():
     plan = load_plan_file(CONFIG)
     for name in plan.figures:
         assert byzcode(*figure(plan, name))[0] == 0
+    for command in (scorecard(plan), gallery(plan)):
+        assert byzcode(*command)[0] == 0
     done = verified()
     assert done.faults() == []
     assert any("differs from the archive" in line for line in done.lines())

@@ -1,6 +1,6 @@
 """The table of allocations of subsets to devices.
 
-``ALLOCATIONS[name](devices, subsets, redundancy, generator, **options)`` returns the held subsets, (N, S);
+``ALLOCATIONS[name](devices, subsets, redundancy, generator, **options)`` returns the assigned subsets, (N, S);
 ``ALLOCATIONS[name].refuses(devices, subsets, redundancy)`` says why a size is not supported, or returns None.
 """
 

@@ -41,17 +41,17 @@ def block_design(devices: int, subsets: int, redundancy: int, generator: np.rand
     lambda = r (c - 1)/(N - 1) subsets, fewer than r^2 / M. If no design of :data:`FAMILIES` has the size itself, the
     blocks are repeated or replaced by their complements.
 
-    Returns the held subsets, (N, redundancy). Nothing is random. Cost: O(N r), and O(N M) with complements.
+    Returns the assigned subsets, (N, redundancy). Nothing is random. Cost: O(N r), and O(N M) with complements.
     """
     complement, copies, design = _fitting(devices, subsets, redundancy)[0]
     blocks = np.tile(design.make(), (copies, 1))
     # A stable sort of the points, block after block, lists the blocks of each point in ascending order.
-    held = (blocks.ravel().argsort(kind="stable") // design.size).reshape(devices, -1)
+    assigned = (blocks.ravel().argsort(kind="stable") // design.size).reshape(devices, -1)
     if complement:
         left = np.ones((devices, subsets), dtype=bool)
-        np.put_along_axis(left, held, values=False, axis=1)
-        held = left.nonzero()[1].reshape(devices, redundancy)
-    return held.astype(np.int32)
+        np.put_along_axis(left, assigned, values=False, axis=1)
+        assigned = left.nonzero()[1].reshape(devices, redundancy)
+    return assigned.astype(np.int32)
 
 
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:

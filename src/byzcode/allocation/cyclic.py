@@ -11,13 +11,14 @@ from byzcode.allocation.scheme import Scheme
 def cyclic(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
     """Device i holds the tasks i, i + 1, ..., i + d - 1 (mod N); the subsets are divided into N tasks, in order.
 
-    Returns the held subsets, (N, redundancy), with redundancy = d M / N. Every subset is on d devices, so the mean of
-    all coded gradients with weights 1/r is the gradient. In LAD, M = N, and the labels are redrawn in each iteration.
+    Returns the assigned subsets, (N, redundancy), with redundancy = d M / N. Every subset is on d devices, so the mean
+    of all coded gradients with weights 1/r is the gradient. In LAD, M = N, and the labels are redrawn at each
+    iteration.
     """
     size = subsets // devices
     tasks = (np.arange(devices)[:, None] + np.arange(redundancy // size)) % devices
-    held = tasks[..., None] * size + np.arange(size)
-    return np.sort(held.reshape(devices, redundancy), axis=1).astype(np.int32)
+    assigned = tasks[..., None] * size + np.arange(size)
+    return np.sort(assigned.reshape(devices, redundancy), axis=1).astype(np.int32)
 
 
 def refuses(devices: int, subsets: int, redundancy: int) -> str | None:

@@ -26,7 +26,7 @@ def difference_set(devices: int, subsets: int, redundancy: int, generator: np.ra
     window reaches this only on average over labels. D is a set of Singer (1938), of quadratic or quartic residues or of
     twin primes, or the complement of such a set in Z_N.
 
-    Returns the held subsets, (N, redundancy); M = N. Nothing is random. Cost: O(N r).
+    Returns the assigned subsets, (N, redundancy); M = N. Nothing is random. Cost: O(N r).
     """
     chosen = cyclic_sets()[devices, redundancy]()
     return np.sort((np.arange(devices)[:, None] + chosen) % devices, axis=1).astype(np.int32)

@@ -12,7 +12,7 @@ from byzcode.allocation.scheme import Scheme
 def disjoint(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
     """The subsets are shuffled and dealt out, ``redundancy`` to each device.
 
-    Returns the held subsets, (N, redundancy). With redundancy M / N, every subset is on exactly one device.
+    Returns the assigned subsets, (N, redundancy). With redundancy M / N, every subset is on exactly one device.
     """
     dealt = generator.permutation(subsets)[: devices * redundancy].reshape(devices, redundancy)
     return np.sort(dealt, axis=1).astype(np.int32)

@@ -23,7 +23,7 @@ def orthogonal_array(devices: int, subsets: int, redundancy: int, generator: np.
     a subset is then binomial with N trials of probability r / M; over all subsets of any draw, its variance is
     N r (1 - r/M) / M.
 
-    Returns the held subsets, (N, redundancy). Cost: O(m N M).
+    Returns the assigned subsets, (N, redundancy). Cost: O(m N M).
     """
     order, dimension = next(_fitting(devices, subsets, redundancy))
     functionals = generator.permutation(directions(order, dimension))[:devices]

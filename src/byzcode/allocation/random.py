@@ -30,7 +30,7 @@ def random(
 ) -> NDArray[np.int32]:
     """Each device draws ``redundancy`` subsets without replacement (or each subset draws its devices).
 
-    Returns the held subsets, (N, S). If devices draw, the overlap of two devices has mean r^2 / M. Replications are
+    Returns the assigned subsets, (N, S). If devices draw, the overlap of two devices has mean r^2 / M. Replications are
     then uneven, binomial with mean N r / M, and a subset is on no device with probability (1 - r/M)^N.
     """
     if side == "device":

@@ -13,7 +13,7 @@ from byzcode.allocation.scheme import Scheme
 def repetition(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
     """M / r groups, of sizes as equal as possible; the devices of a group all hold the same r subsets.
 
-    Returns the held subsets, (N, redundancy). Device i is in group ``groups_of(N, M, r)[i]``.
+    Returns the assigned subsets, (N, redundancy). Device i is in group ``groups_of(N, M, r)[i]``.
     """
     group = groups_of(devices, subsets, redundancy)
     return (group[:, None] * redundancy + np.arange(redundancy)).astype(np.int32)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from byzcode.allocation.laws import Laws
 from byzcode.lazy import Entry
 
-#: Marks an empty slot in a list of held subsets.
+#: Marks an empty slot in a list of assigned subsets.
 EMPTY = -1
 
 
@@ -56,8 +56,8 @@ class Scheme(Entry):
 def from_matrix(holds: NDArray[np.bool_]) -> NDArray[np.int32]:
     """The lists (N, S) of an incidence matrix (N, M), with S the most subsets that a device holds."""
     most = int(holds.sum(axis=1).max(initial=0))
-    held = np.full((len(holds), max(most, 1)), EMPTY, dtype=np.int32)
+    assigned = np.full((len(holds), max(most, 1)), EMPTY, dtype=np.int32)
     for device, row in enumerate(holds):
         subsets = np.flatnonzero(row)
-        held[device, : len(subsets)] = subsets
-    return held
+        assigned[device, : len(subsets)] = subsets
+    return assigned

@@ -84,9 +84,9 @@ def of_stored(stored: Stored[RunSpec]) -> Run:
     return Run(stored.spec, values, stored.arrays["status"])
 
 
-def of_measurements(spec: RunSpec, measured: Measurements, held: NDArray[np.int32]) -> Run:
-    """A run that has just been trained on the allocations ``held`` (R, N, S)."""
+def of_measurements(spec: RunSpec, measured: Measurements, assigned: NDArray[np.int32]) -> Run:
+    """A run that has just been trained on the allocations ``assigned`` (R, N, S)."""
     values = {name: array for name, array in measured.arrays().items() if array.ndim == 2}
     iterations = np.asarray(spec.record.iterations(spec.iterations), dtype=float)
-    values["gradients_computed"] = gradients_per_iteration(held)[:, None] * iterations
+    values["gradients_computed"] = gradients_per_iteration(assigned)[:, None] * iterations
     return Run(spec, values, measured.status)

@@ -17,7 +17,7 @@ Weights = NDArray[np.float64] | NDArray[np.complex128]
 
 @dataclass(frozen=True)
 class Encoder(Entry):
-    """``encoder(held, subsets, **options)`` returns the weight of each held subset, (N, S), 0 in empty slots.
+    """``encoder(assigned, subsets, **options)`` returns the weight of each assigned subset, (N, S), 0 in empty slots.
 
     A device sends ``numbers`` numbers per parameter: 2 if weights are complex. If ``decoder`` is not empty, only the
     decoder of that name can read the messages.
@@ -27,6 +27,6 @@ class Encoder(Entry):
     decoder: str = ""
     numbers: int = 1
 
-    def __call__(self, held: NDArray[np.int32], subsets: int, **options: Any) -> Weights:
+    def __call__(self, assigned: NDArray[np.int32], subsets: int, **options: Any) -> Weights:
         """Weigh; see the class."""
-        return self.function(held, subsets, **options)
+        return self.function(assigned, subsets, **options)

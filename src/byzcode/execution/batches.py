@@ -80,7 +80,7 @@ class Run:
     """A run to train, and the subsets that its devices hold, (R, N, S)."""
 
     spec: RunSpec
-    held: NDArray[np.int32]
+    assigned: NDArray[np.int32]
 
 
 def write_list(path: Path, folder: str, runs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -132,10 +132,10 @@ def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, thr
         with cuda.reserved() if device == "cuda" else nullcontext(device) as target:
             wall, cpu = time.perf_counter(), time.process_time()
             with progress(f"train {name}", len(spec.seeds) * (spec.iterations + 1)) as advance:
-                measured = train_one(spec, own.held, device=target, threads=threads, progress=advance)
+                measured = train_one(spec, own.assigned, device=target, threads=threads, progress=advance)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         trajectories.write(
-            out, spec, measured, own.held, device=device, threads=threads, wall_seconds=wall, cpu_seconds=cpu
+            out, spec, measured, own.assigned, device=device, threads=threads, wall_seconds=wall, cpu_seconds=cpu
         )
 
 
@@ -169,7 +169,7 @@ def _train(batch: Sequence[Run], folder: Path, out: Path, device: str, target: s
             _waiting(folder, run) if place else out,
             run.spec,
             measurements,
-            run.held,
+            run.assigned,
             device=device,
             threads=1,
             wall_seconds=wall * share,
@@ -183,12 +183,12 @@ def _measured(batch: Sequence[Run], device: str) -> list[Measurements]:
     steps = sum(len(spec.seeds) * (spec.iterations + 1) for spec in specs)
     beside = f" and {len(specs) - 1} others" if len(specs) > 1 else ""
     with progress(f"train {specs[0].run_id}{beside}", steps) as advance:
-        return train_together(specs, [run.held for run in batch], device=device, progress=advance)
+        return train_together(specs, [run.assigned for run in batch], device=device, progress=advance)
 
 
 def stored_meanwhile(own: Run, out: Path, device: str) -> bool:
     """Whether another process, which this one waited for, has stored what a training would store now."""
-    if not trajectories.agrees(out, own.spec, own.held, device):
+    if not trajectories.agrees(out, own.spec, own.assigned, device):
         return False
     os.utime(out)  # Snakemake requires it to be newer than its allocation
     print(f"{out}: trained by another process meanwhile", file=sys.stderr)
@@ -198,7 +198,7 @@ def stored_meanwhile(own: Run, out: Path, device: str) -> bool:
 def _fetched(own: Run, folder: Path, out: Path, device: str) -> bool:
     """Move a waiting trajectory into place, and return whether a usable one was there."""
     waiting = _waiting(folder, own)
-    if not trajectories.agrees(waiting, own.spec, own.held, device):
+    if not trajectories.agrees(waiting, own.spec, own.assigned, device):
         waiting.unlink(missing_ok=True)
         return False
     with replacing(out) as temporary:
@@ -226,7 +226,7 @@ def _others(
         if shape_of(spec) != shape_of(own.spec) or not locks.take(spec.run_id):
             continue
         run = _readable(spec, Path(entry.allocation))
-        if run is None or trajectories.agrees(_waiting(folder, run), spec, run.held, device):
+        if run is None or trajectories.agrees(_waiting(folder, run), spec, run.assigned, device):
             locks.leave(spec.run_id)
             continue
         wanted -= 1
@@ -267,7 +267,7 @@ def fit(runs: Sequence[Run], room: float) -> list[Run]:
 
 def footprint(run: Run) -> float:
     """An upper estimate of the bytes that a run takes in a batch; a test checks that the loop never takes more."""
-    spec, (seeds, devices, slots) = run.spec, run.held.shape
+    spec, (seeds, devices, slots) = run.spec, run.assigned.shape
     number = 8 if spec.dtype == "float64" else 4
     sizes = spec.sizes
     numbers = (

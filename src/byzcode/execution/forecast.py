@@ -125,9 +125,9 @@ def measure(spec: RunSpec) -> Rate:
     seconds = []
     for iterations in (SHORT, LONG):
         short = spec.model_copy(update={"seeds": spec.seeds[:SEEDS], "iterations": iterations})
-        held = allocations.draw(short.allocation_spec)
+        assigned = allocations.draw(short.allocation_spec)
         begun = time.process_time()
-        train(short, held)
+        train(short, assigned)
         seconds.append((time.process_time() - begun) / len(short.seeds))
     iteration = max(0.0, seconds[1] - seconds[0]) / (LONG - SHORT)
     return Rate(seed=max(0.0, seconds[0] - SHORT * iteration), iteration=iteration, stored=False)

@@ -199,9 +199,10 @@ def _ended(request: Request, plot: TrajectoryPlot, panels: Sequence[Panel]) -> l
         f"{name} ({'; '.join(said + in_panels(places, everywhere) for said, places in by_ending.items())})"
         for name, by_ending in words.items()
     ]
+    at = "iteration" if all(measure.x == "iteration" for measure in plot.measures) else "iteration or cost"
     return [
         f"A seed that ends early counts {worst}; if the median does too, a mark on the edge of the panel shows why, at "
-        "the iteration where it does; a thin line leads to it from where the curve leaves the panel.",
+        f"the {at} where it does; a thin line leads to it from where the curve leaves the panel.",
         "Marks that would overlap are side by side.",
         *sentence("Ended early, by panel and iteration", ended),
     ]

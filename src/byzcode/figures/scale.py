@@ -195,8 +195,9 @@ def _is_scale(values: Sequence[Any]) -> bool:
     low, high = min(values), max(values)
     if low > 0 and high > 10 * low:
         return low >= 1 / _STRETCH and high <= _STRETCH and _closest(values, log=True) > _CLOSE**2
-    close = _closest(values, log=False)
-    return max(-low, high) < _LARGE and close > (_CLOSE if _is_even(values) else _APART)
+    if max(-low, high) >= _LARGE:
+        return False
+    return _closest(values, log=False) > (_CLOSE if _is_even(values) else _APART)
 
 
 def _is_even(values: Sequence[float]) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from byzcode.pages.anchors import anchor
 from byzcode.pages.templates import template
 from byzcode.pages.thumbnails import Thumbnail, thumbnail
-from byzcode.scorecard.page import anchor
 from byzcode.scorecard.table import checked, counts, read
 from byzcode.specs.parsing import parse
 from byzcode.storage.atomic import text

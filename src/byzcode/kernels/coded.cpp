@@ -2,11 +2,11 @@
 
 #include "vector.h"
 
-// A code: message i is a sum over slots s of weight[device, s] factor[k] rows[k], with k = names[held[device, s]] and
+// A code: message i is a sum over slots of weight[device, s] factor[k] rows[k], with k = names[assigned[device, s]] and
 // device = devices[i]. `devices` and `names` may be null: then each stands for itself. A subset has `samples` rows.
 template <class T> struct Code {
   const T *rows, *factor;
-  const int64_t *held;
+  const int64_t *assigned;
   const T *weight;
   const int64_t *devices, *names;
   int64_t slots, samples, dimension;
@@ -15,7 +15,7 @@ template <class T> struct Code {
 // Each row of a message, with what it is multiplied by, in order.
 template <class T, class Use> INLINE void each_row(const Code<T> &code, int64_t device, Use use) {
   for (int64_t slot = 0; slot < code.slots; slot++) {
-    const int64_t subset = code.held[device * code.slots + slot];
+    const int64_t subset = code.assigned[device * code.slots + slot];
     const int64_t first = (code.names ? code.names[subset] : subset) * code.samples;
     for (int64_t row = first; row < first + code.samples; row++)
       use(code.weight[device * code.slots + slot] * code.factor[row], code.rows + row * code.dimension);
@@ -70,13 +70,13 @@ template <class T> INLINE void coded(const Code<T> &code, T *out, int64_t messag
 }
 
 #define FOR_TYPE(T, suffix)                                                                                            \
-  /* rows (R, K, D), factor (R, K), held and weight (R, N, S), devices (R, N), names (R, M), out (R, N, D) */          \
-  EACH_PROCESSOR void coded_##suffix(const T *rows, const T *factor, const int64_t *held, const T *weight,             \
+  /* rows (R, K, D), factor (R, K), assigned and weight (R, N, S), devices (R, N), names (R, M), out (R, N, D) */      \
+  EACH_PROCESSOR void coded_##suffix(const T *rows, const T *factor, const int64_t *assigned, const T *weight,         \
                                      const int64_t *devices, const int64_t *names, T *out, int64_t runs,               \
                                      int64_t count, int64_t messages, int64_t slots, int64_t samples,                  \
                                      int64_t dimension) {                                                              \
     for (int64_t run = 0; run < runs; run++)                                                                           \
-      coded<T>({rows + run * count * dimension, factor + run * count, held + run * messages * slots,                   \
+      coded<T>({rows + run * count * dimension, factor + run * count, assigned + run * messages * slots,               \
                 weight + run * messages * slots, devices ? devices + run * messages : nullptr,                         \
                 names ? names + run * (count / samples) : nullptr, slots, samples, dimension},                         \
                out + run * messages * dimension, messages);                                                            \

@@ -19,27 +19,28 @@ DENSE = 0.8
 
 @dataclass(frozen=True, eq=False)
 class Code:
-    """A gradient code: device i sends the sum over slots s of ``weight[i, s]`` times the gradient of ``held[i, s]``.
+    """A gradient code: device i sends the sum of ``weight[i, s]`` times the gradient of ``assigned[i, s]``.
 
     Both arrays are (R, N, S); a slot of weight 0 may hold any subset. If the assignment is redrawn, they stay as they
-    are: device i then uses row ``devices[i]``, (R, N), and entry k of ``held`` stands for subset ``names[k]``, (R, M).
+    are: device i then uses row ``devices[i]``, (R, N), and entry k of ``assigned`` stands for subset
+    ``names[k]``, (R, M).
     """
 
-    held: Tensor
+    assigned: Tensor
     weight: Tensor
     devices: Tensor | None = None
     names: Tensor | None = None
 
     @cached_property
     def settled(self) -> tuple[Tensor, Tensor]:
-        """``held`` and ``weight`` with the permutations of devices and subsets applied."""
-        held, weight = self.held, self.weight
+        """``assigned`` and ``weight`` with the permutations of devices and subsets applied."""
+        assigned, weight = self.assigned, self.weight
         if self.devices is not None:
-            rows = self.devices.unsqueeze(-1).expand_as(held)
-            held, weight = held.gather(-2, rows), weight.gather(-2, rows)
+            rows = self.devices.unsqueeze(-1).expand_as(assigned)
+            assigned, weight = assigned.gather(-2, rows), weight.gather(-2, rows)
         if self.names is not None:
-            held = self.names.gather(-1, held.flatten(-2)).view_as(held)
-        return held, weight
+            assigned = self.names.gather(-1, assigned.flatten(-2)).view_as(assigned)
+        return assigned, weight
 
 
 def coded_rows(rows: Tensor, factor: Tensor, code: Code, samples: int = 1) -> Tensor:
@@ -50,11 +51,11 @@ def coded_rows(rows: Tensor, factor: Tensor, code: Code, samples: int = 1) -> Te
     Cost: N S D ``samples`` multiplications, or N K D if S is near M.
     """
     runs, count, dimension = rows.shape
-    devices, slots = code.held.shape[1:]
+    devices, slots = code.assigned.shape[1:]
     if slots * samples >= DENSE * count:
         return _dense(rows, factor, code, samples)
     compiled = function("coded", rows, factor, code.weight)
-    read = (rows, factor, code.held, code.weight, code.devices, code.names)
+    read = (rows, factor, code.assigned, code.weight, code.devices, code.names)
     if compiled is None or not _as_expected(*read):
         return _sparse(rows, factor, code, samples)
     out = rows.new_empty(runs, devices, dimension)
@@ -64,12 +65,12 @@ def coded_rows(rows: Tensor, factor: Tensor, code: Code, samples: int = 1) -> Te
 
 
 def _as_expected(
-    rows: Tensor, factor: Tensor, held: Tensor, weight: Tensor, devices: Tensor | None, names: Tensor | None
+    rows: Tensor, factor: Tensor, assigned: Tensor, weight: Tensor, devices: Tensor | None, names: Tensor | None
 ) -> bool:
     """Whether shapes, types and strides are those that the compiled code requires; torch handles all others."""
-    if factor.shape != rows.shape[:2] or weight.shape != held.shape:
+    if factor.shape != rows.shape[:2] or weight.shape != assigned.shape:
         return False
-    places = (held, devices, names)
+    places = (assigned, devices, names)
     return all(tensor is None or tensor.dtype == torch.int64 for tensor in places) and all(
         tensor is None or tensor.is_contiguous() for tensor in (rows, factor, weight, *places)
     )

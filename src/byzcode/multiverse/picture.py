@@ -28,7 +28,6 @@ from byzcode.specs.components import in_words
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import COMPONENTS
 
-_TITLE = "Which published claims hold under which readings"
 #: Colours of verdicts, Okabe and Ito's blue and orange, which also differ in grey; and their markers.
 _COLORS = {"supported": "#0072B2", "undecided": "#E2E2E2", "refuted": "#E69F00"}
 _MARKERS = {"supported": "o", "undecided": "D", "refuted": "X"}
@@ -59,9 +58,10 @@ def picture(table: pd.DataFrame, claims: pd.DataFrame, choices: pd.DataFrame) ->
     }
     decided = _decided(choices, letters)
     ranked = choices.drop_duplicates("choice").sort_values("rank")["choice"].tolist()
+    title = "Which published claims hold under which readings"
     request: Any = SimpleNamespace(  # the parts of a request that a page needs
-        title=_TITLE,
-        heading=_TITLE,
+        title=title,
+        heading=title,
         plot=SimpleNamespace(
             caption="The verdict on each claim if the choices that the papers leave open are drawn at random."
         ),

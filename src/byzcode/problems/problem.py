@@ -146,10 +146,10 @@ def joined(problems: Sequence[P]) -> P:
     not fields.
     """
     first = problems[0]
-    held = [_fields(problem) for problem in problems]
+    assigned = [_fields(problem) for problem in problems]
     if len(problems) == 1:
         return first
-    return type(first)(**{name: _along_runs(name, [each[name] for each in held]) for name in held[0]})
+    return type(first)(**{name: _along_runs(name, [each[name] for each in assigned]) for name in assigned[0]})
 
 
 def _fields(problem: Any) -> dict[str, Any]:

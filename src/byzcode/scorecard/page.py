@@ -199,11 +199,6 @@ def page(
     )
 
 
-def anchor(study: str, claim: str) -> str:
-    """The id of a claim on the page, encoded as a fragment of an address."""
-    return quote(f"{study}.{claim}", safe="")
-
-
 def _study(
     cells: pd.DataFrame, axes: Mapping[Any, Axis], labels: Mapping[str, str], pictures: Mapping[str, Thumbnail]
 ) -> dict[str, Any]:

@@ -60,13 +60,13 @@ def draw(spec: AllocationSpec) -> NDArray[np.int32]:
         )
         for seed in spec.seeds
     ]
-    slots = max(held.shape[1] for held in lists)
-    return np.stack([np.pad(held, ((0, 0), (0, slots - held.shape[1])), constant_values=EMPTY) for held in lists])
+    slots = max(each.shape[1] for each in lists)
+    return np.stack([np.pad(each, ((0, 0), (0, slots - each.shape[1])), constant_values=EMPTY) for each in lists])
 
 
-def allocation_digest(held: NDArray[np.int32]) -> str:
+def allocation_digest(assigned: NDArray[np.int32]) -> str:
     """The identity of allocated lists (R, N, S): a hash of their numbers."""
-    return hashlib.sha256(np.ascontiguousarray(held, dtype="<i4").tobytes()).hexdigest()[:12]
+    return hashlib.sha256(np.ascontiguousarray(assigned, dtype="<i4").tobytes()).hexdigest()[:12]
 
 
 def engine_digest(spec: AllocationSpec) -> str:
@@ -79,17 +79,17 @@ def write(spec: AllocationSpec, path: Path) -> None:
 
     Raises UserError if the file cannot be written, or if the code was edited since this process loaded it.
     """
-    held = draw(spec)
+    assigned = draw(spec)
     named = parts.of_allocation(spec)
     if edited := STAGES["allocate"].edited(named):
         raise UserError(f"{path}: not stored: {edited[0]} was edited while it was made: make it again")
     code = engine_digest(spec)
-    statement = Statement("allocate", code, long_hash(spec.canonical()), allocation_digest(held))
+    statement = Statement("allocate", code, long_hash(spec.canonical()), allocation_digest(assigned))
     with writing(path, statement) as file:
         fill(
             file,
             VARIABLES,
-            _values(spec, held),
+            _values(spec, assigned),
             {
                 "Conventions": "CF-1.11",
                 "title": f"Allocation of {spec.subsets} data subsets to {spec.devices} devices",
@@ -154,17 +154,17 @@ def _exactly(spec: AllocationSpec) -> bool:
 
 def _odd(spec: AllocationSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None:
     """Why the arrays cannot be an allocation of a spec, or None."""
-    held = arrays["subset"]
-    taken, before, after = held != EMPTY, held[..., :-1], held[..., 1:]
+    assigned = arrays["subset"]
+    taken, before, after = assigned != EMPTY, assigned[..., :-1], assigned[..., 1:]
     if (arrays["seed"] != np.asarray(spec.seeds)).any():
         return "its seeds are not those of its spec"
-    if ((held < 0) & taken).any() or (held >= spec.subsets).any():
+    if ((assigned < 0) & taken).any() or (assigned >= spec.subsets).any():
         return f"a device holds a subset that is not in 0 to {spec.subsets - 1}"
     if ((after != EMPTY) & ((before == EMPTY) | (before >= after))).any():
         return "the subsets of a device are not in ascending order, or one occurs twice"
     if _exactly(spec) and not taken.all():
         return f"a device holds fewer than {spec.redundancy} subsets"
-    copies = np.stack([replications(lists, spec.subsets) for lists in held])
+    copies = np.stack([replications(lists, spec.subsets) for lists in assigned])
     if not all(np.allclose(arrays[name], expected) for name, expected in _of_copies(copies).items()):
         return "its replications are not those of its lists"
     counts, shared = arrays["overlap_count"], np.arange(arrays["overlap"].size)
@@ -180,18 +180,18 @@ def _odd(spec: AllocationSpec, arrays: Mapping[str, NDArray[Any]]) -> str | None
     return None
 
 
-def _values(spec: AllocationSpec, held: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+def _values(spec: AllocationSpec, assigned: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
     """The values of the variables of a file."""
-    copies = np.stack([replications(lists, spec.subsets) for lists in held])
-    shared = np.stack([overlaps(lists, spec.subsets) for lists in held])
+    copies = np.stack([replications(lists, spec.subsets) for lists in assigned])
+    shared = np.stack([overlaps(lists, spec.subsets) for lists in assigned])
     most = int(shared.max(initial=0))
     return {
         "seed": np.asarray(spec.seeds),
-        "subset": held,
+        "subset": assigned,
         "overlap_count": np.stack([np.bincount(pairs, minlength=most + 1) for pairs in shared]),
         "overlap": np.arange(most + 1),
-        "overlap_mean": shared.mean(axis=1) if shared.size else np.zeros(len(held)),
-        "overlap_std": shared.std(axis=1) if shared.size else np.zeros(len(held)),
+        "overlap_mean": shared.mean(axis=1) if shared.size else np.zeros(len(assigned)),
+        "overlap_std": shared.std(axis=1) if shared.size else np.zeros(len(assigned)),
         **_of_copies(copies),
     }
 

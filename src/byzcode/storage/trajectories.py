@@ -115,11 +115,11 @@ def parts_in(attributes: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): str(meaning) for name, meaning in parts.items()} if isinstance(parts, dict) else {}
 
 
-def provenance(spec: RunSpec, held: NDArray[np.int32], device: str) -> dict[str, str]:
+def provenance(spec: RunSpec, assigned: NDArray[np.int32], device: str) -> dict[str, str]:
     """Everything that determines the bits of a run: the spec, the allocation, code, libraries and compute device."""
     return {
         "spec": spec.canonical(),
-        "allocation_digest": allocation_digest(held),
+        "allocation_digest": allocation_digest(assigned),
         "engine_digest": engine_digest(spec),
         **{f"{name}_version": version(name) for name in ("torch", "numpy", "netCDF4", "pydantic")},
         "device": device,
@@ -136,13 +136,13 @@ def processor() -> dict[str, str]:
     return {"cpu_capability": torch.backends.cpu.get_cpu_capability(), **chosen}
 
 
-def agrees(path: Path, spec: RunSpec, held: NDArray[np.int32], device: str) -> bool:
+def agrees(path: Path, spec: RunSpec, assigned: NDArray[np.int32], device: str) -> bool:
     """Whether a complete file exists with the provenance that a training of this run would have in this process."""
     try:
         attributes = load(path, spec).attributes
     except UserError:
         return False
-    expected = provenance(spec, held, device)
+    expected = provenance(spec, assigned, device)
     return all(str(attributes.get(name)) == value for name, value in expected.items())
 
 
@@ -150,7 +150,7 @@ def write(
     path: Path,
     spec: RunSpec,
     measured: Measurements,
-    held: NDArray[np.int32],
+    assigned: NDArray[np.int32],
     *,
     device: str,
     threads: int,
@@ -164,14 +164,14 @@ def write(
     """
     if edited := STAGES["train"].edited(parts.of_run(spec)):
         raise UserError(f"{path}: not stored: {edited[0]} was edited while the run was trained: train it again")
-    statement = Statement("train", engine_digest(spec), long_hash(spec.canonical()), allocation_digest(held))
+    statement = Statement("train", engine_digest(spec), long_hash(spec.canonical()), allocation_digest(assigned))
     iterations = np.asarray(spec.record.iterations(spec.iterations))
     variables = variables_of(spec)
     values = {
         **measured.arrays(),
         "seed": np.asarray(spec.seeds),
         "iteration": iterations,
-        "gradients_computed": gradients_per_iteration(held)[:, None] * iterations,
+        "gradients_computed": gradients_per_iteration(assigned)[:, None] * iterations,
     }
     with writing(path, statement) as file:
         fill(
@@ -185,7 +185,7 @@ def write(
                 "byzcode_file": KIND,
                 "run_id": spec.run_id,
                 "byzcode_version": __version__,
-                **provenance(spec, held, device),
+                **provenance(spec, assigned, device),
                 **processor(),
                 "engine_parts": canonical(engine_parts(spec)),
                 "python_version": platform.python_version(),

@@ -118,11 +118,11 @@ class Bound:
     error: Floats
 
 
-def bounds(spec: RunSpec, measured: Mapping[Any, Any], held: NDArray[np.int32] | None = None) -> dict[str, Bound]:
+def bounds(spec: RunSpec, measured: Mapping[Any, Any], assigned: NDArray[np.int32] | None = None) -> dict[str, Bound]:
     """All bounds that apply to a run, by name; empty if there is none.
 
     ``measured`` has arrays (R, n) under the names of :class:`byzcode.training.records.Measurements`: a mapping of its
-    fields, or an open trajectory. ``held`` (R, N, S) is the allocation; by default it is drawn as for the run.
+    fields, or an open trajectory. ``assigned`` (R, N, S) is the allocation; by default it is drawn as for the run.
     """
     shape = np.asarray(measured["heterogeneity"]).shape
     if is_exact(spec):
@@ -135,7 +135,7 @@ def bounds(spec: RunSpec, measured: Mapping[Any, Any], held: NDArray[np.int32] |
         for name in ("honest_dispersion", "coding_bias", "heterogeneity", "largest_heterogeneity", "gradient_norm")
     )
     applying = {"rule": Bound("always", "sqrt(kappa) dispersion + bias", rule_error(kappa, dispersion, bias))}
-    weights = weights_of(spec, held)
+    weights = weights_of(spec, assigned)
     if COMPRESSORS[spec.compression.name].lossless:
         code = coding(weights)
         device, farthest, pair, spectral, missing = (
@@ -161,9 +161,9 @@ def bounds(spec: RunSpec, measured: Mapping[Any, Any], held: NDArray[np.int32] |
     return applying
 
 
-def weights_of(spec: RunSpec, held: NDArray[np.int32] | None = None) -> Floats:
-    """The weights (R, N, M) of a run's devices before any permutation. ``held`` is as in :func:`bounds`."""
-    lists = allocations.draw(spec.allocation_spec) if held is None else held
+def weights_of(spec: RunSpec, assigned: NDArray[np.int32] | None = None) -> Floats:
+    """The weights (R, N, M) of a run's devices before any permutation. ``assigned`` is as in :func:`bounds`."""
+    lists = allocations.draw(spec.allocation_spec) if assigned is None else assigned
     encoder, options = ENCODERS[spec.encoding.name], spec.encoding.options
     weights = np.zeros((*lists.shape[:2], spec.subsets))
     for matrix, rows in zip(weights, lists, strict=True):

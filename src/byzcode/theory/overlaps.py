@@ -35,9 +35,9 @@ def sampled(allocation: str, devices: int, subsets: int, redundancy: int) -> flo
     if redundancy == subsets:
         return 0.0
     spec = {"allocation": allocation, "devices": devices, "subsets": subsets, "redundancy": redundancy, "seeds": [0]}
-    (held,) = allocations.draw(AllocationSpec.parse(spec, "sampled lists"))
+    (assigned,) = allocations.draw(AllocationSpec.parse(spec, "sampled lists"))
     holds = np.zeros((devices, subsets), dtype=bool)
-    np.put_along_axis(holds, held, values=True, axis=1)
+    np.put_along_axis(holds, assigned, values=True, axis=1)
     fewer = min(redundancy, subsets - redundancy)
     if fewer < redundancy:  # the complement has the same centred matrix up to its sign, and fewer entries
         holds = ~holds

@@ -42,7 +42,7 @@ class Part:
 
     spec: RunSpec
     seeds: tuple[int, ...]
-    held: NDArray[np.int32]
+    assigned: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Batch:
     spec: RunSpec
     seeds: tuple[int, ...]
     problem: Problem
-    held: NDArray[np.int32]
+    assigned: NDArray[np.int32]
     weights: NDArray[Any]
     step: Tensor  # (R, 1), before the schedule
 
@@ -68,7 +68,7 @@ def assemble(parts: Sequence[Part], device: str) -> Batch:
     if len({shape_of(part.spec) for part in parts}) != 1:
         raise ValueError("runs of different shapes cannot be one batch")
     spec = parts[0].spec
-    slots = max(part.held.shape[-1] for part in parts)
+    slots = max(part.assigned.shape[-1] for part in parts)
     problems = [
         PROBLEMS[spec.problem.name](part.seeds, device, spec.dtype, **part.spec.problem.options) for part in parts
     ]
@@ -77,7 +77,7 @@ def assemble(parts: Sequence[Part], device: str) -> Batch:
         spec=spec,
         seeds=tuple(seed for part in parts for seed in part.seeds),
         problem=problem,
-        held=np.concatenate([_widened(part.held, slots, EMPTY) for part in parts]),
+        assigned=np.concatenate([_widened(part.assigned, slots, EMPTY) for part in parts]),
         weights=np.concatenate([_widened(_weights(part), slots, 0) for part in parts]),
         step=_steps(parts, problem).unsqueeze(-1),
     )
@@ -97,7 +97,7 @@ def _steps(parts: Sequence[Part], problem: Problem) -> Tensor:
 
 def _weights(part: Part) -> NDArray[Any]:
     encoder, options = ENCODERS[part.spec.encoding.name], part.spec.encoding.options
-    return np.stack([encoder(lists, part.spec.subsets, **options) for lists in part.held])
+    return np.stack([encoder(lists, part.spec.subsets, **options) for lists in part.assigned])
 
 
 def _widened(table: NDArray[Any], slots: int, filling: int) -> NDArray[Any]:

@@ -32,15 +32,16 @@ _PERMUTED: dict[Assignment, tuple[str, ...]] = {
 class Devices:
     """N devices in each of R runs, with their subsets and weights.
 
-    ``held`` and ``weights`` are (R, N, S). If the assignment is redrawn, each iteration has a fresh permutation of the
-    subsets, of the devices, or of both, which are readings of LAD (2603.28780). A weight belongs to its slot, whatever
-    subset the slot holds. With complex weights a message has 2 D numbers: first the real part, then the imaginary part.
+    ``assigned`` and ``weights`` are (R, N, S). If the assignment is redrawn, each iteration has a fresh permutation of
+    the subsets, of the devices, or of both, which are readings of LAD (2603.28780). A weight belongs to its slot,
+    whatever subset the slot holds. With complex weights a message has 2 D numbers: first the real part, then the
+    imaginary part.
     """
 
     def __init__(
         self,
         problem: Problem,
-        held: NDArray[np.int32],
+        assigned: NDArray[np.int32],
         weights: NDArray[Any],
         seeds: Sequence[int],
         subsets: int,
@@ -50,9 +51,9 @@ class Devices:
         self._problem = problem
         like = problem.start()
         parts = (weights.real, weights.imag) if np.iscomplexobj(weights) else (weights,)
-        places = torch.from_numpy(np.where(held == EMPTY, 0, held).astype(np.int64)).to(like.device)
+        places = torch.from_numpy(np.where(assigned == EMPTY, 0, assigned).astype(np.int64)).to(like.device)
         self._codes = [Code(places, torch.from_numpy(np.ascontiguousarray(part)).to(like)) for part in parts]
-        sizes = {"devices": held.shape[1], "subsets": subsets}
+        sizes = {"devices": assigned.shape[1], "subsets": subsets}
         self._orders = {
             kind: Orders(seeds, sizes[kind], f"assignment/{kind}", redrawn=True, device=like.device)
             for kind in _PERMUTED[assignment]
@@ -64,7 +65,7 @@ class Devices:
             return self._codes
         orders = {kind: orders.at(iteration) for kind, orders in self._orders.items()}
         devices, names = orders.get("devices"), orders.get("subsets")
-        return [Code(code.held, code.weight, devices, names) for code in self._codes]
+        return [Code(code.assigned, code.weight, devices, names) for code in self._codes]
 
     def messages(self, forward: Any, codes: Sequence[Code]) -> Tensor:
         """The messages of the devices if all are honest, (R, N, D) or (R, N, 2 D)."""

@@ -23,7 +23,7 @@ def loop(batch: Batch, advance: Progress) -> Recorder:
     """Train R runs. On a GPU the loop never waits for the device; the recorded values stay there until the end."""
     spec, problem, seeds = batch.spec, batch.problem, batch.seeds
     theta = problem.start()
-    devices = Devices(problem, batch.held, batch.weights, seeds, spec.subsets, assignment=spec.assignment)
+    devices = Devices(problem, batch.assigned, batch.weights, seeds, spec.subsets, assignment=spec.assignment)
     channel, server, recorder = Channel(spec, seeds), server_of(spec, seeds), Recorder(spec, problem)
     redrawn = spec.byzantine.identities == "redrawn"
     liars = Orders(seeds, spec.devices, "byzantine", redrawn=redrawn, device=theta.device, first=spec.f)

@@ -156,7 +156,7 @@ class Book:
         return status.astype(np.int8), place
 
 
-def gradients_per_iteration(held: NDArray[np.int32]) -> NDArray[np.int64]:
+def gradients_per_iteration(assigned: NDArray[np.int32]) -> NDArray[np.int64]:
     """The number of subset gradients that all devices together compute in one iteration, (R,)."""
-    computed: NDArray[np.int64] = (held != EMPTY).sum(axis=(1, 2))
+    computed: NDArray[np.int64] = (assigned != EMPTY).sum(axis=(1, 2))
     return computed

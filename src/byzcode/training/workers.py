@@ -31,26 +31,26 @@ CACHE = 4 << 20
 
 def train(
     spec: RunSpec,
-    held: NDArray[np.int32],
+    assigned: NDArray[np.int32],
     *,
     device: str = "cpu",
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Measurements:
-    """Train all seeds of a spec on their allocations ``held`` (R, N, S).
+    """Train all seeds of a spec on their allocations ``assigned`` (R, N, S).
 
     On the CPU a seed of a float64 run gives the same bits alone or in a batch, with any number of ``threads``. With
     more than one, the threads are processes: call this function under ``if __name__ == "__main__"``. Raises UserError
-    if the compute device is not available, ValueError if ``held`` does not match the spec.
+    if the compute device is not available, ValueError if ``assigned`` does not match the spec.
     """
     if threads < 1:
         raise ValueError(f"threads must be at least 1; got {threads}")
     if device != "cpu":
-        return train_together([spec], [held], device=device, progress=progress)[0]
+        return train_together([spec], [assigned], device=device, progress=progress)[0]
     advance = progress or _unseen
-    seeds, size = _seeds(spec, held), _side_by_side(spec, threads)
+    seeds, size = _seeds(spec, assigned), _side_by_side(spec, threads)
     parts = [
-        Part(spec, seeds[first : first + size], held[first : first + size]) for first in range(0, len(seeds), size)
+        Part(spec, seeds[first : first + size], assigned[first : first + size]) for first in range(0, len(seeds), size)
     ]
     if threads == 1 or len(parts) == 1:
         return join([_train([part], device, advance) for part in parts])
@@ -59,18 +59,18 @@ def train(
 
 def train_together(
     specs: Sequence[RunSpec],
-    held: Sequence[NDArray[np.int32]],
+    assigned: Sequence[NDArray[np.int32]],
     *,
     device: str,
     progress: Progress | None = None,
 ) -> list[Measurements]:
     """Train all seeds of specs of one shape (:func:`byzcode.training.batch.shape_of`) as one batch.
 
-    Each spec has its allocations (R, N, S) in ``held``. Raises ValueError if the shapes differ, UserError if the
+    Each spec has its allocations (R, N, S) in ``assigned``. Raises ValueError if the shapes differ, UserError if the
     compute device is not available.
     """
     require(device)
-    parts = [Part(spec, _seeds(spec, lists), lists) for spec, lists in zip(specs, held, strict=True)]
+    parts = [Part(spec, _seeds(spec, lists), lists) for spec, lists in zip(specs, assigned, strict=True)]
     measured = _train(parts, device, progress or _unseen)
     ends = np.cumsum([len(spec.seeds) for spec in specs])
     return [measured.rows(end - len(spec.seeds), end) for spec, end in zip(specs, ends.tolist(), strict=True)]
@@ -80,11 +80,11 @@ def _unseen(_: int) -> None:
     """Ignore progress."""
 
 
-def _seeds(spec: RunSpec, held: NDArray[np.int32]) -> tuple[int, ...]:
-    if held.shape[:2] != (len(spec.seeds), spec.devices):
-        raise ValueError(f"held must be (R, N, S) = ({len(spec.seeds)}, {spec.devices}, S); got {held.shape}")
-    if held.size and not (held.min() >= EMPTY and held.max() < spec.subsets):
-        raise ValueError(f"held must name subsets 0 to {spec.subsets - 1}, or {EMPTY} for none")
+def _seeds(spec: RunSpec, assigned: NDArray[np.int32]) -> tuple[int, ...]:
+    if assigned.shape[:2] != (len(spec.seeds), spec.devices):
+        raise ValueError(f"assigned must be (R, N, S) = ({len(spec.seeds)}, {spec.devices}, S); got {assigned.shape}")
+    if assigned.size and not (assigned.min() >= EMPTY and assigned.max() < spec.subsets):
+        raise ValueError(f"assigned must name subsets 0 to {spec.subsets - 1}, or {EMPTY} for none")
     return spec.seeds
 
 
@@ -100,15 +100,17 @@ def _side_by_side(spec: RunSpec, threads: int) -> int:
 
 def _in_processes(parts: Sequence[Part], workers: int, advance: Progress) -> list[Measurements]:
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(_train_quietly, part.spec.canonical(), part.seeds, part.held): part for part in parts}
+        futures = {
+            pool.submit(_train_quietly, part.spec.canonical(), part.seeds, part.assigned): part for part in parts
+        }
         for done in as_completed(futures):
             advance(len(futures[done].seeds) * (futures[done].spec.iterations + 1))
         return [future.result() for future in futures]
 
 
-def _train_quietly(spec: str, seeds: tuple[int, ...], held: NDArray[np.int32]) -> Measurements:
+def _train_quietly(spec: str, seeds: tuple[int, ...], assigned: NDArray[np.int32]) -> Measurements:
     """Train in a worker process. It gets the spec as JSON, because the classes of components are made at import."""
-    return _train([Part(RunSpec.from_json(spec, "spec"), seeds, held)], "cpu", _unseen)
+    return _train([Part(RunSpec.from_json(spec, "spec"), seeds, assigned)], "cpu", _unseen)
 
 
 def _train(parts: Sequence[Part], device: str, advance: Progress) -> Measurements:

@@ -9,15 +9,15 @@ from byzcode.coding.cyclic_code import cyclic_code
 from byzcode.coding.encoder import Encoder
 
 
-def draco_cyclic(held: NDArray[np.int32], subsets: int) -> NDArray[np.complex128]:
+def draco_cyclic(assigned: NDArray[np.int32], subsets: int) -> NDArray[np.complex128]:
     """Weight W_ij / M for the subsets of task j on device i, with W the matrix of :mod:`byzcode.coding.cyclic_code`.
 
-    ``held`` (N, S) is a cyclic allocation with d = N S / M odd; returns complex weights (N, S). A device sends 2 D
+    ``assigned`` (N, S) is a cyclic allocation with d = N S / M odd; returns complex weights (N, S). A device sends 2 D
     numbers: the real part of its combination and then the imaginary part.
     """
-    devices, slots = held.shape
+    devices, slots = assigned.shape
     size = max(1, subsets // devices)
-    task = held.astype(np.int64) // size
+    task = assigned.astype(np.int64) // size
     place = (task - np.arange(devices)[:, None]) % devices
     length = slots // size
     if subsets % devices or length % 2 == 0 or place.max() >= length:

@@ -10,15 +10,15 @@ from byzcode.allocation.statistics import replications
 from byzcode.coding.encoder import Encoder
 
 
-def replication(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
+def replication(assigned: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
     """The gradient of a subset on c devices has weight N / (M c) on each of them.
 
-    ``held`` (N, S); returns weights (N, S), 0 in empty slots. The mean over all devices is then exactly the gradient
-    of the subsets that are on some device (SGC's sum over devices of grad f_k / c_k, in the mean convention).
+    ``assigned`` (N, S); returns weights (N, S), 0 in empty slots. The mean over all devices is then exactly the
+    gradient of the subsets that are on some device (SGC's sum over devices of grad f_k / c_k, in the mean convention).
     """
-    copies = replications(held, subsets)
-    weight = len(held) / (subsets * np.maximum(copies, 1))
-    return np.where(held == EMPTY, 0.0, weight[held])
+    copies = replications(assigned, subsets)
+    weight = len(assigned) / (subsets * np.maximum(copies, 1))
+    return np.where(assigned == EMPTY, 0.0, weight[assigned])
 
 
 ENTRY = Encoder(replication, title="replication-corrected")

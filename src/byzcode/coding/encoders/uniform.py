@@ -9,13 +9,13 @@ from byzcode.allocation.scheme import EMPTY
 from byzcode.coding.encoder import Encoder
 
 
-def uniform(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
+def uniform(assigned: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
     """Each device averages the gradients of its subsets, with weight 1 / (number of its subsets).
 
-    ``held`` (N, S); returns weights (N, S), 0 in empty slots. Unbiased over the draw of the allocation; for a given
+    ``assigned`` (N, S); returns weights (N, S), 0 in empty slots. Unbiased over the draw of the allocation; for a given
     allocation with uneven replication, the mean over devices is not the gradient.
     """
-    present = held != EMPTY
+    present = assigned != EMPTY
     weight: NDArray[np.float64] = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
     return weight
 

@@ -9,7 +9,7 @@ from byzcode.allocation.scheme import Scheme
 
 
 def sliding(devices: int, subsets: int, redundancy: int, generator: np.random.Generator) -> NDArray[np.int32]:
-    """Device i holds ``redundancy`` consecutive subsets, from the (i M / N)-th on. Returns the held subsets, (N, r)."""
+    """Device i holds ``redundancy`` consecutive subsets, from the (i M / N)-th on. Returns them, (N, r)."""
     first = np.arange(devices) * subsets // devices
     return np.sort((first[:, None] + np.arange(redundancy)) % subsets, axis=1).astype(np.int32)
 

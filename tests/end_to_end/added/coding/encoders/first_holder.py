@@ -9,16 +9,16 @@ from byzcode.allocation.scheme import EMPTY
 from byzcode.coding.encoder import Encoder
 
 
-def first_holder(held: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
+def first_holder(assigned: NDArray[np.int32], subsets: int) -> NDArray[np.float64]:
     """Weight N / M on the first device that holds a subset, 0 on the others.
 
-    ``held`` (N, S); returns weights (N, S), 0 in empty slots. The mean over all devices is the gradient of the subsets
-    that some device holds.
+    ``assigned`` (N, S); returns weights (N, S), 0 in empty slots. The mean over all devices is the gradient of the
+    subsets that some device holds.
     """
-    weights = np.zeros(held.shape)
-    _, first = np.unique(held, return_index=True)
-    weights.flat[first] = len(held) / subsets
-    return np.where(held == EMPTY, 0.0, weights)
+    weights = np.zeros(assigned.shape)
+    _, first = np.unique(assigned, return_index=True)
+    weights.flat[first] = len(assigned) / subsets
+    return np.where(assigned == EMPTY, 0.0, weights)
 
 
 ENTRY = Encoder(first_holder, title="first holder only")
