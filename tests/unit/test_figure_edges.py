@@ -300,3 +300,37 @@ def test_made_up_cases_are_known():
     assert {"falling", "constant"} <= set(CASES)
     assert axis_words("tasks") == "tasks per device $d$"
     log_y(Figure().subplots(), 1.0, 10.0)
+
+
+def test_a_line_that_is_nowhere_in_the_panel_gets_no_room_in_it():
+    """Made up: two curves that stay at 1 and 2, and rounding errors."""
+    from types import SimpleNamespace
+
+    from byzcode.figures.lines import View
+    from byzcode.figures.scale import Extent
+    from byzcode.training.status import Status
+
+    def line(low, high):
+        extent = Extent(low, high)
+        held = {"x": [0.0, 1.0], "bounds": {}, "ending": Status.FINISHED, "extent": lambda *, floor: extent}
+        return SimpleNamespace(stored=SimpleNamespace(**held), run=SimpleNamespace(is_floor=False))
+
+    def view(*lines):
+        panel = SimpleNamespace(measure=TrajectoryPlot(kind="trajectories", caption="c").measures[0], lines=[*lines])
+        return View.of([panel], [panel])
+
+    steady = [line(1.0, 2.0), line(2.0, 4.0)]
+    assert view(*steady, line(1e-15, 1e-14)) == view(*steady)
+    assert view(*steady, line(1e-15, 4.0)).bottom < 0.1  # a line that falls is seen to fall
+
+
+def test_triangles_at_the_same_x_are_said_to_be_stacked(tmp_path):
+    curves = [{**CURVES[0]}, {**CURVES[0], "label": "too", "aggregation": "median"}]
+    study = stored(planned({"curves": curves, "plots": {"p": SWEEP}}), tmp_path)
+    path = tmp_path / "summaries" / "made.csv"
+    rows = pd.read_csv(path, dtype={"run_id": str}).set_index("run_id")
+    for member, level in zip(study.members, [1.0, 0.1, 1e-30] * 2, strict=True):
+        rows.loc[member.spec.run_id, [f"excess_loss_{part}" for part in ("median", "q25", "q75")]] = level
+    rows.reset_index().to_csv(path, index=False)
+    vouched(path, request=study.summary_json())
+    assert "Triangles at the same x are stacked." in caption(drawing(study, tmp_path, "p"))

@@ -207,8 +207,8 @@ def _notes(stored: Sequence[Stored], titles: Sequence[str]) -> list[str]:
         notes.append("A single device has no pairs, so no subsets are shared.")
     if len({label for entry in stored for label in entry.labels}) > 1:
         pairs = zip(stored, titles, strict=True)
-        users = [f"{title.replace('$', '')} ({listing(entry.labels)})" for entry, title in pairs]
-        notes.append(f"Used by: {'; '.join(users)}.")
+        users = [f"{listing(entry.labels)} ({title.replace('$', '')})" for entry, title in pairs]
+        notes.append(f"Curves that use them: {'; '.join(users)}.")
     return notes
 
 

@@ -34,7 +34,7 @@ from byzcode.figures.style import (
     mark_style,
     marker_style,
 )
-from byzcode.figures.words import lone_seed, named, seeds_of, sentence, with_ending
+from byzcode.figures.words import BELOW, lone_seed, named, seeds_of, sentence, stacked, with_ending
 from byzcode.storage import trajectories
 from byzcode.storage.layout import trajectory
 from byzcode.studies.names import BoundName
@@ -267,7 +267,8 @@ def _notes(points: Sequence[Point], key: str, drawn: Sequence[BoundName], limits
     notes += [f"{BOUNDS[name].words.capitalize()}: {BOUNDS[name].meaning}." for name in drawn]
     everything = [(point.curve.label, point.x) for point in points]
     for start, chosen in _not_drawn(points, limits).items():
-        notes += sentence(start, named([(point.curve.label, point.x) for point in chosen], everything, key))
+        named_points = [(point.curve.label, point.x) for point in chosen]
+        notes += sentence(start, named(named_points, everything, key)) + stacked(start, named_points)
     return notes
 
 
@@ -284,7 +285,7 @@ def _not_drawn(points: Sequence[Point], limits: tuple[float, float]) -> dict[str
     """The points that are not drawn, by reason: the start of a sentence in the notes."""
     ran = [point for point in points if point.ending is Status.FINISHED]
     reasons = {
-        "Below its panel, and no ratio": [point for point in points if 0 < point.floor < limits[0]],
+        f"{BELOW}, and no ratio": [point for point in points if 0 < point.floor < limits[0]],
         "Measured 0, which a logarithmic axis cannot show, and no ratio": [p for p in points if p.floor == 0],
         "Above its panel": [point for point in ran if limits[1] < point.floor < np.inf],
         "Infinite, although at least half of the seeds had not ended": [p for p in ran if np.isinf(p.floor)],

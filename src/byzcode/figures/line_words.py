@@ -145,12 +145,13 @@ def _is_everywhere(line: Line, panel: Panel, panels: Sequence[Panel]) -> bool:
 
 
 _BELOW, _ABOVE = "Falls below its panel", "Rises above its panel"
+_UNDER = "Below its panel throughout"
 _ZERO, _REACHES = "Zero throughout, so not drawn", "Reaches 0 or below, which a logarithmic axis cannot show"
 _NEGATIVE = "Never above 0, so not drawn"
 _INFINITE = "Infinite in at least half of the seeds, although fewer had ended, so not drawn there"
 _NOTHING = "Not measured, so not drawn"
 _START = "Only its start is known, at a cost of 0, which a logarithmic axis cannot show"
-_ORDER = (_BELOW, _ABOVE, _ZERO, _NEGATIVE, _REACHES, _INFINITE, _NOTHING, _START)
+_ORDER = (_BELOW, _UNDER, _ABOVE, _ZERO, _NEGATIVE, _REACHES, _INFINITE, _NOTHING, _START)
 
 
 def _missing(line: Line, view: View) -> Iterator[str]:
@@ -169,7 +170,7 @@ def _missing(line: Line, view: View) -> Iterator[str]:
         yield _NEGATIVE
     elif finite.size:
         if 0 < finite[-1] < view.bottom:
-            yield _BELOW
+            yield _UNDER if finite.max() < view.bottom else _BELOW
         if stored.ending is Status.FINISHED and finite.max() > view.top:
             yield _ABOVE
         if finite.min() <= 0:
@@ -198,9 +199,10 @@ def _ended(request: Request, plot: TrajectoryPlot, panels: Sequence[Panel]) -> l
         f"{name} ({'; '.join(said + in_panels(places, everywhere) for said, places in by_ending.items())})"
         for name, by_ending in words.items()
     ]
+    at = "iteration" if all(measure.x == "iteration" for measure in plot.measures) else "iteration or cost"
     return [
         f"A seed that ends early counts {worst}; if the median does too, a mark on the edge of the panel shows why, at "
-        "the iteration where it does; a thin line leads to it from where the curve leaves the panel.",
+        f"the {at} where it does; a thin line leads to it from where the curve leaves the panel.",
         "Marks that would overlap are side by side.",
         *sentence("Ended early, by panel and iteration", ended),
     ]

@@ -77,7 +77,7 @@ def ratio(request: Request, results: Path) -> Drawing:
         for level, panel in zip(columns.levels, panels, strict=True)
         if columns.key and panel and not any(one.share(plot.margin)[one.iterations > 0].any() for one in panel)
     ]
-    page.arrange(handles, [*_notes(plot, ratios, len(panels)), *sentence("Never a seed between them", never)])
+    page.arrange(handles, [*_notes(plot, ratios, len(panels)), *sentence("No seed is ever between these two", never)])
     tables = [
         _table(one, plot, columns.level("columns", level))
         for level, panel in zip(columns.levels, panels, strict=True)

@@ -13,7 +13,7 @@ from byzcode.figures.request import Request
 from byzcode.figures.style import INK, line_style, literal, mark_legend, marker_style
 from byzcode.figures.sweep_edge import EDGE_OF_DESCENT, EDGE_WORDS
 from byzcode.figures.sweep_points import COST, Panel, Point, beyond
-from byzcode.figures.words import listing, lone_seed, named, seeds_of, sentence, with_ending
+from byzcode.figures.words import BELOW, listing, lone_seed, named, seeds_of, sentence, stacked, with_ending
 from byzcode.specs.quantities import is_share
 from byzcode.studies.study import SweepPlot
 from byzcode.training.status import RAN_AWAY, Status
@@ -79,7 +79,8 @@ def notes(panels: Sequence[Panel], plot: SweepPlot, limits: Limits, key: str) ->
     )
     everything = [(point.curve.label, point.x) for point in points]
     for start, chosen in _not_drawn(points, plot, limits).items():
-        lines += sentence(start, named([(point.curve.label, point.x) for point in chosen], everything, key))
+        named_points = [(point.curve.label, point.x) for point in chosen]
+        lines += sentence(start, named(named_points, everything, key)) + stacked(start, named_points)
     return lines
 
 
@@ -97,7 +98,7 @@ def _not_drawn(points: Sequence[Point], plot: SweepPlot, limits: Limits) -> dict
     return {
         "Undefined, because the rule tolerates fewer liars": [p for p in points if p.ending is Status.UNDEFINED],
         "Fewer than half of the seeds ended early": [point for point in ran if any(point.ended.values())],
-        "Below its panel": [point for point in points if 0 < median[id(point)] < bottom],
+        BELOW: [point for point in points if 0 < median[id(point)] < bottom],
         "Above its panel": [point for point in ran if top < median[id(point)] < np.inf],
         "0 or below, which a logarithmic axis cannot show": [
             p for p in points if median[id(p)] <= 0 and not is_share(plot.y)

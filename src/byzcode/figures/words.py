@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from byzcode.figures.style import value_words
@@ -72,6 +72,16 @@ def named(chosen: Iterable[tuple[str, Any]], everything: Iterable[tuple[str, Any
             words = [value_words(key, level) if isinstance(level, str) else str(level) for level in levels]
             names.append(f"{label} at {symbol} = {', '.join(dict.fromkeys(words))}")
     return names
+
+
+#: The start of a sentence on points that a triangle on the lower edge of their panel marks.
+BELOW = "Below its panel"
+
+
+def stacked(start: str, points: Sequence[tuple[str, Any]]) -> list[str]:
+    """A sentence if several curves are below their panel at an x, because their triangles are then above each other."""
+    together = start.startswith(BELOW) and len({x for _, x in points}) < len(set(points))
+    return ["Triangles at the same x are stacked."] if together else []
 
 
 def with_ending(label: str, endings: Iterable[Status]) -> str:

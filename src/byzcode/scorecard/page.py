@@ -186,6 +186,7 @@ def page(
         overview=summary.overview(cells, axes.get(words.RATIO), {study["name"]: study for study in studies}),
         studies=studies,
         verdicts=VERDICTS,
+        kinds=summary.MEANINGS,
         others={name: heading for name, heading in OTHER_VERDICTS.items() if (cells[name] != "").any()},
         reading=reading,
         versions=versions,

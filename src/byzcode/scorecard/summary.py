@@ -13,7 +13,7 @@ from byzcode.scorecard.axis import Axis
 from byzcode.scorecard.table import KINDS, OTHER_VERDICTS, counts
 
 #: What each kind of claim is.
-_KINDS = {
+MEANINGS = {
     "empirical": "only a run can tell",
     "law": "follows from scale equivariance",
     "identity": "true by construction or by arithmetic",
@@ -58,7 +58,7 @@ def _totals(cells: pd.DataFrame) -> Iterator[Row]:
     for kind in KINDS:
         own = cells[cells["kind"] == kind]
         if len(own):
-            yield _row(kind, _KINDS[kind], own, None)
+            yield _row(kind, MEANINGS[kind], own, None)
         if kind == "empirical":
             yield _row("stated", "empirical, by a source", own[own["mark"] == "stated"], None)
     yield _row("all", "", cells, None)
