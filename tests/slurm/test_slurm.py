@@ -42,7 +42,7 @@ def test_a_quick_study_without_accounting(project: Submitting) -> None:
     output = make_studies(project, ["cra-a"])
 
     assert SAID["squeue"] in output
-    assert output.count("has been submitted with SLURM jobid") == 6  # the short rules ran here
+    assert output.count("has been submitted with SLURM jobid") == 7  # the short rules ran here
     assert project.files("figures/cra-a-loss.pdf")
     assert project.files("scorecard.html")
 
