@@ -100,6 +100,7 @@ def test_every_job_runs_in_the_image(tmp_path: Path) -> None:
     assert {match[1] for line in requested if (match := re.search(r" byzcode (\w+) ", line))} == {
         "allocate",
         "train",
+        "gallery",
         "summarise",
         "figure",
     }

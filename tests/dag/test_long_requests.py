@@ -34,7 +34,7 @@ def tables(project: Project) -> dict[str, bytes]:
 
 def test_what_is_made_is_the_same(short: Project, first_run: tuple[Project, Jobs]) -> None:
     assert tables(short) == tables(first_run[0])
-    assert len(list((short.root / REQUESTS).glob("*/*.json"))) == 6  # four figures, two tables of runs
+    assert len(list((short.root / REQUESTS).glob("*/*.json"))) == 7  # four figures, two tables of runs, the gallery
 
 
 def test_what_was_made_by_commands_is_not_made_again(first_run: tuple[Project, Jobs], tmp_path: Path) -> None:
@@ -56,5 +56,5 @@ def test_a_label_makes_its_figure_again_by_a_new_file(short: Project, tmp_path: 
 
     assert jobs == Jobs(figure={"lines-loss", "lines-excess"})
     after = {path.name for path in (project.root / REQUESTS).glob("*/*.json")}
-    assert len(after) == 2
+    assert len(after) == 3  # two figures and the gallery, which shows their labels
     assert not after & before

@@ -19,7 +19,7 @@ from byzcode.figures.request import Request
 from byzcode.figures.style import theme
 from byzcode.storage import allocations, trajectories
 from byzcode.studies.expand import expand
-from byzcode.studies.plan import PlannedStudy
+from byzcode.studies.planned import PlannedStudy
 from byzcode.studies.study import LineStyle, Reading, Study
 from byzcode.training.workers import train
 

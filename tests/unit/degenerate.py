@@ -14,7 +14,7 @@ from byzcode.figures.style import theme
 from byzcode.storage import allocations as allocation
 from byzcode.storage import trajectories
 from byzcode.studies.expand import expand
-from byzcode.studies.plan import PlannedStudy
+from byzcode.studies.planned import PlannedStudy
 from byzcode.studies.study import LineStyle, Reading, Study
 from byzcode.training.records import PER_SEED, QUANTITIES, Measurements
 from byzcode.training.status import NEVER, Status

@@ -16,7 +16,7 @@ from byzcode.figures.style import theme
 from byzcode.specs.quantities import QUANTITIES
 from byzcode.storage import allocations as allocation
 from byzcode.storage.trajectories import write
-from byzcode.studies.plan import _check_places
+from byzcode.studies.checks import check_places
 from byzcode.training.workers import train
 
 PLOTS = {
@@ -248,7 +248,7 @@ def test_a_run_that_stands_in_every_panel_of_its_curve_is_refused_before_it_is_t
     curve = {"label": "A", "grid": {"attack": ["gaussian", "sign_flip"]}}
     plots = {"p": {"kind": "trajectories", "columns": "attack.coefficient", "caption": "c"}}
     with pytest.raises(UserError, match=r"made.yaml: plots\.p = 'attack': runs of curve 'A' differ in this key"):
-        _check_places(planned({"curves": [curve], "plots": plots}), "p")
+        check_places(planned({"curves": [curve], "plots": plots}), "p")
 
 
 @pytest.mark.parametrize("kind", ["sweep", "bounds"])
@@ -256,7 +256,7 @@ def test_a_run_without_the_key_of_an_axis_has_a_place_of_its_own(kind, tmp_path)
     curve = {"label": "falling", "grid": {"attack": ["gaussian", "sign_flip"]}}
     plots = {"p": {"kind": kind, "x": "attack.coefficient", "caption": "c"}}
     study = stored(planned({"curves": [curve], "plots": plots}), tmp_path)
-    _check_places(study, "p")
+    check_places(study, "p")
     assert set(drawing(study, tmp_path, "p").data["x"]) == {"without", -5.0}
 
 

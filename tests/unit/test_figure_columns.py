@@ -11,7 +11,8 @@ from byzcode.figures.columns import with_levels
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 from byzcode.specs.settings import Byzantine, Record
-from byzcode.studies.study import BoundsPlot, LineStyle, SweepPlot, TrajectoryPlot
+from byzcode.studies.plots import BoundsPlot, SweepPlot, TrajectoryPlot
+from byzcode.studies.study import LineStyle
 
 METHODS_ASKED = ["cra_dl", "gradient_descent", "draco_cyclic"]
 KEYS = [

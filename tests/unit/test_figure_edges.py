@@ -19,7 +19,7 @@ from byzcode.figures.style import axis_words, power_of_ten
 from byzcode.figures.sweep_edge import edge_of_descent
 from byzcode.figures.variance import _ratio_limits
 from byzcode.studies.plan import load_plan_file
-from byzcode.studies.study import SweepPlot, TrajectoryPlot
+from byzcode.studies.plots import SweepPlot, TrajectoryPlot
 
 SWEEP = {"kind": "sweep", "x": "redundancy", "cost": False, "caption": "c"}
 CURVES = [

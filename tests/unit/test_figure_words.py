@@ -25,7 +25,7 @@ from byzcode.figures.style import theme, value_words
 from byzcode.figures.words import in_plain
 from byzcode.studies import letters
 from byzcode.studies.alternatives import Alternatives
-from byzcode.studies.plan import _check_places
+from byzcode.studies.checks import check_places
 from byzcode.studies.study import Reading, Study
 from byzcode.studies.texts import unreadable
 
@@ -386,7 +386,7 @@ def test_other_signs_are_text(sign):
 
 def test_a_refusal_is_one_line():
     study = planned({"curves": [{"label": "A"}], "plots": {"p": {"kind": "variance", "caption": "c"}}})
-    _check_places(study, "p")
+    check_places(study, "p")
     from byzcode.specs.parsing import parse
 
     with pytest.raises(

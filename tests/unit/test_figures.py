@@ -28,7 +28,7 @@ from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations as allocation
 from byzcode.storage import trajectories
 from byzcode.studies.expand import expand
-from byzcode.studies.plan import PlannedStudy
+from byzcode.studies.planned import PlannedStudy
 from byzcode.studies.study import LineStyle, Reading, Study
 from byzcode.theory import bounds
 from byzcode.theory.constants import coded_variance

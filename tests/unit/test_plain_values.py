@@ -20,7 +20,8 @@ from byzcode.studies.alternatives import Alternatives, MultiverseConfig
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.plan import load_plan
 from byzcode.studies.schema import SCHEMAS
-from byzcode.studies.study import LineStyle, Reading, Study, WorkflowConfig
+from byzcode.studies.study import LineStyle, Reading, Study
+from byzcode.studies.workflow_config import WorkflowConfig
 
 RUN = {"method": "cra_dl", "redundancy": 4, "aggregation": "median", "devices": 10, "problem": "linear_regression"}
 

@@ -15,7 +15,7 @@ from byzcode.figures import draw
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations, trajectories
 from byzcode.studies.expand import expand
-from byzcode.studies.plan import PlannedStudy
+from byzcode.studies.planned import PlannedStudy
 from byzcode.studies.study import Reading, Study
 from byzcode.training.workers import train
 

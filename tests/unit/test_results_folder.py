@@ -6,7 +6,7 @@ import pytest
 
 from byzcode.errors import UserError
 from byzcode.specs.parsing import parse
-from byzcode.studies.study import WorkflowConfig
+from byzcode.studies.workflow_config import WorkflowConfig
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def _results() -> Path:
     """The folder of results of the configuration; the default folder if there is no configuration file."""
     from byzcode.specs.parsing import parse
     from byzcode.studies.configuration import BASE, Configuration
-    from byzcode.studies.study import WorkflowConfig
+    from byzcode.studies.workflow_config import WorkflowConfig
 
     if not Path(BASE).exists():
         return Path(WorkflowConfig.model_fields["results"].default)

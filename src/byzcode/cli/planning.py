@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from byzcode.specs.run import RunSpec
     from byzcode.studies.configuration import Configuration
     from byzcode.studies.expand import Member
-    from byzcode.studies.plan import Plan, PlannedStudy
+    from byzcode.studies.plan import Plan
+    from byzcode.studies.planned import PlannedStudy
 
 
 def plan(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from byzcode.studies.study import Plot
+from byzcode.studies.plots import Plot
 
 
 def with_levels(plot: Plot, levels: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

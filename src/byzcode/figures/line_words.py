@@ -24,7 +24,7 @@ from byzcode.figures.style import (
 )
 from byzcode.figures.words import in_plain, listing, lone_seed, named, seeds_of, sentence, with_ending
 from byzcode.specs.methods import METHODS
-from byzcode.studies.study import TrajectoryPlot
+from byzcode.studies.plots import TrajectoryPlot
 from byzcode.training.status import Status, endings_in_words
 
 #: The width of lines where there are many.

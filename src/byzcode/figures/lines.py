@@ -18,7 +18,8 @@ from byzcode.figures.scale import SHARES, Extent, extent, window
 from byzcode.figures.style import QUANTITIES
 from byzcode.storage import trajectories
 from byzcode.studies.names import BoundName
-from byzcode.studies.study import LineStyle, Measure, TrajectoryPlot
+from byzcode.studies.plots import Measure, TrajectoryPlot
+from byzcode.studies.study import LineStyle
 from byzcode.theory.bounds import bounds
 from byzcode.training.status import Status, counts, most_frequent
 

@@ -24,7 +24,7 @@ from byzcode.figures.style import INK, QUANTITIES, level_words, line_style, lite
 from byzcode.figures.words import in_plain, lone_seed, seeds_of, sentence
 from byzcode.storage import trajectories
 from byzcode.storage.layout import trajectory
-from byzcode.studies.study import RatioPlot
+from byzcode.studies.plots import RatioPlot
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from byzcode.specs.methods import METHODS
 from byzcode.specs.run import method_named
 from byzcode.specs.strict import Strict
 from byzcode.studies.names import Key, Label, Line, Name, Value
+from byzcode.studies.plots import Plot, axes_of
 from byzcode.studies.requests import Id
-from byzcode.studies.study import LineStyle, Paper, Plot, axes_of
+from byzcode.studies.study import LineStyle, Paper
 
 #: The methods whose paper writes d, the number of tasks per device, for the redundancy.
 OF_TASKS = frozenset({"lad", "com_lad"})

@@ -32,7 +32,7 @@ from byzcode.figures.sweep_words import legend, notes
 from byzcode.figures.words import sentence
 from byzcode.specs.quantities import is_share
 from byzcode.storage.layout import STAGES
-from byzcode.studies.study import SweepPlot
+from byzcode.studies.plots import SweepPlot
 from byzcode.training.status import Status
 
 #: Curves are shifted apart by at most these parts of the axis, and of the distance between two values.

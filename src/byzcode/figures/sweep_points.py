@@ -15,7 +15,8 @@ from byzcode.errors import UserError, complain
 from byzcode.figures.request import Curve, Facets, Request, Run, distinct, in_order, only_run
 from byzcode.specs.last_part import NO_LEVEL
 from byzcode.storage import checksums
-from byzcode.studies.study import LineStyle, SweepPlot
+from byzcode.studies.plots import SweepPlot
+from byzcode.studies.study import LineStyle
 from byzcode.training.status import ENDINGS, Status, most_frequent
 
 COST = "gradients_computed_to_plateau"

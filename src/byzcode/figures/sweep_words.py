@@ -15,7 +15,7 @@ from byzcode.figures.sweep_edge import EDGE_OF_DESCENT, EDGE_WORDS
 from byzcode.figures.sweep_points import COST, Panel, Point, beyond
 from byzcode.figures.words import BELOW, listing, lone_seed, named, seeds_of, sentence, stacked, with_ending
 from byzcode.specs.quantities import is_share
-from byzcode.studies.study import SweepPlot
+from byzcode.studies.plots import SweepPlot
 from byzcode.training.status import RAN_AWAY, Status
 
 #: The limits of the y axes, by quantity.

@@ -31,7 +31,7 @@ from byzcode.figures.style import (
     value_words,
 )
 from byzcode.storage.layout import trajectory
-from byzcode.studies.study import Measure, TrajectoryPlot
+from byzcode.studies.plots import Measure, TrajectoryPlot
 from byzcode.training.status import Status
 
 #: The number of markers on a line, and the largest number of panels side by side.

@@ -28,7 +28,7 @@ FILTERS = {"paper": "Paper", "methods": "Method", "attacks": "Attack", "rules": 
 
 
 @dataclass(frozen=True)
-class Claim:
+class ShownClaim:
     """A claim that a figure shows: its text, its place on the scorecard, and its verdicts."""
 
     says: str
@@ -43,7 +43,7 @@ class Card:
     study: ListedStudy
     figure: ListedFigure
     picture: Thumbnail
-    claims: Sequence[Claim]
+    claims: Sequence[ShownClaim]
 
     @property
     def selected(self) -> dict[str, list[str]]:
@@ -114,16 +114,16 @@ def page(
     )
 
 
-def _claims(figure: ListedFigure, table: pd.DataFrame | None) -> list[Claim]:
+def _claims(figure: ListedFigure, table: pd.DataFrame | None) -> list[ShownClaim]:
     if table is None:
         return []
     shown = table[table["figure"] == figure.figure]
     return [_claim(cells) for _, cells in shown.groupby(["study", "claim"], sort=False)]
 
 
-def _claim(cells: pd.DataFrame) -> Claim:
+def _claim(cells: pd.DataFrame) -> ShownClaim:
     first = cells.iloc[0]
-    return Claim(first["says"], f"scorecard.html#{anchor(first['study'], first['claim'])}", counts(cells))
+    return ShownClaim(first["says"], f"scorecard.html#{anchor(first['study'], first['claim'])}", counts(cells))
 
 
 def _choices(cards: Sequence[Card], name: str) -> list[str]:

@@ -17,7 +17,8 @@ from byzcode.specs.run import COMPONENTS, RunSpec, method_named
 from byzcode.studies.choices import Choices
 from byzcode.studies.fields import settled, tolerated, without_point
 from byzcode.studies.layers import Layer, Values, layered, over
-from byzcode.studies.study import MOST_RUNS, Curve, Grid, RatioPlot, Reading, Study
+from byzcode.studies.plots import RatioPlot
+from byzcode.studies.study import MOST_RUNS, Curve, Grid, Reading, Study
 
 #: The default name of each component. With it, a study can set options of the problem without naming it.
 _DEFAULT = Layer.of(

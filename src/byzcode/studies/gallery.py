@@ -13,7 +13,8 @@ from byzcode.specs.components import in_words
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 from byzcode.studies import papers
-from byzcode.studies.plan import Plan, PlannedStudy
+from byzcode.studies.plan import Plan
+from byzcode.studies.planned import PlannedStudy
 
 
 def gallery_json(plan: Plan) -> str:

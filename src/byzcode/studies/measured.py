@@ -10,7 +10,7 @@ from byzcode.specs.quantities import is_share, lacking, progress_of, quantities_
 from byzcode.specs.run import RunSpec
 from byzcode.studies.claim import COSTS, Tested
 from byzcode.studies.expand import Member
-from byzcode.studies.study import Plot, SweepPlot, drawn_quantities
+from byzcode.studies.plots import Plot, SweepPlot, drawn_quantities
 
 T = TypeVar("T", bound=Tested)
 

@@ -15,20 +15,9 @@ from byzcode.specs.run import COMPONENTS, RunSpec
 from byzcode.specs.settings import Byzantine, Record
 from byzcode.studies.alternatives import Alternative, MultiverseConfig, OpenChoice, Selection
 from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Open, OtherKind, Predicted, Side
-from byzcode.studies.study import (
-    AllocationPlot,
-    BoundsPlot,
-    Choice,
-    Curve,
-    LineStyle,
-    RatioPlot,
-    Reading,
-    Study,
-    SweepPlot,
-    TrajectoryPlot,
-    VariancePlot,
-    WorkflowConfig,
-)
+from byzcode.studies.plots import AllocationPlot, BoundsPlot, RatioPlot, SweepPlot, TrajectoryPlot, VariancePlot
+from byzcode.studies.study import Choice, Curve, LineStyle, Reading, Study
+from byzcode.studies.workflow_config import WorkflowConfig
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "`config.yaml`: studies and settings": WorkflowConfig,

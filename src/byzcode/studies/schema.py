@@ -11,7 +11,8 @@ from byzcode.specs.run import RunSpec
 from byzcode.studies.alternatives import Alternatives, MultiverseConfig
 from byzcode.studies.files import read_text
 from byzcode.studies.reference import reference
-from byzcode.studies.study import Reading, Study, WorkflowConfig
+from byzcode.studies.study import Reading, Study
+from byzcode.studies.workflow_config import WorkflowConfig
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "config": WorkflowConfig,

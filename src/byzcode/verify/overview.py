@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from byzcode.execution.forecast import Size, size, table
 from byzcode.storage.layout import STAGES
-from byzcode.studies.plan import Plan, PlannedStudy
+from byzcode.studies.plan import Plan
+from byzcode.studies.planned import PlannedStudy
 from byzcode.verify.states import State
 
 if TYPE_CHECKING:

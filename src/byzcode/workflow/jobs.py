@@ -24,7 +24,8 @@ from byzcode.storage.layout import LIST, NETCDF, STAGES
 from byzcode.studies import papers
 from byzcode.studies.configuration import BASE
 from byzcode.studies.gallery import gallery_json
-from byzcode.studies.plan import Plan, PlannedStudy
+from byzcode.studies.plan import Plan
+from byzcode.studies.planned import PlannedStudy
 
 T = TypeVar("T")
 
