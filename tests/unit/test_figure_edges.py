@@ -142,7 +142,8 @@ def test_large_costs_are_powers_of_ten():
     axes = Figure().subplots()
     axes.set_xscale("log")
     assert cost_ticks(axes, 2e6, 9e7) == "in $10^{6}$"
-    assert cost_ticks(axes, 1e3, 1e7) == ""
+    assert cost_ticks(axes, 1e5, 9e7) == "in $10^{6}$"
+    assert cost_ticks(axes, 1e3, 2e7) == ""
     assert power_of_ten(2.4e-32) == "2 \N{MULTIPLICATION SIGN} 10\N{SUPERSCRIPT MINUS}³²"
 
 

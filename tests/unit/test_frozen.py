@@ -164,7 +164,9 @@ def test_claims_are_registered_once(plan):
 
     changed = plan(("claims", 0, "factor", 1.1))
     assert changed.registration.words == "not the registered claims: small differ"
-    assert changed.registration.digest in changed.scorecard_json()
+    assert changed.registration.digest in changed.heldout_json()
+    assert changed.registration.digest not in changed.scorecard_json()  # other claims, as those of make quick
+    assert made.registration.digest in plan().scorecard_json()
     before = path.read_bytes()
     refused = freeze()
     assert isinstance(refused.exception, UserError)

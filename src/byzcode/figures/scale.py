@@ -26,6 +26,9 @@ _FAR, _TICKS = (1e-200, 1e200), 6
 
 #: Powers of ten that an axis of large numbers may leave out of its labels.
 _POWERS = (12, 9, 6, 3)
+#: Axes of costs that span more than this factor have powers of ten as labels; the others have these multiples of them.
+_WIDEST_COSTS = 1e4
+_SUBS = ((100, (1.0, 2.0, 5.0)), (300, (1.0, 3.0)), (float("inf"), (1.0,)))
 
 
 class Extent(NamedTuple):
@@ -81,11 +84,12 @@ def plain_ticks(axes: Axes, low: float, high: float) -> None:
 def cost_ticks(axes: Axes, low: float, high: float) -> str:
     """Set the ticks of a logarithmic x axis of large numbers; returns the power of ten that their labels leave out."""
     axes.xaxis.set_minor_formatter(NullFormatter())
-    if high / low > 300:
+    if high / low > _WIDEST_COSTS:
         return ""
     power = next((power for power in _POWERS if high >= 10.0 ** (power + 1)), 0)
     size = 10.0**power
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0, 3.0)))
+    subs = next(subs for most, subs in _SUBS if high / low < most)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value / size)))
     return f"in $10^{{{power}}}$" if power else ""
 

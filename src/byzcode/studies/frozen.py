@@ -38,6 +38,11 @@ class Registration(NamedTuple):
         return long_hash(text_of(self.frozen))
 
     @property
+    def is_known(self) -> bool:
+        """Whether the claims of any study are the registered ones."""
+        return any((self.registered or {}).get(study) == digest for study, digest in self.frozen.items())
+
+    @property
     def differing(self) -> list[str]:
         """The studies whose claims are not the registered ones."""
         registered = self.registered or {}

@@ -93,16 +93,19 @@ class Plan:
         about = {"reading": self.reading.title, "labels": labels, "figures": figures}
         shown = sha256_of(self.config.heldout)
         beside = {"heldout": {"table": self.config.heldout, "sha256": shown}} if shown else {}
-        return canonical({**self._claims(), **beside, **about})
+        registered = {"registration": self._registration()} if self.registration.is_known else {}
+        return canonical({**self._claims(), **registered, **beside, **about})
 
     def heldout_json(self) -> str:
         """The request for the table of verdicts on held-out seeds."""
-        return canonical({**self._claims(), "first_seed": self.config.first_seed})
+        return canonical({**self._claims(), "registration": self._registration(), "first_seed": self.config.first_seed})
 
     def _claims(self) -> dict[str, Any]:
         claims = {name: short_hash(planned.claims_json()) for name, planned in self.claimed.items()}
-        about = {"digest": self.registration.digest, "words": self.registration.words}
-        return {"studies": list(claims), "claims": claims, "registration": about}
+        return {"studies": list(claims), "claims": claims}
+
+    def _registration(self) -> dict[str, str]:
+        return {"digest": self.registration.digest, "words": self.registration.words}
 
     def unreadable(self) -> list[str]:
         """A message for each text of a figure that contains letters that no installed font has."""
