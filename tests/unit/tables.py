@@ -73,9 +73,10 @@ def _others(entry: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _few(kind: Any) -> tuple[Any, ...]:
-    """All values of a type that has a few: words, or true and false."""
+    """All values of a type that has a few: words, names of a table, or true and false."""
     if get_origin(kind) is Annotated:
-        return _few(get_args(kind)[0])
+        tables = [about.table for about in kind.__metadata__ if hasattr(about, "table")]
+        return tuple(tables[0]) if tables else _few(get_args(kind)[0])
     if get_origin(kind) is Literal:
         return get_args(kind)
     return (False, True) if kind is bool else ()

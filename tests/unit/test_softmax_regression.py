@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from byzcode.data import DATA_SETS, PARTITIONS
+from byzcode.data import DATA_SETS
 from byzcode.kernels.gather import Code
 from byzcode.problems import PROBLEMS
 from byzcode.specs.run import RunSpec
@@ -125,24 +125,6 @@ def test_a_data_set_is_as_large_as_it_says_and_is_split_once(name):
     rows = {row.tobytes() for row in training.features}
     assert sum(row.tobytes() in rows for row in test.features) <= 0.01 * known.test
     assert not training.features.flags.writeable
-
-
-@pytest.mark.parametrize("name", PARTITIONS)
-@pytest.mark.parametrize("subsets", [1, 7, 100])
-def test_a_partition_gives_each_subset_equally_many_examples_once(name, subsets):
-    labels = np.repeat(np.arange(10), 15)
-    places = PARTITIONS[name](labels, subsets, np.random.default_rng(0))
-    assert places.shape == (subsets, 150 // subsets)
-    assert len(set(places.ravel())) == places.size
-    assert not np.array_equal(places, PARTITIONS[name](labels, subsets, np.random.default_rng(1)))
-
-
-def test_sorted_by_label_a_subset_has_few_classes():
-    labels = np.repeat(np.arange(10), 15)
-    few = [len(set(labels[own])) for own in PARTITIONS["by_label"](labels, 30, np.random.default_rng(0))]
-    many = [len(set(labels[own])) for own in PARTITIONS["iid"](labels, 30, np.random.default_rng(0))]
-    assert max(few) == 1
-    assert min(many) > 1
 
 
 def test_too_many_subsets_are_refused_before_anything_is_loaded():

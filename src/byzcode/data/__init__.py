@@ -1,20 +1,39 @@
-"""Data sets, and partitions of their examples into subsets: two tables.
+"""Data sets, and partitions of their examples into groups: two tables.
 
 ``DATA_SETS[name]`` has the sizes of a data set; its method ``load()`` returns the examples, always with the same split
-into training and test. ``PARTITIONS[name](labels, subsets, generator)`` returns the indices of the examples of each
-subset, (M, s). All subsets have the same number s of examples; the remaining examples are not used.
+into training and test. ``PARTITIONS[name](labels, groups, generator, **options)`` divides examples into groups:
+:class:`Parts`, the indices of the examples group by group, (K,), and the number of examples in each, (G,). Every
+example is in one group. :func:`divide` applies a partition and cuts its groups into subsets.
 """
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from byzcode.data.data_set import DataSet, Examples, Partition, Split
+from byzcode.data.chosen import PartitionChoice, chosen
+from byzcode.data.data_set import DataSet, Examples, Split
+from byzcode.data.partition import Partition, Parts, divide
 from byzcode.data.partitions import PARTITIONS
 from byzcode.data.sets import DATA_SETS
 
 if TYPE_CHECKING:
     DataName: TypeAlias = str
-    PartitionName: TypeAlias = str
 else:
-    DataName, PartitionName = Literal[tuple(DATA_SETS)], Literal[tuple(PARTITIONS)]
+    DataName = Literal[tuple(DATA_SETS)]
 
-__all__ = ["DATA_SETS", "PARTITIONS", "DataName", "DataSet", "Examples", "Partition", "PartitionName", "Split"]
+#: A partition as an option of a problem: its name, or a mapping of its name and its options.
+PartitionOption: TypeAlias = Annotated[str | Mapping[str, Any], PartitionChoice(PARTITIONS)]
+
+__all__ = [
+    "DATA_SETS",
+    "PARTITIONS",
+    "DataName",
+    "DataSet",
+    "Examples",
+    "Partition",
+    "PartitionChoice",
+    "PartitionOption",
+    "Parts",
+    "Split",
+    "chosen",
+    "divide",
+]

@@ -1,4 +1,4 @@
-"""The types of data sets and partitions."""
+"""The types of data sets."""
 
 from __future__ import annotations
 
@@ -39,14 +39,3 @@ class DataSet(Entry):
     def load(self) -> Split:
         """Return the examples, the same at every call. Callers must not change the arrays."""
         return self.function()
-
-
-@dataclass(frozen=True)
-class Partition(Entry):
-    """``partition(labels, subsets, generator)`` divides examples with labels (n,) into subsets: indices (M, s)."""
-
-    function: Callable[[NDArray[np.int64], int, np.random.Generator], NDArray[np.int64]]
-
-    def __call__(self, labels: NDArray[np.int64], subsets: int, generator: np.random.Generator) -> NDArray[np.int64]:
-        """Divide examples into subsets; see the class."""
-        return self.function(labels, subsets, generator)

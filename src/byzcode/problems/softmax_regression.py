@@ -1,8 +1,8 @@
 """Multinomial logistic regression on a data set: one linear score per class, with an optional ridge.
 
-Each of M subsets holds s examples (z, c). With scores W z and probabilities p = softmax(W z), the loss of a subset is
-f_k = (1/s) sum -log p_c + (ridge/2) ||W||^2, and F = (1/M) sum_k f_k. theta is W, (C, d), row by row. The gradient of
-an example is (p - e_c) outer z, plus ridge W.
+Each of K examples (z, c) is in one of M subsets. With scores W z and probabilities p = softmax(W z), the loss of a
+subset is f_k = (M/K) sum -log p_c + (ridge/2) ||W||^2, the sum over its examples, and F = (1/M) sum_k f_k averages over
+all examples. theta is W, (C, d), row by row. The gradient of an example is (p - e_c) outer z, plus ridge W.
 
 The optimum is not computed, so the excess loss is unknown. L is an upper bound: the Hessian of an example is at most
 (1/2) I outer z z^T (Boehning, 1992), hence L <= ||Z||^2 / (2 K) + ridge for the features Z (K, d). mu is the ridge.
@@ -18,19 +18,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from byzcode.data import DATA_SETS, PARTITIONS, DataName, PartitionName
-from byzcode.errors import KeyedError
+from byzcode.data import DATA_SETS
 from byzcode.kernels.distances import lengths
 from byzcode.kernels.gather import Code, coded_rows
-from byzcode.kernels.product import batched, by_run, product
+from byzcode.kernels.product import by_run, product
 from byzcode.lazy import torch
+from byzcode.problems.on_data import (
+    ADDED,
+    LABELS,
+    TABLES,
+    Chosen,
+    Data,
+    Divided,
+    Groups,
+    Subsets,
+    count_examples,
+    divisions,
+    subset_products,
+)
 from byzcode.problems.problem import ALONG_RUNS, Metric, ProblemKind, Sizes
-from byzcode.randomness import Stream
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Count = Annotated[int, Field(ge=1, le=10**9)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +54,10 @@ class Forward:
     @cached_property
     def gradients(self) -> Tensor:
         """The gradients of all subsets, (R, M, D). They are computed once, however many devices hold a subset."""
-        problem, (runs, samples, classes) = self.problem, self.targets.shape
+        problem, samples = self.problem, self.targets.shape[1]
         error = (by_run(torch.exp, self.log_chances) - self.targets) * (problem.subsets / samples)
-        left = error.view(runs, problem.subsets, -1, classes).mT
-        right = problem.features.view(runs, problem.subsets, -1, problem.features.shape[-1])
         ridge = problem.strong_convexity[:, None, None, None] * self.theta.unsqueeze(1)
-        return (batched(left, right) + ridge).flatten(-2)
+        return (subset_products(error, problem.features, problem.sizes) + ridge).flatten(-2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +65,13 @@ class SoftmaxRegression:
     """R problems of one shape, one per seed; see :func:`softmax_regression`.
 
     ``features`` (R, K, d) and ``targets`` (R, K, C), 1 for the class of an example and 0 for the others; the examples
-    of a subset are consecutive. ``test_features`` (R, T, d) and ``test_targets`` (R, T, C).
+    of a subset are consecutive, and ``sizes`` (R, M), on the CPU, counts them. ``test_features`` (R, T, d) and
+    ``test_targets`` (R, T, C).
     """
 
     features: Tensor
     targets: Tensor
+    sizes: Tensor
     test_features: Tensor
     test_targets: Tensor
     subsets: int
@@ -121,37 +130,39 @@ def softmax_regression(
     device: str,
     dtype: str,
     *,
-    data: Annotated[DataName, Field(description="The data set.")] = "digits",
-    subsets: Annotated[Count, Field(description="M, the number of data subsets, all of the same size.")] = 100,
-    partition: Annotated[PartitionName, Field(description="How examples are divided into subsets.")] = "iid",
+    data: Data = "digits",
+    subsets: Subsets = 100,
+    partition: Divided = "iid",
+    examples: Chosen = None,
+    groups: Groups = None,
     ridge: Annotated[
         float, Field(ge=0, le=1e9, description="Strength of the L2 penalty, (ridge/2) ||theta||^2."), ALONG_RUNS
     ] = 0.0,
 ) -> SoftmaxRegression:
     """Multinomial logistic regression. The seed determines which examples each subset holds."""
-    known = DATA_SETS[data]
-    training, test = known.load()
-    kind, classes = getattr(torch, dtype), torch.eye(known.classes, dtype=torch.float64)
+    kind, classes = getattr(torch, dtype), torch.eye(DATA_SETS[data].classes, dtype=torch.float64)
+    training, test, orders, sizes = divisions(
+        seeds, data=data, subsets=subsets, partition=partition, examples=examples, groups=groups
+    )
     # Build it on the CPU in float64, so that the problem does not depend on the compute device.
-    drawn = [PARTITIONS[partition](training.labels, subsets, Stream(seed, "partition").at(0)) for seed in seeds]
-    features = [torch.tensor(training.features[places.ravel()]) for places in drawn]
+    features = [torch.tensor(training.features[order]) for order in orders]
     norms = [torch.linalg.matrix_norm(each, ord=2) for each in features]
     tensors = {
         "features": torch.stack(features),
-        "targets": torch.stack([classes[torch.tensor(training.labels[places.ravel()])] for places in drawn]),
+        "targets": torch.stack([classes[torch.tensor(training.labels[order])] for order in orders]),
         "test_features": torch.tensor(test.features).repeat(len(seeds), 1, 1),
         "test_targets": classes[torch.tensor(test.labels)].repeat(len(seeds), 1, 1),
         "smoothness": torch.stack(norms).square() / (2 * len(features[0])) + ridge,
         "strong_convexity": torch.full((len(seeds),), ridge, dtype=torch.float64),
     }
-    return SoftmaxRegression(subsets=subsets, **{name: each.to(device, kind) for name, each in tensors.items()})
+    return SoftmaxRegression(
+        subsets=subsets, sizes=torch.tensor(sizes), **{name: each.to(device, kind) for name, each in tensors.items()}
+    )
 
 
-def _sizes(*, data: str, subsets: int, **_: Any) -> Sizes:
-    known = DATA_SETS[data]
-    if subsets > known.training:
-        raise KeyedError("subsets", subsets, f"allowed: 1 to {known.training} (the training examples of {data})")
-    samples, dimension = known.training // subsets * subsets, known.classes * known.features
+def _sizes(*, data: str, subsets: int, **options: Any) -> Sizes:
+    known, samples = DATA_SETS[data], count_examples(data=data, subsets=subsets, **options)
+    dimension = known.classes * known.features
     examples = samples * (known.features + known.classes) + known.test * (known.features + known.classes)
     return Sizes(
         subsets=subsets,
@@ -165,8 +176,9 @@ def _sizes(*, data: str, subsets: int, **_: Any) -> Sizes:
 ENTRY = ProblemKind(
     softmax_regression,
     sizes=_sizes,
-    tables={"data": DATA_SETS, "partition": PARTITIONS},
-    labels={"partition": ("partition:", "how examples are divided")},
+    tables=TABLES,
+    labels=LABELS,
+    added=ADDED,
     knows=frozenset({"smoothness", "strong_convexity"}),
     metrics={
         "test_accuracy": Metric(

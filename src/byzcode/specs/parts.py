@@ -45,7 +45,12 @@ def _components(spec: RunSpec | AllocationSpec) -> Iterator[str]:
             yield _entry(choice.table, component.name)
             # An option may name a component of another table: a problem names its data set.
             tables = getattr(choice.table[component.name], "tables", {})
-            yield from (_entry(table, component.options[option]) for option, table in tables.items())
+            yield from (_entry(table, _name(component.options[option])) for option, table in tables.items())
+
+
+def _name(value: Any) -> str:
+    """The name in the value of an option, which has options of its own or is the name itself."""
+    return str(value["name"] if isinstance(value, Mapping) else value)
 
 
 def _entry(table: Mapping[str, Any], name: str) -> str:

@@ -1,6 +1,6 @@
 """The table of partitions."""
 
-from byzcode.data.data_set import Partition
+from byzcode.data.partition import Partition
 from byzcode.lazy import Table
 
 PARTITIONS = Table(
@@ -9,6 +9,9 @@ PARTITIONS = Table(
     (
         "iid",
         "by_label",
+        "similarity",
+        "dirichlet",
+        "shards",
     ),
 )
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from byzcode.data.data_set import Partition
+from byzcode.data.partition import Partition, Parts, by_label_order, equal_sizes
 
 
-def by_label(labels: NDArray[np.int64], subsets: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Subsets with few classes each, (M, s): shuffle the examples, sort them by label, and cut them into M pieces.
+def by_label(labels: NDArray[Any], groups: int, generator: np.random.Generator) -> Parts:
+    """Groups with few classes each: shuffle the examples, sort them by label, and cut them into pieces.
 
-    If M does not divide the number of examples, the examples left out are random, whatever their class.
+    Examples of a regression are sorted by their targets. Sizes differ by at most one.
     """
-    kept = generator.permutation(len(labels))[: len(labels) // subsets * subsets]
-    return kept[labels[kept].argsort(kind="stable")].reshape(subsets, -1)
+    return Parts(by_label_order(labels, generator), equal_sizes(len(labels), groups))
 
 
 ENTRY = Partition(by_label, title="sorted by label")

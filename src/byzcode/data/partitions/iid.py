@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from byzcode.data.data_set import Partition
+from byzcode.data.partition import Partition, Parts, equal_sizes
 
 
-def iid(labels: NDArray[np.int64], subsets: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """A uniformly random partition, (M, s): every subset has the distribution of the whole."""
-    kept = len(labels) // subsets * subsets
-    return generator.permutation(len(labels))[:kept].reshape(subsets, -1)
+def iid(labels: NDArray[Any], groups: int, generator: np.random.Generator) -> Parts:
+    """A uniformly random partition: every group has the distribution of all examples. Sizes differ by at most one."""
+    return Parts(generator.permutation(len(labels)), equal_sizes(len(labels), groups))
 
 
 ENTRY = Partition(iid, title="i.i.d.")

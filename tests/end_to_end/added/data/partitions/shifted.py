@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from byzcode.data.data_set import Partition
+from byzcode.data.partition import Partition, Parts
 
 
-def shifted(labels: NDArray[np.int64], subsets: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Every M-th example, (M, s)."""
+def shifted(labels: NDArray[Any], groups: int, generator: np.random.Generator) -> Parts:
+    """Every G-th example."""
     order = np.roll(np.arange(len(labels)), generator.integers(1, len(labels)))
-    return order[: len(labels) // subsets * subsets].reshape(-1, subsets).T
+    own = [order[first::groups] for first in range(groups)]
+    return Parts(np.concatenate(own), np.array([len(each) for each in own]))
 
 
 ENTRY = Partition(shifted)
