@@ -22,6 +22,8 @@ ATTACKS = Table(
         "alie_search",
         "ipm",
         "ipm_search",
+        "min_max",
+        "min_sum",
         "mimic",
         "label_flip",
         "constant",

@@ -118,7 +118,7 @@ def count_examples(
     name, options = chosen(partition)
     refused = PARTITIONS[name].refuses(count, groups or subsets, **options)
     if refused is not None:
-        raise KeyedError(f"partition.{refused[0]}", options.get(refused[0]), refused[1])
+        raise KeyedError(f"partition.{refused[0]}", options.get(refused[0], "the default"), refused[1])
     return count
 
 

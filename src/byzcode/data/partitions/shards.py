@@ -24,7 +24,7 @@ def shards(labels: NDArray[Any], groups: int, generator: np.random.Generator, *,
     return Parts(np.concatenate([pieces[shard] for shard in dealt]), sizes[dealt].reshape(groups, k).sum(axis=1))
 
 
-def refuses(examples: int, groups: int, *, k: int) -> tuple[str, str] | None:
+def refuses(examples: int, groups: int, *, k: int = 2) -> tuple[str, str] | None:
     """Each shard needs an example."""
     return None if k * groups <= examples else ("k", f"allowed: 1 to {examples // groups} ({examples} examples)")
 
