@@ -8,8 +8,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from byzcode.data import DATA_SETS
+from byzcode.errors import UserError
 from byzcode.kernels.gather import Code
 from byzcode.problems import PROBLEMS
+from byzcode.problems.on_data import subset_products
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations, trajectories
 from byzcode.training.workers import train, train_together
@@ -167,3 +169,123 @@ def test_its_file_has_what_the_problem_knows_and_its_metric(tmp_path):
     assert "classified correctly" in stored["test_accuracy"].attrs["long_name"]
     np.testing.assert_array_equal(stored["test_accuracy"], measured.metrics["test_accuracy"])
     assert trajectories.agrees(tmp_path / "run.nc", spec, assigned, "cpu")
+
+
+# --- subsets of unequal sizes -----------------------------------------------------------------------------------------
+
+UNEQUAL = {"name": "dirichlet", "a": 0.3, "of": "classes"}
+
+
+def unequal(seeds=(0, 5), **options):
+    return built(seeds, partition=UNEQUAL, subsets=6, **options)
+
+
+def test_with_unequal_sizes_f_averages_over_examples_and_subsets_follow_autograd():
+    problem = unequal()
+    theta, samples = theta_of(problem), problem.features.shape[1]
+    forward = problem.forward(theta)
+    assert samples == 1500
+    assert (problem.sizes.sum(dim=-1) == samples).all()
+    own = forward.gradients
+    for seed in range(2):
+        sizes = problem.sizes[seed].tolist()
+        assert len(set(sizes)) > 3
+        for subset, rows in enumerate(torch.arange(samples).split(sizes)):
+            weights = theta[seed].clone().requires_grad_()
+            mean = loss_of(problem.features[seed, rows], problem.targets[seed, rows], weights, 0.0)
+            (6 / samples * len(rows) * mean + 0.05 * weights.square().sum()).backward()
+            np.testing.assert_allclose(own[seed, subset], weights.grad, rtol=1e-10, atol=1e-13)
+        weights = theta[seed].clone().requires_grad_()
+        loss = loss_of(problem.features[seed], problem.targets[seed], weights, 0.1)
+        loss.backward()
+        assert float(problem.loss(forward)[seed]) == pytest.approx(loss.item(), rel=1e-13)
+        np.testing.assert_allclose(problem.gradient(forward)[seed], weights.grad, rtol=1e-11, atol=1e-14)
+
+
+def test_a_seed_with_unequal_sizes_has_the_same_bits_alone_and_in_other_processes():
+    spec = spec_of(seeds=[3, 0, 8], devices=6, problem={"partition": UNEQUAL, "subsets": 6})
+    assigned = allocations.draw(spec.allocation_spec)
+    together = train(spec, assigned).arrays()
+    others = [train(spec, assigned, threads=2), train_together([spec], [assigned], device="cpu")[0]]
+    for other in others:
+        for name, array in other.arrays().items():
+            assert array.tobytes() == together[name].tobytes(), name
+
+
+def test_a_run_whose_sizes_happen_to_be_equal_has_the_same_bits_beside_others():
+    dice = np.random.default_rng(0)
+    left, right = (torch.from_numpy(dice.normal(size=(2, 12, width))) for width in (3, 8))
+    equal, other = torch.tensor([[4, 4, 4]]), torch.tensor([[2, 7, 3]])
+    beside = subset_products(left, right, torch.cat([equal, other]))
+    for place, sizes in enumerate((equal, other)):
+        assert torch.equal(subset_products(left[place : place + 1], right[place : place + 1], sizes)[0], beside[place])
+        want = [
+            a.T @ b
+            for a, b in zip(left[place].split(sizes[0].tolist()), right[place].split(sizes[0].tolist()), strict=True)
+        ]
+        np.testing.assert_allclose(beside[place], torch.stack(want), rtol=1e-13)
+
+
+def test_examples_are_the_same_for_all_seeds_and_nested():
+    few, more = (built((0, 1), examples=number, partition="iid", subsets=10) for number in (100, 200))
+    rows = [{row.numpy().tobytes() for row in features} for features in (*few.features, *more.features)]
+    assert rows[0] == rows[1]
+    assert rows[0] < rows[2] == rows[3]
+    assert len(few.features[0]) == 100
+
+
+def test_groups_keep_the_heterogeneity_between_owners():
+    """With ten groups sorted by label, the subsets of a group have its few classes, each in all of them."""
+    problem = built((0,), subsets=50, groups=10)
+    classes = problem.targets[0].argmax(dim=-1).view(50, 30)
+    for group in classes.view(10, 150):
+        assert len(set(group.tolist())) <= 3
+    largest = [set(each.tolist()) for each in classes]
+    assert any(len(each) > 1 for each in largest)
+
+
+def test_a_group_without_enough_examples_is_refused_in_one_line():
+    with pytest.raises(
+        UserError, match=r"partition dirichlet, seed 0: problem\.subsets = 300: group \d+ of 30 has \d+ ex"
+    ):
+        built((0,), partition={"name": "dirichlet", "a": 0.05, "of": "classes"}, subsets=300, groups=30)
+
+
+@pytest.mark.parametrize(
+    ("problem", "says"),
+    [
+        ({"groups": 3}, r"problem\.groups = 3: allowed: a divisor of 20"),
+        ({"examples": 1501}, r"problem\.examples = 1501: allowed: 1 to 1500"),
+        ({"examples": 10}, r"problem\.subsets = 20: allowed: 1 to 10"),
+        ({"partition": {"name": "shards", "k": 76}}, r"problem\.partition\.k = 76: allowed: 1 to 75"),
+        ({"partition": {"a": 0}}, r"problem\.partition\.a = 0: allowed: at least 0\.001"),
+        ({"partition": {"name": "shards", "a": 1}}, r"problem\.partition\.a = 1: unknown key; allowed: name, k"),
+        ({"partition": "sorted"}, r"problem\.partition = 'sorted': unknown partition"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_anything_is_loaded(problem, says):
+    with pytest.raises(UserError, match=says):
+        spec_of(problem=problem)
+
+
+def test_options_of_today_leave_the_first_ids_as_they_were():
+    plain = {"name": "softmax_regression", "subsets": 20, "partition": "by_label", "ridge": 0.01}
+    values = {"method": "cra_dl", "redundancy": 5, "aggregation": "trimmed_mean", "attack": "none", "devices": 10}
+    spec = RunSpec.parse({**values, "problem": plain, "iterations": 12, "record": {"step": 3}, "seeds": 3}, "test")
+    assert spec.run_id == "0b4a5c2a6595"
+    assert RunSpec.from_json(spec.canonical(), "test") == spec
+    other = spec_of(problem={"partition": {"name": "dirichlet", "a": 0.1}})
+    assert RunSpec.from_json(other.canonical(), "test").run_id == other.run_id
+    assert spec_of(problem={"partition": {"a": 0.1}}).run_id == other.run_id != spec_of().run_id
+
+
+def test_measured_heterogeneity_grows_as_a_falls():
+    def betahat(partition):
+        problem = built(range(4), partition=partition, subsets=20)
+        forward = problem.forward(problem.start())
+        return float(problem.heterogeneity(forward, problem.gradient(forward)).mean())
+
+    measured = [betahat({"name": "dirichlet", "a": a}) for a in (100.0, 10.0, 1.0, 0.03)]
+    assert measured == sorted(measured)
+    assert betahat("iid") < 1.2 * measured[0]
+    assert measured[-1] > 0.8 * betahat("by_label")
