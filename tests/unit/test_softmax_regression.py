@@ -12,8 +12,12 @@ from byzcode.errors import UserError
 from byzcode.kernels.gather import Code
 from byzcode.problems import PROBLEMS
 from byzcode.problems.on_data import subset_products
+from byzcode.specs.parsing import parse
+from byzcode.specs.parts import of_run
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations, trajectories
+from byzcode.studies.expand import expand
+from byzcode.studies.study import Reading, Study
 from byzcode.training.workers import train, train_together
 
 BUILD = PROBLEMS["softmax_regression"]
@@ -289,3 +293,49 @@ def test_measured_heterogeneity_grows_as_a_falls():
     assert measured == sorted(measured)
     assert betahat("iid") < 1.2 * measured[0]
     assert measured[-1] > 0.8 * betahat("by_label")
+
+
+# --- studies ----------------------------------------------------------------------------------------------------------
+
+
+def members_of(**changes):
+    values = {
+        "study": "parts",
+        "title": "Parts",
+        "base": {
+            "problem": {"name": "softmax_regression", "subsets": 20},
+            "devices": 10,
+            "iterations": 2,
+            "seeds": 1,
+            "aggregation": "median",
+            "method": "rba_dl",
+        },
+        "curves": [{"label": "RBA-DL"}],
+        "plots": {"loss": {"kind": "trajectories", "y": "loss", "caption": "Loss."}},
+    }
+    return expand(parse(Study, values | changes, "study"), Reading(reading="plain", title="Plain", choices=[]), "study")
+
+
+def test_a_grid_goes_over_the_options_of_a_partition():
+    points = [member.spec.problem.options["partition"] for member in members_of(grid={"problem.partition.a": [0.1, 1]})]
+    assert points == [{"name": "dirichlet", "a": a, "of": "groups"} for a in (0.1, 1.0)]
+
+
+def test_a_grid_goes_over_partitions_with_and_without_options():
+    grid = {"problem.partition": ["iid", {"name": "dirichlet", "a": 0.1}, {"name": "shards"}, "similarity"]}
+    members = members_of(grid=grid)
+    assert [member.coordinate("problem.partition") for member in members] == [
+        *("iid", "dirichlet (a 0.1)", "shards", "similarity"),
+    ]
+    assert len({member.spec.run_id for member in members}) == 4
+
+
+def test_a_wrong_option_of_a_partition_in_a_grid_is_named():
+    with pytest.raises(UserError, match=r"partition\.a"):
+        members_of(grid={"problem.partition.a": [0.1, -1]})
+
+
+def test_a_run_names_the_code_of_its_partition():
+    roots = of_run(spec_of(problem={"partition": {"name": "dirichlet", "a": 0.1}}))
+    assert "byzcode.data.partitions.dirichlet:ENTRY" in roots
+    assert "byzcode.data.partitions.by_label:ENTRY" in of_run(spec_of())

@@ -37,7 +37,7 @@ class PartitionChoice:
 
     def __init__(self, table: Mapping[str, Partition]) -> None:
         self.table = table
-        models = {name: _model(name, entry) for name, entry in table.items()}
+        models = {name: option_model(name, entry) for name, entry in table.items()}
         self.models = [model for model in models.values() if len(model.model_fields) > 1]
         self._plain = tuple(name for name, model in models.items() if model not in self.models)
 
@@ -88,7 +88,8 @@ def _tag(value: Any) -> str:
     return str(value["name"]) if isinstance(value, Mapping) else _PLAIN
 
 
-def _model(name: str, entry: Partition) -> type[Named]:
+def option_model(name: str, entry: Partition) -> type[Named]:
+    """The model of a partition's options; its docstring is the first line of that of the partition."""
     function = inspect.unwrap(entry.function)
     options: dict[str, Any] = {
         parameter.name: (parameter.annotation, parameter.default)

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from byzcode.data import PARTITIONS
+from byzcode.data.chosen import option_model
 from byzcode.errors import component_models
 from byzcode.specs.components import Component
 from byzcode.specs.methods import METHODS
@@ -76,13 +78,19 @@ def _components() -> Iterator[str]:
     yield "| key | name | options | |\n|---|---|---|---|"
     for key in COMPONENTS:
         for model in component_models(RunSpec, key):
-            options = [
-                f"`{name}` ({_shown(field.default)}): {field.description}"
-                for name, field in model.model_fields.items()
-                if name != "name"
-            ]
-            yield f"| `{key}` | `{model.__name__}` | {'<br>'.join(options)} | {model.__doc__} |"
+            yield f"| `{key}` | `{model.__name__}` | {_options(model)} | {model.__doc__} |"
     yield ""
+    yield "Problems on data take a partition as an option, such as `partition: {name: dirichlet, a: 0.1}`.\n"
+    yield "| partition | options | |\n|---|---|---|"
+    for name, entry in PARTITIONS.items():
+        yield f"| `{name}` | {_options(option_model(name, entry))} | {option_model(name, entry).__doc__} |"
+    yield ""
+
+
+def _options(model: type[BaseModel]) -> str:
+    """The options of a component, with their defaults."""
+    fields = {name: field for name, field in model.model_fields.items() if name != "name"}
+    return "<br>".join(f"`{name}` ({_shown(field.default)}): {field.description}" for name, field in fields.items())
 
 
 def _methods() -> Iterator[str]:
