@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from byzcode.data import DATA_SETS, PARTITIONS, DataName, Examples, PartitionOption, chosen, divide
+from byzcode.data import DATA_SETS, PARTITIONS, Examples, PartitionOption, chosen, divide
 from byzcode.errors import KeyedError, complain
 from byzcode.kernels.product import batched, product
 from byzcode.lazy import torch
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 
-Data = Annotated[DataName, Field(description="The data set.")]
+if TYPE_CHECKING:
+    _Classified: TypeAlias = str
+    _Real: TypeAlias = str
+else:
+    _Classified = Literal[tuple(name for name, known in DATA_SETS.items() if known.classes)]
+    _Real = Literal[tuple(name for name, known in DATA_SETS.items() if not known.classes)]
+
+#: A data set with classes, and one with real targets.
+Data = Annotated[_Classified, Field(description="The data set, with classes.")]
+Targets = Annotated[_Real, Field(description="The data set, with real targets.")]
 Subsets = Annotated[Count, Field(description="M, the number of data subsets.")]
 Divided = Annotated[
     PartitionOption,

@@ -8,6 +8,7 @@ DATA_SETS = Table(
     DataSet,
     (
         "digits",  # scikit-learn bundles it
+        "diabetes",  # and this one, for regression
     ),
 )
 

@@ -1,0 +1,31 @@
+"""Progression of diabetes, as scikit-learn bundles it: 442 patients, 10 features, a real target.
+
+The set is that of Efron et al., "Least angle regression", Annals of Statistics 2004. Features are age, sex, body mass
+index, blood pressure and six measurements of blood serum, in their own units. The target is the progression in a year.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from byzcode.data.data_set import DataSet, Examples, Split
+from byzcode.randomness import Stream
+
+_TRAINING, _TEST = 400, 42
+
+
+@cache
+def _load() -> Split:
+    """Load the patients. A fixed permutation, the same for all seeds, chooses the split."""
+    from sklearn.datasets import load_diabetes
+
+    features, targets = load_diabetes(return_X_y=True, scaled=False)
+    order = Stream(0, "diabetes/split").at(0).permutation(len(targets))
+    features, targets = features[order], targets[order]
+    for array in (features, targets):
+        array.flags.writeable = False
+    training, test = slice(0, _TRAINING), slice(_TRAINING, None)
+    return Split(Examples(features[training], targets[training]), Examples(features[test], targets[test]))
+
+
+ENTRY = DataSet(_load, title="diabetes", training=_TRAINING, test=_TEST, features=10, classes=0)
