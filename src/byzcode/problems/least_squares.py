@@ -75,8 +75,8 @@ def least_squares(
     # Build and solve it on the CPU in float64, so that the problem does not depend on the compute device.
     solved = [_solved(torch.tensor(features[order]), torch.tensor(targets[order])) for order in orders]
     tensors = [torch.stack(parts).to(device=device, dtype=kind) for parts in zip(*solved, strict=True)]
-    drawn, labels, *rest = tensors
-    return LeastSquares(drawn, labels, subsets, *rest, sizes=torch.tensor(sizes))
+    drawn, labels, optimum, smoothness, strong_convexity = tensors
+    return LeastSquares(drawn, labels, subsets, optimum, smoothness, strong_convexity, torch.tensor(sizes))
 
 
 def _standardised(training: Examples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -88,7 +88,8 @@ def _standardised(training: Examples) -> tuple[NDArray[np.float64], NDArray[np.f
 def _unit_spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Values (K, ...) with mean 0 and standard deviation 1 over the examples; 0 where all are equal."""
     spread: NDArray[np.float64] = np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), np.inf)
-    return (values - values.mean(axis=0)) / spread
+    centred: NDArray[np.float64] = values - values.mean(axis=0)
+    return centred / spread
 
 
 def _sizes(*, data: str, subsets: int, **options: Any) -> Sizes:
