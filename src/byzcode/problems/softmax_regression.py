@@ -149,6 +149,9 @@ def softmax_regression(
 
 def _sizes(*, data: str, subsets: int, **_: Any) -> Sizes:
     known = DATA_SETS[data]
+    if not known.classes:
+        classes = ", ".join(name for name, each in DATA_SETS.items() if each.classes)
+        raise KeyedError("data", data, f"a data set for regression; allowed: {classes}")
     if subsets > known.training:
         raise KeyedError("subsets", subsets, f"allowed: 1 to {known.training} (the training examples of {data})")
     samples, dimension = known.training // subsets * subsets, known.classes * known.features

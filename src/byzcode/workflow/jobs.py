@@ -71,7 +71,7 @@ class Jobs:
 
     def file(self, stage: str, name: str, suffix: str) -> str:
         """The path of a file that a stage makes, as the rules name it."""
-        return str(Path(self.root) / STAGES[stage].folder / f"{name}.{suffix}")
+        return str(Path(self.root) / STAGES[stage].folder_of(name) / f"{name}.{suffix}")
 
     def table(self, stage: str, name: str) -> list[str]:
         """A table that a stage makes, with its list of checksums."""
@@ -106,6 +106,24 @@ class Jobs:
     def allocation_of_run(self, wildcards: Any) -> str:
         """The allocation that a run reads."""
         return self._allocation(self._run(wildcards).allocation_spec.allocation_id)
+
+    def data_of_run(self, wildcards: Any) -> list[str]:
+        """The lists of checksums of the data sets that a run reads."""
+        return [self.file("data", name, LIST) for name in self.plan.data_sets_of(self._run(wildcards))]
+
+    def data_of_readings(self, wildcards: Any) -> list[str]:
+        """Those of all data sets that the plan names: other readings have the same."""
+        return [self.file("data", name, LIST) for name in self.plan.data_sets]
+
+    def data_folder(self, wildcards: Any, output: Any) -> str:
+        """The folder of the data sets, for the commands that train. Not tracked."""
+        return str(self.results / STAGES["data"].folder)
+
+    def data_routes(self, wildcards: Any, output: Any) -> str:
+        """The options that bring a data set. Not tracked, because the checksums of its files are pinned."""
+        settings = self.plan.config.data
+        given = ["--files", settings.files] if settings.files else []
+        return shlex.join([*(f"--route={route}" for route in settings.routes), *given])
 
     def run_device(self, wildcards: Any, output: Any) -> str:
         """The device of a run, and the list of its batch. Not tracked, because another device retrains nothing."""

@@ -7,7 +7,10 @@ DATA_SETS = Table(
     __name__,
     DataSet,
     (
-        "digits",  # scikit-learn bundles it
+        "digits",  # scikit-learn bundles it; the others need files, which `byzcode data` brings
+        "fashion_mnist",
+        "mnist",
+        "diamonds",
     ),
 )
 
