@@ -12,7 +12,7 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 reproduce: setup
 	$(RUN) snakemake --cores all
 
-# What takes too long for reproduce: about 4 minutes on two cores.
+# What takes too long for reproduce: about 3 minutes on two cores.
 long: setup
 	$(RUN) snakemake --cores all --configfile config/long/config.yaml
 
