@@ -6,9 +6,10 @@ target are standardised by the training examples.
 
 from __future__ import annotations
 
+import csv
 import math
+from collections.abc import Mapping
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +39,20 @@ def _load() -> Split:
 
 @cache
 def _split(folder: Path) -> Split:
-    import pandas as pd
-
-    content = contents("diamonds", [_FILE])[_FILE.name]
-    table = pd.read_csv(BytesIO(content), float_precision="round_trip").drop_duplicates()
-    table = table[(table[["x", "y", "z"]] > 0).all(axis=1)]
-    for quality, grades in _GRADES.items():
-        table[quality] = table[quality].map({grade: place for place, grade in enumerate(grades)})
-    prices = [math.log(price) for price in table["price"].tolist()]
-    columns = np.column_stack([table[list(_FEATURES)].to_numpy(np.float64), prices])
+    names, *lines = csv.reader(contents("diamonds", [_FILE])[_FILE.name].decode().splitlines())
+    rows = [dict(zip(names, line, strict=True)) for line in dict.fromkeys(map(tuple, lines))]  # without duplicates
+    sized = [row for row in rows if all(float(row[measure]) > 0 for measure in "xyz")]
+    columns = np.array([[*(_number(row, name) for name in _FEATURES), math.log(float(row["price"]))] for row in sized])
     columns = columns[Stream(0, "diamonds/split").at(0).permutation(len(columns))]
     columns = (columns - (means := _means(columns[:_TRAINING]))) / np.sqrt(_means((columns[:_TRAINING] - means) ** 2))
     columns.flags.writeable = False
     return Split(_examples(columns[:_TRAINING]), _examples(columns[_TRAINING:]))
+
+
+def _number(row: Mapping[str, str], feature: str) -> float:
+    """A feature of a diamond: the place of its grade, or the number itself."""
+    grades = _GRADES.get(feature)
+    return float(grades.index(row[feature]) if grades else row[feature])
 
 
 def _means(columns: NDArray[np.float64]) -> NDArray[Any]:
