@@ -14,6 +14,7 @@ The packages, from the lowest layer to the highest. Each imports only from packa
 ``specs``                  the specification of a run, and the named methods
 ``training``               the training loop and its measurements
 ``storage``                stored files: trajectories and allocations, sealed, with checksums
+``fetch``                  the files of data sets: routes, checks, datasheets
 ``theory``                 robustness constants, bounds, overlaps
 ``studies``                studies, claims and readings, and the plan of a configuration
 ``execution``              how jobs run: the start and end of a Snakemake run, locks, SLURM, CUDA, batches,

@@ -13,6 +13,7 @@ from byzcode.allocation import ALLOCATIONS
 from byzcode.attacks import ATTACKS
 from byzcode.coding import DECODERS, ENCODERS
 from byzcode.compression import COMPRESSORS
+from byzcode.data import DATA_SETS
 from byzcode.errors import UserError
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.problems import PROBLEMS
@@ -68,7 +69,7 @@ def _hints(function: Any, names: Mapping[str, Any]) -> dict[str, Any]:
 def _others(entry: Any) -> Iterator[tuple[str, Any]]:
     for name, option in options_of(entry).items():
         for value in _few(option.annotation):
-            if value != option.default:
+            if value != option.default and not (name == "data" and DATA_SETS[value].files):  # needs a network
                 yield name, value
 
 

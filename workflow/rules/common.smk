@@ -15,6 +15,7 @@ HELD_OUT = jobs.plan.held_out
 
 
 wildcard_constraints:
+    data="[a-z0-9_]+",
     allocation="[0-9a-f]{12}",
     run="[0-9a-f]{12}",
     reading="[0-9a-f]{12}",

@@ -2,6 +2,8 @@
 
 
 rule reading:
+    input:
+        ancient(jobs.data_of_readings),
     output:
         table=jobs.file("reading", "{reading}", "csv"),
         checksums=jobs.file("reading", "{reading}", "sha256"),
@@ -16,10 +18,11 @@ rule reading:
     params:
         request=jobs.reading_request,
         argument=jobs.argument(jobs.reading_request),
+        data=jobs.data_folder,
     message:
         "reading {wildcards.reading}"
     shell:
-        "byzcode reading --request {params.argument:q} --out {output.table:q} > {log:q} 2>&1"
+        "byzcode reading --request {params.argument:q} --out {output.table:q} --data {params.data:q} > {log:q} 2>&1"
 
 
 rule multiverse:

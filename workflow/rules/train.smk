@@ -4,6 +4,7 @@
 rule train:
     input:
         allocation=jobs.allocation_of_run,
+        data=ancient(jobs.data_of_run),  # pinned files: bringing them again trains nothing again
     output:
         jobs.file("train", "{run}", "nc"),
     log:
@@ -18,8 +19,9 @@ rule train:
     params:
         spec=jobs.run_spec,
         device=jobs.run_device,
+        data=jobs.data_folder,
     message:
         "train {wildcards.run}"
     shell:
         "byzcode train --spec {params.spec:q} --allocation {input.allocation:q} --out {output:q}"
-        " --device {params.device} --threads {threads} > {log:q} 2>&1"
+        " --data {params.data:q} --device {params.device} --threads {threads} > {log:q} 2>&1"

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from byzcode.cli import advice, checking, pages, planning, tables, training
+from byzcode.cli import advice, checking, data, pages, planning, tables, training
 from byzcode.errors import UserError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 
 for command in (
+    data.data,
     *(training.allocate, training.allocations, training.train),
     *(tables.summarise, tables.claims, pages.scorecard, pages.gallery, pages.figure),
     *(tables.heldout, tables.reading, pages.multiverse),

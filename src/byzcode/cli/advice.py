@@ -31,9 +31,10 @@ def recommend(
     from byzcode.recommend.search import recommend as search
     from byzcode.recommend.table import table
     from byzcode.studies.files import folder
+    from byzcode.studies.workflow_config import settings
 
     wanted = need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
-    searched = _results() if results is None else folder(results)
+    searched = Path(settings().results) if results is None else folder(results)
     configurations, refused = search(wanted)
     rows = measurements(searched, wanted)
     compared = [(configuration, measured(wanted, configuration, rows)) for configuration in configurations]
@@ -47,15 +48,3 @@ def recommend(
             print(f"As a curve of a study: {json.dumps(preferred[0].curve)}")
     for reason in refused:
         print(f"Not listed: {reason}")
-
-
-def _results() -> Path:
-    """The folder of results of the configuration; the default folder if there is no configuration file."""
-    from byzcode.specs.parsing import parse
-    from byzcode.studies.configuration import BASE, Configuration
-    from byzcode.studies.workflow_config import WorkflowConfig
-
-    if not Path(BASE).exists():
-        return Path(WorkflowConfig.model_fields["results"].default)
-    configuration = Configuration.read()
-    return Path(parse(WorkflowConfig, configuration.values, configuration.where).results)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from byzcode.cli.arguments import Out, Results
 from byzcode.cli.jobs import RequestText, job, list_of, write_table
 
@@ -37,14 +42,23 @@ def heldout(request: RequestText, results: Results, out: Out) -> None:
         write_table(table(content, results), out)
 
 
-def reading(request: RequestText, out: Out) -> None:
+def reading(
+    request: RequestText,
+    out: Out,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the data sets; $BYZCODE_DATA or results/data if left out.")
+    ] = None,
+) -> None:
     """Train the runs that the claims need under one reading of the papers, and store the verdicts."""
+    from byzcode.data import files
     from byzcode.multiverse.plan import files_named, of_request
     from byzcode.multiverse.universe import verdicts
     from byzcode.storage.apart import apart
     from byzcode.studies.files import read_from
     from byzcode.studies.requests import Reading
 
+    if data is not None:
+        files.use(data)
     entries: list[str] = []
     with job("reading", Reading, request, None, [out], entries=entries) as content:
         multiverse, universe = of_request(content)

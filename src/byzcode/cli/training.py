@@ -41,14 +41,23 @@ def train(
     allocation: Annotated[Path | None, typer.Option(help="Allocation file; drawn if left out.")] = None,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Number of seeds trained in parallel on the CPU.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the data sets; $BYZCODE_DATA or results/data if left out.")
+    ] = None,
     together: Annotated[Path | None, typer.Option(help="File that lists runs to train with it in one batch.")] = None,
 ) -> None:
     """Train all seeds of a run and store the trajectory. The same spec gives the same bits."""
+    from byzcode.data import files
     from byzcode.execution import batches
+    from byzcode.specs import parts
     from byzcode.storage.apart import apart
     from byzcode.storage.atomic import writable
 
     parsed = read_spec(RunSpec, spec)
+    if data is not None:
+        files.use(data)
+    for name, known in parts.data_sets_of(parsed).items():
+        files.require(name, known.files)
     writable(out)
     apart([out], files_of(spec, allocation, together))
     if together is None:

@@ -102,6 +102,12 @@ class Snakemake:
         """Whether files only get a new time (``--touch``)."""
         return bool(self._workflow.touch)
 
+    @property
+    def forces(self) -> bool:
+        """Whether jobs run that are not needed (``--forceall``, ``--forcerun``)."""
+        settings = self._workflow.dag_settings
+        return bool(settings and (settings.forceall or settings.forcerun))
+
     def decide(self, decided: Callable[[], decisions.Decided]) -> None:
         """Let files decide which jobs run; see :mod:`byzcode.execution.decisions`."""
 

@@ -28,6 +28,7 @@ from byzcode.execution.lock import FolderLock
 from byzcode.execution.processes import Process
 from byzcode.execution.run_locks import RESULTS_LOCK
 from byzcode.execution.system_locks import NoLocksError, locked
+from byzcode.fetch import need_files
 from byzcode.storage.layout import STAGES
 from byzcode.storage.regular import reason
 
@@ -35,7 +36,14 @@ from byzcode.storage.regular import reason
 JOBS = ".byzcode.jobs"
 
 #: The folders, within the results, in which the workflow writes.
-FOLDERS = tuple(dict.fromkeys([".", "batches", *(stage.folder or "." for stage in STAGES.values())]))
+FOLDERS = tuple(
+    dict.fromkeys(
+        [
+            *(".", "batches", *(stage.folder or "." for stage in STAGES.values())),
+            *(str(STAGES["data"].folder_of(name)) for name in need_files()),
+        ]
+    )
+)
 
 #: Seconds between two checks of jobs to wait for, and between two lines about them.
 PAUSE, REMINDER = 0.5, 600.0

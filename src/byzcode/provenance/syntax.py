@@ -21,6 +21,7 @@ WORDS = frozenset(
     {
         *("title", "source", "lacks", "kappa", "sharp_kappa", "jumps", "pairwise", "laws", "spectral"),
         *("delta", "unbiased", "choices", "idle", "redundancies", "labels"),
+        *("origins", "licence", "notice"),
     }
 )
 

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from byzcode.coding import DECODERS
+from byzcode.data import DATA_SETS, DataSet
 from byzcode.lazy import ENTRY, Table
+from byzcode.provenance.content import canonical
 from byzcode.provenance.syntax import IN_WORDS
 from byzcode.specs.allocation import AllocationSpec
 from byzcode.specs.components import Choice
@@ -36,6 +38,19 @@ def drawn(specs: Iterable[RunSpec]) -> list[str]:
 def of_allocation(spec: AllocationSpec) -> list[str]:
     """The entry that an allocation names."""
     return list(_components(spec))
+
+
+def data_sets_of(spec: RunSpec) -> dict[str, DataSet]:
+    """The data sets that a run names, by name."""
+    named = (entry.partition(":")[0] for entry in _components(spec))
+    by_module = {DATA_SETS.module(name): name for name in DATA_SETS}
+    return {by_module[module]: DATA_SETS[by_module[module]] for module in named if module in by_module}
+
+
+def datasheets_of(spec: RunSpec) -> dict[str, str]:
+    """The attribute of a trajectory that describes its data sets: source, licence and checksums. Empty without any."""
+    sheets = {name: known.datasheet() for name, known in data_sets_of(spec).items()}
+    return {"data_sets": canonical(sheets)} if sheets else {}
 
 
 def _components(spec: RunSpec | AllocationSpec) -> Iterator[str]:

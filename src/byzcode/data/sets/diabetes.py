@@ -28,4 +28,13 @@ def _load() -> Split:
     return Split(Examples(features[training], targets[training]), Examples(features[test], targets[test]))
 
 
-ENTRY = DataSet(_load, title="diabetes", training=_TRAINING, test=_TEST, features=10, classes=0)
+ENTRY = DataSet(
+    _load,
+    title="diabetes",
+    training=_TRAINING,
+    test=_TEST,
+    features=10,
+    classes=0,
+    source="https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html, as in scikit-learn",
+    licence="no licence of the data stated; in scikit-learn, under the BSD 3-Clause licence",
+)

@@ -29,4 +29,14 @@ def _load() -> Split:
     return Split(Examples(features[training], labels[training]), Examples(features[test], labels[test]))
 
 
-ENTRY = DataSet(_load, title="digits", training=_TRAINING, test=_TEST, features=64, classes=10)
+ENTRY = DataSet(
+    _load,
+    title="digits",
+    training=_TRAINING,
+    test=_TEST,
+    features=64,
+    classes=10,
+    shape=(1, 8, 8),
+    source="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits, as in scikit-learn",
+    licence="CC BY 4.0",
+)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MULTIVERSE = "multiverse"
 
 #: The stage of a job, by its wildcard. The name of a rule does not tell: another workflow may rename the rules.
-_STAGES = {"run": "train", "allocation": "allocate", "reading": "reading"}
+_STAGES = {"run": "train", "allocation": "allocate", "reading": "reading", "data": "data"}
 
 
 @dataclass(frozen=True)
