@@ -14,6 +14,7 @@ PROBLEMS = Table(
     (
         "linear_regression",
         "softmax_regression",
+        "mlp",
     ),
 )
 
