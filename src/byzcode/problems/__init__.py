@@ -15,6 +15,7 @@ PROBLEMS = Table(
         "linear_regression",
         "softmax_regression",
         "mlp",
+        "cnn",
     ),
 )
 
