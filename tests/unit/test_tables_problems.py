@@ -165,7 +165,9 @@ def test_the_gradient_is_that_of_the_loss(name, options):
         for coordinate in range(0, dimension, -(-dimension // TRIED)):
             away = torch.zeros_like(theta)
             away[:, coordinate] = step
-            right, left = (sign * (problem.loss(problem.forward(theta + sign * away)) - loss) / step for sign in (1, -1))
+            right, left = (
+                sign * (problem.loss(problem.forward(theta + sign * away)) - loss) / step for sign in (1, -1)
+            )
             allowed = 1e-6 * (gradient.norm(dim=-1) + loss.abs() + steepness * (1 + step * 1e6))
             own = gradient[:, coordinate]
             assert (own >= torch.minimum(left, right) - allowed).all(), "gradient is not that of loss"

@@ -37,8 +37,8 @@ Width = Annotated[int, Field(ge=1, le=10**6)]
 #: Channels after the convolutions, and pixels along a side of their kernels.
 CHANNELS, KERNEL = (16, 32), 3
 
-#: Examples that a convolution reads at a time, in whole subsets where they are smaller. The rows that it multiplies,
-#: KERNEL^2 times as many as pixels, then take a few megabytes.
+#: Examples that a convolution reads at a time, in complete subsets; of larger subsets it reads a single one. The rows
+#: that it multiplies, KERNEL^2 times as many as pixels, then take a few megabytes.
 EXAMPLES = 64
 
 
@@ -51,7 +51,7 @@ class Image(NamedTuple):
 
 
 class Convolved(NamedTuple):
-    """What a convolution leaves of some examples for its derivatives: its inputs, and where its outputs are positive."""
+    """What the derivatives of a convolution need of some examples: its inputs, and where its outputs are positive."""
 
     inputs: Tensor  # (R, B, c, h, w)
     positive: Tensor  # (R, B, channels, h, w)
@@ -64,7 +64,7 @@ def _rows(inputs: Tensor) -> Tensor:
 
 
 def _convolve(weight: Tensor, inputs: Tensor) -> tuple[Tensor, Convolved]:
-    """The output of a convolution after the means over pixels, (R, B, channels, h/2, w/2); weight (R, channels, i + 1)."""
+    """The outputs after the means over pixels, (R, B, channels, h/2, w/2), with weights (R, channels, i + 1)."""
     matrices = weight[..., :-1].unsqueeze(1).expand(-1, inputs.shape[1], -1, -1)
     outputs = batched(matrices, _rows(inputs)) + weight[..., -1:].unsqueeze(1)
     outputs = outputs.view(*outputs.shape[:3], *inputs.shape[-2:]).clamp_(min=0)
@@ -88,7 +88,7 @@ def _of_inputs(weight: Tensor, convolved: Convolved, error: Tensor) -> Tensor:
 
 def _of_weights(convolved: Convolved, error: Tensor, samples: int) -> Tensor:
     """The gradients of a convolution's weights, summed over ``samples`` consecutive examples, (R, B / samples, D)."""
-    runs, number, outputs, _ = error.shape
+    runs, number = error.shape[:2]
     own = torch.cat([batched(error, _rows(convolved.inputs).mT), error.sum(dim=-1, keepdim=True)], dim=-1)
     return own.view(runs, number // samples, samples, -1).sum(dim=-2)
 

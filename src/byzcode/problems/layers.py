@@ -1,6 +1,7 @@
-"""Fully connected layers with explicit derivatives. A layer maps h to W (h, 1), where W (o, i + 1) ends with the biases.
+"""Fully connected layers with explicit derivatives.
 
-Hidden layers apply max(0, .). The first weights are those of He et al. (2015): normal with variance 2 / i, and biases 0.
+A layer maps h to W (h, 1), where the last column of W (o, i + 1) has the biases. Hidden layers apply max(0, .). The
+first weights are those of He et al. (2015): normal with variance 2 / i, and the first biases 0.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Hidden layers apply max(0, .); the loss is the cross entropy of the softmax of the last layer (see
 :mod:`byzcode.problems.classification`). theta has the layers in order, each a matrix (outputs, inputs + 1), row by row,
-whose last column has the biases. The first weights of a seed are normal with variance 2 / inputs, and the first biases 0
-(He et al., 2015, "Delving deep into rectifiers", equation 10). They are the same for all methods.
+whose last column has the biases. The first weights of a seed are normal with variance 2 / inputs, and the first biases
+0 (He et al., 2015, "Delving deep into rectifiers", equation 10). They are the same for all methods.
 
 F is not convex. Neither its optimum nor its smoothness is known.
 """
