@@ -36,7 +36,7 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 
 #: Numbers in the gradients of all subsets of a run that are computed at a time. A block should fit into the last-level
 #: cache. Runs whose gradients fit into a block compute them once per iteration.
-BLOCK = 1 << 24
+BLOCK = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)

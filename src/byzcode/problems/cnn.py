@@ -161,7 +161,9 @@ class CNN(Classification):
     ) -> tuple[list[tuple[Convolved, Convolved]], Tensor]:
         """What the convolutions leave, by blocks of subsets of ``samples`` examples, and the inputs that follow."""
         kept, outputs = [], []
-        for block in features.split(samples * max(1, EXAMPLES // samples), dim=1):
+        number = samples * max(1, EXAMPLES // samples)
+        for start in range(0, features.shape[1], number):
+            block = features[:, start : start + number]
             middle, one = _convolve(weights[0], block.reshape(*block.shape[:2], *self.image))
             end, two = _convolve(weights[1], middle)
             kept.append((one, two))

@@ -7,7 +7,7 @@ first weights are those of He et al. (2015): normal with variance 2 / i, and the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,8 +45,8 @@ def _drawn(generator: np.random.Generator, layers: Sequence[Shape]) -> np.ndarra
 
 def split(theta: Tensor, layers: Sequence[Shape]) -> list[Tensor]:
     """The matrices W of the layers, each (R, o, i + 1), of theta (R, D)."""
-    sizes = [(inputs + 1) * outputs for inputs, outputs in layers]
-    parts = theta.split(sizes, dim=-1)
+    ends = accumulate((inputs + 1) * outputs for inputs, outputs in layers)
+    parts = [theta[:, start:end] for start, end in pairwise((0, *ends))]
     return [part.reshape(len(theta), outputs, -1) for part, (_, outputs) in zip(parts, layers, strict=True)]
 
 
