@@ -99,7 +99,7 @@ def test_a_table_that_only_the_reference_has_is_told(tmp_path):
 
     assert found == []
     assert alone == [tmp_path / "theirs" / "summaries" / "one.csv"]
-    assert only_kept(alone) == [f"{tmp_path}/theirs/summaries: not compared: 1 tables without a counterpart"]
+    assert only_kept(alone) == [f"{tmp_path}/theirs/summaries: the results have no such tables: one.csv"]
 
 
 @pytest.mark.parametrize(("value", "fault"), [("refuted", True), ("supported", False)])

@@ -71,8 +71,10 @@ def notes(findings: Sequence[Finding], left: Mapping[Path, Sequence[str]]) -> li
 
 def only_kept(alone: Sequence[Path]) -> list[str]:
     """Notes on tables that only the reference has. If they were requested, another check reports them as missing."""
-    folders = Counter(path.parent for path in alone)
-    return [f"{folder}: not compared: {count} tables without a counterpart" for folder, count in folders.items()]
+    folders: dict[Path, list[str]] = {}
+    for path in alone:
+        folders.setdefault(path.parent, []).append(path.name)
+    return [f"{folder}: the results have no such tables: {_some(names)}" for folder, names in folders.items()]
 
 
 def folded(lines: Iterable[str]) -> list[str]:
