@@ -42,6 +42,7 @@ def main() -> None:
     import gpu
     import growth
     import kernels
+    import models
     import peers
     import rules
     import runs
@@ -53,7 +54,7 @@ def main() -> None:
     pattern = re.compile(asked.only)
     chosen = [
         case
-        for room in (floor, runs, rules, kernels, growth, gpu)
+        for room in (floor, runs, rules, kernels, models, growth, gpu)
         for case in room.cases(asked.quick, lambda name: bool(pattern.search(name)))
     ]
     timings = timing.interleaved(chosen, rounds, budget=0.5 if asked.quick else 12.0)

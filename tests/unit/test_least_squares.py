@@ -57,6 +57,22 @@ def test_smoothness_and_strong_convexity_are_the_extreme_eigenvalues_of_the_hess
     assert float(problem.strong_convexity) == pytest.approx(values[0], rel=1e-9)
 
 
+@pytest.mark.parametrize("data", DATA_SETS)
+def test_it_takes_each_data_set_with_real_targets(data):
+    """Those that need files only if these are there."""
+    if DATA_SETS[data].classes:
+        with pytest.raises(UserError, match=rf"problem\.data = '{data}': allowed: 'diabetes'"):
+            spec_of(data=data)
+        return
+    try:
+        DATA_SETS[data].load()
+    except UserError as error:
+        pytest.skip(str(error))
+    problem = built((0,), data=data)
+    gradient = problem.gradient(problem.forward(problem.optimum))
+    assert float(gradient.norm()) <= 1e-12 * float(problem.smoothness)
+
+
 @pytest.mark.parametrize("partition", ["by_label", "iid", UNEQUAL])
 def test_subsets_follow_autograd(partition):
     problem = built(partition=partition, subsets=6)

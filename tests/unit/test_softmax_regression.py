@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from byzcode.data import DATA_SETS
 from byzcode.errors import UserError
 from byzcode.kernels.gather import Code
-from byzcode.problems import PROBLEMS
+from byzcode.problems import PROBLEMS, softmax_regression
 from byzcode.problems.on_data import subset_products
 from byzcode.specs.parsing import parse
 from byzcode.specs.parts import of_run
@@ -103,6 +103,16 @@ def test_smoothness_bounds_the_hessian():
     largest = float(torch.linalg.eigvalsh(hessian)[-1])
     assert largest <= float(problem.smoothness) <= 5 * largest
     assert float(problem.strong_convexity) == 0.1
+
+
+def test_the_bound_on_large_features_is_that_on_small_ones_and_the_same_for_all_seeds(monkeypatch):
+    want = built(ridge=0.1).smoothness
+    for number in (1, 700, 10**4):
+        monkeypatch.setattr(softmax_regression, "SMALL", 0)
+        monkeypatch.setattr(softmax_regression, "ROWS", number)
+        made = built(ridge=0.1).smoothness
+        np.testing.assert_allclose(made, want, rtol=1e-12)
+        assert made[0] == made[1] == built((5,)).smoothness
 
 
 def test_relabelled_is_a_problem_with_the_opposite_classes():
@@ -201,7 +211,7 @@ def test_with_unequal_sizes_f_averages_over_examples_and_subsets_follow_autograd
     forward = problem.forward(theta)
     assert samples == 1500
     assert (problem.sizes.sum(dim=-1) == samples).all()
-    own = forward.gradients
+    own = torch.cat(list(forward.gradients()), dim=-1)
     for seed in range(2):
         sizes = problem.sizes[seed].tolist()
         assert len(set(sizes)) > 3

@@ -15,6 +15,8 @@ PROBLEMS = Table(
         "linear_regression",
         "softmax_regression",
         "least_squares",
+        "mlp",
+        "cnn",
     ),
 )
 

@@ -10,19 +10,18 @@ The optimum is not computed, so the excess loss is unknown. L is an upper bound:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from byzcode.data import DATA_SETS
+from byzcode.data import DATA_SETS, Examples
 from byzcode.kernels.distances import lengths
-from byzcode.kernels.gather import Code, coded_rows
-from byzcode.kernels.product import by_run, product
+from byzcode.kernels.product import product
 from byzcode.lazy import torch
+from byzcode.problems import classification
+from byzcode.problems.classification import METRICS, Classification, log_chances, of_layer, placed, tensors_of
 from byzcode.problems.on_data import (
     ADDED,
     LABELS,
@@ -34,47 +33,36 @@ from byzcode.problems.on_data import (
     Subsets,
     count_examples,
     divisions,
-    subset_products,
 )
-from byzcode.problems.problem import ALONG_RUNS, Metric, ProblemKind, Sizes
+from byzcode.problems.problem import ALONG_RUNS, ProblemKind, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-
-@dataclass(frozen=True, eq=False)
-class Forward:
-    """theta (R, C, d), log probabilities (R, K, C) and targets (R, K, C); and the subsets' gradients, when needed."""
-
-    problem: SoftmaxRegression
-    theta: Tensor
-    log_chances: Tensor
-    targets: Tensor
-
-    @cached_property
-    def gradients(self) -> Tensor:
-        """The gradients of all subsets, (R, M, D). They are computed once, however many devices hold a subset."""
-        problem, samples = self.problem, self.targets.shape[1]
-        error = (by_run(torch.exp, self.log_chances) - self.targets) * (problem.subsets / samples)
-        ridge = problem.strong_convexity[:, None, None, None] * self.theta.unsqueeze(1)
-        return (subset_products(error, problem.features, problem.sizes) + ridge).flatten(-2)
+#: Numbers in the features up to which their singular values are computed; examples that a Gram matrix adds at a time.
+SMALL, ROWS = 1 << 20, 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
-class SoftmaxRegression:
-    """R problems of one shape, one per seed; see :func:`softmax_regression`.
-
-    ``features`` (R, K, d) and ``targets`` (R, K, C), 1 for the class of an example and 0 for the others; the examples
-    of a subset are consecutive, and ``sizes`` (R, M), on the CPU, counts them. ``test_features`` (R, T, d) and
-    ``test_targets`` (R, T, C).
-    """
+class Forward(classification.Forward):
+    """The log probabilities, with the features (R, K, d) and the ridge (R,) that the gradients need."""
 
     features: Tensor
-    targets: Tensor
-    sizes: Tensor
-    test_features: Tensor
-    test_targets: Tensor
-    subsets: int
+    ridge: Tensor
+
+    def parts(self) -> Iterator[Tensor]:
+        """The gradients of all subsets, some classes at a time."""
+        first = 0
+        for part in of_layer(self.error, self.features, self.sizes):
+            last = first + part.shape[-1]
+            yield part + self.ridge[:, None, None] * self.theta[:, None, first:last]
+            first = last
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxRegression(Classification):
+    """R problems of one shape, one per seed; see :func:`softmax_regression`."""
+
     smoothness: Tensor
     strong_convexity: Tensor
 
@@ -85,44 +73,19 @@ class SoftmaxRegression:
 
     def forward(self, theta: Tensor) -> Forward:
         """The log probabilities of all examples, from which loss and gradients are computed."""
-        theta = theta.view(len(theta), self.targets.shape[-1], -1)
-        scores = product(self.features, theta.mT)
-        return Forward(self, theta, by_run(partial(torch.log_softmax, dim=-1), scores), self.targets)
+        chances = log_chances(self._scores(self.features, theta))
+        return Forward(self.sizes, theta, chances, self.targets, self.features, self.strong_convexity)
 
-    def loss(self, forward: Forward) -> Tensor:
+    def loss(self, forward: classification.Forward) -> Tensor:
         """F, (R,)."""
-        of_class = (forward.log_chances * forward.targets).sum(dim=-1)
-        square = lengths(forward.theta.flatten(-2)).square()
-        return self.strong_convexity * square / 2 - of_class.mean(dim=-1)
+        return self.strong_convexity * lengths(forward.theta).square() / 2 + super().loss(forward)
 
-    def gradient(self, forward: Forward) -> Tensor:
-        """The gradient of F, (R, D)."""
-        mean: Tensor = forward.gradients.mean(dim=-2)
-        return mean
+    def test_scores(self, theta: Tensor) -> Tensor:
+        """The scores of the test examples, (R, T, C)."""
+        return self._scores(self.test_features, theta)
 
-    def heterogeneity(self, forward: Forward, gradient: Tensor) -> Tensor:
-        """The root mean squared distance of the gradients of the subsets from that of F, (R,)."""
-        return lengths(lengths(forward.gradients - gradient.unsqueeze(-2))) / math.sqrt(self.subsets)
-
-    def largest_heterogeneity(self, forward: Forward, gradient: Tensor) -> Tensor:
-        """The largest of these distances, (R,)."""
-        return lengths(forward.gradients - gradient.unsqueeze(-2)).amax(dim=-1)
-
-    def relabelled(self, forward: Forward) -> Forward:
-        """The result of ``forward`` if each example of class c had the opposite class, C - 1 - c."""
-        return Forward(self, forward.theta, forward.log_chances, forward.targets.flip(-1))
-
-    def coded_gradients(self, forward: Forward, code: Code) -> Tensor:
-        """The honest messages, (R, N, D)."""
-        gradients = forward.gradients
-        return coded_rows(gradients, torch.ones_like(gradients[..., 0]), code)
-
-    def test_accuracy(self, forward: Forward) -> Tensor:
-        """The share of test examples whose class has the largest score, (R,); in a tie of n classes it counts 1/n."""
-        scores = product(self.test_features, forward.theta.mT)
-        chosen = (scores == scores.amax(dim=-1, keepdim=True)).to(scores.dtype)
-        right: Tensor = (chosen * self.test_targets).sum(dim=-1) / chosen.sum(dim=-1)
-        return right.mean(dim=-1)
+    def _scores(self, features: Tensor, theta: Tensor) -> Tensor:
+        return product(features, theta.view(len(theta), self.targets.shape[-1], -1).mT)
 
 
 def softmax_regression(
@@ -140,36 +103,41 @@ def softmax_regression(
     ] = 0.0,
 ) -> SoftmaxRegression:
     """Multinomial logistic regression. The seed determines which examples each subset holds."""
-    kind, classes = getattr(torch, dtype), torch.eye(DATA_SETS[data].classes, dtype=torch.float64)
-    training, test, orders, sizes = divisions(
-        seeds, data=data, subsets=subsets, partition=partition, examples=examples, groups=groups
-    )
+    divided = divisions(seeds, data=data, subsets=subsets, partition=partition, examples=examples, groups=groups)
     # Build it on the CPU in float64, so that the problem does not depend on the compute device.
-    features = [torch.tensor(training.features[order]) for order in orders]
-    norms = [torch.linalg.matrix_norm(each, ord=2) for each in features]
-    tensors = {
-        "features": torch.stack(features),
-        "targets": torch.stack([classes[torch.tensor(training.labels[order])] for order in orders]),
-        "test_features": torch.tensor(test.features).repeat(len(seeds), 1, 1),
-        "test_targets": classes[torch.tensor(test.labels)].repeat(len(seeds), 1, 1),
-        "smoothness": torch.stack(norms).square() / (2 * len(features[0])) + ridge,
-        "strong_convexity": torch.full((len(seeds),), ridge, dtype=torch.float64),
-    }
-    return SoftmaxRegression(
-        subsets=subsets, sizes=torch.tensor(sizes), **{name: each.to(device, kind) for name, each in tensors.items()}
-    )
+    drawn = tensors_of(divided, DATA_SETS[data].classes)
+    drawn["smoothness"] = _squared_norms(divided.training, drawn["features"]) / (2 * drawn["features"].shape[1]) + ridge
+    drawn["strong_convexity"] = torch.full((len(seeds),), ridge, dtype=torch.float64)
+    return SoftmaxRegression(**placed(drawn, device, dtype))
 
 
-def _sizes(*, data: str, subsets: int, **options: Any) -> Sizes:
-    known, samples = DATA_SETS[data], count_examples(data=data, subsets=subsets, **options)
+def _squared_norms(training: Examples, features: Tensor) -> Tensor:
+    """||Z||^2 of each run, (R,), in float64, of features (R, K, d) that are those of ``training`` in another order.
+
+    A small matrix is decomposed in the order of its run. A large one is decomposed once for all runs, by its Gram
+    matrix (d, d).
+    """
+    if training.features.size <= SMALL:
+        return torch.stack([torch.linalg.matrix_norm(each.double(), ord=2) for each in features]).square()
+    samples, width = training.features.shape
+    gram = torch.zeros(width, width, dtype=torch.float64)
+    for first in range(0, samples, ROWS):
+        rows = torch.tensor(training.features[first : first + ROWS], dtype=torch.float64)
+        gram += rows.mT @ rows
+    largest: Tensor = torch.linalg.eigvalsh(gram)[-1]
+    return largest.repeat(len(features))
+
+
+def _sizes(*, data: str, subsets: int, **division: Any) -> Sizes:
+    known, samples = DATA_SETS[data], count_examples(data=data, subsets=subsets, **division)
     dimension = known.classes * known.features
-    examples = samples * (known.features + known.classes) + known.test * (known.features + known.classes)
+    numbers = (samples + known.test) * (known.features + known.classes)
     return Sizes(
         subsets=subsets,
         samples=samples,
         dimension=dimension,
         data=samples * known.features,
-        memory=2 * examples + 4 * samples * known.classes + 4 * subsets * dimension,
+        memory=2 * numbers + 4 * samples * known.classes + 4 * subsets * dimension,
     )
 
 
@@ -180,14 +148,5 @@ ENTRY = ProblemKind(
     labels=LABELS,
     added=ADDED,
     knows=frozenset({"smoothness", "strong_convexity"}),
-    metrics={
-        "test_accuracy": Metric(
-            SoftmaxRegression.test_accuracy,
-            words="test accuracy",
-            symbol="",
-            long_name="share of the test examples that are classified correctly",
-            comment="of n classes with the same largest score, each counts 1/n",
-            linear=True,
-        )
-    },
+    metrics=METRICS,
 )

@@ -1,0 +1,84 @@
+"""Forward, backward and coded gradients of an iteration of the classification problems, float32, at the size of
+Fashion-MNIST: 10,000 random examples of 784 features, M = 1000 subsets, N = 100 devices that hold r = 40 each.
+
+The floor reads the examples twice and the rows that the devices add up once. For the CNN, ``one pass`` is torch's own
+forward and backward pass over all examples, and what it computes is not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from timing import Case, Contender, repeated
+from torch.nn import functional
+
+from byzcode.kernels.gather import Code
+from byzcode.problems import layers
+from byzcode.problems.cnn import CNN, Image
+from byzcode.problems.mlp import MLP
+from byzcode.problems.softmax_regression import SoftmaxRegression
+
+SAMPLES, FEATURES, CLASSES, SUBSETS, DEVICES, HELD = 10_000, 784, 10, 1000, 100, 40
+DENSE = tuple(layers.shapes(FEATURES, (64,), CLASSES))
+CONVOLVED = ((9, 16), (144, 32), *layers.shapes(32 * 49, (60,), CLASSES))
+
+
+def cases(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Case]:
+    """A case a problem."""
+    for name, build in {"softmax": _softmax, "mlp 784-64-10": _mlp, "cnn": _cnn}.items():
+        if wanted(f"model: {name}"):
+            samples = SAMPLES // 10 if quick else SAMPLES
+            yield _case(name, build, samples)
+
+
+def _case(name: str, build: Callable[..., Any], samples: int) -> Case:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(1, samples, FEATURES, generator=generator)
+    classes = torch.randint(CLASSES, (samples,), generator=generator)
+    problem = build(features, functional.one_hot(classes, CLASSES)[None].float())
+    assigned = torch.stack([torch.randperm(SUBSETS, generator=generator)[:HELD] for _ in range(DEVICES)])[None]
+    code, theta = Code(assigned, torch.full(assigned.shape, 1 / HELD)), problem.start()
+
+    def iteration() -> None:
+        with torch.inference_mode():
+            problem.coded_gradients(problem.forward(theta), code)
+
+    others: dict[str, Contender] = {}
+    if name == "cnn":
+        others["one pass"] = repeated(lambda: _one_pass(problem, theta[0], classes))
+    read = 4 * (2 * features.numel() + (HELD + 1) * DEVICES * theta.shape[-1])
+    return Case("model", name, {"byzcode": repeated(iteration), **others}, read=read, resident=float("inf"))
+
+
+def _sizes(features: torch.Tensor) -> torch.Tensor:
+    return torch.full((1, SUBSETS), features.shape[1] // SUBSETS)
+
+
+def _softmax(features: torch.Tensor, targets: torch.Tensor) -> SoftmaxRegression:
+    number = torch.zeros(1)
+    return SoftmaxRegression(features, targets, _sizes(features), features[:, :100], targets[:, :100], number, number)
+
+
+def _mlp(features: torch.Tensor, targets: torch.Tensor) -> MLP:
+    features, start = layers.with_ones(features), layers.first((0,), "benchmark", DENSE).float()
+    return MLP(features, targets, _sizes(features), features[:, :100], targets[:, :100], start, DENSE)
+
+
+def _cnn(features: torch.Tensor, targets: torch.Tensor) -> CNN:
+    start, image = layers.first((0,), "benchmark", CONVOLVED).float(), Image(1, 28, 28)
+    return CNN(features, targets, _sizes(features), features[:, :100], targets[:, :100], start, image, CONVOLVED)
+
+
+def _one_pass(problem: CNN, theta: torch.Tensor, classes: torch.Tensor) -> None:
+    """The gradient of F by autograd, with the same network, in blocks of 500 examples."""
+    weights = [weight[0].clone().requires_grad_() for weight in layers.split(theta[None], problem.shapes)]
+    for rows, labels in zip(problem.features[0].split(500), classes.split(500), strict=True):
+        images = rows.view(-1, *problem.image)
+        for weight in weights[:2]:
+            kernels = weight[:, :-1].reshape(len(weight), images.shape[1], 3, 3)
+            images = functional.avg_pool2d(functional.conv2d(images, kernels, weight[:, -1], padding=1).relu(), 2)
+        hidden = functional.linear(images.flatten(1), weights[2][:, :-1], weights[2][:, -1]).relu()
+        scores = functional.linear(hidden, weights[3][:, :-1], weights[3][:, -1])
+        functional.cross_entropy(scores, labels, reduction="sum").backward()

@@ -1,0 +1,193 @@
+"""What the classification problems share: the examples, the gradients of the subsets, and the test accuracy.
+
+A model gives each example C scores. The loss of an example of class c is -log p_c, with p = softmax(scores). Each of K
+examples is in one of M subsets, f_k is M/K times the sum of the losses of its examples, and F = (1/M) sum_k f_k
+averages over all examples (:mod:`byzcode.problems.on_data`).
+
+One forward and one backward pass over all K examples serve every device. They give, for each linear layer, the inputs
+of the examples and the derivatives of their losses with respect to the outputs; the gradient of a subset is a product
+of the two. The devices' messages are sparse sums of these gradients. Both are computed for some coordinates at a time,
+so that the gradients of all subsets stay in the cache, and never take the memory of M D numbers if D is large.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from byzcode.kernels.distances import lengths
+from byzcode.kernels.gather import Code, coded_rows
+from byzcode.kernels.product import by_run
+from byzcode.lazy import torch
+from byzcode.problems.on_data import Divisions, subset_products
+from byzcode.problems.problem import Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Numbers in the gradients of all subsets of a run that are computed at a time. A block should fit into the last-level
+#: cache. Runs whose gradients fit into a block compute them once per iteration.
+BLOCK = 1 << 23
+
+
+@dataclass(frozen=True, eq=False)
+class Forward(ABC):
+    """theta (R, D), log probabilities (R, K, C) and targets (R, K, C), and the subsets' gradients, when needed.
+
+    ``sizes`` (R, M), on the CPU, counts the examples of each subset.
+    """
+
+    sizes: Tensor
+    theta: Tensor
+    log_chances: Tensor
+    targets: Tensor
+
+    @cached_property
+    def error(self) -> Tensor:
+        """The derivatives of the losses of the subsets with respect to the scores, (R, K, C)."""
+        return (by_run(torch.exp, self.log_chances) - self.targets) * (self.sizes.shape[1] / self.targets.shape[1])
+
+    @abstractmethod
+    def parts(self) -> Iterator[Tensor]:
+        """The gradients of all subsets, some coordinates at a time and in their order, each (R, M, width)."""
+
+    def gradients(self) -> Iterator[Tensor]:
+        """The same, but computed once if they are small."""
+        return iter(self._kept) if self.sizes.shape[1] * self.theta.shape[-1] <= BLOCK else self.parts()
+
+    @cached_property
+    def _kept(self) -> list[Tensor]:
+        made = list(self.parts())
+        return made if len(made) == 1 else [torch.cat(made, dim=-1)]
+
+    def relabelled(self) -> Forward:
+        """The same if each example of class c had the opposite class, C - 1 - c."""
+        return replace(self, targets=self.targets.flip(-1))
+
+
+def of_layer(error: Tensor, inputs: Tensor, sizes: Tensor) -> Iterator[Tensor]:
+    """The gradients of the weights (o, i) of a linear layer for all subsets, a few rows at a time: (R, M, rows i).
+
+    ``error`` (R, K, o) has the derivatives with respect to the outputs, ``inputs`` is (R, K, i), and ``sizes`` (R, M),
+    on the CPU, counts the examples of each subset. Cost: K o i.
+    """
+    rows = max(1, BLOCK // (sizes.shape[1] * inputs.shape[-1]))
+    for first in range(0, error.shape[-1], rows):
+        yield subset_products(error[..., first : first + rows], inputs, sizes).flatten(-2)
+
+
+@dataclass(frozen=True, eq=False)
+class Classification(ABC):
+    """R classification problems of one shape, one per seed.
+
+    ``features`` (R, K, d) and ``targets`` (R, K, C), 1 for the class of an example and 0 for the others; the examples
+    of a subset are consecutive, and ``sizes`` (R, M), on the CPU, counts them. ``test_features`` (R, T, d) and
+    ``test_targets`` (R, T, C).
+    """
+
+    features: Tensor
+    targets: Tensor
+    sizes: Tensor
+    test_features: Tensor
+    test_targets: Tensor
+
+    @abstractmethod
+    def start(self) -> Tensor:
+        """The first iterate, (R, D)."""
+
+    @abstractmethod
+    def test_scores(self, theta: Tensor) -> Tensor:
+        """The scores of the test examples at theta (R, D), (R, T, C)."""
+
+    def loss(self, forward: Forward) -> Tensor:
+        """F, (R,)."""
+        of_class = (forward.log_chances * forward.targets).sum(dim=-1)
+        return -of_class.mean(dim=-1)
+
+    def gradient(self, forward: Forward) -> Tensor:
+        """The gradient of F, (R, D)."""
+        return joint([part.mean(dim=-2) for part in forward.gradients()])
+
+    def heterogeneity(self, forward: Forward, gradient: Tensor) -> Tensor:
+        """The root mean squared distance of the gradients of the subsets from that of F, (R,)."""
+        return lengths(_distances(forward, gradient)) / math.sqrt(self.sizes.shape[1])
+
+    def largest_heterogeneity(self, forward: Forward, gradient: Tensor) -> Tensor:
+        """The largest of these distances, (R,)."""
+        return _distances(forward, gradient).amax(dim=-1)
+
+    def relabelled(self, forward: Forward) -> Forward:
+        """The result of ``forward`` if each example of class c had the opposite class, C - 1 - c."""
+        return forward.relabelled()
+
+    def coded_gradients(self, forward: Forward, code: Code) -> Tensor:
+        """The honest messages, (R, N, D)."""
+        ones = self.targets.new_ones(self.sizes.shape)
+        return joint([coded_rows(part, ones, code) for part in forward.gradients()])
+
+    def test_accuracy(self, forward: Forward) -> Tensor:
+        """The share of test examples whose class has the largest score, (R,); in a tie of n classes it counts 1/n."""
+        scores = self.test_scores(forward.theta)
+        chosen = (scores == scores.amax(dim=-1, keepdim=True)).to(scores.dtype)
+        right: Tensor = (chosen * self.test_targets).sum(dim=-1) / chosen.sum(dim=-1)
+        return right.mean(dim=-1)
+
+
+def log_chances(scores: Tensor) -> Tensor:
+    """The log probabilities of the classes, of scores (R, K, C)."""
+    return by_run(partial(torch.log_softmax, dim=-1), scores)
+
+
+def joint(parts: Sequence[Tensor]) -> Tensor:
+    """Tensors side by side along the last axis."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=-1)
+
+
+def _distances(forward: Forward, gradient: Tensor) -> Tensor:
+    """The distances of the gradients of the subsets from that of F, (R, M)."""
+    first, parts = 0, []
+    for part in forward.gradients():
+        last = first + part.shape[-1]
+        parts.append(lengths(part - gradient[:, None, first:last]))
+        first = last
+    return parts[0] if len(parts) == 1 else lengths(torch.stack(parts, dim=-1))
+
+
+def tensors_of(divided: Divisions, classes: int) -> dict[str, Tensor]:
+    """The fields of :class:`Classification`, on the CPU and as precise as the data, whatever computes the run."""
+    training, test, orders, sizes = divided
+    rows = torch.eye(classes, dtype=torch.float64)
+    return {
+        "features": torch.stack([torch.tensor(training.features[order]) for order in orders]),
+        "targets": torch.stack([rows[torch.tensor(training.labels[order])] for order in orders]),
+        "sizes": torch.tensor(sizes),
+        "test_features": torch.tensor(test.features).repeat(len(orders), 1, 1),
+        "test_targets": rows[torch.tensor(test.labels)].repeat(len(orders), 1, 1),
+    }
+
+
+def placed(tensors: Mapping[str, Tensor], device: str, dtype: str) -> dict[str, Tensor]:
+    """The tensors where and as a run computes with them; counts stay on the CPU, and reading them waits for no GPU."""
+    kind = getattr(torch, dtype)
+    return {name: each.to(device, kind) if each.is_floating_point() else each for name, each in tensors.items()}
+
+
+def _accuracy(problem: Classification, forward: Forward) -> Tensor:
+    return problem.test_accuracy(forward)
+
+
+#: The metrics of every classification problem.
+METRICS = {
+    "test_accuracy": Metric(
+        _accuracy,
+        words="test accuracy",
+        symbol="",
+        long_name="share of the test examples that are classified correctly",
+        comment="of n classes with the same largest score, each counts 1/n",
+        linear=True,
+    )
+}
