@@ -61,7 +61,7 @@ def test_smoothness_and_strong_convexity_are_the_extreme_eigenvalues_of_the_hess
 def test_it_takes_each_data_set_with_real_targets(data):
     """Those that need files only if these are there."""
     if DATA_SETS[data].classes:
-        with pytest.raises(UserError, match=rf"problem\.data = '{data}': allowed: 'diabetes'"):
+        with pytest.raises(UserError, match=rf"problem\.data = '{data}': allowed: diabetes, diamonds"):
             spec_of(data=data)
         return
     try:

@@ -131,10 +131,9 @@ def _alike(sizes: Tensor) -> list[tuple[slice, list[int]]]:
 
     The blocks of a run depend on its own sizes only, and so do its bits.
     """
-    counts: list[list[int]] = sizes.tolist()
-    if all(own == counts[0] for own in counts):
-        return [(slice(None), counts[0])]
-    return [(slice(run, run + 1), own) for run, own in enumerate(counts)]
+    if (sizes == sizes[0]).all():
+        return [(slice(None), sizes[0].tolist())]
+    return [(slice(run, run + 1), own) for run, own in enumerate(sizes.tolist())]
 
 
 @dataclass(frozen=True, eq=False)

@@ -138,10 +138,9 @@ def subset_products(left: Tensor, right: Tensor, sizes: Tensor) -> Tensor:
     never waits for a GPU. Same bits for a run alone and in a batch. Cost: K I J, in one call if all subsets have the
     same size, else in a call per subset.
     """
-    counts = sizes.tolist()
-    if len({count for of_run in counts for count in of_run}) == 1:
-        return batched(_cut(left, len(counts[0])).mT, _cut(right, len(counts[0])))
-    return torch.stack([_of_run(*each) for each in zip(left.unbind(), right.unbind(), counts, strict=True)])
+    if (sizes == sizes[0, 0]).all():
+        return batched(_cut(left, sizes.shape[1]).mT, _cut(right, sizes.shape[1]))
+    return torch.stack([_of_run(*each) for each in zip(left.unbind(), right.unbind(), sizes.tolist(), strict=True)])
 
 
 def _cut(rows: Tensor, subsets: int) -> Tensor:
