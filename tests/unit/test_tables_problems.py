@@ -36,11 +36,17 @@ def built(name, options, seeds=SEEDS, dtype="float64"):
         pytest.skip(f"{name} does not serve M, D = {FEW}: {error}")
 
 
+def samples_of(name):
+    """Options about the number of examples, if there are some: a hundred in 24 subsets have unequal sizes."""
+    given = {"samples_per_subset": [{}, {"samples_per_subset": 3}], "examples": [{"examples": 100}]}
+    return next((values for option, values in given.items() if option in options_of(PROBLEMS[name])), [{}])
+
+
 CASES = [
     (name, small_problem(name, subsets, dimension, **options, **more))
     for name, options in cases(PROBLEMS).values()
     for subsets, dimension in (MANY, FEW)
-    for more in ([{}, {"samples_per_subset": 3}] if "samples_per_subset" in options_of(PROBLEMS[name]) else [{}])
+    for more in samples_of(name)
 ]
 every = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 
