@@ -28,7 +28,7 @@ _FAR, _TICKS = (1e-200, 1e200), 6
 _POWERS = (12, 9, 6, 3)
 #: An axis of costs that spans more than this factor keeps powers of ten as labels.
 _WIDEST_COSTS = 1e4
-#: The ticks of an axis that spans less than a factor: these multiples of powers of ten. Beyond the last, only the powers.
+#: The ticks of an axis that spans less than a factor: these multiples of powers of ten. Else only the powers.
 _SUBS = ((100, (1.0, 2.0, 5.0)), (300, (1.0, 3.0)))
 
 
