@@ -26,9 +26,10 @@ _FAR, _TICKS = (1e-200, 1e200), 6
 
 #: Powers of ten that an axis of large numbers may leave out of its labels.
 _POWERS = (12, 9, 6, 3)
-#: Axes of costs that span more than this factor have powers of ten as labels; the others have these multiples of them.
+#: An axis of costs that spans more than this factor keeps powers of ten as labels.
 _WIDEST_COSTS = 1e4
-_SUBS = ((100, (1.0, 2.0, 5.0)), (300, (1.0, 3.0)), (float("inf"), (1.0,)))
+#: The ticks of an axis that spans less than a factor: these multiples of powers of ten. Else only the powers.
+_SUBS = ((100, (1.0, 2.0, 5.0)), (300, (1.0, 3.0)))
 
 
 class Extent(NamedTuple):
@@ -88,7 +89,7 @@ def cost_ticks(axes: Axes, low: float, high: float) -> str:
         return ""
     power = next((power for power in _POWERS if high >= 10.0 ** (power + 1)), 0)
     size = 10.0**power
-    subs = next(subs for most, subs in _SUBS if high / low < most)
+    subs = next((subs for most, subs in _SUBS if high / low < most), (1.0,))
     axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value / size)))
     return f"in $10^{{{power}}}$" if power else ""
