@@ -24,6 +24,8 @@ _POINTER, _SIZE = ctypes.c_void_p, ctypes.c_int64
 #: The arguments of each function, as the source of that name declares them.
 _ARGUMENTS = {
     "coded": [_POINTER] * 7 + [_SIZE] * 6,
+    "outer": [_POINTER] * 8 + [_SIZE] * 7,
+    "spread": [_POINTER] * 5 + [_SIZE] * 5,
     "statistic": [_POINTER] * 3 + [_SIZE] * 6,
     "distances": [_POINTER] * 3 + [_SIZE] * 3,
 }

@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING
 
 from byzcode.kernels.distances import lengths
 from byzcode.kernels.gather import Code, coded_rows
+from byzcode.kernels.outer import Layer, is_sparse, takes
 from byzcode.kernels.product import by_run
 from byzcode.lazy import torch
+from byzcode.problems import fused
 from byzcode.problems.on_data import Divisions, subset_products
 from byzcode.problems.problem import Metric
 
@@ -52,8 +54,22 @@ class Forward(ABC):
         return (by_run(torch.exp, self.log_chances) - self.targets) * (self.sizes.shape[1] / self.targets.shape[1])
 
     @abstractmethod
+    def pieces(self) -> Iterator[Layer | Tensor]:
+        """The linear layers, and gradients of the subsets (R, M, width) with respect to other parameters, in order."""
+
+    @property
+    def common(self) -> Tensor | None:
+        """What the gradients of all subsets have in addition, (R, D), such as that of a ridge."""
+        return None
+
     def parts(self) -> Iterator[Tensor]:
         """The gradients of all subsets, some coordinates at a time and in their order, each (R, M, width)."""
+        first = 0
+        for piece in self.pieces():
+            for part in of_layer(piece) if isinstance(piece, Layer) else [piece]:
+                last = first + part.shape[-1]
+                yield part if self.common is None else part + self.common[:, None, first:last]
+                first = last
 
     def gradients(self) -> Iterator[Tensor]:
         """The same, but computed once if they are small."""
@@ -64,17 +80,57 @@ class Forward(ABC):
         made = list(self.parts())
         return made if len(made) == 1 else [torch.cat(made, dim=-1)]
 
+    def coded(self, code: Code) -> Tensor:
+        """The coded gradients, (R, N, D)."""
+        subsets = self.sizes.shape[1]
+        if not (takes(self.theta) and is_sparse(code, subsets)):
+            ones = self.targets.new_ones(self.sizes.shape)
+            return joint([coded_rows(part, ones, code) for part in self.gradients()])
+        runs, devices, _ = code.assigned.shape
+        out = fused.messages(self.pieces(), of_layer, code, self.theta.new_empty(runs, devices, self.theta.shape[-1]))
+        if self.common is None:
+            return out
+        return out.addcmul_(code.settled[1].sum(dim=-1, keepdim=True), self.common.unsqueeze(1))
+
+    def mean(self) -> Tensor:
+        """The mean of the gradients of the subsets, (R, D)."""
+        if not takes(self.theta):
+            return joint([part.mean(dim=-2) for part in self.gradients()])
+        out = fused.mean(self.pieces(), torch.empty_like(self.theta))
+        return out if self.common is None else out.add_(self.common)
+
+    def distances(self, centre: Tensor) -> Tensor:
+        """The distances of the gradients of the subsets from ``centre`` (R, D), (R, M); computed once per centre."""
+        if not self._distances or self._distances[0] is not centre:
+            self._distances[:] = [centre, self._distances_from(centre)]
+        return self._distances[1]
+
+    @cached_property
+    def _distances(self) -> list[Tensor]:
+        return []
+
+    def _distances_from(self, centre: Tensor) -> Tensor:
+        if takes(self.theta):
+            away = centre if self.common is None else centre - self.common
+            return fused.distances(self.pieces(), of_layer, away, self.sizes.shape[1])
+        first, parts = 0, []
+        for part in self.gradients():
+            last = first + part.shape[-1]
+            parts.append(lengths(part - centre[:, None, first:last]))
+            first = last
+        return parts[0] if len(parts) == 1 else lengths(torch.stack(parts, dim=-1))
+
     def relabelled(self) -> Forward:
         """The same if each example of class c had the opposite class, C - 1 - c."""
         return replace(self, targets=self.targets.flip(-1))
 
 
-def of_layer(error: Tensor, inputs: Tensor, sizes: Tensor) -> Iterator[Tensor]:
+def of_layer(layer: Layer) -> Iterator[Tensor]:
     """The gradients of the weights (o, i) of a linear layer for all subsets, a few rows at a time: (R, M, rows i).
 
-    ``error`` (R, K, o) has the derivatives with respect to the outputs, ``inputs`` is (R, K, i), and ``sizes`` (R, M),
-    on the CPU, counts the examples of each subset. Cost: K o i.
+    Cost: K o i.
     """
+    error, inputs, sizes = layer
     rows = max(1, BLOCK // (sizes.shape[1] * inputs.shape[-1]))
     for first in range(0, error.shape[-1], rows):
         yield subset_products(error[..., first : first + rows], inputs, sizes).flatten(-2)
@@ -110,15 +166,15 @@ class Classification(ABC):
 
     def gradient(self, forward: Forward) -> Tensor:
         """The gradient of F, (R, D)."""
-        return joint([part.mean(dim=-2) for part in forward.gradients()])
+        return forward.mean()
 
     def heterogeneity(self, forward: Forward, gradient: Tensor) -> Tensor:
         """The root mean squared distance of the gradients of the subsets from that of F, (R,)."""
-        return lengths(_distances(forward, gradient)) / math.sqrt(self.sizes.shape[1])
+        return lengths(forward.distances(gradient)) / math.sqrt(self.sizes.shape[1])
 
     def largest_heterogeneity(self, forward: Forward, gradient: Tensor) -> Tensor:
         """The largest of these distances, (R,)."""
-        return _distances(forward, gradient).amax(dim=-1)
+        return forward.distances(gradient).amax(dim=-1)
 
     def relabelled(self, forward: Forward) -> Forward:
         """The result of ``forward`` if each example of class c had the opposite class, C - 1 - c."""
@@ -126,8 +182,7 @@ class Classification(ABC):
 
     def coded_gradients(self, forward: Forward, code: Code) -> Tensor:
         """The honest messages, (R, N, D)."""
-        ones = self.targets.new_ones(self.sizes.shape)
-        return joint([coded_rows(part, ones, code) for part in forward.gradients()])
+        return forward.coded(code)
 
     def test_accuracy(self, forward: Forward) -> Tensor:
         """The share of test examples whose class has the largest score, (R,); in a tie of n classes it counts 1/n."""
@@ -145,16 +200,6 @@ def log_chances(scores: Tensor) -> Tensor:
 def joint(parts: Sequence[Tensor]) -> Tensor:
     """Tensors side by side along the last axis."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=-1)
-
-
-def _distances(forward: Forward, gradient: Tensor) -> Tensor:
-    """The distances of the gradients of the subsets from that of F, (R, M)."""
-    first, parts = 0, []
-    for part in forward.gradients():
-        last = first + part.shape[-1]
-        parts.append(lengths(part - gradient[:, None, first:last]))
-        first = last
-    return parts[0] if len(parts) == 1 else lengths(torch.stack(parts, dim=-1))
 
 
 def tensors_of(divided: Divisions, classes: int) -> dict[str, Tensor]:

@@ -23,10 +23,11 @@ from pydantic import Field
 
 from byzcode.data import DATA_SETS
 from byzcode.errors import KeyedError
+from byzcode.kernels.outer import Layer
 from byzcode.kernels.product import batched, product
 from byzcode.lazy import torch
 from byzcode.problems import classification, layers
-from byzcode.problems.classification import METRICS, Classification, log_chances, of_layer, placed, tensors_of
+from byzcode.problems.classification import METRICS, Classification, log_chances, placed, tensors_of
 from byzcode.problems.on_data import (
     LABELS,
     TABLES,
@@ -174,11 +175,11 @@ class Forward(classification.Forward):
         of_first, of_second = (_sums(torch.cat(parts, dim=1), pieces) for parts in zip(*sums, strict=True))
         return of_first, of_second
 
-    def parts(self) -> Iterator[Tensor]:
-        """The gradients of all subsets: of the convolutions, then some outputs of a layer at a time."""
+    def pieces(self) -> Iterator[Layer | Tensor]:
+        """The gradients of the convolutions, and the fully connected layers."""
         yield from self._convolutions()
         for error, inputs in zip(self.errors, self.inputs, strict=True):
-            yield from of_layer(error, inputs, self.sizes)
+            yield Layer(error, inputs, self.sizes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from byzcode.data import DATA_SETS
+from byzcode.kernels.outer import Layer
 from byzcode.problems import classification, layers
-from byzcode.problems.classification import METRICS, Classification, log_chances, of_layer, placed, tensors_of
+from byzcode.problems.classification import METRICS, Classification, log_chances, placed, tensors_of
 from byzcode.problems.on_data import (
     LABELS,
     TABLES,
@@ -51,10 +52,10 @@ class Forward(classification.Forward):
         """The derivatives with respect to each layer's outputs, (R, K, o)."""
         return layers.errors_of(self.weights, self.inputs, self.error)
 
-    def parts(self) -> Iterator[Tensor]:
-        """The gradients of all subsets, some outputs of a layer at a time."""
+    def pieces(self) -> Iterator[Layer]:
+        """The layers."""
         for error, inputs in zip(self.errors, self.inputs, strict=True):
-            yield from of_layer(error, inputs, self.sizes)
+            yield Layer(error, inputs, self.sizes)
 
 
 @dataclass(frozen=True, eq=False)

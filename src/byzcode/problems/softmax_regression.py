@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from byzcode.data import DATA_SETS, Examples
 from byzcode.kernels.distances import lengths
+from byzcode.kernels.outer import Layer
 from byzcode.kernels.product import product
 from byzcode.lazy import torch
 from byzcode.problems import classification
-from byzcode.problems.classification import METRICS, Classification, log_chances, of_layer, placed, tensors_of
+from byzcode.problems.classification import METRICS, Classification, log_chances, placed, tensors_of
 from byzcode.problems.on_data import (
     ADDED,
     LABELS,
@@ -50,13 +52,14 @@ class Forward(classification.Forward):
     features: Tensor
     ridge: Tensor
 
-    def parts(self) -> Iterator[Tensor]:
-        """The gradients of all subsets, some classes at a time."""
-        first = 0
-        for part in of_layer(self.error, self.features, self.sizes):
-            last = first + part.shape[-1]
-            yield part + self.ridge[:, None, None] * self.theta[:, None, first:last]
-            first = last
+    def pieces(self) -> Iterator[Layer]:
+        """The only layer."""
+        yield Layer(self.error, self.features, self.sizes)
+
+    @cached_property
+    def common(self) -> Tensor:
+        """The gradient of the ridge, (R, D)."""
+        return self.ridge.unsqueeze(-1) * self.theta
 
 
 @dataclass(frozen=True, eq=False)
