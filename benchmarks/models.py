@@ -1,17 +1,18 @@
 """Forward, backward and coded gradients of an iteration of the classification problems, float32, at the size of
 Fashion-MNIST: 10,000 random examples of 784 features, M = 1000 subsets, N = 100 devices that hold r = 40 each.
 
-The floor reads the examples twice and the rows that the devices add up once. For the CNN, ``one pass`` is torch's own
-forward and backward pass over all examples, and what it computes is not compared.
+``bound`` is the least work of a layer: a matrix product forward, as many backward as it has inputs and weights to derive
+for, and the rows that the devices add up, read once from memory. ``one pass`` is torch's own forward and backward pass
+over all examples. What either computes is not compared. ``recorded`` adds loss, gradient and both heterogeneities.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from timing import Case, Contender, repeated
+from timing import Case, repeated
 from torch.nn import functional
 
 from byzcode.kernels.gather import Code
@@ -21,6 +22,7 @@ from byzcode.problems.mlp import MLP
 from byzcode.problems.softmax_regression import SoftmaxRegression
 
 SAMPLES, FEATURES, CLASSES, SUBSETS, DEVICES, HELD = 10_000, 784, 10, 1000, 100, 40
+SCORES = (FEATURES, CLASSES)
 DENSE = tuple(layers.shapes(FEATURES, (64,), CLASSES))
 CONVOLVED = ((9, 16), (144, 32), *layers.shapes(32 * 49, (60,), CLASSES))
 
@@ -45,11 +47,41 @@ def _case(name: str, build: Callable[..., Any], samples: int) -> Case:
         with torch.inference_mode():
             problem.coded_gradients(problem.forward(theta), code)
 
-    others: dict[str, Contender] = {}
+    def recorded() -> None:
+        with torch.inference_mode():
+            forward = problem.forward(theta)
+            problem.coded_gradients(forward, code)
+            problem.loss(forward)
+            gradient = problem.gradient(forward)
+            problem.heterogeneity(forward, gradient)
+            problem.largest_heterogeneity(forward, gradient)
+
+    others = {"recorded": repeated(recorded)}
     if name == "cnn":
         others["one pass"] = repeated(lambda: _one_pass(problem, theta[0], classes))
+    else:
+        others["bound"] = repeated(_bound(features[0], problem.shapes if name.startswith("mlp") else [SCORES]))
     read = 4 * (2 * features.numel() + (HELD + 1) * DEVICES * theta.shape[-1])
     return Case("model", name, {"byzcode": repeated(iteration), **others}, read=read, resident=float("inf"))
+
+
+def _bound(features: torch.Tensor, shapes: Sequence[layers.Shape]) -> Callable[[], None]:
+    """The matrix products of a forward and a backward pass, and a sum over the rows that all devices add up."""
+    samples = len(features)
+    inputs = [features if i == FEATURES else torch.rand(samples, i) for i, _ in shapes]
+    outputs, weights = [torch.rand(samples, o) for _, o in shapes], [torch.rand(o, i) for i, o in shapes]
+    rows = torch.rand(DEVICES * HELD, sum(i * o for i, o in shapes))
+
+    def run() -> None:
+        with torch.inference_mode():
+            for place, (own, made, weight) in enumerate(zip(inputs, outputs, weights, strict=True)):
+                torch.mm(weight, own.T)
+                torch.mm(made.T, own)
+                if place:
+                    torch.mm(made, weight)
+            rows.sum()
+
+    return run
 
 
 def _sizes(features: torch.Tensor) -> torch.Tensor:

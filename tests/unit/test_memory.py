@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from byzcode.kernels import native
+
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="the peak is read from /proc, which only Linux has"
 )
@@ -74,3 +76,27 @@ def test_memory_grows_at_most_linearly(letter, make_spec):
     base = make_spec(problem={"subsets": 1000, "dimension": 100}, devices=200, redundancy=20, seeds=1, iterations=3)
     numbers = 12 * size["devices"] * size["dimension"] + 8 * size["subsets"] * size["dimension"]
     assert peak(spec) - peak(base) < 8 * numbers / 2**20 + 40
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(native.library() is None, reason="the kernels are not compiled")
+def test_a_model_of_100_000_parameters_in_single_precision_takes_less_than_a_gigabyte_and_no_more_with_more_subsets(
+    make_spec,
+):
+    """N = 100 messages of 0.4 MB; the gradients of M = 1000 subsets alone would take 400 MB."""
+    def spec(subsets):
+        return make_spec(
+            problem={"name": "mlp", "subsets": subsets, "hidden": [1333], "examples": 1500},
+            devices=100,
+            redundancy=4 * subsets // 100,
+            aggregation="median",
+            dtype="float32",
+            seeds=1,
+            iterations=3,
+            record={"step": 1},
+        )
+
+    assert spec(1000).sizes.dimension == 99_985
+    few, many = peak(spec(100)), peak(spec(1000))
+    assert many < 1000
+    assert many < few + 100

@@ -29,6 +29,21 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     return made.view(*left.shape[:-1], right.shape[-1])
 
 
+#: Outputs up to which single precision is faster with the outputs along the rows.
+NARROW = 32
+
+
+def outputs_of(inputs: Tensor, weight: Tensor) -> Tensor:
+    """The outputs (R, K, o) of a linear map with weights (R, o, i), of inputs (R, K, i). Cost: K o i.
+
+    In single precision a few outputs are computed along the rows, where MKL takes about half the time. In double
+    precision the bits are those of the plain product.
+    """
+    if inputs.device.type == "cpu" and inputs.dtype == torch.float32 and weight.shape[-2] <= NARROW:
+        return product(weight, inputs.mT).mT.contiguous()
+    return product(inputs, weight.mT)
+
+
 def times(matrices: Tensor, vectors: Tensor) -> Tensor:
     """Matrices (R, I, K) times vectors (R, K), (R, I), bitwise the same alone and in a batch. Cost: I K."""
     if matrices.device.type != "cpu":

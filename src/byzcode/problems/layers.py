@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from byzcode.kernels.product import product
+from byzcode.kernels.product import outputs_of, product
 from byzcode.lazy import torch
 from byzcode.randomness import Stream
 
@@ -59,7 +59,7 @@ def inputs_of(weights: Sequence[Tensor], inputs: Tensor) -> list[Tensor]:
     """The inputs of each layer, with a last 1, given those of the first layer; and the outputs of the last layer."""
     reached = [inputs]
     for place, weight in enumerate(weights):
-        outputs = product(reached[-1], weight.mT)
+        outputs = outputs_of(reached[-1], weight)
         reached.append(outputs if place + 1 == len(weights) else with_ones(outputs.clamp_(min=0)))
     return reached
 

@@ -20,7 +20,7 @@ from pydantic import Field
 from byzcode.data import DATA_SETS, Examples
 from byzcode.kernels.distances import lengths
 from byzcode.kernels.outer import Layer
-from byzcode.kernels.product import product
+from byzcode.kernels.product import outputs_of
 from byzcode.lazy import torch
 from byzcode.problems import classification
 from byzcode.problems.classification import METRICS, Classification, log_chances, placed, tensors_of
@@ -88,7 +88,7 @@ class SoftmaxRegression(Classification):
         return self._scores(self.test_features, theta)
 
     def _scores(self, features: Tensor, theta: Tensor) -> Tensor:
-        return product(features, theta.view(len(theta), self.targets.shape[-1], -1).mT)
+        return outputs_of(features, theta.view(len(theta), self.targets.shape[-1], -1))
 
 
 def softmax_regression(
