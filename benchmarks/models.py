@@ -1,9 +1,9 @@
 """Forward, backward and coded gradients of an iteration of the classification problems, float32, at the size of
 Fashion-MNIST: 10,000 random examples of 784 features, M = 1000 subsets, N = 100 devices that hold r = 40 each.
 
-``bound`` is the least work of a layer: a matrix product forward, as many backward as it has inputs and weights to derive
-for, and the rows that the devices add up, read once from memory. ``one pass`` is torch's own forward and backward pass
-over all examples. What either computes is not compared. ``recorded`` adds loss, gradient and both heterogeneities.
+``bound`` is the least work of fully connected layers: the matrix products of a forward and a backward pass, and the rows
+that the devices add up, read once from memory. ``one pass`` is torch's own forward and backward pass over all examples.
+What either computes is not compared. ``recorded`` adds loss, gradient and both heterogeneities.
 """
 
 from __future__ import annotations

@@ -46,10 +46,7 @@ def gradients(layer):
     return torch.stack(
         [
             torch.stack(
-                [
-                    (a.double().T @ b.double()).flatten()
-                    for a, b in zip(left.split(own), right.split(own), strict=True)
-                ]
+                [(a.double().T @ b.double()).flatten() for a, b in zip(left.split(own), right.split(own), strict=True)]
             )
             for left, right, own in zip(layer.left, layer.right, layer.sizes.tolist(), strict=True)
         ]

@@ -1,4 +1,4 @@
-"""The gradients of the subsets of a linear layer, summed for each device while they are in the cache; float32, CPU only.
+"""The gradients of the subsets of a linear layer, summed for each device while in the cache: float32 on a CPU.
 
 The gradient of a subset is the sum over its examples of left outer right, (o, i). It is never stored: the compiled code
 makes a few rows and columns of it in registers, and adds them to the sums of the devices that hold the subset. Sums run
