@@ -1,9 +1,9 @@
 """Forward, backward and coded gradients of an iteration of the classification problems, float32, at the size of
 Fashion-MNIST: 10,000 random examples of 784 features, M = 1000 subsets, N = 100 devices that hold r = 40 each.
 
-``bound`` is the least work of fully connected layers: the matrix products of a forward and a backward pass, and the rows
-that the devices add up, read once from memory. ``one pass`` is torch's own forward and backward pass over all examples.
-What either computes is not compared. ``recorded`` adds loss, gradient and both heterogeneities.
+``bound`` is the least work of fully connected layers: the matrix products of a forward and a backward pass, and the
+rows that the devices add up, read once from memory. ``one pass`` is torch's own forward and backward pass over all
+examples. What either computes is not compared. ``recorded`` adds loss, gradient and both heterogeneities.
 """
 
 from __future__ import annotations
@@ -84,23 +84,34 @@ def _bound(features: torch.Tensor, shapes: Sequence[layers.Shape]) -> Callable[[
     return run
 
 
-def _sizes(features: torch.Tensor) -> torch.Tensor:
-    return torch.full((1, SUBSETS), features.shape[1] // SUBSETS)
+def _shared(features: torch.Tensor, targets: torch.Tensor) -> dict[str, Any]:
+    """The fields of every problem."""
+    samples = features.shape[1]
+    return {
+        "features": features,
+        "targets": targets,
+        "sizes": torch.full((1, SUBSETS), samples // SUBSETS),
+        "factors": torch.full((1, 1), SUBSETS / samples),
+        "seeds": torch.zeros(1, dtype=torch.int64),
+        "minibatch": None,
+        "test_features": features[:, :100],
+        "test_targets": targets[:, :100],
+    }
 
 
 def _softmax(features: torch.Tensor, targets: torch.Tensor) -> SoftmaxRegression:
     number = torch.zeros(1)
-    return SoftmaxRegression(features, targets, _sizes(features), features[:, :100], targets[:, :100], number, number)
+    return SoftmaxRegression(**_shared(features, targets), smoothness=number, strong_convexity=number)
 
 
 def _mlp(features: torch.Tensor, targets: torch.Tensor) -> MLP:
     features, start = layers.with_ones(features), layers.first((0,), "benchmark", DENSE).float()
-    return MLP(features, targets, _sizes(features), features[:, :100], targets[:, :100], start, DENSE)
+    return MLP(**_shared(features, targets), first=start, shapes=DENSE)
 
 
 def _cnn(features: torch.Tensor, targets: torch.Tensor) -> CNN:
     start, image = layers.first((0,), "benchmark", CONVOLVED).float(), Image(1, 28, 28)
-    return CNN(features, targets, _sizes(features), features[:, :100], targets[:, :100], start, image, CONVOLVED)
+    return CNN(**_shared(features, targets), first=start, image=image, shapes=CONVOLVED)
 
 
 def _one_pass(problem: CNN, theta: torch.Tensor, classes: torch.Tensor) -> None:
