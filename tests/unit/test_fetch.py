@@ -221,7 +221,7 @@ def test_a_damaged_file_in_the_results_is_never_read(tmp_path, monkeypatch, prog
 
 def test_a_missing_set_a_folder_and_a_pipe_say_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv(ENVIRONMENT, str(tmp_path))
-    with pytest.raises(UserError, match=r"No such file.*`byzcode data small` .*BYZCODE_DATA, or --data of a training, names"):
+    with pytest.raises(UserError, match=r"No such file.*`byzcode data small` .*BYZCODE_DATA, or --data of a training"):
         contents("small", FILES)
     (tmp_path / "small").mkdir()
     os.mkfifo(tmp_path / "small/points.bin")
