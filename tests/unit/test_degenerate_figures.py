@@ -25,6 +25,9 @@ PLOTS = {
     "first": {"kind": "trajectories", "x": "gradients_computed", "last": 1, "caption": "c"},
     "overlay": {"kind": "trajectories", "y": "aggregation_error", "overlay": ["rule", "allocation"], "caption": "c"},
     "sweep": {"kind": "sweep", "x": "redundancy", "caption": "c"},
+    "along": {"kind": "sweep", "x": "redundancy", "measured": "heterogeneity", "caption": "c"},
+    "heat": {"kind": "heatmap", "x": "redundancy", "caption": "c"},
+    "means": {"kind": "heatmap", "x": "redundancy", "average": "mean", "y": "loss", "caption": "c"},
     "bounds": {"kind": "bounds", "x": "redundancy", "caption": "c"},
     "variance": {"kind": "variance", "caption": "c"},
     "holds": {"kind": "allocation", "caption": "c"},
@@ -49,7 +52,7 @@ def is_drawn(axes):
         points = line.get_transform().transform(np.column_stack([line.get_xdata(), line.get_ydata()]).astype(float))
         if any(inside.contains(*point) for point in points if np.isfinite(point).all()):
             return True
-    return bool(axes.patches)
+    return bool(axes.patches) or "\N{EN DASH}" in words_in(axes)  # a cell of a heatmap without a number
 
 
 def words_in(axes):
@@ -58,7 +61,8 @@ def words_in(axes):
 
 def no_panel_is_blank(drawn):
     with np.errstate(all="ignore"):
-        blank = [axes for axes in drawn.page.figure.axes if not is_drawn(axes)]
+        panels = [axes for axes in drawn.page.figure.axes if axes.get_label() != "<colorbar>"]
+        blank = [axes for axes in panels if not is_drawn(axes)]
     assert all("nothing to draw" in words_in(axes).replace("\n", " ") for axes in blank)
     return blank
 
@@ -99,10 +103,10 @@ def test_a_single_point_of_a_hue_is_visible(tmp_path):
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES)
-@pytest.mark.parametrize("kind", ["trajectories", "sweep"])
+@pytest.mark.parametrize("kind", ["trajectories", "sweep", "heatmap"])
 def test_every_quantity_bears_values_of_all_kinds(kind, quantity, tmp_path):
     cases = ("falling", "zero", "not measured", "infinite", "ends below zero")
-    plot = {"kind": kind, "y": quantity, "caption": "c"} | ({"x": "redundancy"} if kind == "sweep" else {})
+    plot = {"kind": kind, "y": quantity, "caption": "c"} | ({} if kind == "trajectories" else {"x": "redundancy"})
     study = stored(planned({"curves": curves(*cases), "plots": {"p": plot}}), tmp_path)
     drawn = drawing(study, tmp_path, "p")
     assert no_panel_is_blank(drawn) == []

@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from byzcode.figures.heatmap_cells import WORST, Cell, Panel, levels_of, reader, rows_of
-from byzcode.figures.heatmap_print import Print, fitting
+from byzcode.figures.heatmap_print import Print, fitting, written
 from byzcode.figures.heatmap_scale import Scale, scale_of
 from byzcode.figures.heatmap_words import CORNER, legend, notes, quantity_words, table
 from byzcode.figures.page import Drawing, Page
@@ -29,10 +29,14 @@ from byzcode.training.status import Status
 
 #: The width of a row's label, of the colour bar with its words, and between panels, in inches.
 _LABEL, _BAR, _BETWEEN = 1.55, 0.75, 0.12
+#: The height of the names below the lowest panels, with the label of their axis, in inches.
+_BELOW = 0.8
 #: The most cells side by side on a page that is narrower for few panels.
 _NARROW = 6
 #: The height of the colour bar in inches, at most.
 _TALLEST = 2.6
+#: The distance of the ticks beside it in inches, and the fewest that a logarithmic one can choose its ticks from.
+_TICKS, _FEW = 0.25, 5
 #: The fill of a cell with a mark instead of a number.
 _GREY = "#DCDCDC"
 #: The place of the mark in the corner of a cell, from its centre.
@@ -47,7 +51,8 @@ def heatmap(request: Request, results: Path) -> Drawing:
     values, read = levels_of(request, plot.x), reader(results, plot.y)
     places = Slots(plot.x, values, WORST if plot.worst else None)
     across = len(places.ticks) * len(columns.levels)
-    page = Page(request, len(rows.levels), len(columns.levels), wide=across > _NARROW, sharex=True, sharey=True)
+    size: dict[str, Any] = {"wide": across > _NARROW, "extra": _BELOW}
+    page = Page(request, len(rows.levels), len(columns.levels), **size, sharex=True, sharey=True)
     panels = [
         Panel(
             axes,
@@ -60,20 +65,29 @@ def heatmap(request: Request, results: Path) -> Drawing:
     ]
     cells = [cell for panel in panels for cell in panel.cells]
     labels = [page.ruler.wrapped(literal(curve.label), _LABEL, TICK, math=True, most=3) for curve in request.curves]
-    written = fitting(cells, _cell_width(page, labels, len(places.ticks)), page.ruler)
+    style = fitting(cells, _cell_width(page, labels, len(places.ticks)), page.ruler)
     lines = max(label.count("\n") + 1 for label in labels)
-    page.panel_height = len(labels) * max(written.height, (lines * TICK * 1.1 + 3.0) / 72)
+    page.panel_height = max(
+        len(labels) * max(style.height, (lines * TICK * 1.1 + 3.0) / 72),
+        _longest_word(page, request, plot, rows) if columns.key else 0.0,
+    )
     scale = scale_of(cells, plot.y)
     for panel in panels:
         places.dress(panel.axes)
         _dress(panel, labels)
         for row, at in itertools.product(range(len(labels)), range(len(places.ticks))):
-            _draw(panel.axes, places.ticks[at], row, panel.rows[row][at], written, scale)
+            _draw(panel.axes, places.ticks[at], row, panel.rows[row][at], style, scale)
     _name_panels(page, request, plot, columns, rows)
     if scale.drawn:
         _color_bar(page, plot, scale)
-    page.arrange(legend(cells), notes(request, plot, cells, written, scale), places)
+    page.arrange(legend(cells), notes(request, plot, cells, style, scale), places)
     return Drawing(page, table(panels, plot))
+
+
+def _longest_word(page: Page, request: Request, plot: HeatmapPlot, rows: Facets) -> float:
+    """The width of the longest word beside the rows of panels, in inches."""
+    words = [word for level in rows.levels for word in level_words(request.shown(plot.rows), level).split()]
+    return 1.05 * max((page.ruler.width(word, LABEL, math=True) for word in words), default=0.0)
 
 
 def _cell_width(page: Page, labels: Sequence[str], columns: int) -> float:
@@ -109,12 +123,12 @@ def _name_panels(page: Page, request: Request, plot: HeatmapPlot, columns: Facet
         axes.set_xlabel(axis_words(request.shown(plot.x)))
 
 
-def _draw(axes: Axes, x: float, y: float, cell: Cell, written: Print, scale: Scale) -> None:
+def _draw(axes: Axes, x: float, y: float, cell: Cell, style: Print, scale: Scale) -> None:
     """Draw a cell: its colour, its number with the spread below it, or its mark."""
     value = cell.number
     words: dict[str, Any] = {"ha": "center", "va": "center_baseline", "parse_math": False, "zorder": 3}
     if value is None and cell.ending is Status.FINISHED:
-        axes.text(x, y, "\N{EN DASH}", color=SOFT, size=written.size, **words).set_in_layout(False)
+        axes.text(x, y, "\N{EN DASH}", color=SOFT, size=style.size, **words).set_in_layout(False)
         return
     fill = _GREY if value is None or not np.isfinite(value) else scale.color(value)
     axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=fill, edgecolor="white", linewidth=0.8))
@@ -122,10 +136,10 @@ def _draw(axes: Axes, x: float, y: float, cell: Cell, written: Print, scale: Sca
     if value is None:
         axes.plot([x], [y], **mark_style(cell.ending), zorder=3)
         return
-    small = written.spread(cell)
-    lines = [(written.number(cell), written.size, "bold" if cell.is_worst else "normal")]
-    lines += [(small, written.small, "normal")] if small else []
-    step = 0.62 * written.size / 72 / written.height if small else 0.0  # half the distance of the lines, in cells
+    small = style.spread(cell)
+    lines = [(style.number(cell), style.size, "bold" if cell.is_worst else "normal")]
+    lines += [(small, style.small, "normal")] if small else []
+    step = 0.62 * style.size / 72 / style.height if small else 0.0  # half the distance of the lines, in cells
     for place, (text, size, weight) in enumerate(lines):
         drawn = axes.text(x, y + (2 * place - 1) * step, text, size=size, weight=weight, color=ink, **words)
         drawn.set_in_layout(False)
@@ -160,7 +174,12 @@ def _color_bar(page: Page, plot: HeatmapPlot, scale: Scale) -> None:
     bar.ax.spines[:].set_color("none")
     bar.ax.grid(visible=False)
     bar.ax.minorticks_off()
+    axis, (low, high), most = bar.ax.yaxis, scale.limits, max(1, int(min(height, _TALLEST) / _TICKS))
     if is_share(plot.y):
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(round(100 * value, 6))))
+        axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: number(round(100 * value, 6))))
+    elif most < _FEW or high < 2 * low:
+        axis.set_major_locator(FixedLocator(np.geomspace(low, high, min(3, most + 1)).tolist()))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: written(value, 1, plot.y)))
     else:
-        log_ticks(bar.ax.yaxis, *scale.limits)
+        log_ticks(axis, low, high)

@@ -21,7 +21,7 @@ from byzcode.storage import trajectories
 from byzcode.storage.layout import trajectory
 from byzcode.studies.plots import SweepPlot
 
-_WHEN = {"start": "at the start", "training": "mean over the training"}
+_WORDS = {"start": "{} at the start", "training": "mean {} over the training"}
 
 
 def placed(points: Sequence[Point], plot: SweepPlot, results: Path) -> list[Point]:
@@ -55,8 +55,7 @@ def axis_of(points: Sequence[Point], plot: SweepPlot) -> Measured:
 def label(plot: SweepPlot) -> str:
     """The label of the axis."""
     assert plot.measured is not None
-    quantity = QUANTITIES[plot.measured]
-    return f"{quantity.words} {quantity.symbol}, {_WHEN[plot.measured_at]}"
+    return _WORDS[plot.measured_at].format(QUANTITIES[plot.measured].words)
 
 
 def draw_range(axes: Axes, point: Point, height: float) -> None:
@@ -72,11 +71,10 @@ def notes(points: Sequence[Point], plot: SweepPlot, key: str) -> list[str]:
     """Where the points are, and which have no place. ``key`` is the key of x, as the figure names it."""
     if plot.measured is None:
         return []
-    words = f"{QUANTITIES[plot.measured].words}, {_WHEN[plot.measured_at]}"
     everything = [(point.curve.label, point.x) for point in points]
     nowhere = [(point.curve.label, point.x) for point in points if not point.is_placed]
     return [
-        f"On the x axis: the measured {words}; median over seeds, with the interquartile range as a horizontal bar.",
+        f"On the x axis: the measured {label(plot)}; median over seeds. Horizontal bars: its interquartile range.",
         *sentence("Not measured on the x axis, so not drawn", named(nowhere, everything, key)),
     ]
 
