@@ -124,7 +124,8 @@ def reader(results: Path, quantity: str) -> Reader:
         stored = trajectories.load(trajectory(results, run), run)
         dataset = stored.dataset()
         status = dataset["status"].to_numpy()
-        level = plateau(dataset[quantity].to_numpy(), dataset["iteration"].to_numpy()).level
+        with np.errstate(all="ignore"):  # levels may be 0, infinite or NaN
+            level = plateau(dataset[quantity].to_numpy(), dataset["iteration"].to_numpy()).level
         return Seeds(np.where(status == Status.FINISHED, level, np.nan), status, tuple(stored.spec.seeds))
 
     return lambda run: read(run.run)

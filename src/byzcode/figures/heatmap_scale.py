@@ -11,11 +11,13 @@ from matplotlib import colormaps
 from matplotlib.colors import LogNorm, Normalize
 
 from byzcode.figures.heatmap_cells import Cell
-from byzcode.figures.scale import Extent, window
+from byzcode.figures.scale import extent, window
 from byzcode.specs.quantities import is_share
 
 #: The step to which the ends of a scale of shares are rounded.
 _STEP = 0.1
+#: matplotlib draws no colour bar of smaller numbers.
+_LEAST = 1e-280
 #: The range of a logarithmic scale of a single value, as a factor on both sides.
 _AROUND = 1.1
 
@@ -52,12 +54,13 @@ def scale_of(cells: Iterable[Cell], quantity: str) -> Scale:
     finite = [(value, floor) for value, floor in drawn if np.isfinite(value)]
     if is_share(quantity):
         return Scale(Normalize(*_of_shares([value for value, _ in finite])), "viridis", "neither", bool(finite))
-    positive = [Extent(value, value, floor) for value, floor in finite if value > 0]
+    positive = [span for value, floor in finite if (span := extent(np.array([value]), floor=floor))]
     bottom, top = window(positive)
     inside = [span.low for span in positive if bottom <= span.low <= top]
     low, high = min(inside, default=bottom), max(inside, default=top)
     if high < _AROUND * low:
         low, high = max(low / _AROUND, bottom), min(high * _AROUND, top)
+    low, high = max(low, _LEAST), max(high, _AROUND * _LEAST)
     below, above = any(value < low for value, _ in finite), any(value > high for value, _ in finite)
     extend: Literal["neither", "both", "min", "max"] = "neither"
     if below or above:

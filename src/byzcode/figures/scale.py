@@ -226,7 +226,11 @@ class Measured(Positions):
         if self.log:
             axes.set_xscale("log")
             plain_ticks(axes, self.low, self.high)
-        axes.set_xlim(super().at(self.low, -_MARGIN), super().at(self.high, _MARGIN))
+            axes.set_xlim(super().at(self.low, -_MARGIN), super().at(self.high, _MARGIN))
+            return
+        span = max(self.high - self.low, _MARGIN * abs(self.high))
+        span = span if span > _FAR[0] else 1.0  # matplotlib cannot separate smaller numbers
+        axes.set_xlim(self.low - _MARGIN * span, self.high + _MARGIN * span)
 
 
 #: The margin on both sides of an axis of a measured quantity, as a fraction of the axis.
