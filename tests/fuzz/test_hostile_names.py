@@ -52,6 +52,7 @@ STUDY: dict[str, Any] = {
     "plots": {
         "lines": {"kind": "trajectories", "caption": CAPTION},
         "sweep": {"kind": "sweep", "x": "redundancy", "caption": CAPTION},
+        "heat": {"kind": "heatmap", "x": "redundancy", "caption": CAPTION},
         "holds": {"kind": "allocation", "curves": LABELS[:2], "caption": CAPTION},
     },
     "claims": [

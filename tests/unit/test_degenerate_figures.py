@@ -25,6 +25,9 @@ PLOTS = {
     "first": {"kind": "trajectories", "x": "gradients_computed", "last": 1, "caption": "c"},
     "overlay": {"kind": "trajectories", "y": "aggregation_error", "overlay": ["rule", "allocation"], "caption": "c"},
     "sweep": {"kind": "sweep", "x": "redundancy", "caption": "c"},
+    "along": {"kind": "sweep", "x": "redundancy", "measured": "heterogeneity", "caption": "c"},
+    "heat": {"kind": "heatmap", "x": "redundancy", "caption": "c"},
+    "means": {"kind": "heatmap", "x": "redundancy", "average": "mean", "y": "loss", "caption": "c"},
     "bounds": {"kind": "bounds", "x": "redundancy", "caption": "c"},
     "variance": {"kind": "variance", "caption": "c"},
     "holds": {"kind": "allocation", "caption": "c"},
@@ -49,7 +52,7 @@ def is_drawn(axes):
         points = line.get_transform().transform(np.column_stack([line.get_xdata(), line.get_ydata()]).astype(float))
         if any(inside.contains(*point) for point in points if np.isfinite(point).all()):
             return True
-    return bool(axes.patches)
+    return bool(axes.patches) or "\N{EN DASH}" in words_in(axes)  # a cell of a heatmap without a number
 
 
 def words_in(axes):
@@ -58,7 +61,8 @@ def words_in(axes):
 
 def no_panel_is_blank(drawn):
     with np.errstate(all="ignore"):
-        blank = [axes for axes in drawn.page.figure.axes if not is_drawn(axes)]
+        panels = [axes for axes in drawn.page.figure.axes if axes.get_label() != "<colorbar>"]
+        blank = [axes for axes in panels if not is_drawn(axes)]
     assert all("nothing to draw" in words_in(axes).replace("\n", " ") for axes in blank)
     return blank
 
@@ -108,6 +112,27 @@ def test_every_quantity_bears_values_of_all_kinds(kind, quantity, tmp_path):
     assert no_panel_is_blank(drawn) == []
     for case in cases[1:]:
         assert case in caption(drawn)
+
+
+@pytest.mark.parametrize("quantity", ["loss", "excess_loss", "coding_bias"])
+def test_a_heatmap_writes_values_of_all_kinds(quantity, tmp_path):
+    written = {
+        "falling": "0.13",
+        "zero": "0",
+        "not measured": "\N{EN DASH}",
+        "infinite": "\N{INFINITY}",
+        "negative": "\N{MINUS SIGN}0.13",
+        "huge": "1.3e299",
+    }
+    plots = {"p": PLOTS["heat"] | {"y": quantity}}
+    study = stored(planned({"curves": curves(*written), "plots": plots}), tmp_path)
+    drawn = drawing(study, tmp_path, "p")
+    shown = [text.get_text() for text in drawn.page.axes[0][0].texts if "\N{PLUS-MINUS SIGN}" not in text.get_text()]
+    assert shown == [word for word in written.values() for _ in ("its column", "its worst case")]
+    said = caption(drawn)
+    assert "Not measured, so a dash: not measured." in said
+    assert "Numbers beyond the colour bar have the colour of its end." in said
+    assert "\N{INFINITY}: infinite, although too few seeds had ended early" in said
 
 
 @pytest.mark.parametrize("name", PLOTS)

@@ -11,7 +11,7 @@ from byzcode.figures.columns import with_levels
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 from byzcode.specs.settings import Byzantine, Record
-from byzcode.studies.plots import BoundsPlot, SweepPlot, TrajectoryPlot
+from byzcode.studies.plots import BoundsPlot, HeatmapPlot, SweepPlot, TrajectoryPlot
 from byzcode.studies.study import LineStyle
 
 METHODS_ASKED = ["cra_dl", "gradient_descent", "draco_cyclic"]
@@ -26,6 +26,7 @@ OWN = {
     "trajectories": ("curve", "method", "run", "x", "median", "q25", "q75", "seeds", "ended", "ending", "bound_rule"),
     "sweep": ("quantity", "curve", "method", "run", "x", "median", "q25", "q75", "seeds", "undefined", "at_plateau"),
     "bounds": ("curve", "method", "run", "x", "quantity", "median", "q25", "q75", "ratio_median", "seeds", "ended"),
+    "heatmap": ("quantity", "curve", "method", "run", "x", "median", "q25", "q75", "mean", "deviation", "seeds"),
 }
 PLOTS = {
     "columns": {"kind": "trajectories", "columns": "method", "caption": "c"},
@@ -35,6 +36,8 @@ PLOTS = {
     "panels": {"kind": "sweep", "x": "step_size", "columns": "method", "caption": "c"},
     "bounds": {"kind": "bounds", "x": "method", "caption": "c"},
     "beside": {"kind": "bounds", "x": "step_size", "columns": "method", "caption": "c"},
+    "heat": {"kind": "heatmap", "x": "method", "worst": False, "caption": "c"},
+    "tiles": {"kind": "heatmap", "x": "step_size", "columns": "method", "worst": False, "caption": "c"},
     "variance": {"kind": "variance", "caption": "c"},
     "holds": {"kind": "allocation", "caption": "c"},
 }
@@ -64,9 +67,11 @@ def test_each_row_has_the_method_of_its_run(study, name):
     assert set(rows["method"]) == set(METHODS_ASKED)
     assert all(known[run] == method for run, method in zip(rows["run"], rows["method"], strict=True))
     levels = [column for column in rows if column.endswith(".method")]
-    assert levels == {"columns": ["columns.method"], "panels": ["columns.method"], "beside": ["columns.method"]}.get(
-        name, {"rows": ["rows.method"], "hue": ["hue.method"]}.get(name, [])
-    )
+    assert levels == {
+        **{key: ["columns.method"] for key in ("columns", "panels", "beside", "tiles")},
+        "rows": ["rows.method"],
+        "hue": ["hue.method"],
+    }.get(name, [])
     for column in levels:
         own = rows[rows["curve"] == "falling"]
         assert (own[column] == own["method"]).all()
@@ -119,6 +124,7 @@ def test_no_key_takes_the_name_of_a_column_nor_gives_up_its_own(kind, key):
         "trajectories": TrajectoryPlot(kind="trajectories", columns=key, rows=key, hue="redundancy", caption="c"),
         "sweep": SweepPlot(kind="sweep", x="redundancy", columns=key, caption="c"),
         "bounds": BoundsPlot(kind="bounds", x="redundancy", columns=key, caption="c"),
+        "heatmap": HeatmapPlot(kind="heatmap", x="redundancy", columns=key, rows=key, caption="c"),
     }[kind]
     fields = [field for field in ("rows", "columns", "hue") if getattr(plot, field, None)]
     own = {column: f"own {column}" for column in OWN[kind]}

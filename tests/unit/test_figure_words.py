@@ -47,6 +47,9 @@ PLOTS = {
     "x": {"kind": "sweep", "x": "attack", "columns": "step_size", "caption": "c"},
     "panels": {"kind": "sweep", "x": "step_size", "columns": "attack", "caption": "c"},
     "bounds": {"kind": "bounds", "x": "attack", "caption": "c"},
+    "heat": {"kind": "heatmap", "x": "attack", "rows": "step_size", "caption": "c"},
+    "tiles": {"kind": "heatmap", "x": "step_size", "columns": "attack", "caption": "c"},
+    "stacked": {"kind": "heatmap", "x": "step_size", "rows": "attack", "caption": "c"},
     "beside": {"kind": "bounds", "x": "step_size", "columns": "attack", "caption": "c"},
 }
 
@@ -157,8 +160,10 @@ PAPER = {"source": "s", "figure": "f", "reported": "r", "mark": "stated"}
 def test_words_without_a_space_are_broken_where_a_line_ends(tmp_path):
     curves = [{"label": "W" * 60}, {"label": "$" * 60, "message_bits": 2}]
     plots = {"lines": {"kind": "trajectories", "caption": "x" * 2000}}
+    plots |= {"heat": {"kind": "heatmap", "x": "redundancy", "caption": "x" * 2000}}
     study = planned({"title": "M" * 200, "curves": curves, "plots": plots, "paper": PAPER | {"source": "i" * 2000}})
-    drawn = drawing(stored(study, tmp_path), tmp_path, "lines")
+    everything_fits(drawing(stored(study, tmp_path), tmp_path, "heat"))
+    drawn = drawing(study, tmp_path, "lines")
     everything_fits(drawn)
     title, below = drawn.page.figure.texts[:2]
     assert title.get_text().replace("\n", "") == "M" * 200

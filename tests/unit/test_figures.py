@@ -78,6 +78,15 @@ STUDY = {
         },
         "several": {"kind": "trajectories", "columns": "attack.coefficient", "caption": "Says no hue."},
         "sweep": {"kind": "sweep", "x": "redundancy", "columns": "attack.coefficient", "caption": "A sweep."},
+        "heat": {"kind": "heatmap", "x": "attack.coefficient", "columns": "redundancy", "caption": "Cells."},
+        "along": {
+            "kind": "sweep",
+            "x": "redundancy",
+            "columns": "attack.coefficient",
+            "measured": "heterogeneity",
+            "measured_at": "training",
+            "caption": "A measured axis.",
+        },
         "balance": {"kind": "allocation", "caption": "Allocations."},
         "variance": {"kind": "variance", "curves": ["CRA-DL"], "caption": "A closed form."},
         "bounds": {"kind": "bounds", "x": "redundancy", "columns": "attack.coefficient", "caption": "Bounds."},
@@ -92,7 +101,7 @@ STUDY = {
         },
     },
 }
-KINDS = ("hue", "cost", "sweep", "balance", "variance", "bounds", "overlay")
+KINDS = ("hue", "cost", "sweep", "along", "heat", "balance", "variance", "bounds", "overlay")
 
 
 def measured(spec):

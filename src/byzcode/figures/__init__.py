@@ -12,6 +12,7 @@ from typing import Any
 
 from byzcode.figures.allocation import allocation
 from byzcode.figures.bounds import bounds
+from byzcode.figures.heatmap import heatmap
 from byzcode.figures.page import Drawing
 from byzcode.figures.ratio import ratio
 from byzcode.figures.request import Request
@@ -24,6 +25,7 @@ from byzcode.specs.parsing import parse
 FIGURES: dict[str, Callable[[Request, Path], Drawing]] = {
     "trajectories": trajectories,
     "sweep": sweep,
+    "heatmap": heatmap,
     "ratio": ratio,
     "allocation": allocation,
     "variance": variance,

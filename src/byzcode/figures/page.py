@@ -45,11 +45,19 @@ class Page:
     """
 
     def __init__(
-        self, request: Request, rows: int, columns: int, *, aspect: float = 0.75, extra: float = 0.0, **shared: Any
+        self,
+        request: Request,
+        rows: int,
+        columns: int,
+        *,
+        aspect: float = 0.75,
+        extra: float = 0.0,
+        wide: bool = False,
+        **shared: Any,
     ) -> None:
         self.request = request
         self._extra = extra  # inches for labels between rows of panels
-        self.width = _WIDTHS.get(columns, _WIDTH)
+        self.width = _WIDTH if wide else _WIDTHS.get(columns, _WIDTH)
         self.panel_height = float(np.clip(aspect * (self.width - 0.6) / columns, 1.4, 2.8))
         self.figure = Figure(figsize=(self.width, rows * self.panel_height))
         self.canvas = FigureCanvasAgg(self.figure)

@@ -76,7 +76,7 @@ def _present(rows: Sequence[Sequence[Axes]]) -> list[list[Axes]]:
 def hide_names(rows: Sequence[Sequence[Axes]], places: Positions) -> None:
     """Remove the names from the x axes, to measure the room for them."""
     for axes in (axes for row in _present(rows) for axes in row):
-        axes.set_xticks(range(len(places.words)), [""] * len(places.words))
+        axes.set_xticks(places.ticks, [""] * len(places.words))
 
 
 def _turn(done: Fitting, row: Sequence[Axes]) -> None:
@@ -153,7 +153,7 @@ def name(rows: Sequence[Sequence[Axes]], places: Positions, ruler: Ruler) -> Fit
         done.notes.append(f"Only one in {every} of the values on the x axis is labelled.")
     anchor: dict[str, Any] = {"ha": "right", "rotation_mode": "anchor"} | ({"va": "center"} if angle == 90 else {})
     for axes in panels:
-        axes.set_xticks(range(len(broken)), broken, rotation=angle, linespacing=1.0, **anchor)
+        axes.set_xticks(places.ticks, broken, rotation=angle, linespacing=1.0, **anchor)
     if broken != words or angle != _ANGLES[0][0]:
         reach = max(ruler.width(line, TICK, math=True) for word in broken for line in word.split("\n"))
         done.extra += max(0.0, reach * math.sin(math.radians(angle)) + height - _REACH)

@@ -109,12 +109,17 @@ def log_y(axes: Axes, bottom: float, top: float) -> None:
     """Make the y axis logarithmic with these limits, and label its ticks even if it spans less than a decade."""
     axes.set_yscale("log", nonpositive="mask")
     axes.set_ylim(bottom, top)
+    log_ticks(axes.yaxis, bottom, top)
+
+
+def log_ticks(axis: Axis, bottom: float, top: float) -> None:
+    """Label the ticks of a logarithmic axis, even if it spans less than a decade."""
     if top / bottom < 1e3 and 1e-3 < bottom < top < 1e5:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if top / bottom < 50 else (1.0, 3.0)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if top / bottom < 50 else (1.0, 3.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axis.set_minor_formatter(NullFormatter())
     if not _FAR[0] < bottom < top < _FAR[1]:
-        _few_decades(axes.yaxis, bottom, top)
+        _few_decades(axis, bottom, top)
 
 
 def _few_decades(axis: Axis, low: float, high: float) -> None:
@@ -139,9 +144,9 @@ _LABELLED = 0.08
 class Positions:
     """The positions of a key's values on an x axis: at their numbers, or side by side for names."""
 
-    def __init__(self, key: str, values: Sequence[Any]) -> None:
+    def __init__(self, key: str, values: Sequence[Any], *, nominal: bool = False) -> None:
         self.key, self.values = key, list(values)
-        self.nominal = not _is_scale(self.values)
+        self.nominal = nominal or not _is_scale(self.values)
         numbers = self.values if not self.nominal else list(range(len(self.values)))
         self.low, self.high = (min(numbers), max(numbers)) if numbers else (0, 1)
         self.log = not self.nominal and self.low > 0 and self.high > 10 * self.low
@@ -169,6 +174,11 @@ class Positions:
         """The names to put side by side; empty for values at their numbers."""
         return [value_words(self.key, value) for value in self.values] if self.nominal else []
 
+    @property
+    def ticks(self) -> list[float]:
+        """The places of the names."""
+        return [float(place) for place in range(len(self.words))]
+
     def dress(self, axes: Axes) -> None:
         """Set scale, limits and ticks of the axis."""
         if self.log:
@@ -189,6 +199,69 @@ class Positions:
     @property
     def _last(self) -> Any:
         return self.values[-1] if self.nominal else self.high
+
+
+class Measured(Positions):
+    """An axis of a measured quantity: each point at its own number, not moved aside. It extends to all ``ends``."""
+
+    def __init__(self, key: str, ends: Iterable[float]) -> None:
+        super().__init__(key, [])
+        self.values = [end for end in ends if np.isfinite(end)]
+        self.nominal = False
+        self.low, self.high = (min(self.values), max(self.values)) if self.values else (0.0, 1.0)
+        self.log = self.low > _LEAST and 10 * self.low < self.high < _MOST
+
+    def at(self, value: Any, nudge: float) -> float:
+        """The number itself; NaN, which nothing is drawn at, if it is not finite. ``nudge`` is ignored."""
+        del nudge
+        return float(value) if np.isfinite(value) else np.nan
+
+    @property
+    def closest(self) -> float:
+        """Points are not moved, so that they never are too close."""
+        return 1.0
+
+    def dress(self, axes: Axes) -> None:
+        """Set scale, limits and ticks of the axis."""
+        if self.log:
+            axes.set_xscale("log")
+            plain_ticks(axes, self.low, self.high)
+            axes.set_xlim(super().at(self.low, -_MARGIN), super().at(self.high, _MARGIN))
+            return
+        span = max(self.high - self.low, _MARGIN * abs(self.high))
+        span = span if span > _FAR[0] else 1.0  # matplotlib cannot separate smaller numbers
+        axes.set_xlim(self.low - _MARGIN * span, self.high + _MARGIN * span)
+
+
+#: The margin on both sides of an axis of a measured quantity, as a fraction of the axis.
+_MARGIN = 0.05
+
+
+class Slots(Positions):
+    """Columns of cells, side by side even if their values are numbers; with ``last``, one more that stands apart."""
+
+    def __init__(self, key: str, values: Sequence[Any], last: str | None = None) -> None:
+        super().__init__(key, values, nominal=True)
+        self.last = last
+
+    @property
+    def words(self) -> list[str]:
+        """The names below the columns."""
+        return [*super().words, *([self.last] if self.last else [])]
+
+    @property
+    def ticks(self) -> list[float]:
+        """The centres of the columns, each of width 1."""
+        places = [float(place) for place in range(len(self.values))]
+        return [*places, len(places) + _SET_OFF] if self.last else places
+
+    def dress(self, axes: Axes) -> None:
+        """Set the limits of the axis; the names follow when the page is arranged."""
+        axes.set_xlim(-0.5, self.ticks[-1] + 0.5)
+
+
+#: The gap before the last column, in columns.
+_SET_OFF = 0.3
 
 
 def _is_scale(values: Sequence[Any]) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from byzcode.figures import sweep_measured
 from byzcode.figures.clip import arrowhead, band, bar, with_quartiles, within
 from byzcode.figures.columns import with_levels
 from byzcode.figures.edge import Edge
@@ -53,11 +54,14 @@ def sweep(request: Request, results: Path) -> Drawing:
         Panel(
             dict(zip(quantities, axes, strict=True)),
             columns.level("columns", level),
-            points_of(request, columns, level, summary),
+            sweep_measured.placed(points_of(request, columns, level, summary), plot, results),
         )
         for axes, level in zip(zip(*page.axes, strict=True), columns.levels, strict=True)
     ]
-    places = Positions(plot.x, in_order(distinct(point.x for p in panels for point in p.points if point.x is not None)))
+    moving = [point for panel in panels for point in panel.points if point.x is not None]
+    places = Positions(plot.x, in_order(distinct(point.x for point in moving)))
+    if plot.measured:
+        places = sweep_measured.axis_of(moving, plot)
     limits: dict[str, tuple[float, float]] = {}
     heights: dict[str, float] = {}
     for quantity in quantities:
@@ -69,12 +73,12 @@ def sweep(request: Request, results: Path) -> Drawing:
                 log_y(panel.axes[quantity], *limits[quantity])
             places.dress(panel.axes[quantity])
             risen = _draw(panel, quantity, places, limits[quantity])
-            if not any(_is_drawn(point, quantity, limits[quantity]) for point in panel.points):
+            if not any(_is_drawn(point, quantity, limits[quantity]) for point in panel.points if point.is_placed):
                 page.nothing_in(panel.axes[quantity])
             heights[quantity] = max(risen, heights.get(quantity, 0.0))
     key = request.shown(plot.x)
     _label(page, panels, request, plot, heights[plot.y])
-    beside = notes(panels, plot, limits, key) + _edges(panels, plot, places)
+    beside = notes(panels, plot, limits, key) + sweep_measured.notes(moving, plot, key) + _edges(panels, plot, places)
     page.arrange(legend(request, panels, limits), beside, places)
     return Drawing(page, _table(panels, plot))
 
@@ -106,22 +110,22 @@ def _draw(panel: Panel, quantity: str, places: Positions, limits: tuple[float, f
     moving = distinct(point.curve.label for point in panel.points if point.x is not None)
     step = min(_NUDGE, _CROWD * places.closest / max(1, len(moving)))
     for rank, label in enumerate(labels):
-        own = [point for point in panel.points if point.curve.label == label]
+        own = sorted((point for point in panel.points if point.curve.label == label), key=sweep_measured.along)
         if label in moving:
             nudge = step * (moving.index(label) - (len(moving) - 1) / 2)
-            x = [places.at(point.x, nudge) for point in own]
+            x = [places.at(point.place, nudge) for point in own]
             _draw_curve(axes, own, quantity, x, limits, rank / len(labels))
         else:
             x = [_CORNER]
             _draw_level(axes, own[0], quantity, limits)
         for point, place in zip(own, x, strict=True):
             if _is_on_edge(point, quantity):
-                at = places.at(point.x, 0.0) if label in moving else place
+                at = places.at(point.place, 0.0) if label in moving else place
                 edge.mark(at, _ending(point), of_panel=point.x is None)
             elif point.x is not None and beyond(point, quantity, limits):
                 below = point.median(quantity) < limits[0]
                 look = arrowhead(point.style.color, up=not below, size=6.0)
-                (floor if below else edge).mark(places.at(point.x, 0.0), look)
+                (floor if below else edge).mark(places.at(point.place, 0.0), look)
     return 0.0 if share else edge.height
 
 
@@ -146,7 +150,8 @@ def _draw_curve(
     medians = within(medians, limits)
     axes.plot(x, medians, **joined, zorder=2)
     for point, place, median in zip(points, x, medians, strict=True):
-        if np.isfinite(median):
+        if np.isfinite(median) and point.is_placed:
+            sweep_measured.draw_range(axes, point, median)
             bar(axes, place, median, point.quartiles(quantity), limits, point.style.color)
             axes.plot([place], [median], **_look(point), zorder=3)
 
@@ -178,7 +183,7 @@ def _label(page: Page, panels: Sequence[Panel], request: Request, plot: SweepPlo
         panel.axes[plot.y].set_ylabel(f"{QUANTITIES[plot.y].words}\n{where}", linespacing=0.95)
         if plot.cost:
             lowest.set_ylabel("gradients of all devices\nuntil the plateau", linespacing=0.95)
-        lowest.set_xlabel(axis_words(request.shown(plot.x)))
+        lowest.set_xlabel(sweep_measured.label(plot) if plot.measured else axis_words(request.shown(plot.x)))
         for axes in panel.axes.values():
             axes.label_outer()
     page.figure.align_ylabels()
@@ -192,6 +197,7 @@ def _table(panels: Sequence[Panel], plot: SweepPlot) -> pd.DataFrame:
             "method": point.run.method,
             "run": point.run.run,
             "x": point.x,
+            **sweep_measured.columns(point),
             "median": point.median(quantity),
             "q25": point.quartiles(quantity)[0],
             "q75": point.quartiles(quantity)[1],

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from byzcode.analysis.spread import Spread
 from byzcode.errors import UserError, complain
 from byzcode.figures.request import Curve, Facets, Request, Run, distinct, in_order, only_run
 from byzcode.specs.last_part import NO_LEVEL
@@ -30,6 +31,17 @@ class Point:
     x: Any
     run: Run
     row: pd.Series[Any]
+    measured: Spread | None = None  # the place on the x axis, if it is a measured quantity
+
+    @property
+    def place(self) -> Any:
+        """The value on the x axis: that of x, or the median over seeds of the measured quantity."""
+        return self.x if self.measured is None else float(self.measured.median)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it has a place on the x axis: a point of a line across the panel needs none."""
+        return self.x is None or self.measured is None or bool(np.isfinite(self.measured.median))
 
     @property
     def style(self) -> LineStyle:

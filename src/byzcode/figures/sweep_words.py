@@ -53,9 +53,9 @@ def notes(panels: Sequence[Panel], plot: SweepPlot, limits: Limits, key: str) ->
     """The notes below the panels. ``key`` is the key on the x axis, as the figure names it."""
     points = [point for panel in panels for point in panel.points]
     seeds = [int(point.row["seeds"]) for point in points]
+    shifted = "" if plot.measured else ", shifted slightly where curves meet"
     lines = [
-        f"Markers: median over {seeds_of(seeds)}, shifted slightly where curves meet; bars and bands: "
-        "interquartile range.",
+        f"Markers: median over {seeds_of(seeds)}{shifted}; bars and bands: interquartile range.",
         *lone_seed("bar", seeds),
     ]
     if any(point.x is None for point in points):

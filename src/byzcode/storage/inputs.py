@@ -38,7 +38,8 @@ def _of_figure(request: Mapping[str, Any]) -> list[_Made]:
     runs = [run for curve in request["curves"] for run in curve["runs"]]
     kind = request["plot"]["kind"]
     if kind == "sweep":
-        return [("summarise", request["study"])]
+        along = runs if request["plot"].get("measured") else []
+        return [("summarise", request["study"]), *_trajectories(run["run"] for run in along)]
     if kind == "allocation":
         return [("allocate", run["allocation"]) for run in runs]
     return _trajectories(run["run"] for run in runs)

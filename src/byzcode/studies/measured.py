@@ -10,7 +10,7 @@ from byzcode.specs.quantities import is_share, lacking, progress_of, quantities_
 from byzcode.specs.run import RunSpec
 from byzcode.studies.claim import COSTS, Tested
 from byzcode.studies.expand import Member
-from byzcode.studies.plots import Plot, SweepPlot, drawn_quantities
+from byzcode.studies.plots import HeatmapPlot, Plot, SweepPlot, drawn_quantities
 
 T = TypeVar("T", bound=Tested)
 
@@ -22,7 +22,7 @@ def progress(specs: Iterable[RunSpec]) -> str:
 
 def with_quantity(plot: Plot, members: Sequence[Member]) -> Plot:
     """The plot; if it names no quantity, with one that its runs have."""
-    if not isinstance(plot, SweepPlot) or "y" in plot.model_fields_set:
+    if not isinstance(plot, SweepPlot | HeatmapPlot) or "y" in plot.model_fields_set:
         return plot
     quantity = progress(member.spec for member in members)
     return plot if quantity == plot.y else plot.model_copy(update={"y": quantity})
@@ -47,13 +47,19 @@ def claim_with_quantity(claim: T, specs: Sequence[RunSpec], where: str) -> T:
 def check_plot(plot: Plot, members: Sequence[Member]) -> None:
     """Refuse a plot of a quantity that some of its runs do not have. Raises KeyedError with a key of the plot."""
     for curve, spec, _ in members:
-        for quantity in drawn_quantities(plot):
+        for field, quantity in _quantities(plot):
             if (reason := lacking(spec, quantity)) is not None:
                 allowed = _allowed([member.spec for member in members], shares=True)
-                raise KeyedError("y", quantity, f"curve {curve.label!r}: {reason}; {allowed}")
+                raise KeyedError(field, quantity, f"curve {curve.label!r}: {reason}; {allowed}")
         if plot.kind == "bounds" and (reason := lacking(spec, "smoothness")) is not None:
             allowed = f"{reason}, which bounds on a gradient norm need; allowed: trajectories, sweep"
             raise KeyedError("kind", plot.kind, f"curve {curve.label!r}: {allowed}")
+
+
+def _quantities(plot: Plot) -> list[tuple[str, str]]:
+    """The quantities that a plot reads, each with the field that names it."""
+    along = [("measured", plot.measured)] if isinstance(plot, SweepPlot) and plot.measured else []
+    return [*(("y", quantity) for quantity in drawn_quantities(plot)), *along]
 
 
 def _allowed(specs: Iterable[RunSpec], *, shares: bool = False) -> str:

@@ -30,6 +30,7 @@ from byzcode.studies.choices import check
 from byzcode.studies.configuration import BASE, Configuration
 from byzcode.studies.expand import Member, expand, with_first_seed
 from byzcode.studies.files import from_disk, inside, on_disk, or_bundled, sha256_of
+from byzcode.studies.heatmaps import check_heatmap
 from byzcode.studies.papers import label, order
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.planned import PlannedStudy, shown_of
@@ -170,6 +171,7 @@ def load_plan(config: Mapping[str, Any], where: str | Callable[[str], str] = BAS
         check_styles(members, styles, style_file, path)
         studies[study.study] = PlannedStudy(study, path, members, styles)
         for name in sorted(study.plots):
+            check_heatmap(studies[study.study], name)
             check_places(studies[study.study], name)
             check_quantities(studies[study.study], name)
             check_levels(studies[study.study], name)

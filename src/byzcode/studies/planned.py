@@ -11,6 +11,7 @@ from byzcode.specs import parts
 from byzcode.studies import frozen, places
 from byzcode.studies.cells import Cell, cells
 from byzcode.studies.expand import Member
+from byzcode.studies.fields import agrees, tolerated
 from byzcode.studies.plots import Plot, axes_of
 from byzcode.studies.study import LineStyle, Study
 
@@ -94,6 +95,15 @@ class PlannedStudy:
 
 
 def shown_of(plot: Plot, members: Sequence[Member]) -> list[Member]:
-    """The members that a plot draws: all, or those of its ``curves``."""
+    """The members that a plot draws: all, or those of its ``curves``, where they have the values of its ``where``.
+
+    A key of ``where`` does not concern a curve without it in its grid.
+    """
     chosen = getattr(plot, "curves", None)
-    return [member for member in members if chosen is None or member.curve.label in chosen]
+    where = {key: tolerated(key, value) for key, value in getattr(plot, "where", {}).items()}
+    return [
+        member
+        for member in members
+        if (chosen is None or member.curve.label in chosen)
+        and all(agrees(key, member.point[key], value) for key, value in where.items() if key in member.point)
+    ]

@@ -16,6 +16,7 @@ from byzcode.studies.names import (
     Quantities,
     Quantity,
     Text,
+    Value,
 )
 
 #: The largest number of values of a key as columns, rows or colours of a figure; more would be indistinguishable.
@@ -27,6 +28,11 @@ PANEL_KEYS = ("columns", "rows", "hue", "x")
 
 
 Labels = Annotated[list[str], Field(min_length=1)]
+
+#: The runs of a study that a plot is limited to: values of keys of its grid.
+Where = Annotated[
+    dict[Key, Value], Field(description="Values of grid keys that all drawn runs have; it splits a grid into figures.")
+]
 
 
 #: The horizontal axes of trajectories.
@@ -96,6 +102,14 @@ class SweepPlot(Strict):
     y: Quantity = Field(default="excess_loss", description="The quantity whose plateau is drawn.")
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns.")
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
+    where: Where = {}
+    measured: Quantity | None = Field(
+        default=None,
+        description="A quantity whose measured value is the place of each point on the x axis, not that of x.",
+    )
+    measured_at: Literal["start", "training"] = Field(
+        default="start", description="Where it is measured: at iteration 0, or as the mean over all later iterations."
+    )
     cost: bool = Field(default=True, description="Whether the cost of reaching the plateau is drawn below.")
     edge: bool = Field(
         default=False,
@@ -109,7 +123,32 @@ class SweepPlot(Strict):
     def _edged(self) -> Self:
         if self.edge and (self.x, self.columns) != ("attack.coefficient", "byzantine.alpha"):
             raise ValueError("edge: needs x: attack.coefficient and columns: byzantine.alpha")
+        if self.edge and self.measured:
+            raise ValueError("edge: is a value of x, so it cannot be marked on an axis of measured values")
         return self
+
+
+class HeatmapPlot(Strict):
+    """The level of a quantity over the last fifth of training as coloured cells with numbers: curves against a key.
+
+    A last column shows the worst case: for each seed the worst value of its row, then the average over seeds.
+    """
+
+    kind: Literal["heatmap"] = Field(description="The kind of plot.")
+    x: Key = Field(description="Key of a RunSpec that varies over the columns of cells; each row is a curve.")
+    y: Quantity = Field(default="excess_loss", description="The quantity whose level is drawn.")
+    columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns of panels.")
+    rows: Key | None = Field(default=None, description="Key of a RunSpec that varies over rows of panels.")
+    curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
+    where: Where = {}
+    average: Literal["median", "mean"] = Field(
+        default="median",
+        description="The number in a cell: the median over seeds, with half the interquartile range below it; or the "
+        "mean, with the standard deviation.",
+    )
+    worst: bool = Field(default=True, description="Whether a last column shows the worst case over x, seed by seed.")
+    title: Line | None = Field(default=None, description=TITLE)
+    caption: Text = Field(description="What the figure shows, in a sentence or two.")
 
 
 class AllocationPlot(Strict):
@@ -173,7 +212,8 @@ class BoundsPlot(Strict):
 
 
 Plot = Annotated[
-    TrajectoryPlot | SweepPlot | RatioPlot | AllocationPlot | VariancePlot | BoundsPlot, Field(discriminator="kind")
+    TrajectoryPlot | SweepPlot | HeatmapPlot | RatioPlot | AllocationPlot | VariancePlot | BoundsPlot,
+    Field(discriminator="kind"),
 ]
 
 

@@ -17,7 +17,15 @@ from byzcode.specs.run import COMPONENTS, RunSpec
 from byzcode.specs.settings import Byzantine, Record
 from byzcode.studies.alternatives import Alternative, MultiverseConfig, OpenChoice, Selection
 from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Open, OtherKind, Predicted, Side
-from byzcode.studies.plots import AllocationPlot, BoundsPlot, RatioPlot, SweepPlot, TrajectoryPlot, VariancePlot
+from byzcode.studies.plots import (
+    AllocationPlot,
+    BoundsPlot,
+    HeatmapPlot,
+    RatioPlot,
+    SweepPlot,
+    TrajectoryPlot,
+    VariancePlot,
+)
 from byzcode.studies.study import Choice, Curve, LineStyle, Reading, Study
 from byzcode.studies.workflow_config import DataSettings, WorkflowConfig
 
@@ -28,6 +36,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "A curve of a study (and any field of a run)": Curve,
     "A plot of kind `trajectories`": TrajectoryPlot,
     "A plot of kind `sweep`": SweepPlot,
+    "A plot of kind `heatmap`": HeatmapPlot,
     "A plot of kind `allocation`": AllocationPlot,
     "A plot of kind `ratio`": RatioPlot,
     "A plot of kind `variance`": VariancePlot,

@@ -191,11 +191,12 @@ class Jobs:
     def data_of_figure(self, wildcards: Any) -> list[str]:
         """The inputs of a figure."""
         planned, plot = self._figure(wildcards)
-        kind = planned.study.plots[plot].kind
-        if kind == "allocation":
+        shown = planned.study.plots[plot]
+        if shown.kind == "allocation":
             return list(map(self._allocation, planned.allocation_ids(plot)))
-        if kind == "sweep":
-            return self.table("summarise", planned.study.study)
+        if shown.kind == "sweep":
+            along = self._trajectories(planned.run_ids(plot)) if shown.measured else []
+            return [*self.table("summarise", planned.study.study), *along]
         return self._trajectories(planned.run_ids(plot))
 
     def figure_request(self, wildcards: Any) -> str:
