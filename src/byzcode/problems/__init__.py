@@ -17,6 +17,7 @@ PROBLEMS = Table(
         "least_squares",
         "mlp",
         "cnn",
+        "module",
     ),
 )
 

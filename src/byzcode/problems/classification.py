@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from byzcode.kernels.distances import lengths
 from byzcode.kernels.gather import Code, coded_rows
@@ -131,10 +131,14 @@ class Classification(ABC):
 
     def test_accuracy(self, forward: Forward) -> Tensor:
         """The share of test examples whose class has the largest score, (R,); in a tie of n classes it counts 1/n."""
-        scores = self.test_scores(forward.theta)
-        chosen = (scores == scores.amax(dim=-1, keepdim=True)).to(scores.dtype)
-        right: Tensor = (chosen * self.test_targets).sum(dim=-1) / chosen.sum(dim=-1)
-        return right.mean(dim=-1)
+        return share_right(self.test_scores(forward.theta), self.test_targets)
+
+
+def share_right(scores: Tensor, targets: Tensor) -> Tensor:
+    """The share of examples whose class has the largest score, (R,), of scores and targets (R, T, C)."""
+    chosen = (scores == scores.amax(dim=-1, keepdim=True)).to(scores.dtype)
+    right: Tensor = (chosen * targets).sum(dim=-1) / chosen.sum(dim=-1)
+    return right.mean(dim=-1)
 
 
 def log_chances(scores: Tensor) -> Tensor:
@@ -176,8 +180,9 @@ def placed(tensors: Mapping[str, Tensor], device: str, dtype: str) -> dict[str, 
     return {name: each.to(device, kind) if each.is_floating_point() else each for name, each in tensors.items()}
 
 
-def _accuracy(problem: Classification, forward: Forward) -> Tensor:
-    return problem.test_accuracy(forward)
+def _accuracy(problem: Any, forward: Any) -> Tensor:
+    accuracy: Tensor = problem.test_accuracy(forward)
+    return accuracy
 
 
 #: The metrics of every classification problem.
