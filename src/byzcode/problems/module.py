@@ -230,7 +230,7 @@ class ModuleProblem:
             own, begin = sizes[subsets][:, None], begins[subsets][:, None]
             places = torch.arange(int(own.max()))
             rows = (begin + torch.minimum(places, own - 1)).to(features.device)
-            weights = (scale * (places < own)).to(features)
+            weights = (places < own).to(features) * scale
             width = max(1, BLOCK // (self.kept * len(subsets)))
             with _in_training():
                 at = theta.clone()
