@@ -17,7 +17,8 @@ from byzcode.coding import ENCODERS
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Orders, Stream
 from byzcode.theory import constants
-from byzcode.training.devices import Devices
+from byzcode.training.devices import Devices, messages
+from byzcode.training.iterate import Iterate
 
 SIGMAS = 5
 
@@ -29,7 +30,8 @@ class Setting:
         self.subsets = subsets
         self.problem = PROBLEMS["linear_regression"]((1,), "cpu", "float64", subsets=subsets, dimension=dimension)
         theta = torch.from_numpy(Stream(1, "test").at(0).standard_normal((1, dimension)))
-        self.forward = self.problem.forward(theta)
+        self.at = Iterate(self.problem, theta)
+        self.forward = self.at.forward
         self.gradients = (self.forward[0].unsqueeze(-1) * self.problem.features[0]).numpy()  # one sample a subset
         self.gradient = self.gradients.mean(axis=0)
         self.spread = ((self.gradients - self.gradient) ** 2).sum(axis=1).mean()  # betahat^2
@@ -37,8 +39,8 @@ class Setting:
     def messages(self, assigned, encoding="uniform"):
         """What the devices send, (N, D), by the library."""
         weights = ENCODERS[encoding](assigned, self.subsets)
-        devices = Devices(self.problem, assigned[None], weights[None], (1,), self.subsets, assignment="fixed")
-        return devices.messages(self.forward, devices.codes(0))[0].numpy()
+        devices = Devices(self.forward, assigned[None], weights[None], (1,), self.subsets, assignment="fixed")
+        return messages(self.at, devices.codes(0))[0].numpy()
 
     def factor(self, r):
         """F2: variance of a coded gradient over betahat^2."""
@@ -264,9 +266,9 @@ def test_f1_the_mean_of_cyclic_messages_is_the_gradient_under_every_permutation(
     for d in (1, 7, 60):
         assigned = draw(60, 60, d, allocation="cyclic")
         weights = ENCODERS["uniform"](assigned, 60)
-        devices = Devices(some.problem, assigned[None], weights[None], (1,), 60, assignment="redrawn")
+        devices = Devices(some.forward, assigned[None], weights[None], (1,), 60, assignment="redrawn")
         for iteration in range(5):
-            sent = devices.messages(some.forward, devices.codes(iteration))[0].numpy()
+            sent = messages(some.at, devices.codes(iteration))[0].numpy()
             np.testing.assert_allclose(sent.mean(axis=0), some.gradient, rtol=0, atol=1e-12 * np.abs(sent).max())
 
 
@@ -276,11 +278,11 @@ def test_f2_f3_variance_and_distance_of_redrawn_tasks(d):
     some = Setting(60)
     assigned = draw(60, 60, d, allocation="cyclic")
     devices = Devices(
-        some.problem, assigned[None], ENCODERS["uniform"](assigned, 60)[None], (1,), 60, assignment="redrawn"
+        some.forward, assigned[None], ENCODERS["uniform"](assigned, 60)[None], (1,), 60, assignment="redrawn"
     )
     near, pairs = [], []
     for iteration in range(400):
-        sent = devices.messages(some.forward, devices.codes(iteration))[0].numpy()
+        sent = messages(some.at, devices.codes(iteration))[0].numpy()
         error = ((sent - some.gradient) ** 2).sum(axis=1)
         near.append(error.mean() / some.spread)
         pairs.append(2 * 60 / 59 * ((sent - sent.mean(axis=0)) ** 2).sum(axis=1).mean() / some.spread)
@@ -299,8 +301,8 @@ def test_what_is_redrawn_is_subsets_devices_or_both():
     sent = {}
     for assignment in ("fixed", "redrawn", "subsets_redrawn", "devices_redrawn"):
         weights = ENCODERS["uniform"](assigned, 60)[None]
-        devices = Devices(some.problem, assigned[None], weights, (1,), 60, assignment=assignment)
-        sent[assignment] = devices.messages(some.forward, devices.codes(3))[0].numpy()
+        devices = Devices(some.forward, assigned[None], weights, (1,), 60, assignment=assignment)
+        sent[assignment] = messages(some.at, devices.codes(3))[0].numpy()
 
     def rows(messages):
         return messages[np.lexsort(messages.T.round(9))]

@@ -105,6 +105,7 @@ CHANGES = {
     "step_size": 0.25,
     "step_unit": "absolute",
     "step_schedule": "cosine",
+    "momentum": 0.5,
     "iterations": 501,
     "diverged_at": 1e5,
     "message_bits": 64,
@@ -171,7 +172,7 @@ def test_canonical_json_goes_round(name):
     assert again.run_id == run.run_id
     values = json.loads(run.canonical())
     assert list(values) == sorted(values)
-    later = {"step_unit", "step_schedule"}  # fields that came after runs had been stored
+    later = {"step_unit", "step_schedule", "momentum"}  # fields that came after runs had been stored
     assert set(values) == set(RunSpec.model_fields) - later  # all other defaults are written out
     allocation = run.allocation_spec
     assert AllocationSpec.from_json(allocation.canonical(), "test") == allocation

@@ -1,4 +1,4 @@
-"""The step of a run: its unit, its schedule, and that neither changes the identity of a run that does not name them."""
+"""The step of a run: its unit, schedule and momentum. None changes the identity of a run that does not name it."""
 
 from __future__ import annotations
 
@@ -66,6 +66,20 @@ def test_gradient_descent_by_hand_with_every_schedule(name):
     np.testing.assert_allclose(trained(spec).loss[0], losses, rtol=1e-12)
 
 
+@pytest.mark.parametrize("beta", [0.5, 0.9])
+def test_gradient_descent_by_hand_with_momentum(beta):
+    spec = spec_of(momentum=beta, step_schedule="cosine")
+    problem = PROBLEMS["linear_regression"]((2,), "cpu", "float64", subsets=30, dimension=4)
+    features, labels = problem.features[0].numpy(), problem.labels[0].numpy()
+    theta, mean, losses = np.zeros(4), np.zeros(4), []
+    for t in range(11):
+        residual = features @ theta - labels
+        losses.append(0.5 * np.mean(residual**2))
+        mean = beta * mean + (1 - beta) * features.T @ residual / 30
+        theta = theta - 0.5 / float(problem.smoothness) * SCHEDULES["cosine"](t, 10) * mean
+    np.testing.assert_allclose(trained(spec).loss[0], losses, rtol=1e-12)
+
+
 def test_an_absolute_step_is_the_relative_one_times_l():
     smoothness = float(trained(spec_of()).smoothness[0])
     relative, absolute = spec_of(), spec_of(step_unit="absolute", step_size=0.5 / smoothness)
@@ -73,12 +87,14 @@ def test_an_absolute_step_is_the_relative_one_times_l():
 
 
 def test_what_every_run_once_was_is_not_in_its_identity():
-    plain, explicit = spec_of(), spec_of(step_unit="1/L", step_schedule={"name": "constant"})
+    plain, explicit = spec_of(), spec_of(step_unit="1/L", step_schedule={"name": "constant"}, momentum=0.0)
     assert plain.canonical() == explicit.canonical()
     assert "step_unit" not in plain.canonical()
     assert "step_schedule" not in plain.canonical()
-    changed = [spec_of(step_unit="absolute"), spec_of(step_schedule="cosine"), spec_of(step_schedule="steps")]
-    assert len({spec.run_id for spec in (plain, *changed)}) == 4
+    assert "momentum" not in plain.canonical()
+    changes = [{"step_unit": "absolute"}, {"step_schedule": "cosine"}, {"step_schedule": "steps"}, {"momentum": 0.9}]
+    changed = [spec_of(**change) for change in changes]
+    assert len({spec.run_id for spec in (plain, *changed)}) == 5
     for spec in changed:
         assert RunSpec.from_json(spec.canonical(), "test") == spec
 
@@ -145,11 +161,12 @@ def test_a_run_without_constants_is_trained_and_bounded_but_for_its_floor(unknow
         ({}, True),
         ({"step_size": 1.5}, False),
         ({"step_schedule": "cosine"}, False),
+        ({"momentum": 0.5}, False),
         ({"step_unit": "absolute", "step_size": 1e-3}, True),
         ({"step_unit": "absolute", "step_size": 10.0}, False),
     ],
 )
-def test_a_floor_is_bounded_where_the_step_is_constant_and_at_most_1_over_l(changes, known):
+def test_a_floor_is_bounded_where_a_constant_step_without_momentum_is_at_most_1_over_l(changes, known):
     spec = spec_of(**changes)
     arrays = trained(spec).arrays()
     bound = floor_bound(spec, arrays, np.zeros_like(arrays["loss"]))

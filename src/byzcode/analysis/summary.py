@@ -54,6 +54,7 @@ LATER = {
     "problem": ("problem", "linear_regression"),
     "step_unit": ("step_unit", "1/L"),
     "step_schedule": ("step_schedule", "constant"),
+    "momentum": ("momentum", 0.0),
 }
 
 #: The column of the quantities that a run lacks, with the reasons; present if a run of the study lacks one.
@@ -78,7 +79,7 @@ def _without_usual_columns(table: pd.DataFrame) -> pd.DataFrame:
     """The summary without columns that have their usual value, or no value, for all runs."""
     usual = {column: (table[column] == value).all() for column, (_, value) in LATER.items()}
     dropped = [column for column, is_usual in usual.items() if is_usual]
-    dropped += [f"{column}_options" for column in dropped if column != "step_unit"]
+    dropped += [f"{column}_options" for column in dropped if f"{column}_options" in table]
     dropped += [column for column in ("sigma_h",) if table[column].isna().all()]
     dropped += [ABSENT] if (table[ABSENT] == "").all() else []
     return table.drop(columns=dropped)

@@ -147,6 +147,7 @@ _KEYS = {
     "byzantine.compressed": ("lies compressed:", "whether lies are compressed"),
     "byzantine.alpha": (r"$\alpha$", r"Byzantine fraction $\alpha$"),
     "step_size": (r"$\eta L$", r"step size $\eta L$"),
+    "momentum": (r"$\beta$", r"server momentum $\beta$"),
 }
 #: Keys that titles leave out, because their values are clear by themselves.
 _PLAIN = {

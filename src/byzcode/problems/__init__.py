@@ -6,7 +6,18 @@ problem, its table entry, and the options that may differ within a batch.
 """
 
 from byzcode.lazy import Table
-from byzcode.problems.problem import ALONG_RUNS, Known, Metric, Problem, ProblemKind, Sizes, Smooth, Solved, joined
+from byzcode.problems.problem import (
+    ALONG_RUNS,
+    Known,
+    Metric,
+    Problem,
+    ProblemKind,
+    Sizes,
+    Smooth,
+    Solved,
+    joined,
+    minibatch,
+)
 
 PROBLEMS = Table(
     __name__,
@@ -21,4 +32,16 @@ PROBLEMS = Table(
     ),
 )
 
-__all__ = ["ALONG_RUNS", "PROBLEMS", "Known", "Metric", "Problem", "ProblemKind", "Sizes", "Smooth", "Solved", "joined"]
+__all__ = [
+    "ALONG_RUNS",
+    "PROBLEMS",
+    "Known",
+    "Metric",
+    "Problem",
+    "ProblemKind",
+    "Sizes",
+    "Smooth",
+    "Solved",
+    "joined",
+    "minibatch",
+]

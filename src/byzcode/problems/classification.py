@@ -17,14 +17,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from byzcode.kernels.distances import lengths
 from byzcode.kernels.gather import Code, coded_rows
 from byzcode.kernels.product import by_run
 from byzcode.lazy import torch
+from byzcode.problems.minibatches import draw, streams
 from byzcode.problems.on_data import Divisions, subset_products
 from byzcode.problems.problem import Metric
+from byzcode.randomness import Stream
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,10 +40,12 @@ BLOCK = 1 << 23
 class Forward(ABC):
     """theta (R, D), log probabilities (R, K, C) and targets (R, K, C), and the subsets' gradients, when needed.
 
-    ``sizes`` (R, M), on the CPU, counts the examples of each subset.
+    ``sizes`` (R, M), on the CPU, counts the examples of each subset. The gradient of a subset is the sum of those of
+    its examples times ``factors``, (R, K) or (R, 1).
     """
 
     sizes: Tensor
+    factors: Tensor
     theta: Tensor
     log_chances: Tensor
     targets: Tensor
@@ -49,7 +53,7 @@ class Forward(ABC):
     @cached_property
     def error(self) -> Tensor:
         """The derivatives of the losses of the subsets with respect to the scores, (R, K, C)."""
-        return (by_run(torch.exp, self.log_chances) - self.targets) * (self.sizes.shape[1] / self.targets.shape[1])
+        return (by_run(torch.exp, self.log_chances) - self.targets) * self.factors.unsqueeze(-1)
 
     @abstractmethod
     def parts(self) -> Iterator[Tensor]:
@@ -85,13 +89,17 @@ class Classification(ABC):
     """R classification problems of one shape, one per seed.
 
     ``features`` (R, K, d) and ``targets`` (R, K, C), 1 for the class of an example and 0 for the others; the examples
-    of a subset are consecutive, and ``sizes`` (R, M), on the CPU, counts them. ``test_features`` (R, T, d) and
-    ``test_targets`` (R, T, C).
+    of a subset are consecutive, and ``sizes`` (R, M), on the CPU, counts them. ``factors``, (R, K) or (R, 1), weight
+    the gradients of the examples. ``test_features`` (R, T, d) and ``test_targets`` (R, T, C). The ``seeds`` (R,), on
+    the CPU, determine the minibatches of ``minibatch`` examples of each subset.
     """
 
     features: Tensor
     targets: Tensor
     sizes: Tensor
+    factors: Tensor
+    seeds: Tensor
+    minibatch: int | None
     test_features: Tensor
     test_targets: Tensor
 
@@ -102,6 +110,14 @@ class Classification(ABC):
     @abstractmethod
     def test_scores(self, theta: Tensor) -> Tensor:
         """The scores of the test examples at theta (R, D), (R, T, C)."""
+
+    @cached_property
+    def _streams(self) -> list[Stream]:
+        return streams(self.seeds)
+
+    def drawn(self, iteration: int) -> Self:
+        """The problem on the minibatch of an iteration; the problem itself if it uses all examples."""
+        return self if self.minibatch is None else drawn_from(self, self._streams, self.minibatch, iteration)
 
     def loss(self, forward: Forward) -> Tensor:
         """F, (R,)."""
@@ -141,6 +157,24 @@ def share_right(scores: Tensor, targets: Tensor) -> Tensor:
     return right.mean(dim=-1)
 
 
+P = TypeVar("P")
+
+
+def drawn_from(problem: P, streams: Sequence[Stream], count: int, iteration: int) -> P:
+    """A problem with the fields of :class:`Classification`, on the minibatch of an iteration."""
+    own: Any = problem
+    batch = draw(streams, own.sizes, count, iteration)
+    made: P = replace(
+        own,
+        features=batch.of(own.features),
+        targets=batch.of(own.targets),
+        sizes=batch.sizes,
+        factors=(batch.shares / count).to(own.factors).repeat_interleave(count, dim=1),
+        minibatch=None,
+    )
+    return made
+
+
 def log_chances(scores: Tensor) -> Tensor:
     """The log probabilities of the classes, of scores (R, K, C)."""
     return by_run(partial(torch.log_softmax, dim=-1), scores)
@@ -161,7 +195,7 @@ def _distances(forward: Forward, gradient: Tensor) -> Tensor:
     return parts[0] if len(parts) == 1 else lengths(torch.stack(parts, dim=-1))
 
 
-def tensors_of(divided: Divisions, classes: int) -> dict[str, Tensor]:
+def tensors_of(divided: Divisions, seeds: Sequence[int], classes: int) -> dict[str, Tensor]:
     """The fields of :class:`Classification`, on the CPU and as precise as the data, whatever computes the run."""
     training, test, orders, sizes = divided
     rows = torch.eye(classes, dtype=torch.float64)
@@ -169,6 +203,8 @@ def tensors_of(divided: Divisions, classes: int) -> dict[str, Tensor]:
         "features": torch.stack([torch.tensor(training.features[order]) for order in orders]),
         "targets": torch.stack([rows[torch.tensor(training.labels[order])] for order in orders]),
         "sizes": torch.tensor(sizes),
+        "factors": torch.full((len(seeds), 1), sizes.shape[1] / orders.shape[1], dtype=torch.float64),
+        "seeds": torch.tensor(list(seeds)),
         "test_features": torch.tensor(test.features).repeat(len(orders), 1, 1),
         "test_targets": rows[torch.tensor(test.labels)].repeat(len(orders), 1, 1),
     }
@@ -185,6 +221,10 @@ def _accuracy(problem: Any, forward: Any) -> Tensor:
     return accuracy
 
 
+def _error(problem: Any, forward: Any) -> Tensor:
+    return 1 - _accuracy(problem, forward)
+
+
 #: The metrics of every classification problem.
 METRICS = {
     "test_accuracy": Metric(
@@ -194,5 +234,12 @@ METRICS = {
         long_name="share of the test examples that are classified correctly",
         comment="of n classes with the same largest score, each counts 1/n",
         linear=True,
-    )
+    ),
+    "test_error": Metric(
+        _error,
+        words="test error",
+        symbol="",
+        long_name="share of the test examples that are classified wrongly",
+        comment="one minus the test accuracy; claims compare it, because less of it is better",
+    ),
 }

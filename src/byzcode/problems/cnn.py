@@ -33,8 +33,11 @@ from byzcode.problems.on_data import (
     Chosen,
     Data,
     Divided,
+    Evaluated,
     Groups,
+    Minibatch,
     Subsets,
+    available,
     count_examples,
     divisions,
 )
@@ -207,7 +210,7 @@ class CNN(Classification):
         inputs = made[0][1] if len(made) == 1 else torch.cat([reached for _, reached in made])
         *reached, scores = layers.inputs_of(weights[2:], inputs)
         convolved = [blocks for blocks, _ in made]
-        return Forward(self.sizes, theta, log_chances(scores), self.targets, weights, convolved, reached)
+        return Forward(self.sizes, self.factors, theta, log_chances(scores), self.targets, weights, convolved, reached)
 
     def test_scores(self, theta: Tensor) -> Tensor:
         """The scores of the test examples, (R, T, C)."""
@@ -237,14 +240,18 @@ def cnn(
     partition: Divided = "iid",
     examples: Chosen = None,
     groups: Groups = None,
+    minibatch: Minibatch = None,
+    evaluate: Evaluated = "test",
     hidden: Annotated[Width, Field(description="Outputs of the hidden layer.")] = 60,
 ) -> CNN:
     """Classification of images by two convolutions. The seed also determines the first parameters."""
     image, shapes = _image(data), _shapes(data, hidden)
-    divided = divisions(seeds, data=data, subsets=subsets, partition=partition, examples=examples, groups=groups)
-    drawn = tensors_of(divided, DATA_SETS[data].classes)
+    divided = divisions(
+        seeds, data=data, subsets=subsets, partition=partition, examples=examples, groups=groups, evaluate=evaluate
+    )
+    drawn = tensors_of(divided, seeds, DATA_SETS[data].classes)
     drawn["first"] = layers.first(seeds, "cnn/start", shapes)
-    return CNN(image=image, shapes=tuple(shapes), **placed(drawn, device, dtype))
+    return CNN(image=image, shapes=tuple(shapes), minibatch=minibatch, **placed(drawn, device, dtype))
 
 
 def _image(data: str) -> Image:
@@ -267,8 +274,9 @@ def _shapes(data: str, hidden: int) -> list[layers.Shape]:
     ]
 
 
-def _sizes(*, data: str, subsets: int, hidden: int, **division: Any) -> Sizes:
-    known, samples = DATA_SETS[data], count_examples(data=data, subsets=subsets, **division)
+def _sizes(*, data: str, subsets: int, evaluate: str = "test", hidden: int, **division: Any) -> Sizes:
+    known, (_, tests) = DATA_SETS[data], available(data, evaluate)
+    samples = count_examples(data=data, subsets=subsets, evaluate=evaluate, **division)
     shapes = _shapes(data, hidden)
     dimension, pixels = layers.size(shapes), known.features
     first, second = CHANNELS
@@ -280,8 +288,8 @@ def _sizes(*, data: str, subsets: int, hidden: int, **division: Any) -> Sizes:
         samples=samples,
         dimension=dimension,
         data=samples * pixels,
-        memory=2 * (samples + known.test) * (pixels + known.classes)
-        + (samples + known.test) * kept
+        memory=2 * (samples + tests) * (pixels + known.classes)
+        + (samples + tests) * kept
         + (3 * subsets + 2 * (samples // EXAMPLES)) * convolutions
         + 4 * min(subsets * dimension, max(classification.BLOCK, subsets * (shapes[2][0] + 1)))
         + 2 * dimension,

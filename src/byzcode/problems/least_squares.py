@@ -9,8 +9,9 @@ optimum is exact, and so are L and mu, the extreme eigenvalues of the Hessian Z^
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,14 @@ from byzcode.data.data_set import Examples
 from byzcode.kernels.gather import Code, coded_rows
 from byzcode.lazy import torch
 from byzcode.problems.linear_regression import LinearRegression, _solved
+from byzcode.problems.minibatches import draw, streams
 from byzcode.problems.on_data import (
     LABELS,
     TABLES,
     Chosen,
     Divided,
     Groups,
+    Minibatch,
     Subsets,
     Targets,
     count_examples,
@@ -33,6 +36,7 @@ from byzcode.problems.on_data import (
     subset_products,
 )
 from byzcode.problems.problem import ProblemKind, Sizes
+from byzcode.randomness import Stream
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,9 +44,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class LeastSquares(LinearRegression):
-    """Linear regression whose subsets may have unequal sizes (R, M), on the CPU; see :func:`least_squares`."""
+    """Linear regression whose subsets may have unequal sizes (R, M), on the CPU; see :func:`least_squares`.
+
+    ``seeds`` (R,), on the CPU, determine the minibatches of ``minibatch`` examples of each subset.
+    """
 
     sizes: Tensor
+    seeds: Tensor
+    minibatch: int | None
+
+    @cached_property
+    def _streams(self) -> list[Stream]:
+        return streams(self.seeds)
+
+    def drawn(self, iteration: int) -> Self:
+        """The problem on the minibatch of an iteration; the problem itself if it uses all examples.
+
+        An example counts as often as the share of its subset says: its features and target are multiplied by the root.
+        """
+        if self.minibatch is None:
+            return self
+        batch = draw(self._streams, self.sizes, self.minibatch, iteration)
+        roots = batch.shares.sqrt().to(self.features).repeat_interleave(self.minibatch, dim=1)
+        return replace(
+            self,
+            features=batch.of(self.features) * roots.unsqueeze(-1),
+            labels=batch.of(self.labels) * roots,
+            sizes=batch.sizes,
+            minibatch=None,
+        )
 
     def _gradients(self, residual: Tensor) -> Tensor:
         """The gradients of all subsets, (R, M, D), in the features' unit, for given residuals."""
@@ -66,6 +96,7 @@ def least_squares(
     partition: Divided = "iid",
     examples: Chosen = None,
     groups: Groups = None,
+    minibatch: Minibatch = None,
 ) -> LeastSquares:
     """Linear regression on a data set. The seed determines which examples each subset holds."""
     training, _, orders, sizes = divisions(
@@ -76,7 +107,8 @@ def least_squares(
     solved = [_solved(torch.tensor(features[order]), torch.tensor(targets[order])) for order in orders]
     tensors = [torch.stack(parts).to(device=device, dtype=kind) for parts in zip(*solved, strict=True)]
     drawn, labels, optimum, smoothness, strong_convexity = tensors
-    return LeastSquares(drawn, labels, subsets, optimum, smoothness, strong_convexity, torch.tensor(sizes))
+    counts, numbers = torch.tensor(sizes), torch.tensor(list(seeds))
+    return LeastSquares(drawn, labels, subsets, optimum, smoothness, strong_convexity, counts, numbers, minibatch)
 
 
 def _standardised(training: Examples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -26,8 +26,11 @@ from byzcode.problems.on_data import (
     Chosen,
     Data,
     Divided,
+    Evaluated,
     Groups,
+    Minibatch,
     Subsets,
+    available,
     count_examples,
     divisions,
 )
@@ -75,7 +78,7 @@ class MLP(Classification):
         """The log probabilities of all examples and the inputs of all layers."""
         weights = layers.split(theta, self.shapes)
         *inputs, scores = layers.inputs_of(weights, self.features)
-        return Forward(self.sizes, theta, log_chances(scores), self.targets, weights, inputs)
+        return Forward(self.sizes, self.factors, theta, log_chances(scores), self.targets, weights, inputs)
 
     def test_scores(self, theta: Tensor) -> Tensor:
         """The scores of the test examples, (R, T, C)."""
@@ -92,24 +95,29 @@ def mlp(
     partition: Divided = "iid",
     examples: Chosen = None,
     groups: Groups = None,
+    minibatch: Minibatch = None,
+    evaluate: Evaluated = "test",
     hidden: Annotated[tuple[Width, ...], Field(description="Outputs of each hidden layer.", max_length=16)] = (64,),
 ) -> MLP:
     """Classification by fully connected layers. The seed also determines the first parameters."""
     known = DATA_SETS[data]
     shapes = layers.shapes(known.features, hidden, known.classes)
-    divided = divisions(seeds, data=data, subsets=subsets, partition=partition, examples=examples, groups=groups)
-    drawn = tensors_of(divided, DATA_SETS[data].classes)
+    divided = divisions(
+        seeds, data=data, subsets=subsets, partition=partition, examples=examples, groups=groups, evaluate=evaluate
+    )
+    drawn = tensors_of(divided, seeds, DATA_SETS[data].classes)
     for name in ("features", "test_features"):
         drawn[name] = layers.with_ones(drawn[name])
     drawn["first"] = layers.first(seeds, "mlp/start", shapes)
-    return MLP(shapes=tuple(shapes), **placed(drawn, device, dtype))
+    return MLP(shapes=tuple(shapes), minibatch=minibatch, **placed(drawn, device, dtype))
 
 
-def _sizes(*, data: str, subsets: int, hidden: Sequence[int], **division: Any) -> Sizes:
-    known, samples = DATA_SETS[data], count_examples(data=data, subsets=subsets, **division)
+def _sizes(*, data: str, subsets: int, evaluate: str = "test", hidden: Sequence[int], **division: Any) -> Sizes:
+    known, (_, tests) = DATA_SETS[data], available(data, evaluate)
+    samples = count_examples(data=data, subsets=subsets, evaluate=evaluate, **division)
     shapes = layers.shapes(known.features, hidden, known.classes)
     dimension = layers.size(shapes)
-    numbers = (samples + known.test) * (known.features + 1 + known.classes)
+    numbers = (samples + tests) * (known.features + 1 + known.classes)
     return Sizes(
         subsets=subsets,
         samples=samples,

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, Field
 
@@ -36,7 +36,8 @@ from byzcode.kernels.gather import Code, coded_rows
 from byzcode.kernels.product import product
 from byzcode.lazy import torch
 from byzcode.problems import users_module
-from byzcode.problems.classification import METRICS, placed, share_right, tensors_of
+from byzcode.problems.classification import METRICS, drawn_from, placed, share_right, tensors_of
+from byzcode.problems.minibatches import streams
 from byzcode.problems.module_trial import outline
 from byzcode.problems.on_data import (
     LABELS,
@@ -44,13 +45,17 @@ from byzcode.problems.on_data import (
     Chosen,
     Data,
     Divided,
+    Evaluated,
     Groups,
+    Minibatch,
     Subsets,
+    available,
     count_examples,
     divisions,
 )
 from byzcode.problems.problem import ProblemKind, Sizes
 from byzcode.problems.users_module import Model
+from byzcode.randomness import Stream
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,6 +133,9 @@ class ModuleProblem:
     features: Tensor
     targets: Tensor
     sizes: Tensor
+    factors: Tensor
+    seeds: Tensor
+    minibatch: int | None
     test_features: Tensor
     test_targets: Tensor
     first: Tensor
@@ -142,6 +150,14 @@ class ModuleProblem:
     def start(self) -> Tensor:
         """theta^0, (R, D): as the factory makes it."""
         return self.first
+
+    @cached_property
+    def _streams(self) -> list[Stream]:
+        return streams(self.seeds)
+
+    def drawn(self, iteration: int) -> Self:
+        """The problem on the minibatch of an iteration; the problem itself if it uses all examples."""
+        return self if self.minibatch is None else drawn_from(self, self._streams, self.minibatch, iteration)
 
     def forward(self, theta: Tensor) -> Forward:
         """Nothing yet: loss and gradients are computed when they are needed."""
@@ -225,12 +241,12 @@ class ModuleProblem:
         theta, features = forward.theta[run], self.features[run]
         labels, sizes = forward.targets[run].argmax(dim=-1), self.sizes[run]
         begins = sizes.cumsum(dim=0) - sizes
-        scale = len(sizes) / len(features)
+        factors = self.factors[run].expand(len(features))
         for subsets in self._divided(sizes.tolist()):
             own, begin = sizes[subsets][:, None], begins[subsets][:, None]
             places = torch.arange(int(own.max()))
             rows = (begin + torch.minimum(places, own - 1)).to(features.device)
-            weights = (places < own).to(features) * scale
+            weights = (places < own).to(features) * factors[rows]
             width = max(1, BLOCK // (self.kept * len(subsets)))
             with _in_training():
                 at = theta.clone()
@@ -273,20 +289,24 @@ def module(
     partition: Divided = "iid",
     examples: Chosen = None,
     groups: Groups = None,
+    minibatch: Minibatch = None,
+    evaluate: Evaluated = "test",
 ) -> ModuleProblem:
     """Classification by a torch module of the user. The seed also determines the first parameters."""
     known = DATA_SETS[data]
     of_data = (module, known.features, known.classes)
     sizes = outline(*of_data)
-    divided = divisions(seeds, data=data, subsets=subsets, partition=partition, examples=examples, groups=groups)
-    drawn = tensors_of(divided, known.classes)
+    divided = divisions(
+        seeds, data=data, subsets=subsets, partition=partition, examples=examples, groups=groups, evaluate=evaluate
+    )
+    drawn = tensors_of(divided, seeds, known.classes)
     drawn["first"] = users_module.first(*of_data, seeds)
     for place, seed in enumerate(seeds):
         own = {name: each[place : place + 1] for name, each in drawn.items()}
         model = users_module.model(*of_data, "cpu", dtype)
-        _check_first(seed, ModuleProblem(model=model, kept=sizes.kept, **placed(own, "cpu", dtype)))
+        _check_first(seed, ModuleProblem(model=model, kept=sizes.kept, minibatch=None, **placed(own, "cpu", dtype)))
     made = users_module.model(*of_data, device, dtype)
-    return ModuleProblem(model=made, kept=sizes.kept, **placed(drawn, device, dtype))
+    return ModuleProblem(model=made, kept=sizes.kept, minibatch=minibatch, **placed(drawn, device, dtype))
 
 
 def _check_first(seed: int, problem: ModuleProblem) -> None:
@@ -298,8 +318,9 @@ def _check_first(seed: int, problem: ModuleProblem) -> None:
             raise complain(f"seed {seed}", f"problem.{users_module.KEY}", problem.model.name, reason)
 
 
-def _sizes(*, module: str, data: str, subsets: int, **division: Any) -> Sizes:
-    known, samples = DATA_SETS[data], count_examples(data=data, subsets=subsets, **division)
+def _sizes(*, module: str, data: str, subsets: int, evaluate: str = "test", **division: Any) -> Sizes:
+    known, (_, tests) = DATA_SETS[data], available(data, evaluate)
+    samples = count_examples(data=data, subsets=subsets, evaluate=evaluate, **division)
     dimension, kept = outline(module, known.features, known.classes)
     gradients = subsets * dimension
     return Sizes(
@@ -307,10 +328,10 @@ def _sizes(*, module: str, data: str, subsets: int, **division: Any) -> Sizes:
         samples=samples,
         dimension=dimension,
         data=samples * known.features,
-        memory=2 * (samples + known.test) * (known.features + known.classes)
+        memory=2 * (samples + tests) * (known.features + known.classes)
         + (2 * gradients if gradients <= KEPT else 0)
         + 3 * min(gradients, max(BLOCK, dimension))
-        + 3 * min(max(samples, known.test) * kept, max(BLOCK, kept))
+        + 3 * min(max(samples, tests) * kept, max(BLOCK, kept))
         + 2 * dimension,
     )
 

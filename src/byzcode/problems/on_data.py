@@ -56,8 +56,27 @@ Groups = Annotated[
     ),
 ]
 
+Minibatch = Annotated[
+    Count | None,
+    Field(
+        description=(
+            "b: the devices compute with b examples of each subset, drawn anew in each iteration, the same for all "
+            "devices; with all by default."
+        )
+    ),
+]
+Evaluated = Annotated[
+    Literal["test", "validation"],
+    Field(
+        description=(
+            "The examples that the accuracy is measured on: the test examples, or a fixed fifth of the training "
+            "examples, which are then left out of training, to choose a step size before the test examples are seen."
+        )
+    ),
+]
+
 #: The options of a problem on data that came after the first runs, the tables of its options, and their labels.
-ADDED: frozenset[str] = frozenset({"examples", "groups"})
+ADDED: frozenset[str] = frozenset({"examples", "groups", "minibatch", "evaluate"})
 TABLES: Mapping[str, Any] = {"data": DATA_SETS, "partition": PARTITIONS}
 LABELS: Mapping[str, tuple[str, str]] = {
     "partition": ("partition:", "how examples are divided"),
@@ -66,6 +85,8 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "partition.gamma": (r"$\gamma$", r"share of examples divided at random, $\gamma$"),
     "examples": ("$K$", "number of examples $K$"),
     "groups": ("groups:", "number of groups"),
+    "minibatch": ("$b$", "examples per subset and iteration, $b$"),
+    "evaluate": ("evaluated on:", "evaluated on"),
 }
 
 
@@ -86,10 +107,15 @@ def divisions(
     partition: str | Mapping[str, Any],
     examples: int | None = None,
     groups: int | None = None,
+    evaluate: str = "test",
 ) -> Divisions:
     """Load a data set, and divide its training examples for each seed. Raises UserError if a subset would be empty."""
-    count_examples(data=data, subsets=subsets, partition=partition, examples=examples, groups=groups)
+    count_examples(data=data, subsets=subsets, partition=partition, examples=examples, groups=groups, evaluate=evaluate)
     training, test = DATA_SETS[data].load()
+    if evaluate == "validation":
+        order = Stream(0, f"{data}/validation").at(0).permutation(len(training.labels))
+        left, apart = np.split(order, [available(data, evaluate)[0]])
+        training, test = (Examples(training.features[part], training.labels[part]) for part in (left, apart))
     if examples is not None:
         kept = Stream(0, f"{data}/examples").at(0).permutation(len(training.labels))[:examples]
         training = Examples(training.features[kept], training.labels[kept])
@@ -106,6 +132,13 @@ def divisions(
     return Divisions(training, test, np.stack([each.order for each in parts]), np.stack([each.sizes for each in parts]))
 
 
+def available(data: str, evaluate: str) -> tuple[int, int]:
+    """The number of examples of a set to train with, and of those to evaluate on."""
+    known = DATA_SETS[data]
+    apart = known.training // 5
+    return (known.training, known.test) if evaluate == "test" else (known.training - apart, apart)
+
+
 def count_examples(
     *,
     data: str,
@@ -113,10 +146,12 @@ def count_examples(
     partition: str | Mapping[str, Any],
     examples: int | None = None,
     groups: int | None = None,
+    minibatch: int | None = None,
+    evaluate: str = "test",
     **_: Any,
 ) -> int:
     """K, the number of training examples. Loads nothing. Raises KeyedError if the options do not fit together."""
-    known = DATA_SETS[data].training
+    known = available(data, evaluate)[0]
     count = known if examples is None else examples
     if count > known:
         raise KeyedError("examples", examples, f"allowed: 1 to {known} (the training examples of {data})")
@@ -124,6 +159,8 @@ def count_examples(
         raise KeyedError("subsets", subsets, f"allowed: 1 to {count} (the training examples of {data})")
     if groups is not None and subsets % groups:
         raise KeyedError("groups", groups, f"allowed: a divisor of {subsets} (the number of subsets, M)")
+    if minibatch is not None and minibatch > (most := -(-count // subsets)):
+        raise KeyedError("minibatch", minibatch, f"allowed: 1 to {most} (the examples of a subset, on average)")
     name, options = chosen(partition)
     refused = PARTITIONS[name].refuses(count, groups or subsets, **options)
     if refused is not None:

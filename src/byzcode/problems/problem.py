@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from byzcode.lazy import Entry, torch
 
@@ -53,6 +53,23 @@ class Problem(Protocol):
 
     def coded_gradients(self, forward: Any, code: Code) -> Tensor:
         """The messages of honest devices, (R, N, D)."""
+
+
+@runtime_checkable
+class Drawing(Problem, Protocol):
+    """A problem that may draw minibatches."""
+
+    def drawn(self, iteration: int) -> Problem:
+        """The problem on the minibatch of an iteration, or the problem itself if it uses all samples.
+
+        The expectation of its gradients is that of this problem. The draw depends on seed, subset and iteration only,
+        so all devices that hold a subset draw the same examples of it; otherwise exact codes could not be decoded.
+        """
+
+
+def minibatch(problem: Problem, iteration: int) -> Problem:
+    """The problem from which the devices compute their messages in an iteration."""
+    return problem.drawn(iteration) if isinstance(problem, Drawing) else problem
 
 
 class Solved(Problem, Protocol):

@@ -29,8 +29,11 @@ from byzcode.problems.on_data import (
     Chosen,
     Data,
     Divided,
+    Evaluated,
     Groups,
+    Minibatch,
     Subsets,
+    available,
     count_examples,
     divisions,
 )
@@ -74,7 +77,7 @@ class SoftmaxRegression(Classification):
     def forward(self, theta: Tensor) -> Forward:
         """The log probabilities of all examples, from which loss and gradients are computed."""
         chances = log_chances(self._scores(self.features, theta))
-        return Forward(self.sizes, theta, chances, self.targets, self.features, self.strong_convexity)
+        return Forward(self.sizes, self.factors, theta, chances, self.targets, self.features, self.strong_convexity)
 
     def loss(self, forward: classification.Forward) -> Tensor:
         """F, (R,)."""
@@ -98,17 +101,21 @@ def softmax_regression(
     partition: Divided = "iid",
     examples: Chosen = None,
     groups: Groups = None,
+    minibatch: Minibatch = None,
+    evaluate: Evaluated = "test",
     ridge: Annotated[
         float, Field(ge=0, le=1e9, description="Strength of the L2 penalty, (ridge/2) ||theta||^2."), ALONG_RUNS
     ] = 0.0,
 ) -> SoftmaxRegression:
     """Multinomial logistic regression. The seed determines which examples each subset holds."""
-    divided = divisions(seeds, data=data, subsets=subsets, partition=partition, examples=examples, groups=groups)
+    divided = divisions(
+        seeds, data=data, subsets=subsets, partition=partition, examples=examples, groups=groups, evaluate=evaluate
+    )
     # Build it on the CPU in float64, so that the problem does not depend on the compute device.
-    drawn = tensors_of(divided, DATA_SETS[data].classes)
+    drawn = tensors_of(divided, seeds, DATA_SETS[data].classes)
     drawn["smoothness"] = _squared_norms(divided.training, drawn["features"]) / (2 * drawn["features"].shape[1]) + ridge
     drawn["strong_convexity"] = torch.full((len(seeds),), ridge, dtype=torch.float64)
-    return SoftmaxRegression(**placed(drawn, device, dtype))
+    return SoftmaxRegression(minibatch=minibatch, **placed(drawn, device, dtype))
 
 
 def _squared_norms(training: Examples, features: Tensor) -> Tensor:
@@ -128,10 +135,11 @@ def _squared_norms(training: Examples, features: Tensor) -> Tensor:
     return largest.repeat(len(features))
 
 
-def _sizes(*, data: str, subsets: int, **division: Any) -> Sizes:
-    known, samples = DATA_SETS[data], count_examples(data=data, subsets=subsets, **division)
+def _sizes(*, data: str, subsets: int, evaluate: str = "test", **division: Any) -> Sizes:
+    known, (_, tests) = DATA_SETS[data], available(data, evaluate)
+    samples = count_examples(data=data, subsets=subsets, evaluate=evaluate, **division)
     dimension = known.classes * known.features
-    numbers = (samples + known.test) * (known.features + known.classes)
+    numbers = (samples + tests) * (known.features + known.classes)
     return Sizes(
         subsets=subsets,
         samples=samples,

@@ -58,7 +58,7 @@ def factory(name: str) -> Callable[[int, int], Any]:
     except ModuleNotFoundError as error:
         raise KeyedError(KEY, name, str(error)) from None
     except SyntaxError as error:
-        raise KeyedError(KEY, name, f"{_place(error)}{error}") from None
+        raise KeyedError(KEY, name, f"{_place(error)}SyntaxError: {error.msg}") from None
     module, _, own = name.partition(":")
     with user_code(name):
         imported = importlib.import_module(module)

@@ -83,8 +83,12 @@ def _with_imports(name: str) -> dict[str, str]:
         own = waiting.pop()
         file = None if own in parts or is_own(own) else _file(own)
         if file is not None and not installed(file):
-            text = file.read_bytes().decode("utf-8", "replace")
-            parts[own] = syntax.module(text).whole.meaning
+            text = file.read_bytes().decode("utf-8", "replace").replace("\0", "?")  # which is no Python, either
+            try:
+                parts[own] = syntax.module(text).whole.meaning
+            except SyntaxError as error:
+                error.filename = str(file)
+                raise
             package = own if file.name == "__init__.py" else own.rpartition(".")[0]
             waiting |= set(_imported(text, package)) - parts.keys()
     return parts
@@ -119,7 +123,8 @@ def _file(name: str) -> Path | None:
     if spec is None:
         return None
     if not inner:
-        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+        origin = Path(spec.origin or "")
+        return origin if origin.suffix == ".py" and origin.is_file() else None
     for folder in spec.submodule_search_locations or ():
         stem = Path(folder, *inner)
         for file in (stem / "__init__.py", stem.with_name(f"{stem.name}.py")):

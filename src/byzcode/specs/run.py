@@ -52,7 +52,7 @@ COMPONENTS: dict[str, Mapping[str, Any]] = {
 
 #: Fields added after the first runs, with the values that those runs imply. The canonical JSON omits a field with its
 #: implied value, so that a new field changes no run id.
-_IMPLIED: Mapping[str, Any] = {"step_unit": "1/L", "step_schedule": {"name": "constant"}}
+_IMPLIED: Mapping[str, Any] = {"step_unit": "1/L", "step_schedule": {"name": "constant"}, "momentum": 0.0}
 
 
 def method_named(name: Any) -> Method:
@@ -111,6 +111,12 @@ class RunSpec(Identified):
     )
     step_schedule: Schedule = Field(
         default=Component(name="constant"), validate_default=True, description="How the step changes during training."
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description=(
+            "beta: the server steps along the running mean m = beta m + (1 - beta) g of its aggregates g, not along g."
+        ),
     )
     start: Literal["zero"] = Field(default="zero", description="theta^0: the problem's first iterate, usually zero.")
     iterations: Annotated[int, Field(ge=1, le=MOST_ITERATIONS)] = Field(

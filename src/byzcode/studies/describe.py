@@ -54,9 +54,11 @@ def describe(spec: RunSpec) -> str:
 
 
 def _step(spec: RunSpec) -> str:
-    """The size of the first step, and how it changes, if it does."""
+    """The size of the first step, how it changes, if it does, and the momentum, if there is any."""
     size = f"{in_digits(spec.step_size)} / L" if spec.step_unit == "1/L" else in_digits(spec.step_size)
-    return size if spec.step_schedule.name == "constant" else f"{size} (schedule {_words(spec.step_schedule)})"
+    changes = [] if spec.step_schedule.name == "constant" else [f"schedule {_words(spec.step_schedule)}"]
+    changes += [f"momentum {in_digits(spec.momentum)}"] if spec.momentum else []
+    return f"{size} ({', '.join(changes)})" if changes else size
 
 
 def _words(component: Component) -> str:

@@ -184,11 +184,12 @@ def floor_bound(spec: RunSpec, measured: Mapping[Any, Any], error: Floats, part:
     """The bound on :func:`floor`, (R,), that follows by L2 from the bound ``error`` (R, n) on the error.
 
     It is exact if every iteration is recorded; otherwise averages over the recorded iterations replace those over all.
-    It is NaN if L2 does not apply: L is not known, the step exceeds 1/L, or the step changes during training.
+    It is NaN if L2 does not apply: L is not known, the step exceeds 1/L or changes during training, or the server has
+    momentum.
     """
     late = _Late.of(spec, part)
     loss = _floats(measured["loss"])
-    known = lacking(spec, "smoothness") is None and spec.step_schedule.name == "constant"
+    known = lacking(spec, "smoothness") is None and spec.step_schedule.name == "constant" and not spec.momentum
     if not known or not late.stretches.size:
         return np.full(len(loss), np.nan)
     smoothness = _floats(measured["smoothness"])

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from byzcode.allocation import EMPTY
 from byzcode.kernels.gather import Code
 from byzcode.lazy import torch
-from byzcode.problems import Problem
 from byzcode.randomness import Orders
+from byzcode.training.iterate import Iterate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,12 +35,12 @@ class Devices:
     ``assigned`` and ``weights`` are (R, N, S). If the assignment is redrawn, each iteration has a fresh permutation of
     the subsets, of the devices, or of both, which are readings of LAD (2603.28780). A weight belongs to its slot,
     whatever subset the slot holds. With complex weights a message has 2 D numbers: first the real part, then the
-    imaginary part.
+    imaginary part. ``like`` has the precision and the compute device of the messages.
     """
 
     def __init__(
         self,
-        problem: Problem,
+        like: Tensor,
         assigned: NDArray[np.int32],
         weights: NDArray[Any],
         seeds: Sequence[int],
@@ -48,8 +48,6 @@ class Devices:
         *,
         assignment: Assignment,
     ) -> None:
-        self._problem = problem
-        like = problem.start()
         parts = (weights.real, weights.imag) if np.iscomplexobj(weights) else (weights,)
         places = torch.from_numpy(np.where(assigned == EMPTY, 0, assigned).astype(np.int64)).to(like.device)
         self._codes = [Code(places, torch.from_numpy(np.ascontiguousarray(part)).to(like)) for part in parts]
@@ -67,11 +65,17 @@ class Devices:
         devices, names = orders.get("devices"), orders.get("subsets")
         return [Code(code.assigned, code.weight, devices, names) for code in self._codes]
 
-    def messages(self, forward: Any, codes: Sequence[Code]) -> Tensor:
-        """The messages of the devices if all are honest, (R, N, D) or (R, N, 2 D)."""
-        parts = [self._problem.coded_gradients(forward, code) for code in codes]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
-    def relabelled(self, forward: Any, codes: Sequence[Code]) -> Tensor:
-        """The messages of the devices if all labels are flipped (see :meth:`Problem.relabelled`)."""
-        return self.messages(self._problem.relabelled(forward), codes)
+def messages(at: Iterate, codes: Sequence[Code]) -> Tensor:
+    """The messages of the devices if all are honest, (R, N, D) or (R, N, 2 D)."""
+    return _messages(at, at.forward, codes)
+
+
+def relabelled(at: Iterate, codes: Sequence[Code]) -> Tensor:
+    """The messages of the devices if all labels are flipped (see :meth:`Problem.relabelled`)."""
+    return _messages(at, at.problem.relabelled(at.forward), codes)
+
+
+def _messages(at: Iterate, forward: Any, codes: Sequence[Code]) -> Tensor:
+    parts = [at.problem.coded_gradients(forward, code) for code in codes]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)

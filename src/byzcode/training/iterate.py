@@ -17,7 +17,11 @@ class Iterate:
 
     def __init__(self, problem: Problem, theta: Tensor) -> None:
         self.problem, self.theta = problem, theta
-        self.forward: Any = problem.forward(theta)  # every iteration needs it
+
+    @cached_property
+    def forward(self) -> Any:
+        """The intermediate result from which the problem computes the others."""
+        return self.problem.forward(self.theta)
 
     @cached_property
     def loss(self) -> Tensor:

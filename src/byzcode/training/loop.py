@@ -7,12 +7,14 @@ from functools import partial
 
 from byzcode.attacks import Threat
 from byzcode.lazy import torch
+from byzcode.problems import minibatch
 from byzcode.randomness import Orders
 from byzcode.training.batch import Batch
 from byzcode.training.channel import Channel
-from byzcode.training.devices import Devices
+from byzcode.training.devices import Devices, messages, relabelled
 from byzcode.training.iterate import Iterate
 from byzcode.training.measures import Moment, Recorder
+from byzcode.training.momentum import Momentum
 from byzcode.training.server import server_of
 
 #: Called with the number of seed-iterations done since the last call.
@@ -23,27 +25,31 @@ def loop(batch: Batch, advance: Progress) -> Recorder:
     """Train R runs. On a GPU the loop never waits for the device; the recorded values stay there until the end."""
     spec, problem, seeds = batch.spec, batch.problem, batch.seeds
     theta = problem.start()
-    devices = Devices(problem, batch.assigned, batch.weights, seeds, spec.subsets, assignment=spec.assignment)
+    devices = Devices(theta, batch.assigned, batch.weights, seeds, spec.subsets, assignment=spec.assignment)
+    momentum = Momentum(spec.momentum)
     channel, server, recorder = Channel(spec, seeds), server_of(spec, seeds), Recorder(spec, problem)
     redrawn = spec.byzantine.identities == "redrawn"
     liars = Orders(seeds, spec.devices, "byzantine", redrawn=redrawn, device=theta.device, first=spec.f)
     for iteration in range(spec.iterations + 1):
         at, codes = Iterate(problem, theta), devices.codes(iteration)
+        drawn = minibatch(problem, iteration)
+        sampled = at if drawn is problem else Iterate(drawn, theta)
         lying, honest = liars.parts(iteration)
         threat = Threat(
             liars=lying,
             honest=honest,
             aggregate=partial(server.aggregate, iteration=iteration),
-            relabelled=partial(devices.relabelled, at.forward, codes),
+            relabelled=partial(relabelled, sampled, codes),
         )
-        exchange = channel.carry(devices.messages(at.forward, codes), threat, iteration)
-        moment = Moment(at, exchange, server.answer(exchange, at))
+        exchange = channel.carry(messages(sampled, codes), threat, iteration)
+        moment = Moment(at, sampled, exchange, server.answer(exchange, at))
         if done := recorder.enter(moment):
             advance(len(seeds) * done)
             if recorder.all_ended(iteration):
                 advance(len(seeds) * (spec.iterations - iteration))
                 break
         recorder.count(moment)
-        theta = torch.addcmul(theta, batch.step, moment.answer.aggregate, value=-batch.schedule(iteration))
+        along = momentum.of(moment.answer.aggregate)
+        theta = torch.addcmul(theta, batch.step, along, value=-batch.schedule(iteration))
         del exchange, moment  # so that the next iteration reuses their memory, which is still in the caches
     return recorder

@@ -24,10 +24,13 @@ EXACT = 1e-6
 
 
 class Moment:
-    """An iteration: the iterate, the messages and the server's answer."""
+    """An iteration: the iterate, the messages and the server's answer.
 
-    def __init__(self, at: Iterate, exchange: Exchange, answer: Answer) -> None:
-        self.at, self.exchange, self.answer = at, exchange, answer
+    ``sampled`` has the gradients that the devices combine: those of the minibatch, or of all samples (``at``).
+    """
+
+    def __init__(self, at: Iterate, sampled: Iterate, exchange: Exchange, answer: Answer) -> None:
+        self.at, self.sampled, self.exchange, self.answer = at, sampled, exchange, answer
 
     @cached_property
     def dispersion(self) -> tuple[Tensor, Tensor]:
@@ -93,7 +96,7 @@ class Recorder:
     def count(self, moment: Moment) -> None:
         """Add the bits of an iteration to the counts, and its decoding failures and errors if the server decodes."""
         if moment.answer.failed is not None:
-            at = moment.at
+            at = moment.sampled  # a decoder is exact if it returns the gradient of what the devices computed with
             self._ledger.decoded(moment.answer, at.gradient, at.heterogeneity + at.gradient_norm)
         self._ledger.sent(moment.exchange.bits, self._devices)
 
