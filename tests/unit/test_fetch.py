@@ -21,7 +21,7 @@ from byzcode.data import DATA_SETS, Origin
 from byzcode.data.files import ENVIRONMENT, contents, require
 from byzcode.data.idx import array
 from byzcode.errors import UserError
-from byzcode.fetch import ROUTES, bring
+from byzcode.fetch import ROUTES, bring, state_of
 from byzcode.fetch.route import read
 from byzcode.storage.checksums import Checklist
 
@@ -221,7 +221,7 @@ def test_a_damaged_file_in_the_results_is_never_read(tmp_path, monkeypatch, prog
 
 def test_a_missing_set_a_folder_and_a_pipe_say_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv(ENVIRONMENT, str(tmp_path))
-    with pytest.raises(UserError, match=r"No such file.*`byzcode data small` .*--data or BYZCODE_DATA names"):
+    with pytest.raises(UserError, match=r"No such file.*`byzcode data small` .*BYZCODE_DATA, or --data of a training"):
         contents("small", FILES)
     (tmp_path / "small").mkdir()
     os.mkfifo(tmp_path / "small/points.bin")
@@ -305,6 +305,24 @@ def test_datasheet_licence_and_checksums(tmp_path, programs):
     assert listed.stage == "data"
     for name in (*CONTENT, "datasheet.json", "LICENCE"):
         assert listed.sums[name] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+
+def test_the_list_of_sets_tells_right_files_from_damaged_ones(tmp_path, programs):
+    programs.gives("npm", "small-set-1.0.0.tgz", tar_of(PACKED))
+    results = tmp_path / "results"
+    assert state_of("digits", results) == "needs no files"
+    assert state_of("small", results) == "missing: `byzcode data small`"
+
+    path = brought(tmp_path, "npm") / "points.bin"
+
+    assert state_of("small", results) == "there"
+    for content, why in ((b"\x01" + POINTS[1:], "corrupt or foreign"), (POINTS[:-1], "cut or foreign")):
+        path.write_bytes(content)
+        assert state_of("small", results).startswith(f"unusable: points.bin: {why}")
+    path.unlink()
+    assert state_of("small", results) == (
+        "unusable: points.bin: No such file or directory; `byzcode data small` brings it again"
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in DATA_SETS if DATA_SETS[name].files])

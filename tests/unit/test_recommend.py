@@ -19,9 +19,12 @@ from vouched import vouched
 from byzcode.cli import app
 from byzcode.coding import DECODERS
 from byzcode.compression import COMPRESSORS
+from byzcode.data import files
 from byzcode.errors import UserError
 from byzcode.pre_aggregation import PRE_AGGREGATORS
+from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Stream
+from byzcode.recommend.at_start import SEEDS, measure, problem_of
 from byzcode.recommend.choices import METHODS_TRIED, shortenings
 from byzcode.recommend.measured import favourite, measured, measurements
 from byzcode.recommend.need import LARGEST, MOST_DEVICES, NUMBER, Need, need
@@ -516,3 +519,138 @@ def test_the_command_refuses_results_that_are_no_folder(tmp_path, name):
 
 def test_a_need_counts_liars_as_a_run_does():
     assert Need(50, 0.29, 1.0, 50, None, 50, 1).f == 15
+
+
+# --- with a heterogeneity that is measured ----------------------------------------------------------------------------
+
+SIZES = ("--devices", "20", "--alpha", "0.2", "--budget-gradients", "200")
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch):
+    """The command, in an empty folder: its lines, or its one-line refusal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(files.ENVIRONMENT, str(tmp_path / "data"))
+
+    def run(*options):
+        ended = CliRunner().invoke(app, ["recommend", *SIZES, *options, "--results", str(tmp_path)])
+        if ended.exit_code:
+            assert isinstance(ended.exception, UserError), ended.exception
+            assert "\n" not in str(ended.exception)
+            return str(ended.exception)
+        return ended.output
+
+    return run
+
+
+def by_autograd(features, targets, subsets):
+    """betahat of softmax at theta = 0 from the gradients of torch's own loss, of subsets of equal size."""
+
+    def gradient(z, y):
+        theta = torch.zeros(y.shape[-1], z.shape[-1], dtype=torch.float64, requires_grad=True)
+        torch.nn.functional.cross_entropy(z @ theta.T, y).backward()
+        return theta.grad.flatten()
+
+    parts = zip(features.chunk(subsets), targets.chunk(subsets), strict=True)
+    gradients = torch.stack([gradient(*part) for part in parts])
+    return (gradients - gradients.mean(dim=0)).square().sum(dim=1).mean().sqrt().item()
+
+
+@pytest.mark.parametrize("partition", ["by_label", "{name: dirichlet, a: 0.1}"])
+def test_the_heterogeneity_at_the_start_is_that_of_autograd(partition):
+    spec = problem_of(problem=None, data="digits", partition=partition, subsets=30, devices=20)
+    assert (spec.problem.name, spec.subsets, spec.dimension) == ("softmax_regression", 30, 640)
+    found = measure(spec)
+    problem = PROBLEMS["softmax_regression"](SEEDS, "cpu", "float64", **spec.problem.options)
+    spreads = [by_autograd(*each, 30) for each in zip(problem.features, problem.targets, strict=True)]
+    assert found.first == pytest.approx(spreads, rel=1e-9)
+    assert found.optimum == ()
+    assert found.heterogeneity == pytest.approx(np.sqrt(np.mean(np.square(found.first))))
+
+
+def test_real_labels_are_fitted_by_least_squares_also_at_the_optimum():
+    spec = problem_of(problem=None, data="diabetes", partition="sorted", subsets=None, devices=20)
+    assert (spec.problem.name, spec.problem.options["partition"], spec.subsets) == ("least_squares", "by_label", 20)
+    found = measure(spec)
+    problem = PROBLEMS["least_squares"](SEEDS, "cpu", "float64", **spec.problem.options)
+    for theta, values in ((problem.start(), found.first), (problem.optimum, found.optimum)):
+        residual = (problem.features @ theta.unsqueeze(-1)).squeeze(-1) - problem.labels
+        gradients = (residual.unsqueeze(-1) * problem.features).view(len(SEEDS), 20, 20, -1).mean(dim=2)
+        away = (gradients - gradients.mean(dim=1, keepdim=True)).square().sum(dim=-1).mean(dim=-1).sqrt()
+        assert values == pytest.approx(away.tolist(), rel=1e-9)
+    assert max(found.optimum) < min(found.first)
+    assert "and 0." in found.words
+    assert found.words.endswith("at the optimum.")
+
+
+def test_the_command_measures_the_heterogeneity_of_a_data_set(ask):
+    told, others = ask("--data", "digits", "--partition", "sorted"), ask("--data", "digits", "--partition", "iid")
+    [stated] = re.findall(
+        r"partition by_label, .*: S = ([\d.]+) at the start \([\d.]+ to [\d.]+ in seeds 0 to 2\)\.", told
+    )
+    [even] = re.findall(r"S = ([\d.]+) at the start", others)
+    assert float(even) < float(stated) / 2
+    assert f"M = 20 subsets, D = 640, heterogeneity S = {stated}" in told
+    assert "it changes during training" in told
+    assert "untested" not in told  # nothing was measured
+    assert "As a curve of a study: {" in told
+    same = ask("--heterogeneity", stated, "--dimension", "640")
+    assert [line for line in same.splitlines() if line.startswith(("Best", "As a"))] == [
+        line for line in told.splitlines() if line.startswith(("Best", "As a"))
+    ]
+
+
+def test_measurements_of_linear_regression_are_named_as_such(tmp_path, ask):
+    (tmp_path / "summaries").mkdir()
+    rows(devices=20, subsets=20, redundancy=10).to_csv(tmp_path / "summaries/one.csv", index=False)
+    vouched(tmp_path / "summaries/one.csv")
+    said = "The measurements are of linear_regression: that their ratios to S² hold for this problem is untested."
+    assert said in ask("--data", "digits")
+    assert said not in ask("--problem", "linear_regression")
+    assert said not in ask("--heterogeneity", "3")
+
+
+def test_the_problem_may_have_options(ask):
+    told = ask(
+        "--problem", "{name: mlp, hidden: [4], groups: 10, data: digits}", "--partition", "shards", "--subsets", "40"
+    )
+    assert "mlp (data digits, subsets 40, partition shards k 2, " in told
+    assert "groups 10" in told
+    assert "D = 310" in told  # 65 4 + 5 10
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("", "--heterogeneity = None: state it, or name a data set with --data to measure it"),
+        ("--partition sorted", "--partition = 'sorted': only with --data"),
+        ("--partition sorted --heterogeneity 3", "--partition = 'sorted': only with --data"),
+        ("--data digits --heterogeneity 3", "--heterogeneity = 3.0: not with --data or --problem, from which"),
+        ("--data digits --dimension 3", "--dimension = 3: not with --data or --problem"),
+        ("--data digit", "--data = 'digit': no such data set; did you mean 'digits'? allowed: digits, diabetes"),
+        ("--data digits --partition sort", "problem.partition = 'sort': unknown partition; allowed: iid, by_label"),
+        ("--data digits --partition {a:", "--partition: line 1: not valid YAML"),
+        ("--data digits --partition {name:dirichlet,a:-1}", "problem.partition"),
+        ("--data digits --partition shards --subsets 1000", "problem.partition.k = "),
+        (
+            "--data digits --subsets 2000",
+            "problem.subsets = 2000: allowed: 1 to 1500 (the training examples of digits)",
+        ),
+        ("--data digits --subsets 10", "--subsets = 10: allowed: 20 to"),
+        ("--data diabetes --problem mlp", "problem.data = 'diabetes'"),
+        ("--data digits --problem [mlp]", "--problem = ['mlp']: expected a name, or a mapping with a name and options"),
+        (
+            "--data digits --problem {data:mnist}",
+            "--data = 'digits': --problem states data too: give only one of the two",
+        ),
+        ("--problem {subsets:30} --subsets 20", "--subsets = 20: --problem states subsets too"),
+        ("--problem ml", "problem"),
+        ("--data digits --alpha 0.5", "--alpha = 0.5: allowed"),
+        ("--data mnist", "No such file or directory; `byzcode data mnist` brings the data set"),
+    ],
+)
+def test_a_wrong_description_of_data_says_why_before_anything_is_computed(ask, monkeypatch, options, said):
+    monkeypatch.setattr("byzcode.recommend.at_start.Iterate", None)
+    refusal = ask(*(each.replace(":", ": ").replace(",", ", ") for each in options.split()))
+    assert said in refusal
+    assert refusal.startswith("byzcode recommend: ") or "mnist" in refusal

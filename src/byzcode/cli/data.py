@@ -50,13 +50,11 @@ def data(
 
 
 def _list(results: Path) -> None:
-    """A line for each data set: whether its files are there, its size and its licence."""
+    """A line for each data set: whether its files are there and right, its size and its licence."""
     from byzcode.data import DATA_SETS
-    from byzcode.storage.layout import STAGES
+    from byzcode.fetch import state_of
 
     for name, known in DATA_SETS.items():
-        there = STAGES["data"].path(results, name).exists()
-        state = "needs no files" if not known.files else "there" if there else f"missing: `byzcode data {name}`"
         size = f"{known.training} + {known.test} examples, {known.features} features"
         kind = f"{known.classes} classes" if known.classes else "regression"
-        print(f"{name}: {state}; {size}, {kind}; licence: {known.licence}; {known.source}")
+        print(f"{name}: {state_of(name, results)}; {size}, {kind}; licence: {known.licence}; {known.source}")

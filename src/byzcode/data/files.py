@@ -76,5 +76,6 @@ def contents(name: str, files: Iterable[DataFile]) -> dict[str, bytes]:
 
 
 def _unusable(name: str, path: Path, why: str) -> UserError:
-    how = f"`byzcode data {name}` brings the data set; --data or {ENVIRONMENT} names the folder that contains {name}/"
+    folder = f"{ENVIRONMENT}, or --data of a training, names the folder that contains {name}/"
+    how = f"`byzcode data {name}` brings the data set; {folder}"
     return UserError(f"{short(path, 200)}: {why}; {how}")

@@ -4,7 +4,7 @@
 folder of results. Packages are unpacked and never installed, and nothing in them is executed or unpickled.
 """
 
-from byzcode.fetch.bringing import bring, need_files, request_of, sheets_of
+from byzcode.fetch.bringing import bring, need_files, request_of, sheets_of, state_of
 from byzcode.fetch.routes import ROUTES
 
-__all__ = ["ROUTES", "bring", "need_files", "request_of", "sheets_of"]
+__all__ = ["ROUTES", "bring", "need_files", "request_of", "sheets_of", "state_of"]

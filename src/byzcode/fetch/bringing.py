@@ -43,6 +43,18 @@ def sheets_of(name: str) -> tuple[str, ...]:
     return (*(file.name for file in DATA_SETS[name].files), DATASHEET, LICENCE)
 
 
+def state_of(name: str, results: Path) -> str:
+    """Whether the files of a data set are there and the pinned ones, in words. Reads them all."""
+    known, folder = DATA_SETS[name], STAGES["data"].path(results, name).parent
+    if not known.files:
+        return "needs no files"
+    if not any((folder / file.name).exists() for file in known.files):
+        return f"missing: `byzcode data {name}`"
+    faults = (f"{file.name}: {fault}" for file in known.files if (fault := _fault_at(folder / file.name, file)))
+    fault = next(faults, None)
+    return "there" if fault is None else f"unusable: {fault}; `byzcode data {name}` brings it again"
+
+
 def bring(name: str, results: Path, routes: Sequence[str], given: Path | None, say: Say) -> Path:
     """Bring the files of a data set by the first of the ``routes`` that work, and return their folder.
 

@@ -30,26 +30,33 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     Raises UserError if the file is missing, not YAML, too large, too deep or not a mapping, or if it has a duplicate
     key or a tag for an object.
     """
-    text = read_text(on_disk(path))
-    loader: _PlainLoader | None = None
-    try:
-        loader = _PlainLoader(text)
-        values = loader.get_single_data()
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"{path}:{line} not valid YAML: {problem}") from None
-    except RecursionError:
-        raise UserError(f"{path}: not valid YAML: nested more than {MOST_DEEP} deep") from None
-    finally:
-        if loader is not None:
-            loader.dispose()
+    values = plain(read_text(on_disk(path)), path)
     if not isinstance(values, dict):
         raise complain(path, "the file", values, "expected a mapping of keys to values")
     if _CODE in values:
         raise complain(path, _CODE, values[_CODE], "unknown key; files must not contain code")
     return values
+
+
+def plain(text: str, where: object) -> Any:
+    """The value of a YAML text, from the place ``where``.
+
+    Raises UserError if it is not YAML, too large or too deep, or if it has a duplicate key or a tag for an object.
+    """
+    loader: _PlainLoader | None = None
+    try:
+        loader = _PlainLoader(text)
+        return loader.get_single_data()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"{where}:{line} not valid YAML: {problem}") from None
+    except RecursionError:
+        raise UserError(f"{where}: not valid YAML: nested more than {MOST_DEEP} deep") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
 
 
 def _refuse(node: yaml.Node, problem: str) -> NoReturn:

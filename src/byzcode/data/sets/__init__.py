@@ -12,6 +12,7 @@ DATA_SETS = Table(
         "fashion_mnist",
         "mnist",
         "diamonds",
+        "cps1988",
     ),
 )
 

@@ -11,14 +11,12 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from byzcode.data.data_set import DataSet, Examples, Origin, Split
+from byzcode.data.columns import split
+from byzcode.data.data_set import DataSet, Origin, Split
 from byzcode.data.files import DataFile, contents, place_of
-from byzcode.randomness import Stream
 
 _FILE = DataFile("diamonds.csv", 2_772_143, "9574730b03aba241d899c4a97511c5061b19358fab89510774fb6c24168345c4")
 
@@ -43,25 +41,13 @@ def _split(folder: Path) -> Split:
     rows = [dict(zip(names, line, strict=True)) for line in dict.fromkeys(map(tuple, lines))]  # without duplicates
     sized = [row for row in rows if all(float(row[measure]) > 0 for measure in "xyz")]
     columns = np.array([[*(_number(row, name) for name in _FEATURES), math.log(float(row["price"]))] for row in sized])
-    columns = columns[Stream(0, "diamonds/split").at(0).permutation(len(columns))]
-    columns = (columns - (means := _means(columns[:_TRAINING]))) / np.sqrt(_means((columns[:_TRAINING] - means) ** 2))
-    columns.flags.writeable = False
-    return Split(_examples(columns[:_TRAINING]), _examples(columns[_TRAINING:]))
+    return split("diamonds", columns, _TRAINING)
 
 
 def _number(row: Mapping[str, str], feature: str) -> float:
     """A feature of a diamond: the place of its grade, or the number itself."""
     grades = _GRADES.get(feature)
     return float(grades.index(row[feature]) if grades else row[feature])
-
-
-def _means(columns: NDArray[np.float64]) -> NDArray[Any]:
-    """The means of columns (n, d), correctly rounded, so that they are the same on every machine."""
-    return np.array([math.fsum(column) / len(columns) for column in columns.T.tolist()])
-
-
-def _examples(columns: NDArray[np.float64]) -> Examples:
-    return Examples(columns[:, :-1], columns[:, -1])
 
 
 ENTRY = DataSet(
