@@ -29,6 +29,7 @@ OPTIONS = {
     "softmax_regression": {"ridge": 0.1},
     "mlp": {"hidden": (5,)},
     "cnn": {"hidden": 4},
+    "module": {},
     "least_squares": {},
 }
 every = pytest.mark.parametrize("name", OPTIONS)

@@ -15,6 +15,7 @@ from dag.project import TINY, Project
 from dag.small_results import inside
 
 from byzcode.errors import UserError
+from byzcode.provenance import code as identity
 from byzcode.provenance import sources, syntax
 from byzcode.provenance.code import Code
 from byzcode.specs.ids import by_id
@@ -175,7 +176,7 @@ def edit(monkeypatch: pytest.MonkeyPatch, changes: dict[str, str | None]) -> Non
     """Other sources; None stands for none."""
     texts = {name: text for name, text in (dict(sources.loaded()) | changes).items() if text is not None}
     code = Code(texts)
-    monkeypatch.setattr(layout, "loaded", lambda: code)
+    monkeypatch.setattr(identity, "loaded", lambda: code)
 
 
 @pytest.mark.parametrize(("name", "change", "concerned"), EDITS.values(), ids=EDITS)

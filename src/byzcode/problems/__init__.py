@@ -28,6 +28,7 @@ PROBLEMS = Table(
         "least_squares",
         "mlp",
         "cnn",
+        "module",
     ),
 )
 

@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from byzcode.kernels.distances import lengths
 from byzcode.kernels.gather import Code, coded_rows
@@ -173,17 +173,7 @@ class Classification(ABC):
 
     def drawn(self, iteration: int) -> Self:
         """The problem on the minibatch of an iteration; the problem itself if it uses all examples."""
-        if self.minibatch is None:
-            return self
-        batch = draw(self._streams, self.sizes, self.minibatch, iteration)
-        return replace(
-            self,
-            features=batch.of(self.features),
-            targets=batch.of(self.targets),
-            sizes=batch.sizes,
-            factors=(batch.shares / self.minibatch).to(self.factors).repeat_interleave(self.minibatch, dim=1),
-            minibatch=None,
-        )
+        return self if self.minibatch is None else drawn_from(self, self._streams, self.minibatch, iteration)
 
     def loss(self, forward: Forward) -> Tensor:
         """F, (R,)."""
@@ -212,10 +202,32 @@ class Classification(ABC):
 
     def test_accuracy(self, forward: Forward) -> Tensor:
         """The share of test examples whose class has the largest score, (R,); in a tie of n classes it counts 1/n."""
-        scores = self.test_scores(forward.theta)
-        chosen = (scores == scores.amax(dim=-1, keepdim=True)).to(scores.dtype)
-        right: Tensor = (chosen * self.test_targets).sum(dim=-1) / chosen.sum(dim=-1)
-        return right.mean(dim=-1)
+        return share_right(self.test_scores(forward.theta), self.test_targets)
+
+
+def share_right(scores: Tensor, targets: Tensor) -> Tensor:
+    """The share of examples whose class has the largest score, (R,), of scores and targets (R, T, C)."""
+    chosen = (scores == scores.amax(dim=-1, keepdim=True)).to(scores.dtype)
+    right: Tensor = (chosen * targets).sum(dim=-1) / chosen.sum(dim=-1)
+    return right.mean(dim=-1)
+
+
+P = TypeVar("P")
+
+
+def drawn_from(problem: P, streams: Sequence[Stream], count: int, iteration: int) -> P:
+    """A problem with the fields of :class:`Classification`, on the minibatch of an iteration."""
+    own: Any = problem
+    batch = draw(streams, own.sizes, count, iteration)
+    made: P = replace(
+        own,
+        features=batch.of(own.features),
+        targets=batch.of(own.targets),
+        sizes=batch.sizes,
+        factors=(batch.shares / count).to(own.factors).repeat_interleave(count, dim=1),
+        minibatch=None,
+    )
+    return made
 
 
 def log_chances(scores: Tensor) -> Tensor:
@@ -249,12 +261,13 @@ def placed(tensors: Mapping[str, Tensor], device: str, dtype: str) -> dict[str, 
     return {name: each.to(device, kind) if each.is_floating_point() else each for name, each in tensors.items()}
 
 
-def _accuracy(problem: Classification, forward: Forward) -> Tensor:
-    return problem.test_accuracy(forward)
+def _accuracy(problem: Any, forward: Any) -> Tensor:
+    accuracy: Tensor = problem.test_accuracy(forward)
+    return accuracy
 
 
-def _error(problem: Classification, forward: Forward) -> Tensor:
-    return 1 - problem.test_accuracy(forward)
+def _error(problem: Any, forward: Any) -> Tensor:
+    return 1 - _accuracy(problem, forward)
 
 
 #: The metrics of every classification problem.

@@ -140,6 +140,7 @@ class ProblemKind(Entry):
     - ``knows``: what the problem knows about its loss.
     - ``metrics``: its own quantities, by name.
     - ``tables``: for each option that names an entry of another table, that table.
+    - ``modules``: the options that name a module of the user, as ``package.module:name``.
     """
 
     function: Callable[..., Problem]
@@ -147,6 +148,7 @@ class ProblemKind(Entry):
     knows: frozenset[Known] = EVERYTHING
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     tables: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
 
     def __call__(self, seeds: Sequence[int], device: str, dtype: str, **options: Any) -> Problem:
         """Build R problems, one per seed."""

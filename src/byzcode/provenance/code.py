@@ -3,7 +3,7 @@
 A module counts as a whole, with everything that it imports from this package. Of components, kernels, the table of
 methods and the ``__init__`` of packages only the definitions that are used count. The search does not follow a table
 to its components: a run names its own, such as ``byzcode.aggregation.median:ENTRY``. So a new component affects no
-existing result.
+existing result. A run may also name a module of the user (:mod:`byzcode.provenance.users`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from typing import NamedTuple
 
-from byzcode.provenance import compiled, sources
+from byzcode.provenance import compiled, sources, users
 from byzcode.provenance.content import canonical, short_hash
 from byzcode.provenance.syntax import IN_WORDS, Module, Piece, Use, module
 
@@ -223,8 +223,29 @@ def loaded() -> Code:
     return Code(sources.loaded())
 
 
+def parts(roots: Iterable[str]) -> dict[str, str]:
+    """The parts of the code of this process that some roots use, with those of the user's modules by their names."""
+    own, others = _divided(roots)
+    found = loaded().parts(own)
+    for root in others:
+        found = {**found, **users.loaded(root)}
+    return found
+
+
 def edited(roots: Iterable[str]) -> list[str]:
     """The sources of some roots edited since this process loaded them. Comments, docstrings and layout do not count."""
+    own, others = _divided(roots)
+    return [*_edited(own), *(name for root in others for name in _edited_by_user(root))]
+
+
+def _divided(roots: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The roots in this package, and those in modules of the user."""
+    named = list(roots)
+    others = {root.removesuffix(IN_WORDS) for root in named if not users.is_own(root)}
+    return [root for root in named if users.is_own(root)], sorted(others)
+
+
+def _edited(roots: Iterable[str]) -> list[str]:
     now, before = sources.read(), loaded()
     if now == before.texts:
         return []
@@ -234,6 +255,13 @@ def edited(roots: Iterable[str]) -> list[str]:
         return changed(parts, Code(now).parts(named))
     except (SyntaxError, ModuleNotFoundError):  # someone is editing the code right now
         return [name for name in parts if now.get(name) != before.texts[name]]
+
+
+def _edited_by_user(root: str) -> list[str]:
+    try:
+        return changed(users.loaded(root), users.read([root]))
+    except (SyntaxError, ModuleNotFoundError):
+        return [root.partition(":")[0]]
 
 
 def comparable(file: str) -> bool:

@@ -1,7 +1,7 @@
 """The code that a run names: the entries of its components and of its method, for :mod:`byzcode.provenance.code`.
 
 An entry is written ``module:name``. ``module:name*`` also covers the words and bounds that figures show and trainings
-do not use.
+do not use. A run may also name a module of the user, in the same form.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def _components(spec: RunSpec | AllocationSpec) -> Iterator[str]:
             # An option may name a component of another table: a problem names its data set.
             tables = getattr(choice.table[component.name], "tables", {})
             yield from (_entry(table, _name(component.options[option])) for option, table in tables.items())
+            yield from (component.options[option] for option in getattr(choice.table[component.name], "modules", ()))
 
 
 def _name(value: Any) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from byzcode.provenance.code import digest, edited, loaded
+from byzcode.provenance.code import digest, edited, parts
 
 #: The suffix of a list of checksums, and that of a NetCDF file.
 LIST, NETCDF = "sha256", "nc"
@@ -58,7 +58,7 @@ class Stage:
 
     def parts(self, entries: Iterable[str] = ()) -> dict[str, str]:
         """The hashes, by source file, of the code that makes a result; ``entries`` are those of its components."""
-        return loaded().parts((*self.modules, *entries))
+        return parts((*self.modules, *entries))
 
     def digest(self, entries: Iterable[str] = ()) -> str:
         """The identity of the code in :meth:`parts`."""
