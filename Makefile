@@ -1,4 +1,5 @@
-# make reproduce | long | quick | heldout | multiverse | test | bench: each makes .venv from requirements.lock first, if it is missing or older.
+# make reproduce | long | reproduce-real | quick | heldout | multiverse | test | bench: each makes .venv from requirements.lock
+# first, if it is missing or older.
 # A C++ compiler is used where there is one (src/byzcode/kernels/*.cpp); without it the same numbers take longer.
 PYTHON ?= python3
 VENV := .venv
@@ -6,8 +7,8 @@ VENV := .venv
 COMPILED := $(wildcard src/byzcode/kernels/*.cpp src/byzcode/kernels/*.h) src/byzcode/provenance/compiled.py
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: reproduce long quick heldout multiverse reference docs-figures archive test test-faults test-slurm bench setup lock \
-  clean
+.PHONY: reproduce long reproduce-real reproduce-real-all quick heldout multiverse reference docs-figures archive test \
+  test-faults test-slurm bench setup lock clean
 
 reproduce: setup
 	$(RUN) snakemake --cores all
@@ -15,6 +16,13 @@ reproduce: setup
 # What takes too long for reproduce: about 3 minutes on two cores.
 long: setup
 	$(RUN) snakemake --cores all --configfile config/long/config.yaml
+
+# Real data: at most an hour on two cores. With what takes longer: reproduce-real-all. Both go on where they were stopped.
+reproduce-real: setup
+	$(RUN) snakemake --cores all --configfile config/real/config.yaml
+
+reproduce-real-all: setup
+	$(RUN) snakemake --cores all --configfile config/real/all.yaml
 
 quick: setup
 	$(RUN) snakemake --cores all --configfile config/quick/config.yaml
@@ -48,6 +56,9 @@ reference:
 	if [ -f results/long/scorecard.csv ]; then mkdir -p $(addprefix results/reference/long/,summaries figures); \
 	  cp results/long/summaries/*.csv results/reference/long/summaries; cp results/long/scorecard.csv results/reference/long; \
 	  cp results/long/figures/lad-long-factor.csv results/reference/long/figures; fi
+	if [ -f results/real/scorecard.csv ]; then mkdir -p results/reference/real/summaries; \
+	  cp results/real/summaries/*.csv results/reference/real/summaries; \
+	  cp results/real/scorecard.csv results/reference/real; fi
 	if [ -f results/heldout/heldout.csv ]; then cp results/heldout/heldout.csv results/reference; fi
 	cp results/summaries/*.csv results/reference/summaries
 	cp results/scorecard.csv results/reference

@@ -74,7 +74,7 @@ def numeric_fields():
     for head in COMPONENTS:
         for model in component_models(RunSpec, head):
             for option, value in model().options.items():
-                if not isinstance(value, str | bool):
+                if not isinstance(value, str | bool | tuple):
                     yield (head, option), {head: {"name": model().name}}, value
 
 

@@ -1,0 +1,43 @@
+"""Real data in small: the workflow brings Fashion-MNIST from Debian and trains on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from dag.project import ROOT, Project
+
+from byzcode.studies.files import read_yaml
+
+pytestmark = pytest.mark.slow
+
+SMALLER = {"iterations": 8, "record.step": 1, "seeds": 2}
+NO_ROUTE = "apt: apt-get fails"
+
+
+def smaller(name: str) -> dict[str, object]:
+    """A study of `make reproduce-real` with few examples, iterations and seeds, two attacks and a rule."""
+    study = read_yaml(ROOT / f"config/real/studies/{name}.yaml")
+    problem = {**study["base"]["problem"], "examples": 2000}
+    curves = [curve for curve in study["curves"] if "problem.examples" not in curve]
+    return {
+        **study,
+        "base": {**study["base"], **SMALLER, "problem": problem},
+        "grid": {"attack": ["none", "sign_flip"], "aggregation": ["trimmed_mean"]},
+        "curves": curves,
+        "claims": [],
+    }
+
+
+def test_fashion_mnist_from_debian(tmp_path: Path) -> None:
+    studies = {"real-a-fashion": smaller("real-a-fashion")}
+    project = Project.create(tmp_path / "project", studies, data={"routes": ["file", "apt"]})
+    ended = project.snakemake("--cores", "2")
+    if ended.returncode and NO_ROUTE in (project.root / "results/logs/data/fashion_mnist.log").read_text("utf-8"):
+        pytest.skip("Debian's package of Fashion-MNIST cannot be had")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    table = pd.read_csv(project.root / "results/summaries/real-a-fashion.csv")
+    assert len(table) == 10
+    assert (table["test_accuracy_median"] > 0.2).all()  # with ten classes, chance is 0.1
+    assert (project.root / "results/figures/real-a-fashion-accuracy.png").is_file()
