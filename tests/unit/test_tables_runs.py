@@ -195,8 +195,10 @@ def test_the_loop_waits_for_no_device(key, name, options):
 
 @parts
 def test_single_precision_ends_near_double(key, name, options):
-    """Few steps, so that rounding has no time to grow."""
+    """Few steps, so that rounding has no time to grow; short ones with networks: the slope of max(0, .) jumps."""
     spec = MAKERS[key](name, options)
+    if "smoothness" not in spec.problem_kind.knows:
+        spec = spec.model_copy(update={"step_size": 0.05})
     assigned = allocations.draw(spec.allocation_spec)
     single = spec.model_copy(update={"dtype": "float32"})
     fine, rough = vars(train(spec, assigned)), vars(train(single, assigned))
