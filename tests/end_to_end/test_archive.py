@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from dag.project import ROOT, STUDIES, Project
 from dag.test_scorecard_rules import CLAIMED, jobs
+from unpacking import unpack
 
 pytestmark = pytest.mark.slow
 
@@ -41,8 +42,7 @@ def archived(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def fresh(archived: Project, tmp_path: Path) -> Project:
     """The same project without results and without what Snakemake noted, and the archive unpacked in it."""
     project = Project.create(tmp_path / "fresh", CLAIMED)
-    with tarfile.open(archived.root / ARCHIVE) as tar:
-        tar.extractall(project.root, filter="data")
+    unpack(archived.root / ARCHIVE, project.root)
     return project
 
 
@@ -120,7 +120,7 @@ def test_results_of_files_and_values_laid_over_the_configuration_are_drawn_anew(
     fresh = Project.create(tmp_path / "fresh", CLAIMED)
     with tarfile.open(made.root / ARCHIVE) as tar:
         assert {name.partition("/")[0] for name in tar.getnames()} == {"mine"}
-        tar.extractall(fresh.root, filter="data")
+    unpack(made.root / ARCHIVE, fresh.root)
     kept = fresh.root / "mine/archived"
     assert json.loads((kept / "manifest.json").read_text())["config"] == ["config/config.yaml", "mine.yaml"]
     assert (kept / "configuration/mine.yaml").read_bytes() == (made.root / "mine.yaml").read_bytes()

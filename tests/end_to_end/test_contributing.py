@@ -52,9 +52,9 @@ def test_what_is_added_is_in_the_schemas_and_in_the_reference(project: Path) -> 
     reference = (project / "config/README.md").read_text(encoding="utf-8")
     schema = (project / "workflow/schemas/run.schema.json").read_text(encoding="utf-8")
     for addition in ADDITIONS:
-        # A decoder is named by its method alone, data sets and partitions by an option of a problem, and the schema
-        # takes any word for a method.
-        named = addition.kind not in ("decoder", "data set", "partition")
+        # A decoder is named by its method alone, a data set by an option of a problem; the schema takes any word for a
+        # method.
+        named = addition.kind not in ("decoder", "data set")
         assert (f"`{addition.name}`" in reference) == named, addition.name
         assert (f'"{addition.name}"' in schema) == (addition.kind not in ("decoder", "method")), addition.name
 
@@ -164,9 +164,9 @@ WRONG = {
     ),
     "shifted": (
         "data/partitions/shifted.py",
-        "return order[:",
-        "return 0 * order[:",
-        "test_softmax_regression.py::test_a_partition_gives_each_subset_equally_many_examples_once",
+        "Parts(np.concatenate(own)",
+        "Parts(0 * np.concatenate(own)",
+        "test_partitions.py::test_each_example_is_in_one_group",
     ),
     "halving": (
         "schedules/halving.py",

@@ -14,7 +14,7 @@ from byzcode.attacks import ATTACKS
 from byzcode.coding import DECODERS, ENCODERS
 from byzcode.compression import COMPRESSORS
 from byzcode.data import DATA_SETS
-from byzcode.errors import UserError
+from byzcode.errors import KeyedError, UserError
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.problems import PROBLEMS
 from byzcode.schedules import SCHEDULES
@@ -69,8 +69,18 @@ def _hints(function: Any, names: Mapping[str, Any]) -> dict[str, Any]:
 def _others(entry: Any) -> Iterator[tuple[str, Any]]:
     for name, option in options_of(entry).items():
         for value in _few(option.annotation):
-            if value != option.default and not (name == "data" and DATA_SETS[value].files):  # needs a network
+            if value != option.default and not (name == "data" and not _learns_from(entry, value)):
                 yield name, value
+
+
+def _learns_from(entry: Any, data: str) -> bool:
+    """Whether a problem takes a data set, and the set needs no network."""
+    defaults = {name: option.default for name, option in options_of(entry).items()}
+    try:
+        entry.sizes(**{**defaults, "data": data, "subsets": 5})
+    except KeyedError:
+        return False
+    return not DATA_SETS[data].files
 
 
 def _few(kind: Any) -> tuple[Any, ...]:

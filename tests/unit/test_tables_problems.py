@@ -12,6 +12,7 @@ import pytest
 import torch
 from unit.tables import cases, options_of, small_problem
 
+from byzcode.data import DATA_SETS
 from byzcode.errors import UserError
 from byzcode.kernels.gather import Code
 from byzcode.problems import PROBLEMS
@@ -36,17 +37,21 @@ def built(name, options, seeds=SEEDS, dtype="float64"):
         pytest.skip(f"{name} does not serve M, D = {FEW}: {error}")
 
 
-def samples_of(name):
-    """Options about the number of examples, if there are some: a hundred in 24 subsets have unequal sizes."""
-    given = {"samples_per_subset": [{}, {"samples_per_subset": 3}], "examples": [{"examples": 100}]}
-    return next((values for option, values in given.items() if option in options_of(PROBLEMS[name])), [{}])
+def samples_of(name, options):
+    """Options about the number of examples, if there are some: at most a hundred in 24 subsets have unequal sizes."""
+    known = options_of(PROBLEMS[name])
+    if "samples_per_subset" in known:
+        return [{}, {"samples_per_subset": 3}]
+    if "examples" in known:
+        return [{"examples": min(100, DATA_SETS[options.get("data", known["data"].default)].training)}]
+    return [{}]
 
 
 CASES = [
     (name, small_problem(name, subsets, dimension, **options, **more))
     for name, options in cases(PROBLEMS).values()
     for subsets, dimension in (MANY, FEW)
-    for more in samples_of(name)
+    for more in samples_of(name, options)
 ]
 every = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 

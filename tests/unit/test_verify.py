@@ -11,6 +11,7 @@ from pathlib import Path
 import netCDF4
 import pytest
 from dag.small_results import byzcode, figure, gallery, inside, make, multiverse, scorecard
+from unpacking import unpack
 
 from byzcode.storage import allocations, checksums, netcdf, seal, trajectories
 from byzcode.studies.plan import load_plan_file
@@ -336,7 +337,7 @@ def test_trajectories_of_another_allocation_are_stale(project):
 def test_what_was_unpacked_is_compared_with_its_manifest():
     assert byzcode("archive", "--out", "all.tar.gz")[0] == 0
     shutil.rmtree(RESULTS)
-    shutil.unpack_archive("all.tar.gz", ".", filter="data")
+    unpack("all.tar.gz", ".")
     assert byzcode("verify")[0] == 0
     manifest = RESULTS / FOLDER / MANIFEST
     listed = json.loads(manifest.read_text())["files"]
@@ -401,7 +402,7 @@ def test_what_is_drawn_anew_out_of_an_archive_is_no_fault():
     """A colour is another: the figures are intact, current, and no longer those of the archive."""
     assert byzcode("archive", "--out", "all.tar.gz")[0] == 0
     shutil.rmtree(RESULTS)
-    shutil.unpack_archive("all.tar.gz", ".", filter="data")
+    unpack("all.tar.gz", ".")
     style = Path("config/style.yaml")
     text = style.read_text()
     style.write_text(re.sub("#[0-9a-fA-F]{6}", "#123456", text))

@@ -170,6 +170,8 @@ def _color_bar(page: Page, plot: HeatmapPlot, scale: Scale) -> None:
         label=quantity_words(plot),
         **look,
     )
+    if bar.solids is not None:
+        bar.solids.set(rasterized=False, edgecolor="face")  # matplotlib puts a picture in vector graphics otherwise
     bar.outline.set_visible(False)
     bar.ax.spines[:].set_color("none")
     bar.ax.grid(visible=False)
