@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 TABLE_TESTS = (
     *("rules", "tables_rules", "pre_aggregation", "compression", "attacks", "allocation", "tables_coding"),
     *("tables_problems", "tables_runs", "no_synchronisation", "engine", "sharing", "spec"),
-    *("softmax_regression", "steps"),
+    *("softmax_regression", "partitions", "steps"),
 )
 FILES = (*(f"tests/unit/test_{name}.py" for name in TABLE_TESTS), "tests/dag/test_quality.py")
 
