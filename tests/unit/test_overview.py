@@ -91,6 +91,21 @@ def test_measuring_ends_with_its_budget(plan: Plan, monkeypatch: pytest.MonkeyPa
     assert forecast.size(plan.runs, Path("none")).guessed == 0
 
 
+def test_a_kind_without_a_rate_takes_the_mean_of_problems_of_its_size(plan: Plan) -> None:
+    """Two kinds have a rate: one of digits, with 100 times the cost of an iteration, and one of linear regression."""
+    of_digits = {run: spec.problem.name == "softmax_regression" for run, spec in plan.runs.items()}
+    known = [next(run for run, is_digits in of_digits.items() if is_digits is kind) for kind in (True, False)]
+    cost = {run: 100.0 if of_digits[run] else 1.0 for run in known}
+    rates = {forecast.kind_of(plan.runs[run]): Rate(0.0, each, stored=False) for run, each in cost.items()}
+
+    guesses = forecast._guesses(list(plan.runs.values()), plan.runs.values(), rates)
+
+    of_size = {forecast._size_of(plan.runs[run]): each for run, each in cost.items()}
+    for spec in plan.runs.values():
+        assert guesses[forecast.kind_of(spec)].iteration == of_size.get(forecast._size_of(spec), 50.5)
+    assert {1.0, 50.5, 100.0} == {guess.iteration for guess in guesses.values()}
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [

@@ -63,7 +63,7 @@ class Size:
     seconds: Mapping[str, float]
     memory: float
     stored: int  # the number of runs whose rate comes from stored trajectories
-    guessed: int = 0  # the number of runs whose rate is the mean of the other rates
+    guessed: int = 0  # the number of runs whose rate is a mean of other rates
 
     def total(self, runs: Iterable[str]) -> float:
         """CPU seconds of some of the runs together."""
@@ -78,7 +78,7 @@ def size(runs: Mapping[str, RunSpec], folder: Path, budget: float = math.inf) ->
     """Forecast runs from the trajectories in a folder, and from short trainings of the kinds that have none there.
 
     The short trainings begin with the kinds that have the most work, and end when they have taken ``budget`` CPU
-    seconds; the remaining kinds get the mean of all rates.
+    seconds; the remaining kinds get the mean of the rates of problems of their size, or of all rates if there are none.
     """
     rates = _stored(folder, {kind_of(spec) for spec in runs.values()})
     memory = [peak for _, peak in rates.values()]
@@ -92,7 +92,7 @@ def size(runs: Mapping[str, RunSpec], folder: Path, budget: float = math.inf) ->
     if len(rates_of) > len(rates):
         memory.append(peak_memory())  # this process has just trained runs of these kinds
     others = [spec for spec in runs.values() if kind_of(spec) not in rates_of]
-    rates_of |= dict.fromkeys(map(kind_of, others), _mean(rates_of.values()))
+    rates_of |= _guesses(others, runs.values(), rates_of)
     start = start_seconds() if runs else 0.0
     return Size(
         seconds={run: start + rates_of[kind_of(spec)].seconds(spec) for run, spec in runs.items()},
@@ -100,6 +100,21 @@ def size(runs: Mapping[str, RunSpec], folder: Path, budget: float = math.inf) ->
         stored=sum(kind_of(spec) in rates for spec in runs.values()),
         guessed=len(others),
     )
+
+
+def _guesses(others: Sequence[RunSpec], runs: Iterable[RunSpec], rates_of: Mapping[str, Rate]) -> dict[str, Rate]:
+    """A rate for each kind of the other runs: the mean of those of problems of its size, else of all."""
+    known = {kind_of(spec): spec for spec in runs if kind_of(spec) in rates_of}
+    of_size: dict[str, list[Rate]] = {}
+    for kind, spec in known.items():
+        of_size.setdefault(_size_of(spec), []).append(rates_of[kind])
+    means = {size: _mean(rates) for size, rates in of_size.items()}
+    mean = _mean(rates_of.values())
+    return {kind_of(spec): means.get(_size_of(spec), mean) for spec in others}
+
+
+def _size_of(spec: RunSpec) -> str:
+    return canonical([spec.dtype, spec.problem.name, spec.samples, spec.dimension])
 
 
 def _mean(rates: Iterable[Rate]) -> Rate:

@@ -35,7 +35,7 @@ def overview(plan: Plan, states: Mapping[str, State]) -> Iterator[Table | str]:
     rows.add_row("each run once", *_row(states, states, sized))
     yield rows
     if sized:
-        guessed = f" (by their mean for {sized.guessed} of {len(left)} runs)" if sized.guessed else ""
+        guessed = f" (by means of them for {sized.guessed} of {len(left)} runs)" if sized.guessed else ""
         yield f"CPU minutes: of the runs that are not current, by measured rates{guessed}"
 
 
