@@ -15,7 +15,7 @@ from torch.nn import functional
 from byzcode.data import DATA_SETS, Split
 from byzcode.errors import KeyedError, UserError
 from byzcode.kernels.gather import Code
-from byzcode.problems import PROBLEMS
+from byzcode.problems import PROBLEMS, module_problem
 from byzcode.problems import module as problem_module
 from byzcode.problems.users_module import make
 from byzcode.provenance import code, users
@@ -116,8 +116,8 @@ def test_messages_and_gradients_are_those_of_autograd(
     source, own, block, kept, flipped, partition, written, monkeypatch
 ):
     """With all subsets in one block, in several, example by example; kept during an iteration or not."""
-    monkeypatch.setattr(problem_module, "BLOCK", block)
-    monkeypatch.setattr(problem_module, "KEPT", kept)
+    monkeypatch.setattr(module_problem, "BLOCK", block)
+    monkeypatch.setattr(module_problem, "KEPT", kept)
     name = f"{written(source)}:{own}"
     problem, held_by = built(name, partition=partition, examples=150 if partition == "iid" else None), held()
     assert (len(set(problem.sizes.flatten().tolist())) > 1) == (partition == UNEQUAL)
@@ -180,9 +180,9 @@ def test_blocks_have_each_subset_once_and_are_no_larger_than_stated(sizes, dimen
     blocks = [block.tolist() for block in problem._divided(sizes)]
     assert sorted(subset for block in blocks for subset in block) == list(range(len(sizes)))
     for block in blocks:
-        assert len(block) * dimension <= max(problem_module.BLOCK, dimension)
+        assert len(block) * dimension <= max(module_problem.BLOCK, dimension)
         largest = max(sizes[subset] for subset in block)
-        assert len(block) == 1 or len(block) * largest * kept <= problem_module.BLOCK
+        assert len(block) == 1 or len(block) * largest * kept <= module_problem.BLOCK
 
 
 @pytest.mark.parametrize("partition", ["iid", UNEQUAL])
@@ -229,7 +229,7 @@ def test_ten_thousand_subsets_of_a_large_module_never_are_in_memory_together(wri
     for subsets, gradients in problem.blocks(problem.forward(problem.start()), 0):
         assert gradients.shape == (len(subsets), problem.start().shape[-1])
         largest = max(largest, gradients.numel())
-    assert largest <= problem_module.BLOCK
+    assert largest <= module_problem.BLOCK
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
