@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from byzcode.data.bundled import bundled
 from byzcode.data.data_set import DataSet, Examples, Split
 from byzcode.randomness import Stream
 
@@ -17,9 +18,7 @@ _TRAINING, _TEST = 400, 42
 @cache
 def _load() -> Split:
     """Load the patients. A fixed permutation, the same for all seeds, chooses the split."""
-    from sklearn.datasets import load_diabetes
-
-    features, targets = load_diabetes(return_X_y=True, scaled=False)
+    features, targets = bundled("diabetes_data_raw.csv.gz"), bundled("diabetes_target.csv.gz")
     order = Stream(0, "diabetes/split").at(0).permutation(len(targets))
     features, targets = features[order], targets[order]
     for array in (features, targets):

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from byzcode.data.bundled import bundled
 from byzcode.data.data_set import DataSet, Examples, Split
 from byzcode.randomness import Stream
 
@@ -18,9 +19,8 @@ _TRAINING, _TEST = 1500, 297
 @cache
 def _load() -> Split:
     """Load the digits, with pixels between 0 and 1. A fixed permutation, the same for all seeds, chooses the split."""
-    from sklearn.datasets import load_digits
-
-    features, labels = load_digits(return_X_y=True)
+    table = bundled("digits.csv.gz", delimiter=",")
+    features, labels = table[:, :-1], table[:, -1]
     order = Stream(0, "digits/split").at(0).permutation(len(labels))
     features, labels = features[order] / 16, labels[order].astype(np.int64)
     for array in (features, labels):
