@@ -34,7 +34,7 @@ CHOSEN = {
     "real-f": ("real-tuning-fine", None),
     "real-f-fashion": ("real-tuning-fashion-fine", None),
 }
-#: Curves of real-f and real-f-fashion whose devices have the same data as those of another study, which chose their step.
+#: Curves of real-f and real-f-fashion whose devices have the same data as those of another study.
 SAME = {
     "real-f": {
         "Own data, M = 100": "Own data",
