@@ -16,8 +16,8 @@ import sys
 #: The open file that leads to the server, and the Python that runs this file; both only while a server runs.
 DESCRIPTOR, PYTHON = b"BYZCODE_WARM_DESCRIPTOR", b"BYZCODE_WARM_PYTHON"
 
-#: What the server answers first: the job has its child, or it must start plainly.
-ACCEPTED, PLAINLY = b"a", b"p"
+#: What the server answers first: the job has its child, it must start plainly, or Snakemake has ended.
+ACCEPTED, PLAINLY, ENDED = b"a", b"p", b"e"
 
 #: Signals for a client that its child gets instead.
 FORWARDED = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM, _signal.SIGUSR1, _signal.SIGUSR2)
@@ -27,7 +27,7 @@ STATUS = 4
 
 
 class LostError(Exception):
-    """The server has ended after it had accepted the job."""
+    """Snakemake has ended, or the server after it had accepted the job."""
 
 
 def surroundings() -> bytes:
@@ -50,11 +50,13 @@ def plain_environment(folder: bytes) -> dict[bytes, bytes]:
 
 
 def ask(descriptor: int, words: list[bytes], environment: dict[bytes, bytes]) -> _socket.socket | None:
-    """Ask the server for a child. Returns the connection, or None if the job must start plainly.
+    """Ask the server for a child. Returns the connection, or None if the job must start plainly. Raises LostError.
 
     The message carries open files: the end of the connection for the server, the request, the folder, the standard
     files, then all others.
     """
+    for standard in range(3):
+        os.fstat(standard)  # if it is closed, the next file would take its place
     others = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]
     umask = os.umask(0)
     os.umask(umask)
@@ -68,7 +70,10 @@ def ask(descriptor: int, words: list[bytes], environment: dict[bytes, bytes]) ->
     ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", sent))]
     server.sendmsg([b"job"], ancillary, _socket.MSG_NOSIGNAL)
     theirs.close()
-    return ours if ours.recv(1) == ACCEPTED else None
+    answer = ours.recv(1)
+    if answer == ENDED:
+        raise LostError
+    return ours if answer == ACCEPTED else None
 
 
 def _is_open(descriptor: int) -> bool:
@@ -133,14 +138,14 @@ def main() -> None:
     descriptor = os.environb.get(DESCRIPTOR)
     environment = plain_environment(os.path.dirname(words[0]))
     try:
-        connection = ask(int(descriptor), words, environment) if descriptor else None
-    except (OSError, ValueError):  # no server any more, a closed standard file, too many open files
-        connection = None
-    if connection is None:
-        start_plainly(words, environment)
-        return
-    try:
-        end_like(wait(connection))
+        try:
+            connection = ask(int(descriptor), words, environment) if descriptor else None
+        except (OSError, ValueError):  # no server any more, a closed standard file, too many open files
+            connection = None
+        if connection is None:
+            start_plainly(words, environment)
+        else:
+            end_like(wait(connection))
     except LostError:
         sys.stderr.write("byzcode: the server of warm starts has ended, and this job with it; start Snakemake again\n")
         sys.stderr.flush()

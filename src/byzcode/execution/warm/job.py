@@ -52,12 +52,18 @@ def _take_files(request: Request) -> None:
         os.close(descriptor)
     for descriptor in request.files[3:]:
         os.set_inheritable(descriptor, True)
+    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
     for place, name in enumerate(("stdin", "stdout", "stderr")):
-        raw = open(place, "wb" if place else "rb", closefd=False)  # noqa: SIM115 - open until the end
-        errors = "backslashreplace" if name == "stderr" else like.errors
-        unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
-        lines = name == "stderr" or unbuffered or (place > 0 and raw.isatty())
-        text = io.TextIOWrapper(raw, like.encoding, errors, "\n", line_buffering=lines, write_through=unbuffered)
+        file: Any = open(place, "wb" if place else "rb", 0 if place and unbuffered else -1, closefd=False)  # noqa: SIM115
+        getattr(file, "raw", file).name = f"<{name}>"
+        text = io.TextIOWrapper(
+            file,
+            like.encoding,
+            "backslashreplace" if name == "stderr" else like.errors,
+            newline="\n",
+            line_buffering=not unbuffered and (name == "stderr" or file.isatty()),
+            write_through=unbuffered,
+        )
         setattr(sys, name, text)
         setattr(sys, f"__{name}__", text)
 
@@ -90,7 +96,8 @@ def _status(main: Callable[[], Any]) -> int:
         print(end.code, file=sys.stderr)
     except BaseException as error:
         frames = error.__traceback__
-        sys.excepthook(type(error), error, frames.tb_next if frames else None)  # without the frame of this function
+        error.__traceback__ = frames and frames.tb_next  # without the frame of this function
+        sys.excepthook(type(error), error, error.__traceback__)
         if isinstance(error, KeyboardInterrupt):
             return _INTERRUPTED
     return 1

@@ -107,8 +107,9 @@ class WarmStarts:
             else:
                 os.environ[name] = value
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._process.stdin.close()  # for its successor, if there is one
         self._clients.close()
+        self._process.kill()  # it has nothing to save, and the kernel ends its children
         self._process.wait()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from byzcode.execution.warm.client import ACCEPTED, FORWARDED, PLAINLY, STATUS
+from byzcode.execution.warm.client import ACCEPTED, ENDED, FORWARDED, PLAINLY, STATUS
 from byzcode.execution.warm.request import Home, Request, receive
 
 #: The standard input of a server, which ends when Snakemake ends.
@@ -103,10 +103,17 @@ class Server:
         return self._next() if self.requests.fileno() in ready else None
 
     def _end(self) -> NoReturn:
+        """End with Snakemake: end all children, and the clients that still wait."""
         for process in self._children:
             os.kill(process, signal.SIGKILL)
         for process in self._children:
             os.waitpid(process, 0)
+        if not self._retired:
+            self.requests.setblocking(False)
+            with suppress(BlockingIOError, EOFError):
+                while True:
+                    if received := receive(self.requests):
+                        _tell(received[0], ENDED)
         os._exit(0)
 
     # --- a job -------------------------------------------------------------------------------------------------------
