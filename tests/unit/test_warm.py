@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ from warm_driver import Jobs
 
 from byzcode.errors import UserError
 from byzcode.execution.warm import launch
+from byzcode.execution.warm.request import Home
+from byzcode.execution.warm.server import Child, Server
 from byzcode.execution.warm.stamp import stamp
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="warm starts are for Linux")
@@ -160,13 +163,19 @@ def test_with_another_environment_a_job_starts_plainly(changes: dict[str, str], 
     assert run.stdout == f"False {list(changes.values())}\n".encode()
 
 
+def in_shell(jobs: Jobs, command: str) -> bytes:
+    """The output of a job in a shell command."""
+    settings = {"env": jobs.environment, "pass_fds": jobs.descriptors, "cwd": jobs.root}
+    return subprocess.run(["sh", "-c", command], capture_output=True, check=True, **settings).stdout
+
+
+def test_the_shell_may_set_the_mask_of_file_modes(jobs: Jobs) -> None:
+    assert in_shell(jobs, "umask 027; byzcode 'import os; print(FORKED, os.umask(0))'") == b"True 23\n"
+
+
 @pytest.mark.parametrize("before", ["nice -n 1", "ulimit -n 200;", "exec <&- ;"])
 def test_with_other_surroundings_a_job_starts_plainly(before: str, jobs: Jobs) -> None:
-    shell = ["sh", "-c", f"{before} byzcode 'print(FORKED)'"]
-    run = subprocess.run(
-        shell, env=jobs.environment, pass_fds=jobs.descriptors, cwd=jobs.root, capture_output=True, check=False
-    )
-    assert run.stdout == b"False\n"
+    assert in_shell(jobs, f"{before} byzcode 'print(FORKED)'") == b"False\n"
 
 
 def test_a_project_folder_of_any_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,6 +279,19 @@ def test_a_signal_for_all_comes_to_a_child_once(number: int, tmp_path: Path) -> 
     assert json.loads(group.communicate()[0]) == [11]
 
 
+def test_the_server_passes_on_only_signals_that_it_has_not_got_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two signals that come to a child together look like one, so the test above can miss the second."""
+    passed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda _, number: passed.append(number))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        server = Server(ours, Home({}, b""), lambda: True, lambda: None)
+        server._note(signal.SIGINT, None)
+        theirs.send(bytes([signal.SIGINT, signal.SIGTERM]))
+        server._heed(Child(1, ours))
+    assert passed == [signal.SIGTERM]
+
+
 def test_a_killed_client_ends_its_child(jobs: Jobs, tmp_path: Path) -> None:
     job = jobs.start(SLEEP.format("pid"))
     child = wait_for_pid(tmp_path / "pid")
@@ -361,6 +383,11 @@ def members(group: int) -> list[int]:
     return found
 
 
+def _heed_signals() -> None:
+    """As from a terminal: what a script runs in the background ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def driver(folder: Path, *programs: str) -> subprocess.Popen[str]:
     """Start programs as jobs of another process, which plays Snakemake, in a process group of its own."""
     return subprocess.Popen(
@@ -370,9 +397,7 @@ def driver(folder: Path, *programs: str) -> subprocess.Popen[str]:
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: (
-            [signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)] and None
-        ),
+        preexec_fn=_heed_signals,
     )
 
 

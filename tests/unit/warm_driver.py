@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,6 +85,8 @@ def warm(root: Path, stamp: str = "first") -> Iterator[Jobs]:
 
 
 def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # it waits for its jobs
     with warm(Path.cwd()) as jobs:
         started = [jobs.start(program) for program in sys.argv[1:]]
         print(json.dumps([job.wait() for job in started]), flush=True)
