@@ -46,7 +46,7 @@ def make_spec() -> MakeSpec:
         problem = {"name": "linear_regression", "subsets": 60, "dimension": 7, **changes.pop("problem", {})}
         values: dict[str, Any] = {
             "method": "cra_dl",
-            "problem": problem,
+            "problem": {key: value for key, value in problem.items() if value is not None},
             "devices": 20,
             "redundancy": 12,
             "aggregation": "median",

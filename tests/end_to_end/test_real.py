@@ -27,6 +27,7 @@ def smaller(name: str) -> dict[str, object]:
         "base": {**study["base"], **SMALLER, "problem": problem},
         "grid": {"attack": ["none", "sign_flip"], "aggregation": ["trimmed_mean"]},
         "curves": curves,
+        "plots": {"accuracy": study["plots"]["accuracy"]},
         "claims": [],
     }
 

@@ -472,9 +472,18 @@ print(*sys.modules)
 """
 
 
-def test_a_training_loads_only_what_it_needs(make_spec, tmp_path):
+@pytest.mark.parametrize(
+    "problem",
+    [
+        {},
+        {"name": "softmax_regression", "data": "digits", "dimension": None},
+        {"name": "least_squares", "data": "diabetes", "dimension": None},
+    ],
+    ids=["drawn", "digits", "diabetes"],
+)
+def test_a_training_loads_only_what_it_needs(problem, make_spec, tmp_path):
     """A whole training as the workflow starts it: each of hundreds of jobs pays for what it imports."""
-    spec, assigned, out = make_spec(iterations=1), tmp_path / "held.nc", tmp_path / "out.nc"
+    spec, assigned, out = make_spec(iterations=1, problem=problem), tmp_path / "held.nc", tmp_path / "out.nc"
     allocations.write(spec.allocation_spec, assigned)
     loaded = set(run_python(TRAINING, spec.canonical(), assigned, out).split())
     assert out.exists()
