@@ -144,7 +144,8 @@ class Server:
     def _retire(self) -> None:
         """Leave all further jobs to a successor."""
         self._retired = True
-        self.succeed()
+        with suppress(OSError):  # no memory, or too many processes: they start plainly
+            self.succeed()
         self.requests.close()
 
     def _fork(self) -> int | None:
