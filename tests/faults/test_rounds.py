@@ -11,11 +11,11 @@ import shutil
 import signal
 import subprocess
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from dag.groups import members
 from dag.project import ROOT, Project
 
 from byzcode.storage import trajectories
@@ -90,17 +90,6 @@ def nobody_left(project: Project, group: int) -> bool:
     while members(group):
         time.sleep(0.1)
     return not survivors(project)
-
-
-def members(group: int) -> list[int]:
-    """The processes of a group that have not ended."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, _, its_group, *_ = path.read_text(errors="replace").rpartition(")")[2].split()
-            if int(its_group) == group and state not in "ZX":
-                found.append(int(path.parent.name))
-    return found
 
 
 def data_of(path: Path) -> dict[str, bytes]:

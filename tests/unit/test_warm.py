@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import warm_driver
+from dag.groups import members
 from patience import wait_for
 from warm_driver import Jobs
 
@@ -378,17 +379,6 @@ def test_all_killed_at_random_moments(seed: int, tmp_path: Path) -> None:
         how(snakemake.pid, signal.SIGKILL)
         snakemake.communicate()
         wait_for(lambda group=snakemake.pid: not members(group), "some processes do not end")
-
-
-def members(group: int) -> list[int]:
-    """The processes of a group that have not ended."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, _, its_group, *_ = path.read_text(errors="replace").rpartition(")")[2].split()
-            if int(its_group) == group and state not in "ZX":
-                found.append(int(path.parent.name))
-    return found
 
 
 def _heed_signals() -> None:
