@@ -64,7 +64,7 @@ class Draws:
         return self._tensor([generator.random(shape) for generator in self._generators])
 
     def for_messages(self, messages: Tensor, *, shared: bool = False) -> Tensor:
-        """Uniform numbers for each entry of messages (R, N, D), the same at every call; (R, 1, D) if devices share them."""
+        """Uniform numbers for each entry of messages (R, N, D), or (R, 1, D) if shared; the same at every call."""
         return self._for_messages(1 if shared else messages.shape[-2], messages.shape[-1])
 
     def _for_messages(self, devices: int, dimension: int) -> Tensor:

@@ -6,8 +6,8 @@ import ctypes
 import resource
 import sys
 
-#: Options of glibc's mallopt, and their largest values: from how many bytes a block is mapped by itself, and how many free
-#: bytes at the end of the heap are given back.
+#: Options of glibc's mallopt with their largest values: from how many bytes a block is mapped by itself, and from how
+#: many free bytes the end of the heap is given back.
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = (-3, 32 << 20), (-1, 2**31 - 1)
 
 
@@ -24,5 +24,6 @@ def keep_freed_memory() -> None:
     time. Other C libraries are left as they are.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    for option, value in (_MMAP_THRESHOLD, _TRIM_THRESHOLD) if mallopt else ():
-        mallopt(option, value)
+    if mallopt is not None:
+        mallopt(*_MMAP_THRESHOLD)
+        mallopt(*_TRIM_THRESHOLD)
