@@ -18,14 +18,14 @@ NO_ROUTE = "apt: apt-get "  # fails, or is not installed
 
 
 def smaller(name: str) -> dict[str, object]:
-    """A study of `make reproduce-real` with few examples, iterations, seeds and curves, two attacks and a rule."""
+    """A study of `make reproduce-real` with few examples, iterations, seeds and curves, and two attacks."""
     study = read_yaml(ROOT / f"config/real/studies/{name}.yaml")
     problem = {**study["base"]["problem"], "examples": 2000}
     curves = [curve for curve in study["curves"] if curve["label"] in CURVES]
     return {
         **study,
         "base": {**study["base"], **SMALLER, "problem": problem},
-        "grid": {"attack": ["none", "sign_flip"], "aggregation": ["trimmed_mean"]},
+        "grid": {"attack": ["none", "sign_flip"]},
         "curves": curves,
         "plots": {"accuracy": study["plots"]["accuracy"]},
         "claims": [],

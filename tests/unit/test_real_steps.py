@@ -11,31 +11,52 @@ from unit.claim_runs import ROOT
 from byzcode.studies.plan import load_plan_file
 
 TABLES = ROOT / "results/reference/real/summaries"
-#: The study that chooses steps, and those whose steps it chooses.
+#: For each study the study that chose its steps, and the rule there, if that study has several. No step helps the mean.
 CHOSEN = {
-    "real-tuning": ["real-a-digits", "real-a-digits-nnm", "real-b"],
-    "real-tuning-fashion": ["real-a-fashion", "real-a-fashion-nnm"],
-    "real-tuning-bits": ["real-d"],
-    "real-tuning-minibatches": ["real-e"],
-    "real-tuning-fine": ["real-f"],
-    "real-tuning-fashion-fine": ["real-f-fashion"],
-    "real-tuning-mlp": ["real-c-mlp"],
-    "real-tuning-cnn": ["real-c-cnn"],
+    "real-digits": ("real-tuning", "trimmed_mean"),
+    "real-a-main": ("real-tuning", "trimmed_mean"),
+    "real-a-training": ("real-tuning", "trimmed_mean"),
+    "real-a-mean": ("real-tuning", "trimmed_mean"),
+    "real-a-median": ("real-tuning", "median"),
+    "real-a-trimmed-mean": ("real-tuning", "trimmed_mean"),
+    "real-a-phocas": ("real-tuning", "phocas"),
+    "real-a-geometric-median": ("real-tuning", "geometric_median"),
+    "real-a-nnm": ("real-tuning-nnm", None),
+    "real-a-fashion": ("real-tuning-fashion", "trimmed_mean"),
+    "real-a-fashion-median": ("real-tuning-fashion", "median"),
+    "real-a-fashion-nnm": ("real-tuning-fashion-nnm", None),
+    "real-b": ("real-tuning", "trimmed_mean"),
+    "real-c-mlp": ("real-tuning-mlp", None),
+    "real-c-mlp-nnm": ("real-tuning-mlp", None),
+    "real-c-cnn": ("real-tuning-cnn", None),
+    "real-d": ("real-tuning-bits", None),
+    "real-e": ("real-tuning-minibatches", None),
+    "real-f": ("real-tuning-fine", None),
+    "real-f-fashion": ("real-tuning-fashion-fine", None),
 }
-#: Curves whose step another study chose: the same devices with the same data.
+#: Curves of real-f and real-f-fashion whose devices have the same data as those of another study.
 SAME = {
-    "Own data, M = 100": "Own data",
-    "Scattered, M = 500": "Scattered",
-    "LAD, d = 20, M = 500": "LAD, d = 20",
-    "CRA-DL, M = 500": "CRA-DL, r/M = 0.2",
-    "Scattered, M = 1000": "Scattered",
-    "LAD, d = 20, M = 1000": "LAD, d = 20",
-    "CRA-DL, r/M = 0.04, M = 1000": "CRA-DL, r = 40",
+    "real-f": {
+        "Own data, M = 100": "Own data",
+        "Scattered, M = 500": "Scattered",
+        "LAD, d = 20, M = 500": "LAD, d = 20",
+        "CRA-DL, M = 500": "CRA-DL, r/M = 0.2",
+    },
+    "real-f-fashion": {
+        "Own data, M = 100": "Own data",
+        "Scattered, M = 1000": "Scattered",
+        "LAD, d = 20, M = 1000": "LAD, d = 20",
+        "CRA-DL, r/M = 0.04, M = 1000": "CRA-DL, r = 40",
+    },
 }
-#: Of 1,500 digits, 1,200 are left for training.
-CUT = {"M = 1500": "M = 1200"}
-#: The study that has these curves.
-COARSER = {"real-tuning-fine": "real-tuning", "real-tuning-fashion-fine": "real-tuning-fashion"}
+COARSER = {"real-f": ("real-tuning", "trimmed_mean"), "real-f-fashion": ("real-tuning-fashion", "trimmed_mean")}
+
+
+@pytest.fixture(scope="module")
+def plans():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return {**load_plan_file("config/config.yaml").studies, **load_plan_file("config/real/all.yaml").studies}
 
 
 def best_steps(members, accuracy):
@@ -49,24 +70,26 @@ def best_steps(members, accuracy):
     return {label: max(steps, key=steps.__getitem__) for label, steps in means.items()}
 
 
-def chosen(plan, study):
-    """The best step of each curve of a study, by the reference; skips the test if that has none."""
+def chosen(plans, study, rule):
+    """The best step of each curve of a study that chooses steps, by the reference; skips the test if that has none."""
     if not (TABLES / f"{study}.csv").is_file():
         pytest.skip(f"no reference of {study}: make reproduce-real-all reference")
     table = pd.read_csv(TABLES / f"{study}.csv").set_index("run_id")
     ended = table[["diverged", "overflowed", "poisoned"]].sum(axis=1)
-    return best_steps(plan.studies[study].members, table["test_accuracy_median"].where(ended == 0, 0.0))
+    members = [member for member in plans[study].members if rule in (None, member.point.get("aggregation"))]
+    return best_steps(members, table["test_accuracy_median"].where(ended == 0, 0.0))
+
+
+def test_every_study_of_real_data_has_a_study_that_chose_its_steps(plans):
+    assert CHOSEN.keys() == {name for name in plans if name.startswith("real-") and "tuning" not in name}
 
 
 @pytest.mark.parametrize("study", CHOSEN)
-def test_steps_are_those_that_validation_chose(study, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    plan = load_plan_file("config/real/all.yaml")
-    best = chosen(plan, study)
+def test_steps_are_those_that_validation_chose(study, plans):
+    best = chosen(plans, *CHOSEN[study])
     if study in COARSER:
-        coarser = chosen(plan, COARSER[study])
-        best |= {label: coarser[same] for label, same in SAME.items() if same in coarser}
-        best |= {label.replace(old, new): step for label, step in best.items() for new, old in CUT.items()}
-    for name in CHOSEN[study]:
-        used = {member.curve.label: member.spec.step_size for member in plan.studies[name].members}
-        assert used == {label: best[label] for label in used}, name
+        coarser = chosen(plans, *COARSER[study])
+        best |= {label: coarser[same] for label, same in SAME[study].items()}
+    best |= {label.replace("1200", "1500"): step for label, step in best.items()}  # of 1,500 digits, 1,200 train there
+    used = {member.curve.label: member.spec.step_size for member in plans[study].members}
+    assert used == {label: best[label] for label in used}

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from byzcode.execution import slurm
@@ -13,6 +14,7 @@ from byzcode.execution.batch_lists import BatchLists
 from byzcode.execution.display.work import Work, work_of
 from byzcode.execution.request_files import RequestFiles
 from byzcode.execution.snakemake import Snakemake, inform, inherited_by_jobs, one_line, tell_display
+from byzcode.execution.warm.launch import WarmStarts
 from byzcode.execution.workplace import Workplace, try_folder
 from byzcode.studies.plan import Plan
 
@@ -47,17 +49,19 @@ class Lifecycle:
     def started(self) -> None:
         """Prepare all that the jobs need. Raises Snakemake's WorkflowError if they cannot run."""
         with one_line():
-            workplace = self._workplace = Workplace(LOCK, self.results, inform, inherited_by_jobs)
+            workplace = self._workplace = Workplace(LOCK, self.results, inform, partial(inherited_by_jobs, "jobs"))
             if not self.snakemake.touches:
                 self._settle(workplace)
             self._drop_requests()
             self._list_batches()
+            self._start_warm()
         self.snakemake.survive_a_full_log()
         tell_display(self._work())
         self.snakemake.lift_rate_limit()
 
     def succeeded(self) -> None:
-        """Release the folders, so that another Snakemake may use them."""
+        """End the server of warm starts; release the folders, so that another Snakemake may use them."""
+        WarmStarts.end()
         if self._workplace:
             self._workplace.release()
 
@@ -95,6 +99,12 @@ class Lifecycle:
     def _drop_requests(self) -> None:
         """Remove the files of requests that no job of this run needs."""
         self.requests.keep_only({str(job.params.get("argument")) for job in self.snakemake.needed_jobs()})
+
+    def _start_warm(self) -> None:
+        """Let jobs start warm if they run on this machine, in the environment of Snakemake."""
+        snakemake = self.snakemake
+        if not (snakemake.submits or snakemake.touches or snakemake.deploys):
+            WarmStarts.begin(snakemake.commands(), partial(inherited_by_jobs, "warm"))
 
     def _work(self) -> Work:
         """What this run is about to do, for the display."""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -44,10 +45,14 @@ def one_line() -> Iterator[None]:
         raise WorkflowError(mistakes[-1]) from None
 
 
-def inherited_by_jobs(descriptors: Sequence[int]) -> None:
-    """Let each shell command that Snakemake starts from now on inherit these open files."""
+_inherited: dict[str, Sequence[int]] = {}
+
+
+def inherited_by_jobs(owner: str, descriptors: Sequence[int]) -> None:
+    """Let each shell command that Snakemake starts from now on inherit these open files, and those of other owners."""
     settings: dict[str, Any] = shell._process_args
-    settings["pass_fds"] = tuple(descriptors)
+    _inherited[owner] = descriptors
+    settings["pass_fds"] = tuple(chain.from_iterable(_inherited.values()))
 
 
 class Snakemake:
@@ -93,6 +98,11 @@ class Snakemake:
         return not self._workflow.local_exec or self.is_job
 
     @property
+    def deploys(self) -> bool:
+        """Whether jobs run in environments or containers of their own (``--sdm``)."""
+        return bool(self._workflow.deployment_settings.deployment_method)
+
+    @property
     def runs_jobs(self) -> bool:
         """Whether jobs will run: not in a dry run, and not if Snakemake only lists or reports."""
         return self._workflow.executor_plugin is not None and not self._workflow.dryrun
@@ -126,6 +136,10 @@ class Snakemake:
     def needed_jobs(self) -> list[Any]:
         """The jobs that are about to run."""
         return list(self._workflow.dag.needrun_jobs())
+
+    def commands(self) -> int:
+        """The number of jobs about to run that are commands."""
+        return sum(job.is_shell for job in self.needed_jobs())
 
     def described_jobs(self) -> list[Needed]:
         """The jobs that are about to run, for the display."""
