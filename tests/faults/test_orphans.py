@@ -42,7 +42,7 @@ class Small(Submitting):
     @property
     def environment(self) -> dict[str, str]:
         found = Project.environment.__get__(self)
-        plain = {"BYZCODE_WARM_STARTS": "off"}  # warm jobs end with their Snakemake: tests/dag/test_warm.py
+        plain = {"BYZCODE_WARM_STARTS": "off"}  # warm jobs end with their Snakemake: tests/dag/test_warm_starts.py
         return {**found, **plain, "PYTHONPATH": os.pathsep.join([str(self.hooks), found["PYTHONPATH"]])}
 
     @contextmanager

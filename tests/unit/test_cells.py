@@ -48,14 +48,16 @@ def test_a_test_says_where_on_the_grid_it_stands(cells):
 
 
 def test_all_compared_runs_have_the_same_data_and_seeds(cells):
-    for cell in cells.values():
+    for name, cell in cells.items():
         specs = [member.spec for member in (*cell.runs, *cell.against)]
         varied = {"sigma_h"} if getattr(cell.claim, "along", "") == "problem.sigma_h" else set()
         for one, other in itertools.pairwise(specs):
             assert one.seeds == other.seeds
             data = [{**each.problem.model_dump(), **dict.fromkeys(varied)} for each in (one, other)]
             assert data[0] == data[1], cell.name
-            assert (one.step_size, one.iterations, one.devices) == (other.step_size, other.iterations, other.devices)
+            assert (one.iterations, one.devices) == (other.iterations, other.devices)
+            # on real data each method has the step that was chosen for it (test_real_steps)
+            assert one.step_size == other.step_size or name.startswith("real-digits/")
 
 
 ATTACKS = {

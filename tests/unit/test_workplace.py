@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,14 +24,18 @@ from byzcode.execution.run_locks import RESULTS_LOCK
 from byzcode.execution.snakemake import inherited_by_jobs
 from byzcode.execution.workplace import JOBS, Workplace, check_folders
 
+#: How jobs inherit the open files of the workplace.
+INHERITED = partial(inherited_by_jobs, "jobs")
+
 #: A Snakemake that starts a job by its own shell, and is then killed.
 KILLED = """
 import os, sys, threading
+from functools import partial
 from pathlib import Path
 from snakemake.shell import shell
 from byzcode.execution.snakemake import inherited_by_jobs
 from byzcode.execution.workplace import Workplace
-place = Workplace(Path("project.lock"), Path("results"), print, inherited_by_jobs)
+place = Workplace(Path("project.lock"), Path("results"), print, partial(inherited_by_jobs, "jobs"))
 place.wait_for_jobs()
 threading.Thread(target=shell, args=(sys.argv[1],), kwargs={"threads": 1, "resources": {}}, daemon=True).start()
 sys.stdin.read()
@@ -97,7 +102,7 @@ def wait_for_jobs(during: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -
         time.sleep(0.01)
 
     monkeypatch.setattr(workplace, "_sleep", sleep)
-    place = Workplace(Path("project.lock"), Path("results"), lines.append, inherited_by_jobs)
+    place = Workplace(Path("project.lock"), Path("results"), lines.append, INHERITED)
     place.wait_for_jobs()
     assert not looks, "it did not wait"
     place.release()
@@ -107,7 +112,7 @@ def wait_for_jobs(during: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -
 def test_where_nobody_is_left_nobody_is_waited_for(locks: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workplace, "_sleep", lambda _: pytest.fail("it waits"))
     for _ in range(2):
-        place = Workplace(Path("project.lock"), Path("results"), lambda _: None, inherited_by_jobs)
+        place = Workplace(Path("project.lock"), Path("results"), lambda _: None, INHERITED)
         place.wait_for_jobs()
         place.release()
 
@@ -162,10 +167,10 @@ def test_results_are_held_by_whatever_way_they_are_reached() -> None:
     first = FolderLock(Path("nested/results") / RESULTS_LOCK)
     for way in ("nested/results", "link/results", "nested/../link/results"):
         with pytest.raises(UserError, match=f"^another Snakemake is at work with the results in .*{way}: wait for it"):
-            Workplace(Path("second.lock"), Path(way), lambda _: None, inherited_by_jobs)
+            Workplace(Path("second.lock"), Path(way), lambda _: None, INHERITED)
         FolderLock(Path("second.lock")).release()  # who is refused keeps nothing
     first.release()
-    Workplace(Path("second.lock"), Path("link/results"), lambda _: None, inherited_by_jobs).release()
+    Workplace(Path("second.lock"), Path("link/results"), lambda _: None, INHERITED).release()
 
 
 def test_results_that_share_a_folder_by_a_link_are_held_together() -> None:
@@ -174,7 +179,7 @@ def test_results_that_share_a_folder_by_a_link_are_held_together() -> None:
     (Path("results") / "trajectories").symlink_to(Path("scratch").absolute())
     first = FolderLock(Path("scratch") / RESULTS_LOCK)
     with pytest.raises(UserError, match="at work with the results in results/trajectories"):
-        Workplace(Path("project.lock"), Path("results"), lambda _: None, inherited_by_jobs)
+        Workplace(Path("project.lock"), Path("results"), lambda _: None, INHERITED)
     first.release()
 
 
@@ -183,8 +188,7 @@ def test_several_modules_of_a_snakemake_hold_together(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(workplace, "_sleep", lambda _: pytest.fail("it waits for itself"))
     places = [
-        Workplace(Path("project.lock"), Path(name), lambda _: None, inherited_by_jobs)
-        for name in ("one", "other", "one")
+        Workplace(Path("project.lock"), Path(name), lambda _: None, INHERITED) for name in ("one", "other", "one")
     ]
     for place in places:
         place.wait_for_jobs()
@@ -202,7 +206,7 @@ def test_a_file_system_without_locks_is_told_of_once(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     lines: list[str] = []
-    place = Workplace(Path("project.lock"), Path("results"), lines.append, inherited_by_jobs)
+    place = Workplace(Path("project.lock"), Path("results"), lines.append, INHERITED)
     place.wait_for_jobs()
     place.release()
     [line] = lines
@@ -212,7 +216,7 @@ def test_a_file_system_without_locks_is_told_of_once(monkeypatch: pytest.MonkeyP
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
     with pytest.raises(UserError, match=r"^results: cannot be written: File exists$"):
-        Workplace(Path("project.lock"), Path("results"), lambda _: None, inherited_by_jobs)
+        Workplace(Path("project.lock"), Path("results"), lambda _: None, INHERITED)
 
 
 def test_litter_goes_unless_someone_may_still_write_it() -> None:
@@ -235,7 +239,7 @@ def test_litter_goes_unless_someone_may_still_write_it() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         os.utime(path, (age, age))
-    place = Workplace(Path("project.lock"), Path("results"), lambda _: None, inherited_by_jobs)
+    place = Workplace(Path("project.lock"), Path("results"), lambda _: None, INHERITED)
     place.wait_for_jobs()
     place.release()
     assert {name for name in names if (Path("results") / name).exists()} == {name for name in names if names[name][1]}
