@@ -72,6 +72,7 @@ docs-figures: setup
 
 bench: setup $(VENV)/peers
 	$(RUN) python benchmarks/run.py
+	$(RUN) python benchmarks/workflow.py
 
 setup: $(VENV)/done
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -52,9 +53,6 @@ def main(specs: int) -> None:
 
 def study(root: Path, specs: int) -> int:
     """A project with one study of about so many specs; how many it has."""
-    for part in ("src", "workflow", "profiles", "config"):
-        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", root)
     steps = max(1, specs // (2 * len(RULES) * COLUMNS))
     grid = {
         "step_size": [round((1 + place) / steps, 6) for place in range(steps)],
@@ -67,9 +65,17 @@ def study(root: Path, specs: int) -> int:
     ]
     plot = {"kind": "sweep", "x": "step_size", "columns": "attack.coefficient", "caption": "All."}
     head = {"study": "big", "title": "Big", "base": {"attack": "sign_flip"}}
-    (root / "config/big.yaml").write_text(yaml.safe_dump({**head, "curves": curves, "plots": {"all": plot}}))
-    (root / "config/config.yaml").write_text(yaml.safe_dump({"studies": ["config/big.yaml"]}))
+    project(root, {**head, "curves": curves, "plots": {"all": plot}})
     return len(curves) * steps * COLUMNS
+
+
+def project(root: Path, study: dict[str, Any]) -> None:
+    """A copy of the workflow with one study."""
+    for part in ("src", "workflow", "profiles", "config"):
+        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", root)
+    (root / "config/only.yaml").write_text(yaml.safe_dump(study))
+    (root / "config/config.yaml").write_text(yaml.safe_dump({"studies": ["config/only.yaml"]}))
 
 
 def dry_run(root: Path) -> float:

@@ -38,6 +38,7 @@ def main() -> None:
     rounds = asked.rounds or (2 if asked.quick else 5)
 
     one_core()
+    import digits
     import floor
     import gpu
     import growth
@@ -54,7 +55,7 @@ def main() -> None:
     pattern = re.compile(asked.only)
     chosen = [
         case
-        for room in (floor, runs, rules, kernels, models, growth, gpu)
+        for room in (floor, runs, digits, rules, kernels, models, growth, gpu)
         for case in room.cases(asked.quick, lambda name: bool(pattern.search(name)))
     ]
     timings = timing.interleaved(chosen, rounds, budget=0.5 if asked.quick else 12.0)

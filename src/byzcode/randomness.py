@@ -49,6 +49,7 @@ class Draws:
 
     def __init__(self, streams: Sequence[Stream], iteration: int, like: Tensor) -> None:
         self._streams, self._iteration, self._like = streams, iteration, like
+        self._kept: Tensor | None = None
 
     @cached_property
     def _generators(self) -> list[np.random.Generator]:
@@ -62,11 +63,39 @@ class Draws:
         """Uniform numbers in [0, 1), (R, *shape)."""
         return self._tensor([generator.random(shape) for generator in self._generators])
 
+    def for_messages(self, messages: Tensor, *, shared: bool = False) -> Tensor:
+        """Uniform numbers for each entry of messages (R, N, D), or (R, 1, D) if shared; the same at every call."""
+        return self._for_messages(1 if shared else messages.shape[-2], messages.shape[-1])
+
+    def _for_messages(self, devices: int, dimension: int) -> Tensor:
+        if self._kept is None:
+            self._kept = self.uniform(devices, dimension)
+        return self._kept
+
+    def of_devices(self, chosen: Tensor, devices: int) -> Draws:
+        """What ``for_messages`` draws for all ``devices``, but for messages of the devices ``chosen`` (R, K) only."""
+        return _OfDevices(self, chosen, devices)
+
     def _tensor(self, arrays: list[NDArray[np.float64]]) -> Tensor:
         stacked = torch.from_numpy(arrays[0][None] if len(arrays) == 1 else np.stack(arrays))
         if self._like.is_cuda:
             return _uploaded(stacked.to(self._like.dtype), self._like.device)
         return stacked.to(self._like)
+
+
+class _OfDevices(Draws):
+    """The draws for the messages of some devices."""
+
+    def __init__(self, all_draws: Draws, chosen: Tensor, devices: int) -> None:
+        super().__init__((), all_draws._iteration, all_draws._like)  # without streams: it draws nothing of its own
+        self._all, self._chosen, self._devices = all_draws, chosen.unsqueeze(-1), devices
+
+    def for_messages(self, messages: Tensor, *, shared: bool = False) -> Tensor:
+        """Of the numbers of all devices, those of these devices."""
+        if shared:
+            return self._all.for_messages(messages, shared=True)
+        drawn = self._all._for_messages(self._devices, messages.shape[-1])
+        return drawn.gather(-2, self._chosen.expand(*messages.shape))
 
 
 def _uploaded(tensor: Tensor, device: torch.device | str) -> Tensor:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from unit.tables import cases
 
 from byzcode.compression import COMPRESSORS
+from byzcode.kernels.order import take_devices
 from byzcode.kernels.select import smallest
 from byzcode.randomness import Draws, Stream
 from byzcode.specs.components import Choice, Component
@@ -78,11 +79,22 @@ class Given:
     def __init__(self, values):
         self._values = values
 
-    def uniform(self, *shape):
-        return self._values.expand(1, *shape)
+    def for_messages(self, messages, *, shared=False):
+        return self._values.expand(1, 1 if shared else messages.shape[-2], messages.shape[-1])
 
 
 # --- what any compressor must do ---------------------------------------------------------------------------------
+
+
+@every
+def test_some_devices_compress_with_the_random_numbers_that_they_have_among_all(case):
+    """So only the liars compress their lies, with the bits that they would have if all devices compressed again."""
+    messages, chosen = messages_of(), torch.tensor([[3, 1], [0, 3], [5, 0]])
+    draws = Draws([Stream(seed, "compression") for seed in SEEDS], 5, like=messages)
+    rows, of_chosen = take_devices(messages, chosen), draws.of_devices(chosen, DEVICES)
+    whole = COMPRESSORS[case.name](messages, draws, NUMBER_BITS, **case.options).messages
+    some = COMPRESSORS[case.name](rows, of_chosen, NUMBER_BITS, **case.options).messages
+    assert some.equal(take_devices(whole, chosen))
 
 
 @every

@@ -52,6 +52,7 @@ def train(
     from byzcode.specs import parts
     from byzcode.storage.apart import apart
     from byzcode.storage.atomic import writable
+    from byzcode.training.memory import keep_freed_memory
 
     parsed = read_spec(RunSpec, spec)
     if data is not None:
@@ -60,6 +61,7 @@ def train(
         files.require(name, known.files)
     writable(out)
     apart([out], files_of(spec, allocation, together))
+    keep_freed_memory()
     if together is None:
         batches.alone(parsed, allocation, out, device=device, threads=threads)
     else:

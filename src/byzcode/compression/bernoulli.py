@@ -20,8 +20,8 @@ def bernoulli(messages: Tensor, draws: Draws, number_bits: int, *, share: Share 
     Shapes: (R, N, D) to (R, N, D). Cost: N D. Bits: b + ceil(log2 D) per entry that is kept, (R, N). Unbiased, and
     E ||C(x) - x||^2 = delta ||x||^2 exactly, delta = 1 / p - 1.
     """
-    *_, devices, dimension = messages.shape
-    keep = draws.uniform(devices, dimension) <= share  # not "<", because a uniform float32 may be rounded up to 1
+    dimension = messages.shape[-1]
+    keep = draws.for_messages(messages) <= share  # not "<", because a uniform float32 may be rounded up to 1
     bits = keep.sum(dim=-1) * (number_bits + place_bits(dimension))
     return Compressed(torch.where(keep, messages / share, 0.0), bits)
 

@@ -38,7 +38,8 @@ def defaults(dimension: int, number_bits: int, most: float) -> Iterable[Mapping[
 class Compressor(Entry):
     """``compressor(messages, draws, number_bits, **options)``; an uncompressed number takes ``number_bits``.
 
-    Messages are (R, N, D). Each device has its own random numbers, unless ``shared(**options)`` is true.
+    Messages are (R, N, D), or (R, K, D) of some devices: a compressor treats each alone. Its random numbers are
+    ``draws.for_messages(messages)``, a device's own, unless ``shared(**options)`` is true.
 
     - ``delta(D, **options)``: E ||C(x) - x||^2 <= delta ||x||^2 for every x.
     - ``unbiased``: E C(x) = x.

@@ -22,7 +22,7 @@ def natural(messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
     """
     # The significand 1 + u and the division by it are exact. The clamp keeps zeros (mantissa 0) and infinities.
     significand = (2 * torch.frexp(messages).mantissa.abs()).clamp(1, 2)
-    up = draws.uniform(*messages.shape[-2:]) < significand - 1
+    up = draws.for_messages(messages) < significand - 1
     return Compressed(messages / significand * (1.0 + up), bits(messages.shape[-1], number_bits))
 
 

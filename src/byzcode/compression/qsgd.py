@@ -28,12 +28,12 @@ def qsgd(messages: Tensor, draws: Draws, number_bits: int, *, levels: Levels = 4
     b + D (1 + ceil(log2(s + 1))), a fixed length. Unbiased, delta = min(D / s^2, sqrt(D) / s). A message that is not
     finite becomes NaN.
     """
-    *_, devices, dimension = messages.shape
+    dimension = messages.shape[-1]
     ratio, unit = relative(messages)
     norm = ratio.square().sum(dim=-1, keepdim=True).sqrt().clamp(min=1)  # it is at least 1, or 0
     level = ratio * (levels / norm)
     lower = level.trunc()
-    up = draws.uniform(devices, dimension) < (level - lower).abs()
+    up = draws.for_messages(messages) < (level - lower).abs()
     steps = lower + up * level.sign()
     # Multiply by the unit last: the norm itself may overflow although the result does not.
     return Compressed(steps * (norm / levels) * unit, bits(dimension, number_bits, levels=levels))

@@ -33,9 +33,9 @@ def random_k(
     Independent masks add delta (1 - 1/H) (1/H) sum ||g_i||^2 to the dispersion of H honest messages; a shared mask
     multiplies it by D / k, and moves their mean by (D / k - 1) ||mean||^2 (both in expectation).
     """
-    *_, devices, dimension = messages.shape
+    dimension = messages.shape[-1]
     k = kept_of(dimension, share)
-    keep = smallest(draws.uniform(devices if mask == "independent" else 1, dimension), k)
+    keep = smallest(draws.for_messages(messages, shared=mask == "shared"), k)
     kept = torch.where(keep, messages * (dimension / k), 0.0)
     return Compressed(kept, bits(dimension, number_bits, share=share, mask=mask))
 

@@ -1,4 +1,4 @@
-"""What the classification problems share: the examples, the gradients of the subsets, and the test accuracy.
+"""What classification problems made of layers share: the gradients of the subsets, and the messages.
 
 A model gives each example C scores. The loss of an example of class c is -log p_c, with p = softmax(scores). Each of K
 examples is in one of M subsets, f_k is M/K times the sum of the losses of its examples, and F = (1/M) sum_k f_k
@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING
 
 from byzcode.kernels.distances import lengths
 from byzcode.kernels.gather import Code, coded_rows
@@ -25,10 +25,8 @@ from byzcode.kernels.outer import Layer, is_sparse, takes
 from byzcode.kernels.product import by_run
 from byzcode.lazy import torch
 from byzcode.problems import fused
-from byzcode.problems.minibatches import draw, streams
-from byzcode.problems.on_data import Divisions, subset_products
-from byzcode.problems.problem import Metric
-from byzcode.randomness import Stream
+from byzcode.problems.labelled import Labelled, share_right
+from byzcode.problems.on_data import subset_products
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -141,23 +139,8 @@ def of_layer(layer: Layer) -> Iterator[Tensor]:
 
 
 @dataclass(frozen=True, eq=False)
-class Classification(ABC):
-    """R classification problems of one shape, one per seed.
-
-    ``features`` (R, K, d) and ``targets`` (R, K, C), 1 for the class of an example and 0 for the others; the examples
-    of a subset are consecutive, and ``sizes`` (R, M), on the CPU, counts them. ``factors``, (R, K) or (R, 1), weight
-    the gradients of the examples. ``test_features`` (R, T, d) and ``test_targets`` (R, T, C). The ``seeds`` (R,), on
-    the CPU, determine the minibatches of ``minibatch`` examples of each subset.
-    """
-
-    features: Tensor
-    targets: Tensor
-    sizes: Tensor
-    factors: Tensor
-    seeds: Tensor
-    minibatch: int | None
-    test_features: Tensor
-    test_targets: Tensor
+class Classification(Labelled, ABC):
+    """R classification problems of one shape, one per seed, whose models are layers."""
 
     @abstractmethod
     def start(self) -> Tensor:
@@ -166,14 +149,6 @@ class Classification(ABC):
     @abstractmethod
     def test_scores(self, theta: Tensor) -> Tensor:
         """The scores of the test examples at theta (R, D), (R, T, C)."""
-
-    @cached_property
-    def _streams(self) -> list[Stream]:
-        return streams(self.seeds)
-
-    def drawn(self, iteration: int) -> Self:
-        """The problem on the minibatch of an iteration; the problem itself if it uses all examples."""
-        return self if self.minibatch is None else drawn_from(self, self._streams, self.minibatch, iteration)
 
     def loss(self, forward: Forward) -> Tensor:
         """F, (R,)."""
@@ -205,31 +180,6 @@ class Classification(ABC):
         return share_right(self.test_scores(forward.theta), self.test_targets)
 
 
-def share_right(scores: Tensor, targets: Tensor) -> Tensor:
-    """The share of examples whose class has the largest score, (R,), of scores and targets (R, T, C)."""
-    chosen = (scores == scores.amax(dim=-1, keepdim=True)).to(scores.dtype)
-    right: Tensor = (chosen * targets).sum(dim=-1) / chosen.sum(dim=-1)
-    return right.mean(dim=-1)
-
-
-P = TypeVar("P")
-
-
-def drawn_from(problem: P, streams: Sequence[Stream], count: int, iteration: int) -> P:
-    """A problem with the fields of :class:`Classification`, on the minibatch of an iteration."""
-    own: Any = problem
-    batch = draw(streams, own.sizes, count, iteration)
-    made: P = replace(
-        own,
-        features=batch.of(own.features),
-        targets=batch.of(own.targets),
-        sizes=batch.sizes,
-        factors=(batch.shares / count).to(own.factors).repeat_interleave(count, dim=1),
-        minibatch=None,
-    )
-    return made
-
-
 def log_chances(scores: Tensor) -> Tensor:
     """The log probabilities of the classes, of scores (R, K, C)."""
     return by_run(partial(torch.log_softmax, dim=-1), scores)
@@ -238,53 +188,3 @@ def log_chances(scores: Tensor) -> Tensor:
 def joint(parts: Sequence[Tensor]) -> Tensor:
     """Tensors side by side along the last axis."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=-1)
-
-
-def tensors_of(divided: Divisions, seeds: Sequence[int], classes: int) -> dict[str, Tensor]:
-    """The fields of :class:`Classification`, on the CPU and as precise as the data, whatever computes the run."""
-    training, test, orders, sizes = divided
-    rows = torch.eye(classes, dtype=torch.float64)
-    return {
-        "features": torch.stack([torch.tensor(training.features[order]) for order in orders]),
-        "targets": torch.stack([rows[torch.tensor(training.labels[order])] for order in orders]),
-        "sizes": torch.tensor(sizes),
-        "factors": torch.full((len(seeds), 1), sizes.shape[1] / orders.shape[1], dtype=torch.float64),
-        "seeds": torch.tensor(list(seeds)),
-        "test_features": torch.tensor(test.features).repeat(len(orders), 1, 1),
-        "test_targets": rows[torch.tensor(test.labels)].repeat(len(orders), 1, 1),
-    }
-
-
-def placed(tensors: Mapping[str, Tensor], device: str, dtype: str) -> dict[str, Tensor]:
-    """The tensors where and as a run computes with them; counts stay on the CPU, and reading them waits for no GPU."""
-    kind = getattr(torch, dtype)
-    return {name: each.to(device, kind) if each.is_floating_point() else each for name, each in tensors.items()}
-
-
-def _accuracy(problem: Any, forward: Any) -> Tensor:
-    accuracy: Tensor = problem.test_accuracy(forward)
-    return accuracy
-
-
-def _error(problem: Any, forward: Any) -> Tensor:
-    return 1 - _accuracy(problem, forward)
-
-
-#: The metrics of every classification problem.
-METRICS = {
-    "test_accuracy": Metric(
-        _accuracy,
-        words="test accuracy",
-        symbol="",
-        long_name="share of the test examples that are classified correctly",
-        comment="of n classes with the same largest score, each counts 1/n",
-        linear=True,
-    ),
-    "test_error": Metric(
-        _error,
-        words="test error",
-        symbol="",
-        long_name="share of the test examples that are classified wrongly",
-        comment="one minus the test accuracy; claims compare it, because less of it is better",
-    ),
-}

@@ -27,7 +27,8 @@ from byzcode.kernels.outer import Layer
 from byzcode.kernels.product import batched, product
 from byzcode.lazy import torch
 from byzcode.problems import classification, layers
-from byzcode.problems.classification import METRICS, Classification, log_chances, placed, tensors_of
+from byzcode.problems.classification import Classification, log_chances
+from byzcode.problems.labelled import METRICS, placed, tensors_of
 from byzcode.problems.on_data import (
     LABELS,
     TABLES,

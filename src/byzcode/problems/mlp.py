@@ -20,7 +20,8 @@ from pydantic import Field
 from byzcode.data import DATA_SETS
 from byzcode.kernels.outer import Layer
 from byzcode.problems import classification, layers
-from byzcode.problems.classification import METRICS, Classification, log_chances, placed, tensors_of
+from byzcode.problems.classification import Classification, log_chances
+from byzcode.problems.labelled import METRICS, placed, tensors_of
 from byzcode.problems.on_data import (
     LABELS,
     TABLES,

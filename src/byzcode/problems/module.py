@@ -27,7 +27,7 @@ from pydantic import AfterValidator, Field
 from byzcode.data import DATA_SETS
 from byzcode.errors import complain
 from byzcode.problems import users_module
-from byzcode.problems.classification import METRICS, placed, tensors_of
+from byzcode.problems.labelled import METRICS, placed, tensors_of
 from byzcode.problems.module_problem import BLOCK, KEPT, ModuleProblem
 from byzcode.problems.module_trial import outline
 from byzcode.problems.on_data import (

@@ -8,17 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from byzcode.errors import KeyedError, complain
 from byzcode.kernels.distances import lengths
 from byzcode.kernels.gather import Code, coded_rows
 from byzcode.kernels.product import product
 from byzcode.lazy import torch
-from byzcode.problems.classification import drawn_from, share_right
-from byzcode.problems.minibatches import streams
+from byzcode.problems.labelled import Labelled, share_right
 from byzcode.problems.users_module import Model
-from byzcode.randomness import Stream
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,21 +63,12 @@ class Forward:
 
 
 @dataclass(frozen=True, eq=False)
-class ModuleProblem:
+class ModuleProblem(Labelled):
     """R problems of one shape, one per seed; see :func:`byzcode.problems.module.module`.
 
-    The data are those of :class:`byzcode.problems.classification.Classification`. ``first`` (R, D) has the first
-    parameters, ``kept`` the numbers that the gradient of an example needs.
+    ``first`` (R, D) has the first parameters, ``kept`` the numbers that the gradient of an example needs.
     """
 
-    features: Tensor
-    targets: Tensor
-    sizes: Tensor
-    factors: Tensor
-    seeds: Tensor
-    minibatch: int | None
-    test_features: Tensor
-    test_targets: Tensor
     first: Tensor
     model: Model
     kept: int
@@ -92,14 +81,6 @@ class ModuleProblem:
     def start(self) -> Tensor:
         """theta^0, (R, D): as the factory makes it."""
         return self.first
-
-    @cached_property
-    def _streams(self) -> list[Stream]:
-        return streams(self.seeds)
-
-    def drawn(self, iteration: int) -> Self:
-        """The problem on the minibatch of an iteration; the problem itself if it uses all examples."""
-        return self if self.minibatch is None else drawn_from(self, self._streams, self.minibatch, iteration)
 
     def forward(self, theta: Tensor) -> Forward:
         """Nothing yet: loss and gradients are computed when they are needed."""

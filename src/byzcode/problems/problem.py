@@ -119,17 +119,19 @@ class Sizes(NamedTuple):
 class Metric(NamedTuple):
     """A quantity that only this problem has, measured at each recorded iteration.
 
-    ``measure(problem, forward)`` computes it, (R,). A ``linear`` metric is drawn on a linear axis: it is between 0 and
-    1, more is better, and a diverged seed counts as 0. Any other metric is positive, and less is better.
+    ``measure(problem, forward)`` computes it, (R,), or it is one minus the metric ``one_minus``. A ``linear`` metric
+    is drawn on a linear axis: it is between 0 and 1, more is better, and a diverged seed counts as 0. Any other metric
+    is positive, and less is better.
     """
 
-    measure: Callable[[Any, Any], Tensor]
+    measure: Callable[[Any, Any], Tensor] | None
     words: str
     symbol: str
     long_name: str
     units: str = "1"
     comment: str = ""
     linear: bool = False
+    one_minus: str = ""
 
 
 @dataclass(frozen=True)

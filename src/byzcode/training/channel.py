@@ -21,7 +21,8 @@ class Exchange:
     def __init__(self, channel: Channel, coded: Tensor, threat: Threat, iteration: int) -> None:
         self._channel, self._coded = channel, coded
         self.threat, self.iteration = threat, iteration
-        self.sent, self.bits = channel.sent(coded, iteration)
+        self._draws = channel.draws(coded, iteration)
+        self.sent, self.bits = channel.compressed(coded, self._draws)
         self._received: Tensor | None = None
 
     @property
@@ -33,7 +34,7 @@ class Exchange:
     def received(self) -> Tensor:
         """The messages that the server receives, (R, N, D)."""
         if self._received is None:
-            self._received = self._channel.received(self._coded, self.sent, self.threat, self.iteration)
+            self._received = self._channel.received(self._coded, self.sent, self.threat, self.iteration, self._draws)
         return self._received
 
     @property
@@ -62,16 +63,24 @@ class Channel:
         """The exchange of an iteration, in which the devices have the coded gradients ``coded`` (R, N, D)."""
         return Exchange(self, coded, threat, iteration)
 
-    def sent(self, coded: Tensor, iteration: int) -> Compressed:
-        """Compress coded gradients: the messages (R, N, D) that are sent if all devices are honest, and their bits."""
-        return self._compressor(coded, Draws(self._compression, iteration, like=coded), self._bits)
+    def draws(self, coded: Tensor, iteration: int) -> Draws:
+        """The random numbers of all devices for compression in an iteration."""
+        return Draws(self._compression, iteration, like=coded)
 
-    def received(self, coded: Tensor, sent: Tensor, threat: Threat, iteration: int) -> Tensor:
-        """The messages that the server receives, given the coded gradients and their compressed form, all (R, N, D)."""
+    def compressed(self, messages: Tensor, draws: Draws) -> Compressed:
+        """The messages as they are sent, and their bits."""
+        return self._compressor(messages, draws, self._bits)
+
+    def received(self, coded: Tensor, sent: Tensor, threat: Threat, iteration: int, draws: Draws) -> Tensor:
+        """The messages that the server receives, given the coded gradients and their compressed form, all (R, N, D).
+
+        ``draws`` are those that compressed the messages: a device compresses its lie with the same random numbers.
+        """
         if threat.f == 0:
             return sent
         seen = sent if sent is coded else threat.replace(sent, threat.of_liars(coded))
         received: Tensor = self._attack(seen, threat, Draws(self._lying, iteration, like=coded))
         if self._squeezed:
-            received = threat.replace(sent, threat.of_liars(self.sent(received, iteration).messages))
+            lies, of_liars = threat.of_liars(received), draws.of_devices(threat.liars, sent.shape[-2])
+            received = threat.replace(sent, self.compressed(lies, of_liars).messages)
         return received

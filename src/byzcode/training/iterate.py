@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from byzcode.kernels.distances import lengths
-from byzcode.problems import Problem
+from byzcode.problems import Metric, Problem
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,6 +17,7 @@ class Iterate:
 
     def __init__(self, problem: Problem, theta: Tensor) -> None:
         self.problem, self.theta = problem, theta
+        self._metrics: dict[str, Tensor] = {}
 
     @cached_property
     def forward(self) -> Any:
@@ -42,3 +43,10 @@ class Iterate:
     def heterogeneity(self) -> Tensor:
         """The root mean squared distance of the subsets' gradients from that of F, (R,)."""
         return self.problem.heterogeneity(self.forward, self.gradient)
+
+    def metric(self, name: str, metric: Metric) -> Tensor:
+        """A quantity of the problem alone, (R,)."""
+        if name not in self._metrics:
+            assert metric.measure is not None
+            self._metrics[name] = metric.measure(self.problem, self.forward)
+        return self._metrics[name]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from byzcode.kernels.distances import lengths
 from byzcode.lazy import torch
-from byzcode.problems import Problem, Solved
+from byzcode.problems import Metric, Problem, Solved
 from byzcode.specs.quantities import COUNTS, constants_of, quantities_of
 from byzcode.specs.run import RunSpec
 from byzcode.training.channel import Exchange
@@ -65,8 +65,7 @@ class Recorder:
         theta, metrics = problem.start(), spec.problem_kind.metrics
         self._on_cpu, self._undefined, self._devices = theta.device.type == "cpu", bool(spec.undefined), spec.devices
         self._measures = {
-            name: MEASURES[name] if name in MEASURES else _of_problem(metrics[name].measure)
-            for name in quantities_of(spec)
+            name: MEASURES[name] if name in MEASURES else _of_problem(name, metrics) for name in quantities_of(spec)
         }
         self._ledger = Ledger(theta)
         self._book = Book(
@@ -105,8 +104,11 @@ class Recorder:
         return self._book.close()
 
 
-def _of_problem(measure: Callable[[Problem, object], Tensor]) -> Callable[[Moment], Tensor]:
-    return lambda moment: measure(moment.at.problem, moment.at.forward)
+def _of_problem(name: str, metrics: Mapping[str, Metric]) -> Callable[[Moment], Tensor]:
+    """The function that measures a quantity of a problem."""
+    if other := metrics[name].one_minus:
+        return lambda moment: 1 - moment.at.metric(other, metrics[other])
+    return lambda moment: moment.at.metric(name, metrics[name])
 
 
 class Ledger:

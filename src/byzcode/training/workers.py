@@ -22,6 +22,7 @@ from byzcode.lazy import torch
 from byzcode.specs.run import RunSpec
 from byzcode.training.batch import Part, assemble
 from byzcode.training.loop import Progress, loop
+from byzcode.training.memory import keep_freed_memory
 from byzcode.training.records import Measurements, join
 
 #: Bytes of data and messages of one batch on a CPU. A larger batch shares the cost of each call among more runs, but
@@ -110,6 +111,7 @@ def _in_processes(parts: Sequence[Part], workers: int, advance: Progress) -> lis
 
 def _train_quietly(spec: str, seeds: tuple[int, ...], assigned: NDArray[np.int32]) -> Measurements:
     """Train in a worker process. It gets the spec as JSON, because the classes of components are made at import."""
+    keep_freed_memory()
     return _train([Part(RunSpec.from_json(spec, "spec"), seeds, assigned)], "cpu", _unseen)
 
 

@@ -21,7 +21,7 @@ def ternary(messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
     """
     largest = messages.abs().amax(dim=-1, keepdim=True)
     share = torch.where(largest > 0, messages.abs() / largest, 0.0)
-    kept = draws.uniform(*messages.shape[-2:]) < share
+    kept = draws.for_messages(messages) < share
     return Compressed(torch.where(kept, largest * messages.sign(), 0.0), bits(messages.shape[-1], number_bits))
 
 
