@@ -28,8 +28,9 @@ reproduce-real-all: setup
 quick: setup
 	$(RUN) snakemake --cores all --configfile config/quick/config.yaml
 
+# SLOW=1 runs the tests marked slow, too: whole workflows, faults, fuzzing. CI does.
 test: setup $(VENV)/peers
-	$(RUN) python -m pytest -n 3 --dist loadfile
+	$(RUN) python -m pytest -n 3 --dist loadfile $(if $(SLOW),,-m "not slow")
 
 # Fifty times: the workflow of `make quick`, killed at a random moment and started again. About an hour.
 test-faults: setup
