@@ -294,7 +294,7 @@ def test_the_server_passes_on_only_signals_that_it_has_not_got_itself(monkeypatc
     monkeypatch.setattr(os, "kill", lambda _, number: passed.append(number))
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        server = Server(ours, Home({}, b""), lambda: True, lambda: None)
+        server = Server(ours, Home({}, b""), lambda _: None, lambda: True, lambda: None)
         server._note(signal.SIGINT, None)
         theirs.send(bytes([signal.SIGINT, signal.SIGTERM]))
         server._heed(Child(1, ours))
@@ -332,7 +332,13 @@ def test_snakemake_killed_alone_ends_all(tmp_path: Path) -> None:
 def test_a_server_with_threads_does_not_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(tmp_path, monkeypatch, "threads") as jobs:
         assert jobs.run("print(FORKED)").stdout == b"False\n"
-    assert "ThreadsError" in (tmp_path / ".snakemake" / "byzcode.warm.log").read_text()
+
+
+def test_a_job_whose_imports_fail_starts_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(tmp_path, monkeypatch) as jobs:
+        assert jobs.run("print(FORKED)", "cannot be imported").stdout == b"False\n"
+        assert jobs.run("print(FORKED)").stdout == b"True\n"
+    assert "ImportError" in (tmp_path / ".snakemake" / "byzcode.warm.log").read_text()
 
 
 def test_a_server_keeps_no_files_open(jobs: Jobs) -> None:

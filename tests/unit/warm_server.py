@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from byzcode.execution.warm import job
-from byzcode.execution.warm.request import Home
+from byzcode.execution.warm.request import Home, Request
 from byzcode.execution.warm.server import Server
 
 
@@ -25,6 +25,11 @@ def program() -> None:
     exec(sys.argv[1], {"__name__": "__main__", "FORKED": "__server__" in sys.modules})
 
 
+def prepare(request: Request) -> None:
+    if b"cannot be imported" in request.words:
+        raise ImportError
+
+
 def main() -> None:
     requests, stamp = int(sys.argv[1]), Path(sys.argv[2])
     stamped = stamp.read_text()
@@ -33,6 +38,7 @@ def main() -> None:
     server = Server(
         socket.socket(fileno=requests),
         Home.of_this_process(),
+        prepare,
         lambda: stamp.read_text() == stamped,
         lambda: subprocess.Popen(command(requests, stamp), pass_fds=[requests]) and None,
     )

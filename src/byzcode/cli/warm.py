@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import importlib
 import io
+import os
 import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from byzcode.cli import main as byzcode
@@ -23,36 +24,35 @@ from byzcode.storage import trajectories
 from byzcode.storage.layout import STAGES
 from byzcode.training.memory import peak_memory
 
-#: What a training imports, besides the modules of its stages.
-TRAINING = ("torch", "byzcode.execution.batches", "byzcode.execution.progress", "byzcode.data.files")
+#: What the commands of jobs import when they need it, besides the modules of their stages.
+COMMON = ("byzcode.storage.inputs", "byzcode.storage.checksums", "byzcode.studies.requests")
+LIBRARIES = {
+    "train": ("torch", "byzcode.execution.batches", "byzcode.execution.progress", "byzcode.data.files"),
+    "summarise": ("scipy.stats",),
+    "claims": ("scipy.stats",),
+    "gallery": ("PIL.PngImagePlugin",),
+    "scorecard": ("PIL.PngImagePlugin",),
+}
 
-#: What the other commands import when they need it, besides the modules of their stages.
-LIBRARIES = (
-    *("xarray", "netCDF4", "scipy.stats", "scipy.sparse.linalg", "PIL.PngImagePlugin", "jinja2"),
-    *("matplotlib.backends.backend_pdf", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg"),
-    *("byzcode.storage.inputs", "byzcode.storage.checksums", "byzcode.studies.requests"),
-)
-
-
-def preload() -> float:
-    """Import what the commands of jobs need, and compute the digests of the code of their stages.
-
-    Returns the memory of a process that has imported what a training needs, and no more, in MiB.
-    """
-    _import("allocate", "train", libraries=TRAINING)
-    memory = _resident()
-    _import(*STAGES, libraries=LIBRARIES)
-    _draw()
-    return memory
+#: The commands that draw.
+DRAWING = ("figure", "multiverse")
 
 
-def _import(*stages: str, libraries: Iterable[str]) -> None:
-    for stage in map(STAGES.__getitem__, stages):
-        for module in code.loaded().modules(*stage.modules):
+@cache
+def prepare(command: str) -> None:
+    """Import what a command needs, and compute the digest of the code of its stage, which stays in a cache."""
+    if (stage := STAGES.get(command)) is None:
+        return
+    gc.disable()  # imports make no garbage
+    try:
+        modules = (*code.loaded().modules(*stage.modules), *COMMON, *LIBRARIES.get(command, ()))
+        for module in modules:
             importlib.import_module(module)
-        stage.digest()  # it stays in a cache
-    for library in libraries:
-        importlib.import_module(library)
+        stage.digest()
+        if command in DRAWING:
+            _draw()
+    finally:
+        gc.enable()
 
 
 def _draw() -> None:
@@ -88,14 +88,20 @@ def _report_memory(of_imports: float) -> None:
 def serve(requests: int, stamped: str) -> None:
     """Serve jobs until Snakemake ends; in each child, run its command."""
     home = Home.of_this_process()
-    gc.disable()  # imports make no garbage
-    memory = preload()
-    gc.enable()
+    prepare("allocate")
+    prepare("train")
+    memory = _resident()
 
     def succeed() -> None:
         subprocess.Popen(command(requests), pass_fds=[requests], env=dict(home.environment))  # noqa: S603 - this Python
 
-    server = Server(socket.socket(fileno=requests), home, lambda: stamp() == stamped, succeed)
+    server = Server(
+        socket.socket(fileno=requests),
+        home,
+        prepare=lambda request: prepare(os.fsdecode(request.words[1])) if len(request.words) > 1 else None,
+        is_current=lambda: stamp() == stamped,
+        succeed=succeed,
+    )
     request = server.serve()
     _report_memory(memory)
     job.become(request)

@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,10 +31,6 @@ HANDLED = (*FORWARDED, signal.SIGCHLD)
 _PR_SET_PDEATHSIG = 1
 
 
-class ThreadsError(Exception):
-    """The process has more than one thread, so that a fork would copy it only in part."""
-
-
 @dataclass(eq=False)
 class Child:
     """The child of a job; the connection is None after the client has ended."""
@@ -46,11 +43,13 @@ class Child:
 class Server:
     """A server: ``requests`` is its end of the socket pair, ``home`` what its jobs must have in common with it.
 
-    ``is_current`` returns whether the sources are still those that were imported. ``succeed`` starts a successor.
+    ``prepare`` imports what a job needs. ``is_current`` returns whether the sources are those of the start. ``succeed``
+    starts a successor.
     """
 
     requests: socket.socket
     home: Home
+    prepare: Callable[[Request], None]
     is_current: Callable[[], bool]
     succeed: Callable[[], None]
     _children: dict[int, Child] = field(default_factory=dict)  # by process
@@ -58,12 +57,7 @@ class Server:
     _retired: bool = False
 
     def serve(self) -> Request:
-        """Serve until Snakemake ends, which ends this process. Returns only in the child of each job, with its request.
-
-        Raises ThreadsError if this process has several threads.
-        """
-        if len(list(Path("/proc/self/task").iterdir())) > 1:
-            raise ThreadsError
+        """Serve until Snakemake ends, which ends this process. Returns only in the child of a job, with its request."""
         self._before = {number: signal.getsignal(number) for number in HANDLED}
         self._wake, wake = socket.socketpair()
         self._wake.setblocking(False)
@@ -71,7 +65,6 @@ class Server:
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
         for number in HANDLED:
             signal.signal(number, self._note)
-        gc.freeze()  # a collection in a child would write to all objects, and so copy all memory
         while True:
             if request := self._turn():
                 wake.close()
@@ -127,9 +120,8 @@ class Server:
         if received is None:
             return None
         connection, request = received
-        if not self.is_current():
-            self._retire()
-        if self._retired or not self.home.serves(request) or (process := self._fork()) is None:
+        process = self._fork() if self._serves(request) else None
+        if process is None:
             _tell(connection, PLAINLY)
             connection.close()
         elif process == 0:
@@ -140,6 +132,20 @@ class Server:
             _tell(connection, ACCEPTED)
         request.close()
         return None
+
+    def _serves(self, request: Request) -> bool:
+        """Whether a child may do a job; imports what it needs."""
+        if self._retired or not self.home.serves(request):
+            return False
+        try:
+            self.prepare(request)
+        except Exception:  # the job will say it in its log
+            traceback.print_exc()
+            return False
+        gc.freeze()  # a collection in a child would write to all objects, and so copy all memory
+        if not self.is_current():  # looked up after the imports: they may have read new sources
+            self._retire()
+        return not self._retired and _threads() == 1
 
     def _retire(self) -> None:
         """Leave all further jobs to a successor."""
@@ -199,6 +205,11 @@ class Server:
                 if child.connection:
                     _tell(child.connection, status.to_bytes(STATUS, "little"))
                     child.connection.close()
+
+
+def _threads() -> int:
+    """The number of threads of this process; a fork copies only one."""
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def _tell(connection: socket.socket, message: bytes) -> None:
