@@ -247,8 +247,8 @@ def test_steps_between_what_moves():
     assert falls(4.0, 2.0, 4.0, shapes=[plateau, DOWN, plateau]).p_refute < ENOUGH
 
 
-def grows(ones, others, advantage, values=(0.0, 0.25, 0.5), shapes=("plateau",) * 3, **more):
-    one = claim("grows", against="B", along="problem.sigma_h", values=list(values), advantage=advantage)
+def grows(ones, others, advantage, values=(0.0, 0.25, 0.5), shapes=("plateau",) * 3, scale="linear", **more):
+    one = claim("grows", against="B", along="problem.sigma_h", values=list(values), advantage=advantage, scale=scale)
     runs, against = (
         [
             run(scattered(level, 10 * side + place, 0.05), **({"shape": shapes[place]} if side else {}), **more)
@@ -273,6 +273,36 @@ def test_an_advantage_grows_as_a_ratio_or_as_a_difference():
     assert min(same.p_support, same.p_refute) > ENOUGH
 
 
+def test_an_advantage_grows_from_the_first_value_to_the_last_also_if_values_fall():
+    up, down = [1, 1, 1], [2, 4, 8]
+    found = grows(up, down, "difference", values=(9.0, 3.0, 1.0))
+    assert found.p_support < ENOUGH < found.p_refute
+    assert found.effect > 0
+    other = grows(up, down[::-1], "difference", values=(9.0, 3.0, 1.0))
+    assert other.p_refute < ENOUGH < other.p_support
+    assert other.effect < 0
+
+
+def test_growth_over_the_logarithms_of_the_values():
+    """The advantage rises by 2 for each power of ten; over the values themselves the last counts for almost all."""
+    ones, others, values = [1, 1, 1], [3, 5, 7], (0.01, 0.1, 1.0)
+    assert grows(ones, others, "difference", values=values, scale="log").effect == pytest.approx(4, rel=0.05)
+    assert grows(ones, others, "difference", values=values).effect == pytest.approx(3.2, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("values", "scale", "wrong"),
+    [
+        ((1.0, 3.0, 2.0), "linear", "must rise or fall at every step"),
+        ((1.0, 1.0, 2.0), "linear", "must rise or fall at every step"),
+        ((0.0, 1.0, 2.0), "log", "must be above 0 with scale: log"),
+    ],
+)
+def test_values_in_no_order_are_refused(values, scale, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        grows([1, 1, 1], [2, 4, 8], "ratio", values=values, scale=scale)
+
+
 @pytest.mark.parametrize("advantage", ["ratio", "difference"])
 def test_growth_between_what_moves(advantage):
     """Where the other method still rises the advantage is at least what it is; the middle of three does not count."""
@@ -290,6 +320,7 @@ def test_growth_between_what_moves(advantage):
         settled = shapes[0] == shapes[2]
         assert grows(*up, shapes=shapes).pairs == (SEEDS if settled else 0)
         assert ("none at a plateau" in grows(*up, shapes=shapes).note) == (shapes != (still,) * 3)
+        assert (grows(*up, shapes=shapes, values=(3.0, 2.0, 1.0)).p_support < ENOUGH) == support, shapes
     gone = grows(*up, diverged=range(SEEDS))
     assert (gone.pairs, gone.p_support, gone.p_refute) == (0, 1.0, 1.0)
     assert np.isnan(gone.effect)

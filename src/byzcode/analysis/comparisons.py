@@ -77,7 +77,7 @@ def falls(claim: Falls, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
 
 @_of_any_levels
 def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
-    """Does the advantage grow along the key? Tested by the slope of a least-squares line per seed.
+    """Does the advantage grow from the first value to the last? Tested by the slope of a least-squares line per seed.
 
     A level that still moves bounds the advantage at its place, and so the slope, on one side, as in :func:`lower`.
     A seed that diverged at a place with weight in the slope does not count.
@@ -88,6 +88,8 @@ def grows(claim: Grows, runs: Sequence[Run], against: Sequence[Run]) -> Outcome:
     of = log_level if ratio else _level
     advantage = np.stack([of(b) - of(a) for a, b in zip(first, second, strict=True)], axis=1)
     where = np.asarray(claim.values, dtype=float)
+    where = np.log(where) if claim.scale == "log" else where
+    where = where * np.sign(where[-1] - where[0])  # so that it rises from the first to the last
     change = _slope(advantage, where) * np.ptp(where)
     known = np.isfinite(change)  # else the advantage is unknown at some place, such as the middle one
     places = [pairs_of(b, a, both_end=True) for a, b in zip(first, second, strict=True)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from byzcode.specs.strict import Strict
 from byzcode.studies.names import Key, Label, Mark, Name, Quantity, Text, Value
@@ -117,8 +118,20 @@ class Grows(Tested):
     test: Literal["grows"] = Field(description="The kind of test.")
     against: OneSide = Field(description="The runs over which it has the advantage.")
     along: Key = Field(description="Grid key along which it grows.")
-    values: Annotated[list[float], Field(min_length=2, max_length=1000)] = Field(description="Its values, in order.")
+    values: Annotated[list[float], Field(min_length=2, max_length=1000)] = Field(
+        description="Its values, rising or falling: the advantage grows from the first to the last."
+    )
+    scale: Literal["linear", "log"] = Field(default="linear", description="Fit over the values or over their logarithms.")
     advantage: Literal["ratio", "difference"] = Field(description="Compare levels by ratio or by difference.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        steps = {(later > earlier) - (later < earlier) for earlier, later in pairwise(self.values)}
+        if steps not in ({1}, {-1}):
+            raise ValueError(f"values = {self.values}: must rise or fall at every step")
+        if self.scale == "log" and min(self.values) <= 0:
+            raise ValueError(f"values = {self.values}: must be above 0 with scale: log")
+        return self
 
 
 class Law(Tested):

@@ -23,6 +23,9 @@ from byzcode.studies.files import read_from, read_text
 _WORDS = {"says", "source", "mark", "confirms", "refutes", "figure"}
 _SIDES = {"curve", "against", "where", "each", "kinds"}
 
+#: A field that came after claims had been registered. With this value it is left out, so that their hashes stay the same.
+_LATER = {"scale": "linear"}
+
 _LINE = re.compile(r"([0-9a-f]{64})  ([a-z0-9-]+)")
 
 
@@ -85,7 +88,8 @@ def read(path: str) -> dict[str, str] | None:
 
 
 def _content(cell: Cell) -> dict[str, Any]:
-    claim = cell.claim.model_dump(mode="json", exclude=_WORDS | _SIDES)
+    fields = cell.claim.model_dump(mode="json", exclude=_WORDS | _SIDES)
+    claim = {name: value for name, value in fields.items() if (name, value) not in _LATER.items()}
     sides = {"runs": cell.runs, "against": cell.against}
     specs = {name: [_without_seeds(member.spec) for member in members] for name, members in sides.items()}
     return {"cell": cell.name, "claim": claim, **specs}
