@@ -121,7 +121,7 @@ class Grows(Tested):
     values: Annotated[list[float], Field(min_length=2, max_length=1000)] = Field(
         description="Its values, rising or falling: the advantage grows from the first to the last."
     )
-    scale: Literal["linear", "log"] = Field(default="linear", description="Fit over the values or over their logarithms.")
+    scale: Literal["linear", "log"] = Field(default="linear", description="Fit over the values or their logarithms.")
     advantage: Literal["ratio", "difference"] = Field(description="Compare levels by ratio or by difference.")
 
     @model_validator(mode="after")

@@ -23,7 +23,7 @@ from byzcode.studies.files import read_from, read_text
 _WORDS = {"says", "source", "mark", "confirms", "refutes", "figure"}
 _SIDES = {"curve", "against", "where", "each", "kinds"}
 
-#: A field that came after claims had been registered. With this value it is left out, so that their hashes stay the same.
+#: A field that came after claims had been registered. With this value it is left out: their hashes stay the same.
 _LATER = {"scale": "linear"}
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([a-z0-9-]+)")
