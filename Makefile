@@ -17,8 +17,8 @@ reproduce: setup
 long: setup
 	$(RUN) snakemake --cores all --configfile config/long/config.yaml
 
-# Real data: about 75 minutes on two cores, by the rates of its runs. With the choice of steps and a CNN: reproduce-real-all. Both
-# go on where they were stopped.
+# Real data: about an hour on two cores. With the choice of steps, further rules and a CNN, without a limit:
+# reproduce-real-all. Both go on where they were stopped.
 reproduce-real: setup
 	$(RUN) snakemake --cores all --configfile config/real/config.yaml
 
