@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from byzcode.figures.style import SMALL, SOFT, TITLE, theme
-from byzcode.storage.atomic import whole
+from byzcode.storage.atomic import replacing
 
 #: Codes, from quick to slow, their words and marks.
 CODES = {
@@ -71,14 +71,14 @@ def _growth(axes: Axes, growth: pd.DataFrame) -> None:
     growth = growth.assign(**parts)
     ladders = list(growth.groupby(["rule", "letter"], sort=False))
     for ((rule, letter), rows), color, marker in zip(
-        ladders, sns.color_palette("colorblind", len(ladders)), "osD^", strict=False
+        ladders, sns.color_palette("colorblind", len(ladders)), "osD^v", strict=False
     ):
         sizes = rows["size"].astype(int)
         label = f"{letter} grows, {rule}".replace("_", " ").replace("nnm", "NNM")
         axes.plot(sizes / sizes.min(), rows.best_us, color=color, marker=marker, markersize=4, label=label)
     axes.set(xscale="log", yscale="log", xlabel="times the size of the paper", ylabel="microseconds a run-iteration")
-    axes.set_xticks([1, 2, 5, 10, 20, 50, 100])
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.set_xticks([10.0**power for power in range(5)])
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, fontsize=SMALL)
 
@@ -90,7 +90,7 @@ def read(path: Path) -> pd.DataFrame:
 def save(path: Path) -> Path:
     """Draw a table of benchmarks beside it."""
     out = path.with_suffix(".png")
-    with whole(out) as temporary:
+    with replacing(out) as temporary:
         draw(read(path)).savefig(temporary, format="png", dpi=160, metadata={"Software": "byzcode"})
     return out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from byzcode.allocation import ALLOCATIONS
 from byzcode.allocation.repetition import groups_of
 from byzcode.coding import DECODERS, ENCODERS
 from byzcode.coding.cyclic_code import cyclic_code
+from byzcode.kernels.gather import coded_rows
+from byzcode.training.devices import Devices, messages
+from byzcode.training.iterate import Iterate
 
 SMALL = [(3, 1), (5, 1), (5, 2), (6, 2), (7, 2), (7, 3), (9, 3), (11, 3)]  # N, s of cyclic codes
 GROUPED = [(3, 1), (5, 1), (7, 1), (9, 3), (9, 2), (11, 2)]  # N devices in so many groups
@@ -473,3 +477,26 @@ def test_a_device_that_holds_one_task_alone():
     assert coded.errors(gradient) < 1e-14
     _, failed = coded.decoded(coded.lied(np.array([[2]]), "NaN"))
     assert failed.all()
+
+
+@pytest.mark.parametrize("assignment", ["fixed", "redrawn", "subsets_redrawn", "devices_redrawn"])
+def test_messages_from_sums_of_tasks_are_those_from_single_subsets(assignment):
+    """The devices that hold a task of several subsets share the sum of its gradients."""
+    seeds, devices, subsets = [0, 1], 7, 21
+    assigned = np.stack([ALLOCATIONS["cyclic"](devices, subsets, 9, np.random.default_rng(seed)) for seed in seeds])
+    weights = np.stack([ENCODERS["draco_cyclic"](each, subsets) for each in assigned])
+    gradients = torch.from_numpy(np.random.default_rng(3).standard_normal((2, subsets, 5)))
+    of = Devices(gradients, assigned, weights, seeds, subsets, assignment=assignment)
+    mirrored = assigned[..., ::-1].copy(), weights[..., ::-1].copy()
+    apart = Devices(gradients, *mirrored, seeds, subsets, assignment=assignment)
+    problem = SimpleNamespace(
+        forward=lambda theta: theta,
+        coded_gradients=lambda rows, code: coded_rows(rows, rows.new_ones(2, subsets), code),
+    )
+    for iteration in range(3):
+        codes, plain = of.codes(iteration), apart.codes(iteration)
+        assert codes.tasks is not None
+        assert plain.tasks is None
+        left, right = (messages(Iterate(problem, gradients), each) for each in (codes, plain))
+        assert left.shape == (2, devices, 10)
+        torch.testing.assert_close(left, right, rtol=0, atol=1e-14)

@@ -16,6 +16,7 @@ from byzcode.aggregation import RULES
 from byzcode.kernels import native, order
 from byzcode.kernels.distances import in_units, power_of_two, squared_distances
 from byzcode.kernels.gather import Code, coded_rows
+from byzcode.kernels.nearest import mean_of
 from byzcode.kernels.product import product, times
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 
@@ -123,6 +124,19 @@ def test_compiled_distances_have_the_bits_of_their_plain_body(plain):
         assert same_bits(squared_distances(told), plain(squared_distances, told))
 
     check()
+
+
+@needs_compiler
+def test_compiled_means_of_chosen_messages_have_the_bits_of_their_plain_body(plain, rng):
+    for devices, dimension in itertools.product([1, 2, 3, 4, 5, 8, 37, 100], [1, 7, 8, 9, 100]):
+        told = torch.from_numpy(rng.standard_normal((2, devices, dimension)))
+        taken = torch.from_numpy(rng.random((2, devices, devices)) < 0.7)
+        case = (taken, told, told[:, :1].clone(), max(1, devices // 2))
+        means = mean_of(*case)
+        assert same_bits(means, plain(mean_of, *case)), (devices, dimension)
+        expected = (taken.double() @ told) / case[3] + case[2]
+        torch.testing.assert_close(means, expected, rtol=1e-13, atol=1e-13)
+        assert same_bits(means[1:], mean_of(taken[1:], told[1:], case[2][1:], case[3])), (devices, dimension)
 
 
 @pytest.mark.parametrize("dimension", [1, 7, 8, 255, 256, 257, 700])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.kernels.native import function
-from byzcode.kernels.order import median, sort_devices
+from byzcode.kernels.order import median
 from byzcode.kernels.product import product
 from byzcode.lazy import torch
 
@@ -59,7 +59,7 @@ def in_units(away: Tensor) -> Tensor:
 def _units(away: Tensor) -> Tensor:
     """The divisor of each message, (..., N, 1)."""
     size = largest(away)
-    inner = sort_devices(size)[..., size.shape[-2] // 2, :].unsqueeze(-2)
+    inner = size.kthvalue(size.shape[-2] // 2 + 1, dim=-2, keepdim=True).values
     # If more than half of the messages coincide, the median size is 0: take the largest size.
     others = torch.where(size.isfinite(), size, 0.0).amax(dim=-2, keepdim=True)
     unit = power_of_two(torch.where(inner > 0, inner, others))
@@ -95,16 +95,16 @@ def _one_by_one(away: Tensor, units: Tensor) -> Tensor:
 def _plain(away: NDArray[Any]) -> NDArray[Any]:
     """Squared distances (N, N) of messages (N, D), summed in the order of distances.cpp."""
     devices, dimension = away.shape
-    away = np.pad(away, [(0, 0), (0, -dimension % _LANES)])
+    padded = np.pad(away, [(0, 0), (0, -dimension % _LANES)])
+    lanes = np.ascontiguousarray(padded.T).reshape(-1, _LANES, devices)  # (D / lanes, lanes, N)
     distances = np.zeros((devices, devices))
     with np.errstate(all="ignore"):
-        for i in range(devices):
-            squares = np.square(away - away[i]).reshape(devices, -1, _LANES)
-            for first in range(0, squares.shape[1], _BLOCK // _LANES):
-                lanes = np.add.reduce(squares[:, first : first + _BLOCK // _LANES], axis=1)
-                distances[i] += np.add.accumulate(lanes, axis=1)[:, -1]
-    np.fill_diagonal(distances, 0)
-    return distances
+        for i in range(devices - 1):
+            squares = np.square(lanes[..., i + 1 :] - lanes[..., i : i + 1])
+            for first in range(0, len(squares), _BLOCK // _LANES):
+                block = np.add.reduce(squares[first : first + _BLOCK // _LANES], axis=0)
+                distances[i, i + 1 :] += np.add.accumulate(block, axis=0)[-1]
+    return distances + distances.T
 
 
 def power_of_two(size: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ _ARGUMENTS = {
     "spread": [_POINTER] * 5 + [_SIZE] * 5,
     "statistic": [_POINTER] * 3 + [_SIZE] * 6,
     "distances": [_POINTER] * 3 + [_SIZE] * 3,
+    "mixed": [_POINTER] * 4 + [_SIZE] * 4,
 }
 
 

@@ -1,4 +1,4 @@
-// What the compiled kernels share. Each source is the body of a function in gather.py, order.py or distances.py, where
+// What the compiled kernels share. Each source is the body of a function in a module of this folder, where
 // the same is said in torch and numpy; both make the same bits, so sums run over one index after the other, and no
 // multiplication is fused with an addition (-ffp-contract=off). Vectors lie along the coordinates: only distances split
 // a sum over their lanes.

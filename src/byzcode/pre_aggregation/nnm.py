@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from byzcode.kernels.distances import centred, largest, surely
-from byzcode.kernels.nearest import nearest
-from byzcode.kernels.product import product
+from byzcode.kernels.distances import centred, largest, surely_finite
+from byzcode.kernels.nearest import mean_of, nearest
 from byzcode.lazy import torch
 from byzcode.pre_aggregation.pre_aggregator import PreAggregator
 
@@ -26,11 +25,11 @@ def nnm(messages: Tensor, f: int, draws: Draws) -> Tensor:
     """
     kept = messages.shape[-2] - f
     away, origin = centred(messages)  # so that rounding errors of a mean scale with the spread
-    taken = nearest(away, kept).to(away.dtype)
+    taken = nearest(away, kept)
+    if surely_finite(away):
+        return mean_of(taken, away, origin, kept)
     finite = largest(away).isfinite()
-    if surely(finite):
-        return product(taken, away).div_(kept).add_(origin)
-    mixed = origin + product(taken, torch.where(finite, away, 0.0)) / kept  # because 0 times inf is NaN
+    mixed = mean_of(taken, torch.where(finite, away, 0.0), origin, kept)  # because 0 times inf is NaN
     return torch.where(finite, mixed, messages)
 
 

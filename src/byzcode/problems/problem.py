@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 from byzcode.lazy import Entry, torch
 
@@ -55,7 +55,6 @@ class Problem(Protocol):
         """The messages of honest devices, (R, N, D)."""
 
 
-@runtime_checkable
 class Drawing(Problem, Protocol):
     """A problem that may draw minibatches."""
 
@@ -67,9 +66,11 @@ class Drawing(Problem, Protocol):
         """
 
 
-def minibatch(problem: Problem, iteration: int) -> Problem:
+def minibatch(problem: Problem | Drawing, iteration: int) -> Problem:
     """The problem from which the devices compute their messages in an iteration."""
-    return problem.drawn(iteration) if isinstance(problem, Drawing) else problem
+    # To ask with isinstance whether a problem is a Drawing takes as long as a matrix product.
+    draw: Callable[[int], Problem] | None = getattr(problem, "drawn", None)
+    return problem if draw is None else draw(iteration)
 
 
 class Solved(Problem, Protocol):

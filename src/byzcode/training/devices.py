@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.allocation import EMPTY
-from byzcode.kernels.gather import Code
+from byzcode.kernels.gather import Code, coded_rows
 from byzcode.lazy import torch
 from byzcode.randomness import Orders
 from byzcode.training.iterate import Iterate
@@ -27,6 +28,17 @@ _PERMUTED: dict[Assignment, tuple[str, ...]] = {
     "subsets_redrawn": ("subsets",),
     "devices_redrawn": ("devices",),
 }
+
+
+class Codes(NamedTuple):
+    """The codes of the messages: one, or two for the real and the imaginary part of complex weights.
+
+    With ``tasks`` the sums of the subsets of each task are made first, and ``parts`` combine these: a task of complex
+    weights is held by several devices, with all its subsets.
+    """
+
+    parts: Sequence[Code]
+    tasks: Code | None = None
 
 
 class Devices:
@@ -48,34 +60,60 @@ class Devices:
         *,
         assignment: Assignment,
     ) -> None:
+        tasks = None
+        if np.iscomplexobj(weights) and (size := _task_size(assigned, weights, subsets)) > 1:
+            members = np.broadcast_to(np.arange(subsets).reshape(-1, size), (len(seeds), subsets // size, size)).copy()
+            tasks = Code(torch.from_numpy(members).to(like.device), like.new_ones(members.shape))
+            assigned, weights = assigned[..., ::size] // size, weights[..., ::size]
         parts = (weights.real, weights.imag) if np.iscomplexobj(weights) else (weights,)
         places = torch.from_numpy(np.where(assigned == EMPTY, 0, assigned).astype(np.int64)).to(like.device)
-        self._codes = [Code(places, torch.from_numpy(np.ascontiguousarray(part)).to(like)) for part in parts]
+        self._codes = Codes(
+            [Code(places, torch.from_numpy(np.ascontiguousarray(part)).to(like)) for part in parts], tasks
+        )
         sizes = {"devices": assigned.shape[1], "subsets": subsets}
         self._orders = {
             kind: Orders(seeds, sizes[kind], f"assignment/{kind}", redrawn=True, device=like.device)
             for kind in _PERMUTED[assignment]
         }
 
-    def codes(self, iteration: int) -> list[Code]:
-        """The codes by which the devices combine gradients in an iteration: one, or two for complex weights."""
+    def codes(self, iteration: int) -> Codes:
+        """The codes by which the devices combine gradients in an iteration."""
         if not self._orders:
             return self._codes
         orders = {kind: orders.at(iteration) for kind, orders in self._orders.items()}
         devices, names = orders.get("devices"), orders.get("subsets")
-        return [Code(code.assigned, code.weight, devices, names) for code in self._codes]
+        parts, tasks = self._codes
+        if tasks is None:
+            return Codes([replace(part, devices=devices, names=names) for part in parts])
+        return Codes([replace(part, devices=devices) for part in parts], replace(tasks, names=names))
 
 
-def messages(at: Iterate, codes: Sequence[Code]) -> Tensor:
+def _task_size(assigned: NDArray[np.int32], weights: NDArray[Any], subsets: int) -> int:
+    """The number of consecutive subsets that every device holds together and with the same weight; 1 if none."""
+    size = max(1, subsets // assigned.shape[1])
+    if subsets % size or assigned.shape[-1] % size:
+        return 1
+    tasks, of_tasks = (array.reshape(*array.shape[:-1], -1, size) for array in (assigned, weights))
+    together = (tasks == tasks[..., :1] // size * size + np.arange(size)).all() and (
+        of_tasks == of_tasks[..., :1]
+    ).all()
+    return size if together else 1
+
+
+def messages(at: Iterate, codes: Codes) -> Tensor:
     """The messages of the devices if all are honest, (R, N, D) or (R, N, 2 D)."""
     return _messages(at, at.forward, codes)
 
 
-def relabelled(at: Iterate, codes: Sequence[Code]) -> Tensor:
+def relabelled(at: Iterate, codes: Codes) -> Tensor:
     """The messages of the devices if all labels are flipped (see :meth:`Problem.relabelled`)."""
     return _messages(at, at.problem.relabelled(at.forward), codes)
 
 
-def _messages(at: Iterate, forward: Any, codes: Sequence[Code]) -> Tensor:
-    parts = [at.problem.coded_gradients(forward, code) for code in codes]
+def _messages(at: Iterate, forward: Any, codes: Codes) -> Tensor:
+    if codes.tasks is None:
+        parts = [at.problem.coded_gradients(forward, code) for code in codes.parts]
+    else:
+        sums = at.problem.coded_gradients(forward, codes.tasks)
+        parts = [coded_rows(sums, sums.new_ones(sums.shape[:2]), code) for code in codes.parts]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)

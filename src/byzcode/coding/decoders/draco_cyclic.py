@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from byzcode.allocation import cyclic
 from byzcode.coding.cyclic_code import CyclicCode, cyclic_code
 from byzcode.coding.decoder import Decode, Decoded, Decoder
+from byzcode.kernels.distances import largest, power_of_two
+from byzcode.kernels.product import product
 from byzcode.lazy import torch
 from byzcode.randomness import Stream
 
@@ -105,8 +107,9 @@ class _Decoder:
             return torch.from_numpy(array.astype(np.complex128)).to(device)
 
         self._liars = s = code.liars
-        self._checks, self._leading = constant(code.checks), constant(code.leading)
-        self._columns = self._checks.T.contiguous()
+        self._leading, self._columns = constant(code.leading), constant(code.checks.T.copy())
+        rows = np.vstack([code.checks, code.leading])
+        self._rows = torch.from_numpy(np.vstack([rows.real, rows.imag])).to(device)
         self._none, self._some = (
             max(eps**RECOVERED / amplification, ROUNDING * eps) for amplification in (code.unerased, code.erased)
         )
@@ -124,20 +127,22 @@ class _Decoder:
 
     def decode(self, messages: Tensor) -> Decoded:
         """Messages (R, N, 2 D) to the gradient (R, D)."""
-        size = messages.abs().amax(dim=-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
+        size = largest(messages).squeeze(-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
         scale = size.topk(self._liars + 1).values[..., -1:]
         known = ~(size <= OUT_OF_SCALE * scale) | size.isinf()
         lost = known.sum(dim=-1) > self._liars
-        unit = torch.where((scale > 0) & scale.isfinite(), scale, 1.0).double()
-        real, imaginary = (messages.double() / unit.unsqueeze(-1)).chunk(2, dim=-1)
-        received = torch.complex(real, imaginary).masked_fill(known.unsqueeze(-1), 0.0)
+        unit = power_of_two(torch.where((scale > 0) & scale.isfinite(), scale, 1.0).double())
+        received, on_cpu = messages.double(), messages.device.type == "cpu"
+        if not on_cpu or known.any():
+            received = received.masked_fill(known.unsqueeze(-1), 0.0)
 
-        syndromes = self._checks @ received
-        best = _Attempt(self._leading @ received, _largest(syndromes) / self._none)
+        rows = self._rows / unit.unsqueeze(-1)  # rounds nothing, and all results are in units
+        syndromes, leading = _times(rows, received)
+        best = _Attempt(leading, _largest(syndromes) / self._none)
         # An attempt with doubt of at most 1 stays. A GPU tries all sets, because checking the doubt would wait for it.
-        sets, on_cpu = self._sets(syndromes @ self._projection, known), messages.device.type == "cpu"
+        sets = self._sets(syndromes @ self._projection, known)
         while not (on_cpu and ((best.doubt <= 1) | lost).all()) and (erased := next(sets, None)) is not None:
-            best = best.or_better(self._without(erased, received))
+            best = best.or_better(self._without(erased, rows, received))
         failed = ~(best.doubt <= 1) | lost
         gradient = (best.gradient.real * unit).to(messages.dtype)
         return Decoded(gradient.masked_fill(failed.unsqueeze(-1), 0.0), failed)
@@ -170,15 +175,15 @@ class _Decoder:
         lies = torch.linalg.solve_triangular(r, q.mH @ mixed, upper=True).norm(dim=-1)
         return suspects.gather(-1, lies.topk(self._liars).indices)
 
-    def _without(self, erased: Tensor, received: Tensor) -> _Attempt:
+    def _without(self, erased: Tensor, rows: Tensor, received: Tensor) -> _Attempt:
         """The attempt that uses the messages of all but the ``erased`` devices (R, s)."""
         q, r = self._split(erased)
-        kept = torch.ones_like(received[..., 0]).scatter(-1, erased, 0.0).unsqueeze(-1) * received
-        syndromes = self._checks @ kept
+        kept = received.new_ones(received.shape[:2]).scatter(-1, erased, 0.0)
+        syndromes, leading = _times(rows * kept.unsqueeze(-2), received)
         explained = q.mH @ syndromes
-        # The gradient is leading @ (kept - lies) with r @ lies = explained; the lies themselves are not needed.
+        # The gradient is that of the kept messages - leading @ lies with r @ lies = explained; the lies are not needed.
         weight = torch.linalg.solve_triangular(r.mT, self._leading[erased].unsqueeze(-1), upper=False)
-        gradient = self._leading @ kept - (weight.mT @ explained).squeeze(-2)
+        gradient = leading - (weight.mT @ explained).squeeze(-2)
         return _Attempt(gradient, _largest(syndromes - q @ explained) / self._some)
 
     def _split(self, devices: Tensor) -> tuple[Tensor, Tensor]:
@@ -187,10 +192,21 @@ class _Decoder:
         return q, r
 
 
+def _times(rows: Tensor, received: Tensor) -> tuple[Tensor, Tensor]:
+    """The syndromes (R, 2 s, D) and the leading coefficient (R, D), by products of real matrices.
+
+    ``rows`` (R, 4 s + 2, N) are the real parts of all rows and then the imaginary parts, ``received`` (R, N, 2 D).
+    """
+    real, imaginary = product(rows, received).chunk(2, dim=-2)
+    (direct, crossed), (other, twice) = real.chunk(2, dim=-1), imaginary.chunk(2, dim=-1)
+    made = torch.complex(direct - twice, crossed + other)
+    return made[:, :-1], made[:, -1]
+
+
 def _largest(syndromes: Tensor) -> Tensor:
     """The largest norm of a column: (R, 2 s, D) to (R,)."""
-    largest: Tensor = syndromes.norm(dim=-2).amax(dim=-1)
-    return largest
+    squares = syndromes.real.square() + syndromes.imag.square()
+    return squares.sum(dim=-2).amax(dim=-1).sqrt()
 
 
 def redundancies(devices: int, subsets: int) -> Sequence[int]:
