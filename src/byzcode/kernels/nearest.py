@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from byzcode.kernels.distances import squared_distances
+from byzcode.kernels.distances import in_units, multiplied_out, squared_distances
 from byzcode.kernels.native import function
 from byzcode.kernels.product import product
 from byzcode.kernels.select import smallest
@@ -24,9 +24,31 @@ def nearest(away: Tensor, k: int) -> Tensor:
     """True if message j is among the k nearest to message i, itself included, (..., N, N).
 
     Ties are broken in the order of :func:`byzcode.kernels.select.by_value`. ``away`` are centred messages (..., N, D).
-    Cost: N^2 D.
+    Cost: N^2 D. A CPU without the compiled distances first uses the fast expanded ones. If rounding errors or ties
+    could change the choice, it uses the distances that do not depend on the order of devices. Choosing another one of
+    several equal messages makes no difference.
     """
-    return smallest(squared_distances(away), k, away)
+    if away.device.type != "cpu" or function("distances", away) is not None:
+        return smallest(squared_distances(away), k, away)
+    scaled = in_units(away)
+    distances = multiplied_out(scaled)
+    taken = smallest(distances, k)
+    if k == distances.shape[-1]:
+        return taken
+    inner = torch.where(taken, distances, 0.0).amax(dim=-1, keepdim=True)
+    outer = torch.where(taken, torch.inf, distances).amin(dim=-1, keepdim=True)
+    # The error of a distance is at most D roundings of ||m_i||^2 + ||m_j||^2 <= 3 ||m_i||^2 + 2 ||m_i - m_j||^2.
+    square = torch.linalg.vecdot(scaled, scaled).unsqueeze(-1)
+    rounding = (scaled.shape[-1] + 8) * torch.finfo(scaled.dtype).eps
+    doubt = square.isfinite() & ~(outer - inner > 2 * rounding * (3 * square + 2 * inner))
+    if not doubt.any():
+        return taken
+    distances = squared_distances(away)
+    settled = smallest(distances, k, away)
+    differs = taken ^ settled
+    some = differs.to(torch.uint8).argmax(dim=-1, keepdim=True).expand(distances.shape)
+    matters = (differs & (distances.gather(-2, some) > 0)).any(dim=-1, keepdim=True)
+    return torch.where(doubt & matters, settled, taken)
 
 
 def mean_of(taken: Tensor, away: Tensor, origin: Tensor, kept: int) -> Tensor:
