@@ -293,9 +293,9 @@ def test_growth_over_the_logarithms_of_the_values():
 @pytest.mark.parametrize(
     ("values", "scale", "wrong"),
     [
-        ((1.0, 3.0, 2.0), "linear", "must rise or fall at every step"),
-        ((1.0, 1.0, 2.0), "linear", "must rise or fall at every step"),
-        ((0.0, 1.0, 2.0), "log", "must be above 0 with scale: log"),
+        ((1.0, 3.0, 2.0), "linear", "allowed: values that rise at every step, or fall"),
+        ((1.0, 1.0, 2.0), "linear", "allowed: values that rise at every step, or fall"),
+        ((0.0, 1.0, 2.0), "log", "allowed: linear, because values has a number that is not above 0"),
     ],
 )
 def test_values_in_no_order_are_refused(values, scale, wrong):

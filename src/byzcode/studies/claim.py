@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from byzcode.specs.strict import Strict
 from byzcode.studies.names import Key, Label, Mark, Name, Quantity, Text, Value
@@ -124,14 +124,19 @@ class Grows(Tested):
     scale: Literal["linear", "log"] = Field(default="linear", description="Fit over the values or their logarithms.")
     advantage: Literal["ratio", "difference"] = Field(description="Compare levels by ratio or by difference.")
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        steps = {(later > earlier) - (later < earlier) for earlier, later in pairwise(self.values)}
-        if steps not in ({1}, {-1}):
-            raise ValueError(f"values = {self.values}: must rise or fall at every step")
-        if self.scale == "log" and min(self.values) <= 0:
-            raise ValueError(f"values = {self.values}: must be above 0 with scale: log")
-        return self
+    @field_validator("values")
+    @classmethod
+    def _in_order(cls, values: list[float]) -> list[float]:
+        if {(later > earlier) - (later < earlier) for earlier, later in pairwise(values)} not in ({1}, {-1}):
+            raise ValueError("allowed: values that rise at every step, or fall at every step")
+        return values
+
+    @field_validator("scale")
+    @classmethod
+    def _with_logarithms(cls, scale: str, fields: ValidationInfo) -> str:
+        if scale == "log" and min(fields.data.get("values", [1.0])) <= 0:
+            raise ValueError("allowed: linear, because values has a number that is not above 0")
+        return scale
 
 
 class Law(Tested):
