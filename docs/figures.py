@@ -28,6 +28,7 @@ FIGURES = {
     "cra-d-plateau": "cra-d-plateau",
     "cra-designs": "cra-designs-excess",
     "lad-a-costs": "lad-a-costs",
+    "real-digits": "real-digits-accuracy",
     "sgc-crossover": "sgc-crossover-plateau",
 }
 MULTIVERSE = "multiverse"
