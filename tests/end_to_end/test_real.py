@@ -18,10 +18,13 @@ NO_ROUTE = "apt: apt-get "  # fails, or is not installed
 
 
 def smaller(name: str) -> dict[str, object]:
-    """A study of `make reproduce-real` with few examples, iterations, seeds and curves, and two attacks."""
+    """A study of `make reproduce-real` with few examples, iterations, seeds and curves, and two attacks.
+
+    The steps are smaller, too: the study's are chosen for 100 iterations.
+    """
     study = read_yaml(ROOT / f"config/real/studies/{name}.yaml")
     problem = {**study["base"]["problem"], "examples": 2000}
-    curves = [curve for curve in study["curves"] if curve["label"] in CURVES]
+    curves = [{**curve, "step_size": 16} for curve in study["curves"] if curve["label"] in CURVES]
     return {
         **study,
         "base": {**study["base"], **SMALLER, "problem": problem},
