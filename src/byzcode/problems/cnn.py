@@ -13,7 +13,7 @@ F is not convex. Neither its optimum nor its smoothness is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -53,9 +53,9 @@ Width = Annotated[int, Field(ge=1, le=10**6)]
 #: Channels after the convolutions, and pixels along a side of their kernels.
 CHANNELS, KERNEL = (16, 32), 3
 
-#: Examples that a convolution reads at a time. The rows that it multiplies, KERNEL^2 times as many as pixels, then take
-#: a few megabytes.
-EXAMPLES = 64
+#: Examples that a convolution reads at a time. The rows that it multiplies, KERNEL^2 times as many as pixels, then stay
+#: in the processor's cache.
+EXAMPLES = 32
 
 
 class Image(NamedTuple):
@@ -75,35 +75,48 @@ class Convolved(NamedTuple):
 
 def _rows(inputs: Tensor) -> Tensor:
     """The pixels under the kernel at each pixel, (R, B, c KERNEL^2, h w), of images (R, B, c, h, w)."""
-    unfolded = torch.nn.functional.unfold(inputs.flatten(0, 1), KERNEL, padding=KERNEL // 2)
-    return unfolded.view(*inputs.shape[:2], *unfolded.shape[1:])
+    edge = KERNEL // 2
+    padded = torch.nn.functional.pad(inputs, (edge, edge, edge, edge))
+    windows = padded.unfold(-2, KERNEL, 1).unfold(-2, KERNEL, 1)  # (R, B, c, h, w, KERNEL, KERNEL)
+    return windows.permute(0, 1, 2, 5, 6, 3, 4).flatten(2, 4).flatten(-2)
+
+
+def _by_run(function: Callable[[Tensor, Tensor, Tensor], Tensor], weight: Tensor, images: Tensor) -> Tensor:
+    """A function of the kernels (channels, c, KERNEL, KERNEL), biases and images (B, ., h, w) of each run."""
+    kernels = weight[..., :-1].unflatten(-1, (-1, KERNEL, KERNEL))
+    made = [function(*own) for own in zip(kernels, weight[..., -1], images, strict=True)]
+    return torch.stack(made) if len(made) > 1 else made[0].unsqueeze(0)
 
 
 def _convolve(weight: Tensor, inputs: Tensor) -> tuple[Tensor, Convolved]:
     """The outputs after the means over pixels, (R, B, channels, h/2, w/2), with weights (R, channels, i + 1)."""
-    matrices = weight[..., :-1].unsqueeze(1).expand(-1, inputs.shape[1], -1, -1)
-    outputs = batched(matrices, _rows(inputs)) + weight[..., -1:].unsqueeze(1)
-    outputs = outputs.view(*outputs.shape[:3], *inputs.shape[-2:]).clamp_(min=0)
-    pooled = torch.nn.functional.avg_pool2d(outputs.flatten(0, 1), 2)
-    return pooled.view(*inputs.shape[:2], *pooled.shape[1:]), Convolved(inputs, outputs > 0)
+    outputs = _by_run(_outputs, weight, inputs)
+    lines = outputs[..., ::2, :] + outputs[..., 1::2, :]
+    return (lines[..., ::2] + lines[..., 1::2]).mul_(0.25), Convolved(inputs, outputs > 0)
+
+
+def _outputs(kernels: Tensor, biases: Tensor, images: Tensor) -> Tensor:
+    return torch.nn.functional.conv2d(images, kernels, biases, padding=KERNEL // 2).clamp_(min=0)
 
 
 def _before(convolved: Convolved, error: Tensor) -> Tensor:
-    """The derivatives with respect to a convolution's outputs, (R, B, channels, h w), from those of the means."""
+    """The derivatives with respect to a convolution's outputs, (R, B, channels, h, w), from those of the means."""
     spread = error.repeat_interleave(2, dim=-2).repeat_interleave(2, dim=-1)
-    return spread.mul_(0.25).mul_(convolved.positive).flatten(-2)
+    return spread.mul_(0.25).mul_(convolved.positive)
 
 
-def _of_inputs(weight: Tensor, convolved: Convolved, error: Tensor) -> Tensor:
+def _of_inputs(weight: Tensor, error: Tensor) -> Tensor:
     """The derivatives with respect to a convolution's inputs, (R, B, c, h, w)."""
-    matrices = weight[..., :-1].mT.unsqueeze(1).expand(-1, error.shape[1], -1, -1)
-    back, (height, width) = batched(matrices, error), convolved.inputs.shape[-2:]
-    folded = torch.nn.functional.fold(back.flatten(0, 1), (height, width), KERNEL, padding=KERNEL // 2)
-    return folded.view(convolved.inputs.shape)
+    return _by_run(_back, weight, error)
+
+
+def _back(kernels: Tensor, _: Tensor, error: Tensor) -> Tensor:
+    return torch.nn.functional.conv_transpose2d(error, kernels, padding=KERNEL // 2)
 
 
 def _of_weights(convolved: Convolved, error: Tensor, pieces: Sequence[int]) -> Tensor:
     """The gradients of a convolution's weights, summed over pieces of so many consecutive examples, (R, pieces, D)."""
+    error = error.flatten(-2)
     own = torch.cat([batched(error, _rows(convolved.inputs).mT), error.sum(dim=-1, keepdim=True)], dim=-1)
     return _sums(own.flatten(2), pieces)
 
@@ -172,7 +185,7 @@ class Forward(classification.Forward):
             error = product(errors[:, begin:end], outer[..., :-1])
             channels, height, width = second.positive.shape[-3:]
             of_second = _before(second, error.view(len(error), -1, channels, height // 2, width // 2))
-            of_first = _before(first, _of_inputs(inner, second, of_second))
+            of_first = _before(first, _of_inputs(inner, of_second))
             sums.append((_of_weights(first, of_first, pieces), _of_weights(second, of_second, pieces)))
             begin = end
         pieces = [len(each) for each in _in_pieces(sizes)]
