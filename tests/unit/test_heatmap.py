@@ -307,6 +307,51 @@ def test_many_panels_remain_readable_and_a_narrow_cell_gives_up_its_spread(plan,
     assert [line[0].get_ylabel().split() for line in drawn.page.axes] == [["median"], ["trimmed", "mean"]]
 
 
+# A key down the rows: each panel is a curve
+
+ALPHAS, ASSUMED = [0.0, 0.1, 0.2], [0.1, 0.2, 0.3]
+DOWN = {"kind": "heatmap", "x": "byzantine.alpha", "down": "assumed_alpha", "worst": False, "caption": "Cells."}
+TWO_KEYS = {"byzantine.alpha": ALPHAS, "assumed_alpha": ASSUMED}
+TRIMMED = LINES | {"aggregation": "trimmed_mean"}
+
+
+def test_each_panel_is_a_curve_and_its_rows_are_the_values_of_a_key(plan, tmp_path):
+    curves = CURVES[:2]
+    planned = stored(plan({"heat": DOWN}, TRIMMED, curves, TWO_KEYS), tmp_path)
+    drawn = drawing(planned, tmp_path)
+    assert [axes.get_title() for axes in drawn.page.axes[0]] == ["RBA-DL", "CRA-DL"]
+    rows = drawn.data.set_index(["curve", "assumed_alpha", "x"])["median"]
+    for curve, assumed, alpha in itertools.product(["RBA-DL", "CRA-DL"], ASSUMED, ALPHAS):
+        own = level(runs(planned, curve, **{"byzantine.alpha": alpha, "assumed_alpha": assumed})[0])
+        np.testing.assert_allclose(rows[curve, assumed, alpha], np.median(own), rtol=1e-12)
+    assert len(rows) == 18
+
+
+def test_regret_is_the_ratio_to_the_right_assumption_seed_by_seed(plan, tmp_path):
+    planned = stored(plan({"heat": DOWN | {"regret": True}}, TRIMMED, CURVES[:1], TWO_KEYS), tmp_path)
+    drawn = drawing(planned, tmp_path)
+    rows = drawn.data.set_index(["assumed_alpha", "x"])["median"]
+    for assumed, alpha in itertools.product(ASSUMED, ALPHAS[1:]):
+        own, right = (
+            level(runs(planned, "RBA-DL", **{"byzantine.alpha": alpha, "assumed_alpha": each})[0])
+            for each in (assumed, alpha)
+        )
+        np.testing.assert_allclose(rows[assumed, alpha], np.median(own / right), rtol=1e-12)
+    assert len(rows) == 6  # nobody assumes alpha = 0, so its column has no numbers
+    assert "divided, seed by seed" in caption(drawn)
+
+
+def test_a_seed_that_ended_early_with_the_right_assumption_has_no_regret(plan, tmp_path):
+    def ended(spec):
+        return SEEDS if (spec.byzantine.alpha, spec.assumed_alpha) == (0.2, 0.2) else 0
+
+    planned = stored(plan({"heat": DOWN | {"regret": True}}, TRIMMED, CURVES[:1], TWO_KEYS), tmp_path, ended=ended)
+    drawn = drawing(planned, tmp_path)
+    rows = drawn.data.set_index(["assumed_alpha", "x"])["median"]
+    assert np.isfinite(rows[:, 0.1]).all()
+    assert not np.isfinite(rows[:, 0.2]).any()
+
+
 # Checks of the study
 
 
@@ -329,6 +374,10 @@ MISTAKES = {
     "several runs in a cell": (BARE, "differ in this key but share a place: use it as columns, rows, hue or x"),
     "an unknown key": (HEAT | {"where": {"devices": 10}}, "where = 'devices': not a grid key of this study"),
     "an unknown value": (BARE | {"where": {"aggregation": "krum"}}, "where.aggregation = 'krum': not a value"),
+    "down and columns": (DOWN | {"columns": "aggregation"}, "columns: with down, the columns of panels are the curves"),
+    "regret without rows": (HEAT | {"regret": True}, "regret: compares the rows of a panel, so it needs down"),
+    "regret of a share": (DOWN | {"regret": True, "y": "test_accuracy"}, "test_accuracy is a share"),
+    "rows of a single value": (HEAT | {"down": "devices"}, "down = 'devices': has a single value in these runs"),
     "an unknown average": (HEAT | {"average": "mode"}, "average = 'mode'"),
 }
 

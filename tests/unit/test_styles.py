@@ -10,6 +10,7 @@ from unit.claim_runs import ROOT
 from byzcode.studies.plan import load_plan_file
 
 CONFIGURATIONS = ["config/config.yaml", "config/long/config.yaml", "config/real/all.yaml", "config/quick/config.yaml"]
+CONFIGURATIONS += ["config/open/config.yaml"]
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)

@@ -57,6 +57,9 @@ LATER = {
     "momentum": ("momentum", 0.0),
 }
 
+#: Columns of the same kind that a summary has only if a run has a value there.
+OPTIONAL = ("sigma_h", "assumed_alpha")
+
 #: The column of the quantities that a run lacks, with the reasons; present if a run of the study lacks one.
 ABSENT = "absent"
 
@@ -80,7 +83,7 @@ def _without_usual_columns(table: pd.DataFrame) -> pd.DataFrame:
     usual = {column: (table[column] == value).all() for column, (_, value) in LATER.items()}
     dropped = [column for column, is_usual in usual.items() if is_usual]
     dropped += [f"{column}_options" for column in dropped if f"{column}_options" in table]
-    dropped += [column for column in ("sigma_h",) if table[column].isna().all()]
+    dropped += [column for column in OPTIONAL if table[column].isna().all()]
     dropped += [ABSENT] if (table[ABSENT] == "").all() else []
     return table.drop(columns=dropped)
 
@@ -105,6 +108,7 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
     row |= {f"{key}_options": _words(getattr(spec, key).options) for key in OPTIONS}
     row |= {column: lookup(spec, key) for column, (key, _) in LATER.items()}
     row |= {f"{key}_options": _words(getattr(spec, key).options) for key in ("problem", "step_schedule")}
+    row["assumed_alpha"] = spec.assumed_alpha
     row[ABSENT] = _absent(spec)
     progress = progress_of(spec)
     iterations, excess = dataset["iteration"].to_numpy(), dataset[progress].to_numpy()

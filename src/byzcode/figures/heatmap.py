@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from byzcode.figures.heatmap_cells import WORST, Cell, Panel, levels_of, reader, rows_of
+from byzcode.figures.heatmap_cells import WORST, Cell, Panel, levels_of, lines_of, reader, rows_of
 from byzcode.figures.heatmap_print import Print, fitting, written
 from byzcode.figures.heatmap_scale import Scale, scale_of
 from byzcode.figures.heatmap_words import CORNER, legend, notes, quantity_words, table
@@ -50,25 +50,22 @@ def heatmap(request: Request, results: Path) -> Drawing:
     rows, columns = Facets.of(request.curves, plot.rows), Facets.of(request.curves, plot.columns)
     values, read = levels_of(request, plot.x), reader(results, plot.y)
     places = Slots(plot.x, values, WORST if plot.worst else None)
-    across = len(places.ticks) * len(columns.levels)
+    beside = request.curves if plot.down else columns.levels  # what the columns of panels are
+    across = len(places.ticks) * len(beside)
     size: dict[str, Any] = {"wide": across > _NARROW, "extra": _BELOW}
-    page = Page(request, len(rows.levels), len(columns.levels), **size, sharex=True, sharey=True)
-    panels = [
-        Panel(
-            axes,
-            rows.level("rows", row) | columns.level("columns", column),
-            rows_of(request, plot, read, [(rows, row), (columns, column)], values),
-        )
-        for axes, (row, column) in zip(
-            itertools.chain(*page.axes), itertools.product(rows.levels, columns.levels), strict=True
-        )
-    ]
+    page = Page(request, len(rows.levels), len(beside), **size, sharex=True, sharey=True)
+    panels = []
+    for axes, (row, each) in zip(itertools.chain(*page.axes), itertools.product(rows.levels, beside), strict=True):
+        curve, column = (each, None) if plot.down else (None, each)
+        lines = lines_of(request, plot, curve)
+        cells = rows_of(request, plot, read, lines, [(rows, row), (columns, column)], values)
+        panels.append(Panel(axes, rows.level("rows", row) | columns.level("columns", column), lines, cells))
     cells = [cell for panel in panels for cell in panel.cells]
-    labels = [page.ruler.wrapped(literal(curve.label), _LABEL, TICK, math=True, most=3) for curve in request.curves]
+    labels = [page.ruler.wrapped(literal(line.label), _LABEL, TICK, math=True, most=3) for line in panels[0].lines]
     style = fitting(cells, _cell_width(page, labels, len(places.ticks)), page.ruler)
-    lines = max(label.count("\n") + 1 for label in labels)
+    most = max(label.count("\n") + 1 for label in labels)
     page.panel_height = max(
-        len(labels) * max(style.height, (lines * TICK * 1.1 + 3.0) / 72),
+        len(labels) * max(style.height, (most * TICK * 1.1 + 3.0) / 72),
         _longest_word(page, request, plot, rows) if columns.key else 0.0,
     )
     scale = scale_of(cells, plot.y)
@@ -111,11 +108,18 @@ def _dress(panel: Panel, labels: Sequence[str]) -> None:
 
 def _name_panels(page: Page, request: Request, plot: HeatmapPlot, columns: Facets, rows: Facets) -> None:
     """Title the columns of panels, and the rows of panels beside them; rows without columns have titles, too."""
-    for axes, level in zip(page.axes[0], columns.levels, strict=True):
-        axes.set_title(level_words(request.shown(plot.columns), level if columns.key else None))
+    if plot.down:
+        for axes, curve in zip(page.axes[0], request.curves, strict=True):
+            axes.set_title(literal(curve.label))
+    else:
+        for axes, level in zip(page.axes[0], columns.levels, strict=True):
+            axes.set_title(level_words(request.shown(plot.columns), level if columns.key else None))
     for line, level in zip(page.axes, rows.levels, strict=True):
         words = level_words(request.shown(plot.rows), level if rows.key else None)
-        if columns.key:
+        if plot.down:
+            named = axis_words(request.shown(plot.down))
+            line[0].set_ylabel(f"{words}\n{named}" if words else named)
+        elif columns.key:
             line[0].set_ylabel(words)
         else:
             line[0].set_title(words)

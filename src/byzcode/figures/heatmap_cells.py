@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from byzcode.analysis.plateau import plateau
 from byzcode.analysis.spread import spread
 from byzcode.errors import UserError
 from byzcode.figures.request import Curve, Facets, Request, Run, distinct, in_order, only_run
+from byzcode.figures.style import value_words
 from byzcode.specs.quantities import is_share
 from byzcode.storage import trajectories
 from byzcode.storage.layout import trajectory
@@ -98,12 +99,21 @@ class Cell:
         return self.number is not None and any(self.ended.values())
 
 
+class Line(NamedTuple):
+    """A row of cells: its label, its curve, and the level of ``down`` that its runs have, None without that key."""
+
+    label: str
+    curve: Curve
+    down: Any = None
+
+
 @dataclass(frozen=True)
 class Panel:
-    """The axes of a panel, its levels by field of the plot, and its rows of cells, one row per curve."""
+    """The axes of a panel, its levels by field of the plot, its lines, and its rows of cells, one per line."""
 
     axes: Axes
     levels: dict[str, Any]
+    lines: Sequence[Line]
     rows: list[list[Cell]]
 
     @property
@@ -137,12 +147,24 @@ def levels_of(request: Request, key: str) -> list[Any]:
     return in_order(distinct(value for value in points if value is not None))
 
 
+def lines_of(request: Request, plot: HeatmapPlot, curve: Curve | None) -> list[Line]:
+    """The rows of cells of a panel: the curves, or the values of ``down`` where the panel has the runs of one curve."""
+    if curve is None or plot.down is None:
+        return [Line(each.label, each) for each in request.curves]
+    return [Line(value_words(plot.down, value), curve, value) for value in levels_of(request, plot.down)]
+
+
 def rows_of(
-    request: Request, plot: HeatmapPlot, read: Reader, facets: Sequence[tuple[Facets, Any]], values: Sequence[Any]
+    request: Request,
+    plot: HeatmapPlot,
+    read: Reader,
+    lines: Sequence[Line],
+    facets: Sequence[tuple[Facets, Any]],
+    values: Sequence[Any],
 ) -> list[list[Cell]]:
     """The rows of the panel at some levels of ``facets``. Raises UserError.
 
-    A run without the key of the columns has the same cell in all of them.
+    A run without the key of the columns, or of the rows, has the same cell in all of them.
     """
 
     def cell(curve: Curve, runs: Sequence[Run], x: Any) -> Cell:
@@ -151,11 +173,36 @@ def rows_of(
         return Cell(curve, x, plot, None if run is None else read(run), run)
 
     rows = []
-    for curve in request.curves:
-        own = [run for run in curve.runs if all(facet.holds(curve, run, level) for facet, level in facets)]
-        row = [cell(curve, own, x) for x in values]
-        rows.append([*row, _worst(row, request.study)] if plot.worst else row)
-    return rows
+    for line in lines:
+        own = [
+            run
+            for run in line.curve.runs
+            if all(facet.holds(line.curve, run, level) for facet, level in facets)
+            and (plot.down is None or run.point[plot.down] is None or run.point[plot.down] == line.down)
+        ]
+        rows.append([cell(line.curve, own, x) for x in values])
+    if plot.regret:
+        rows = _regrets(rows, lines, values)
+    return [[*row, _worst(row, request.study)] if plot.worst else row for row in rows]
+
+
+def _regrets(rows: Sequence[Sequence[Cell]], lines: Sequence[Line], values: Sequence[Any]) -> list[list[Cell]]:
+    """The cells with their levels divided, seed by seed, by that of their column where ``down`` has the value of x.
+
+    Without such a cell, or with other seeds there, a cell has no number.
+    """
+    known = {
+        x: row[place] for place, x in enumerate(values) for row, line in zip(rows, lines, strict=True) if line.down == x
+    }
+
+    def divided(cell: Cell) -> Cell:
+        base = known.get(cell.x)
+        if cell.seeds is None or base is None or base.seeds is None or base.seeds.numbers != cell.seeds.numbers:
+            return replace(cell, seeds=None)
+        with np.errstate(all="ignore"):  # a seed that ended early where f is known has no regret
+            return replace(cell, seeds=cell.seeds._replace(level=cell.seeds.level / base.seeds.level))
+
+    return [[divided(cell) for cell in row] for row in rows]
 
 
 def _worst(row: Sequence[Cell], study: str) -> Cell:

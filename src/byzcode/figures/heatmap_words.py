@@ -17,8 +17,8 @@ from byzcode.figures.heatmap_cells import Cell, Panel, mean
 from byzcode.figures.heatmap_print import Print
 from byzcode.figures.heatmap_scale import Scale
 from byzcode.figures.request import Request
-from byzcode.figures.style import INK, QUANTITIES, mark_legend
-from byzcode.figures.words import named, seeds_of, sentence
+from byzcode.figures.style import INK, QUANTITIES, axis_words, mark_legend
+from byzcode.figures.words import in_plain, named, seeds_of, sentence
 from byzcode.specs.quantities import is_share
 from byzcode.studies.plots import HeatmapPlot
 from byzcode.training.status import Status
@@ -37,6 +37,8 @@ _AVERAGES = {"median": ("median", "half the interquartile range"), "mean": ("mea
 def quantity_words(plot: HeatmapPlot) -> str:
     """The quantity of a heatmap, with its unit."""
     words = QUANTITIES[plot.y].words
+    if plot.regret:
+        return f"{words} over that with the true value"
     return f"{words}, %" if is_share(plot.y) else f"{words} {QUANTITIES[plot.y].symbol}".strip()
 
 
@@ -59,6 +61,11 @@ def notes(request: Request, plot: HeatmapPlot, cells: Sequence[Cell], written: P
         f"{where}: {around}.",
         *_lone_seed(seeds),
     ]
+    if plot.regret and plot.down:
+        rows, columns = (in_plain(axis_words(request.shown(key))) for key in (plot.down, plot.x))
+        lines.append(
+            f"Each number is divided, seed by seed, by that of its column at equal values: {rows} = {columns}."
+        )
     if plot.worst:
         lowest = "lowest" if is_share(plot.y) else "highest"
         lines.append(f"Worst case: for each seed the {lowest} value of its row, then the {average} over seeds.")
@@ -137,5 +144,9 @@ def table(panels: Sequence[Panel], plot: HeatmapPlot) -> pd.DataFrame:
         }
 
     return pd.DataFrame(
-        with_levels(plot, panel.levels, row(cell)) for panel in panels for cell in panel.cells if cell.seeds is not None
+        with_levels(plot, panel.levels | ({"down": line.down} if plot.down else {}), row(cell))
+        for panel in panels
+        for line, cells in zip(panel.lines, panel.rows, strict=True)
+        for cell in cells
+        if cell.seeds is not None
     )

@@ -37,6 +37,7 @@ _SYMBOLS = {
     "redundancy_or_tasks": "r or d",
     "problem.sigma_h": "\N{GREEK SMALL LETTER SIGMA}_H",
     "byzantine.alpha": "\N{GREEK SMALL LETTER ALPHA}",
+    "assumed_alpha": "\N{GREEK SMALL LETTER ALPHA}'",
 }
 
 

@@ -59,6 +59,7 @@ def of(part: float, total: float) -> str:
 #: The symbols of keys of a RunSpec.
 _SYMBOLS = {
     "byzantine.alpha": "\N{GREEK SMALL LETTER ALPHA}",
+    "assumed_alpha": "\N{GREEK SMALL LETTER ALPHA}'",
     "problem.dimension": "D",
     "problem.sigma_h": "\N{GREEK SMALL LETTER SIGMA}_H",
     "problem.subsets": "M",

@@ -46,7 +46,12 @@ COMPONENTS: dict[str, Mapping[str, Any]] = {
 
 #: Fields added after the first runs, with the values that those runs imply. The canonical JSON omits a field with its
 #: implied value, so that a new field changes no run id.
-_IMPLIED: Mapping[str, Any] = {"step_unit": "1/L", "step_schedule": {"name": "constant"}, "momentum": 0.0}
+_IMPLIED: Mapping[str, Any] = {
+    "step_unit": "1/L",
+    "step_schedule": {"name": "constant"},
+    "momentum": 0.0,
+    "assumed_alpha": None,
+}
 
 
 def method_named(name: Any) -> Method:
@@ -94,6 +99,13 @@ class RunSpec(Identified):
         default=Component(name="none"), validate_default=True, description="What the server does before its rule."
     )
     aggregation: Aggregation = Field(description="The server's aggregation rule; some methods fix it.")
+    assumed_alpha: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        default=None,
+        description=(
+            "The Byzantine fraction that the server assumes: its rule and pre-aggregation are given f' = this times N, "
+            "rounded half up. byzantine.alpha, the true one, if left out. Only for a method whose server has a rule."
+        ),
+    )
     step_size: Annotated[float, Field(gt=0)] = Field(default=0.5, description="eta, in units of step_unit.")
     step_unit: Literal["1/L", "absolute"] = Field(
         default=None,
@@ -131,7 +143,16 @@ class RunSpec(Identified):
     @property
     def f(self) -> int:
         """The number of Byzantine devices, alpha N rounded half up."""
-        return int(round(self.byzantine.alpha * self.devices, 9) + 0.5)  # 0.29 times 50 is 14.499999999999998
+        return self._share(self.byzantine.alpha)
+
+    @property
+    def assumed_f(self) -> int:
+        """f', the number of Byzantine devices that the server's rule is given; f unless ``assumed_alpha`` is set."""
+        return self.f if self.assumed_alpha is None else self._share(self.assumed_alpha)
+
+    def _share(self, alpha: float) -> int:
+        """The number of devices alpha N, rounded half up."""
+        return int(round(alpha * self.devices, 9) + 0.5)  # 0.29 times 50 is 14.499999999999998
 
     @property
     def problem_kind(self) -> ProblemKind:
@@ -165,17 +186,20 @@ class RunSpec(Identified):
 
     @property
     def undefined(self) -> str | None:
-        """Why the rule is not defined for f Byzantine devices and the messages that it gets; None if it is defined.
+        """Why the rule is not defined for the f that it is given and the messages that it gets; None if it is defined.
 
         An undefined run is valid but ends at iteration 0, so that a sweep over alpha may go beyond one half.
         """
         most = RULES[self.aggregation.name].most_liars(self._left)
-        if self.f <= most:
+        if self.assumed_f <= most:
             return None
         among = f"{self.devices} devices"
         if self._left < self.devices:
             among += f", reduced to {self._left} messages by {self.pre_aggregation.name},"
-        return f"f = {self.f} liars, but {self.aggregation.name} among {among} tolerates at most {most}"
+        assumed = "" if self.assumed_alpha is None else "assumed "
+        return (
+            f"{assumed}f = {self.assumed_f} liars, but {self.aggregation.name} among {among} tolerates at most {most}"
+        )
 
     @property
     def undecodable(self) -> str | None:
@@ -283,10 +307,13 @@ class RunSpec(Identified):
         if self.f >= self.devices:
             reason = f"f = {self.f} liars among {self.devices} devices: at least one must be honest"
             raise KeyedError("byzantine.alpha", self.byzantine.alpha, reason)
+        if self.assumed_alpha is not None and METHODS[self.method].server != "rule":
+            reason = f"the server of method {self.method} has no rule that is given f; leave it out"
+            raise KeyedError("assumed_alpha", self.assumed_alpha, reason)
         _check_options("attack", self.attack, ATTACKS[self.attack.name].refuses, self.devices)
         if self.undefined is None:
             refuses = RULES[self.aggregation.name].refuses
-            _check_options("aggregation", self.aggregation, refuses, self._left, self.f)
+            _check_options("aggregation", self.aggregation, refuses, self._left, self.assumed_f)
         points = len(self.seeds) * self.record.points(self.iterations)
         if points > MOST_POINTS:
             raise KeyedError("record.step", self.record.step, f"{points} points are recorded; allowed: {MOST_POINTS}")

@@ -24,6 +24,8 @@ def describe(spec: RunSpec) -> str:
     if not PRE_AGGREGATORS[spec.pre_aggregation.name].idle:
         rule += f" behind {_words(spec.pre_aggregation)}"
     server = _SERVER[method.server].format(rule=rule)
+    if spec.assumed_alpha is not None:
+        server += f"; it assumes {spec.assumed_f} Byzantine devices (assumed_alpha = {in_digits(spec.assumed_alpha)})"
     if spec.undecodable is not None:
         server += f"; but beyond its radius: {spec.undecodable}. It is trained nevertheless"
     if spec.undefined is not None:

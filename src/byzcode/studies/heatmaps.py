@@ -48,9 +48,12 @@ def _check_size(plot: HeatmapPlot, members: list[Member]) -> None:
 
     if levels(plot.x) == 1:
         raise KeyedError("x", plot.x, "has a single value in these runs; allowed: a key with several")
+    if plot.down and levels(plot.down) < 2:
+        raise KeyedError("down", plot.down, "has a single value in these runs; allowed: a key with several")
     panels = [max(1, levels(key)) if key else 1 for key in (plot.columns, plot.rows)]
-    across = panels[0] * (levels(plot.x) + plot.worst)
-    down = panels[1] * len({member.curve.label for member in members})
+    curves = len({member.curve.label for member in members})
+    across = panels[0] * (levels(plot.x) + plot.worst) * (curves if plot.down else 1)
+    down = panels[1] * (levels(plot.down) if plot.down else curves)
     for field, cells, most in (("columns", across, MOST_ACROSS), ("rows", down, MOST_DOWN)):
         if cells > most:
             where = "side by side" if field == "columns" else "below each other"

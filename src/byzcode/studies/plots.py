@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from byzcode.specs.quantities import is_share
 from byzcode.specs.strict import Strict
 from byzcode.studies.names import (
     BoundName,
@@ -24,7 +25,7 @@ MOST_LEVELS = {"columns": 8, "rows": 24, "hue": 50}
 
 
 #: The fields of a plot that name keys of a RunSpec and so decide the place of a run in a figure.
-PANEL_KEYS = ("columns", "rows", "hue", "x")
+PANEL_KEYS = ("columns", "rows", "hue", "down", "x")
 
 
 Labels = Annotated[list[str], Field(min_length=1)]
@@ -131,11 +132,20 @@ class SweepPlot(Strict):
 class HeatmapPlot(Strict):
     """The level of a quantity over the last fifth of training as coloured cells with numbers: curves against a key.
 
-    A last column shows the worst case: for each seed the worst value of its row, then the average over seeds.
+    A last column shows the worst case: for each seed the worst value of its row, then the average over seeds. With
+    ``down``, each panel is a curve, and its rows are the values of a second key.
     """
 
     kind: Literal["heatmap"] = Field(description="The kind of plot.")
     x: Key = Field(description="Key of a RunSpec that varies over the columns of cells; each row is a curve.")
+    down: Key | None = Field(
+        default=None, description="Key of a RunSpec that varies over the rows of cells; each panel is then a curve."
+    )
+    regret: bool = Field(
+        default=False,
+        description="Whether each level is divided, seed by seed, by that of the cell of its panel and column in which "
+        "down has the value of x: what a wrong assumption costs.",
+    )
     y: Quantity = Field(default="excess_loss", description="The quantity whose level is drawn.")
     columns: Key | None = Field(default=None, description="Key of a RunSpec that varies over columns of panels.")
     rows: Key | None = Field(default=None, description="Key of a RunSpec that varies over rows of panels.")
@@ -149,6 +159,16 @@ class HeatmapPlot(Strict):
     worst: bool = Field(default=True, description="Whether a last column shows the worst case over x, seed by seed.")
     title: Line | None = Field(default=None, description=TITLE)
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
+
+    @model_validator(mode="after")
+    def _by_curve(self) -> Self:
+        if self.down and self.columns:
+            raise ValueError("columns: with down, the columns of panels are the curves; leave it out")
+        if self.regret and not self.down:
+            raise ValueError("regret: compares the rows of a panel, so it needs down")
+        if self.regret and is_share(self.y):
+            raise ValueError(f"regret: is a ratio of levels, and {self.y} is a share; allowed: other quantities")
+        return self
 
 
 class AllocationPlot(Strict):

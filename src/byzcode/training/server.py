@@ -59,7 +59,7 @@ class Rule(Receiving):
     """Applies a robust rule, with or without pre-aggregation."""
 
     def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None:
-        self._f = spec.f
+        self._f = spec.assumed_f
         self._before, self._before_options = PRE_AGGREGATORS[spec.pre_aggregation.name], spec.pre_aggregation.options
         self._rule, self._rule_options = RULES[spec.aggregation.name], spec.aggregation.options
         self._streams = [Stream(seed, "pre_aggregation") for seed in seeds]
