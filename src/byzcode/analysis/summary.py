@@ -55,6 +55,7 @@ LATER = {
     "step_unit": ("step_unit", "1/L"),
     "step_schedule": ("step_schedule", "constant"),
     "momentum": ("momentum", 0.0),
+    "estimation": ("estimation", "none"),
 }
 
 #: Columns of the same kind that a summary has only if a run has a value there.

@@ -23,7 +23,7 @@ from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Facets, Request
 from byzcode.figures.scale import Slots, log_ticks
 from byzcode.figures.style import INK, LABEL, SOFT, TICK, axis_words, level_words, literal, mark_style, number
-from byzcode.specs.quantities import is_share
+from byzcode.specs.quantities import ESTIMATE, is_share
 from byzcode.studies.plots import HeatmapPlot
 from byzcode.training.status import Status
 
@@ -181,7 +181,9 @@ def _color_bar(page: Page, plot: HeatmapPlot, scale: Scale) -> None:
     bar.ax.grid(visible=False)
     bar.ax.minorticks_off()
     axis, (low, high), most = bar.ax.yaxis, scale.limits, max(1, int(min(height, _TALLEST) / _TICKS))
-    if is_share(plot.y):
+    if plot.y == ESTIMATE:
+        axis.set_major_locator(MaxNLocator(most, integer=True))
+    elif is_share(plot.y):
         axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
         axis.set_major_formatter(FuncFormatter(lambda value, _: number(round(100 * value, 6))))
     elif most < _FEW or high < 2 * low:

@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm, Normalize
 
 from byzcode.figures.heatmap_cells import Cell
 from byzcode.figures.scale import extent, window
-from byzcode.specs.quantities import is_share
+from byzcode.specs.quantities import ESTIMATE, is_share
 
 #: The step to which the ends of a scale of shares are rounded.
 _STEP = 0.1
@@ -46,7 +46,7 @@ class Scale:
 
 
 def scale_of(cells: Iterable[Cell], quantity: str) -> Scale:
-    """The scale of the cells: linear for shares, logarithmic for other quantities, which are positive.
+    """The scale of the cells: linear for shares and counts, logarithmic for other quantities, which are positive.
 
     Viridis is perceptually uniform, and readers with any colour vision see its order, as do prints in grey.
     """
@@ -54,6 +54,10 @@ def scale_of(cells: Iterable[Cell], quantity: str) -> Scale:
     finite = [(value, floor) for value, floor in drawn if np.isfinite(value)]
     if is_share(quantity):
         return Scale(Normalize(*_of_shares([value for value, _ in finite])), "viridis", "neither", bool(finite))
+    if quantity == ESTIMATE:
+        return Scale(
+            Normalize(0.0, max((value for value, _ in finite), default=1.0) or 1.0), "cividis", "neither", bool(finite)
+        )
     positive = [span for value, floor in finite if (span := extent(np.array([value]), floor=floor))]
     bottom, top = window(positive)
     inside = [span.low for span in positive if bottom <= span.low <= top]

@@ -19,7 +19,7 @@ from byzcode.figures.heatmap_scale import Scale
 from byzcode.figures.request import Request
 from byzcode.figures.style import INK, QUANTITIES, axis_words, mark_legend
 from byzcode.figures.words import in_plain, named, seeds_of, sentence
-from byzcode.specs.quantities import is_share
+from byzcode.specs.quantities import ESTIMATE, is_share
 from byzcode.studies.plots import HeatmapPlot
 from byzcode.training.status import Status
 
@@ -69,7 +69,7 @@ def notes(request: Request, plot: HeatmapPlot, cells: Sequence[Cell], written: P
     if plot.worst:
         lowest = "lowest" if is_share(plot.y) else "highest"
         lines.append(f"Worst case: for each seed the {lowest} value of its row, then the {average} over seeds.")
-    if scale.drawn:
+    if scale.drawn and plot.y != ESTIMATE:
         lines.append("Brighter is better.")
     lines += _on_endings(plot, cells, written)
     if scale.extend != "neither":

@@ -185,6 +185,7 @@ QUANTITIES = {
     "largest_heterogeneity": Quantity("largest heterogeneity", r"$\max\,\|\nabla f_k-\nabla F\|$"),
     "gradient_norm": Quantity("gradient norm", r"$\|\nabla F\|$"),
     "distance_to_optimum": Quantity("distance to optimum", r"$\|\theta-\theta^{\star}\|$"),
+    "estimated_f": Quantity("estimated number of liars", r"$\hat{f}$"),
     **{name: Quantity(metric.words, metric.symbol, metric.linear) for name, metric in metrics().items()},
 }
 

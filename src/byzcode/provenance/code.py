@@ -31,7 +31,7 @@ _NEUTRAL_PACKAGE = f"{PACKAGE}.provenance"
 #: The packages of the components.
 COMPONENTS = (
     *("aggregation", "allocation", "attacks", "coding", "compression", "data"),
-    *("pre_aggregation", "problems", "schedules"),
+    *("estimation", "pre_aggregation", "problems", "schedules"),
 )
 
 #: In these modules, as in the ``__init__`` of every package, only the definitions that are used count.

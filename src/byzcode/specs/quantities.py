@@ -21,6 +21,7 @@ QUANTITIES = (
     "largest_heterogeneity",
     "gradient_norm",
     "distance_to_optimum",
+    "estimated_f",
 )
 #: Cumulative counts.
 COUNTS = ("bits_sent", "decoding_failures", "decoding_errors")
@@ -40,6 +41,10 @@ _WORDS: Mapping[Known, str] = {
 }
 
 
+#: The quantity of a run whose server estimates f. Neither more nor less of it is better.
+ESTIMATE = "estimated_f"
+
+
 def metrics() -> dict[str, Metric]:
     """The metrics of all problems, by name."""
     return {name: metric for kind in PROBLEMS.values() for name, metric in kind.metrics.items()}
@@ -48,7 +53,7 @@ def metrics() -> dict[str, Metric]:
 def quantities_of(spec: RunSpec) -> tuple[str, ...]:
     """The quantities measured in a run, in the order in which files store them."""
     kind = spec.problem_kind
-    common = [name for name in QUANTITIES if name not in NEEDS or NEEDS[name] in kind.knows]
+    common = [name for name in QUANTITIES if lacking(spec, name) is None]
     return (*common, *kind.metrics)
 
 
@@ -60,6 +65,8 @@ def constants_of(spec: RunSpec) -> tuple[Known, ...]:
 def lacking(spec: RunSpec, name: str) -> str | None:
     """Why a run has no quantity or constant of that name; None if it has one."""
     kind, problem = spec.problem_kind, spec.problem.name
+    if name == ESTIMATE:
+        return None if spec.estimates else "the server does not estimate f"
     if name in NEEDS:
         return None if NEEDS[name] in kind.knows else f"problem {problem} does not know {_WORDS[NEEDS[name]]}"
     if name in (*QUANTITIES, *COUNTS, *kind.metrics):

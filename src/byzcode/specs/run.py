@@ -13,6 +13,7 @@ from byzcode.attacks import ATTACKS
 from byzcode.coding import DECODERS, ENCODERS
 from byzcode.compression import COMPRESSORS
 from byzcode.errors import KeyedError, one_of
+from byzcode.estimation import ESTIMATORS
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.problems import PROBLEMS, ProblemKind, Sizes
 from byzcode.provenance.content import canonical, short_hash
@@ -29,6 +30,7 @@ Attack = Annotated[Component, Choice(ATTACKS, "attack")]
 Compression = Annotated[Component, Choice(COMPRESSORS, "compressor")]
 PreAggregation = Annotated[Component, Choice(PRE_AGGREGATORS, "pre-aggregator")]
 Aggregation = Annotated[Component, Choice(RULES, "rule")]
+Estimation = Annotated[Component, Choice(ESTIMATORS, "estimator")]
 Schedule = Annotated[Component, Choice(SCHEDULES, "schedule")]
 
 
@@ -41,6 +43,7 @@ COMPONENTS: dict[str, Mapping[str, Any]] = {
     "attack": ATTACKS,
     "pre_aggregation": PRE_AGGREGATORS,
     "aggregation": RULES,
+    "estimation": ESTIMATORS,
     "step_schedule": SCHEDULES,
 }
 
@@ -51,6 +54,7 @@ _IMPLIED: Mapping[str, Any] = {
     "step_schedule": {"name": "constant"},
     "momentum": 0.0,
     "assumed_alpha": None,
+    "estimation": {"name": "none"},
 }
 
 
@@ -106,6 +110,11 @@ class RunSpec(Identified):
             "rounded half up. byzantine.alpha, the true one, if left out. Only for a method whose server has a rule."
         ),
     )
+    estimation: Estimation = Field(
+        default=Component(name="none"),
+        validate_default=True,
+        description="How the server estimates f from the messages of each iteration; by default it is given f.",
+    )
     step_size: Annotated[float, Field(gt=0)] = Field(default=0.5, description="eta, in units of step_unit.")
     step_unit: Literal["1/L", "absolute"] = Field(
         default=None,
@@ -147,8 +156,18 @@ class RunSpec(Identified):
 
     @property
     def assumed_f(self) -> int:
-        """f', the number of Byzantine devices that the server's rule is given; f unless ``assumed_alpha`` is set."""
+        """f', the number of Byzantine devices that the server's rule is given; f unless ``assumed_alpha`` is set.
+
+        If the server estimates f, it is the largest estimate that the rule can use.
+        """
+        if self.estimates:
+            return min((self.devices - 1) // 2, RULES[self.aggregation.name].most_liars(self._left))
         return self.f if self.assumed_alpha is None else self._share(self.assumed_alpha)
+
+    @property
+    def estimates(self) -> bool:
+        """Whether the server estimates f."""
+        return not ESTIMATORS[self.estimation.name].idle
 
     def _share(self, alpha: float) -> int:
         """The number of devices alpha N, rounded half up."""
@@ -307,8 +326,12 @@ class RunSpec(Identified):
         if self.f >= self.devices:
             reason = f"f = {self.f} liars among {self.devices} devices: at least one must be honest"
             raise KeyedError("byzantine.alpha", self.byzantine.alpha, reason)
-        if self.assumed_alpha is not None and METHODS[self.method].server != "rule":
-            reason = f"the server of method {self.method} has no rule that is given f; leave it out"
+        for key, value in (("assumed_alpha", self.assumed_alpha), ("estimation", self.estimation.name)):
+            if value not in (None, "none") and METHODS[self.method].server != "rule":
+                reason = f"the server of method {self.method} has no rule that is given f; leave it out"
+                raise KeyedError(key, value, reason)
+        if self.assumed_alpha is not None and self.estimates:
+            reason = f"the server estimates f ({self.estimation.name}); leave out one of the two"
             raise KeyedError("assumed_alpha", self.assumed_alpha, reason)
         _check_options("attack", self.attack, ATTACKS[self.attack.name].refuses, self.devices)
         if self.undefined is None:

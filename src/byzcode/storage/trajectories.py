@@ -19,7 +19,7 @@ from byzcode.kernels.native import library
 from byzcode.lazy import torch
 from byzcode.provenance.content import canonical, long_hash
 from byzcode.specs import parts
-from byzcode.specs.quantities import NEEDS, lacking
+from byzcode.specs.quantities import ESTIMATE, NEEDS, lacking
 from byzcode.specs.run import RunSpec
 from byzcode.storage.allocations import allocation_digest
 from byzcode.storage.layout import STAGES
@@ -58,6 +58,7 @@ VARIABLES = {
     ),
     "gradient_norm": Variable(_BOTH, "f8", "1", "norm of the true gradient"),
     "distance_to_optimum": Variable(_BOTH, "f8", "1", "distance of theta from the minimiser"),
+    "estimated_f": Variable(_BOTH, "f8", "1", "number of Byzantine devices that the server estimates"),
     "gradients_computed": Variable(
         _BOTH, "f8", "gradients of subsets", "gradients computed by all devices together, cumulative"
     ),
@@ -91,7 +92,8 @@ VARIABLES = {
 
 def variables_of(spec: RunSpec) -> dict[str, Variable]:
     """The variables of a run's file: those that its problem can measure, and the problem's own metrics."""
-    known = {name: about for name, about in VARIABLES.items() if name not in NEEDS or lacking(spec, name) is None}
+    some = (*NEEDS, ESTIMATE)
+    known = {name: about for name, about in VARIABLES.items() if name not in some or lacking(spec, name) is None}
     metrics = spec.problem_kind.metrics.items()
     return known | {name: Variable(_BOTH, "f8", own.units, own.long_name, own.comment) for name, own in metrics}
 

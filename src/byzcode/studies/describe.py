@@ -26,6 +26,8 @@ def describe(spec: RunSpec) -> str:
     server = _SERVER[method.server].format(rule=rule)
     if spec.assumed_alpha is not None:
         server += f"; it assumes {spec.assumed_f} Byzantine devices (assumed_alpha = {in_digits(spec.assumed_alpha)})"
+    if spec.estimates:
+        server += f"; it estimates the number of Byzantine devices ({_words(spec.estimation)})"
     if spec.undecodable is not None:
         server += f"; but beyond its radius: {spec.undecodable}. It is trained nevertheless"
     if spec.undefined is not None:

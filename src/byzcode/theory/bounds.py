@@ -50,12 +50,12 @@ def kappa_of(spec: RunSpec) -> float | None:
 
     It is 0 for the mean of the honest messages, and for the plain mean without Byzantine devices. It is None if there
     is no constant: the rule or the pre-aggregator has none, there are more Byzantine devices than the rule tolerates,
-    the server assumes another number of them, or it does not aggregate messages.
+    the server assumes another number of them or estimates it, or it does not aggregate messages.
     """
     server = METHODS[spec.method].server
     if server == "honest_mean":
         return 0.0
-    if server != "rule" or spec.undefined is not None or spec.assumed_f != spec.f:
+    if server != "rule" or spec.undefined is not None or spec.assumed_f != spec.f or spec.estimates:
         return None
     return rule_constant(spec.aggregation.name, spec.pre_aggregation.name, spec.devices, spec.f)
 

@@ -55,6 +55,7 @@ MEASURES: Mapping[str, Callable[[Moment], Tensor]] = {
     ),
     "gradient_norm": lambda moment: moment.at.gradient_norm,
     "distance_to_optimum": lambda moment: lengths(moment.at.theta - _solved(moment.at).optimum),
+    "estimated_f": lambda moment: cast("Tensor", moment.answer.estimated),
 }
 
 

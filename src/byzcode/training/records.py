@@ -36,6 +36,7 @@ class Measurements:
     largest_heterogeneity: Floats
     gradient_norm: Floats
     distance_to_optimum: Floats | None
+    estimated_f: Floats | None
     bits_sent: Floats  # by all devices, cumulative
     decoding_failures: Floats  # iterations in which the decoder reported a failure, cumulative
     decoding_errors: Floats  # iterations in which the decoded gradient was wrong, cumulative

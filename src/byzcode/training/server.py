@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from byzcode.aggregation import RULES
 from byzcode.coding import DECODERS
+from byzcode.estimation import ESTIMATORS
 from byzcode.lazy import torch
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.randomness import Draws, Stream
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """The vector along which the server steps, (R, D), and, if it decodes, whether decoding failed, (R,)."""
+    """The vector along which the server steps, (R, D).
+
+    If it decodes, also whether decoding failed, (R,); if it estimates f, also the estimates, (R,).
+    """
 
     aggregate: Tensor
     failed: Tensor | None = None
+    estimated: Tensor | None = None
 
 
 class Server(ABC):
@@ -66,9 +71,49 @@ class Rule(Receiving):
 
     def of(self, messages: Tensor, iteration: int) -> Answer:
         """The aggregate of the rule."""
-        draws = Draws(self._streams, iteration, like=messages)
-        mixed = self._before(messages, self._f, draws, **self._before_options)
-        return Answer(self._rule(mixed, self._f, **self._rule_options))
+        return Answer(self._given(messages, self._f, self._streams, iteration))
+
+    def _given(self, messages: Tensor, f: int, streams: Sequence[Stream], iteration: int) -> Tensor:
+        """The aggregate of the rule for some runs, given f."""
+        mixed = self._before(messages, f, Draws(streams, iteration, like=messages), **self._before_options)
+        return self._rule(mixed, f, **self._rule_options)
+
+
+class Estimating(Rule):
+    """Applies a robust rule that is given an estimate of f."""
+
+    def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None:
+        super().__init__(spec, seeds)
+        self._most = spec.assumed_f
+        self._estimator, self._options = ESTIMATORS[spec.estimation.name], spec.estimation.options
+        self._past: Tensor | None = None
+        self._iterations = 0
+
+    def answer(self, exchange: Exchange, at: Iterate) -> Answer:
+        """The answer to the received messages. An estimator that remembers now knows this iteration, too."""
+        total = self._total(exchange.received)
+        answer = self._answer(exchange.received, total, exchange.iteration)
+        if self._estimator.remembers:
+            self._past, self._iterations = total, self._iterations + 1
+        return answer
+
+    def of(self, messages: Tensor, iteration: int) -> Answer:
+        """The answer to messages (R, N, D) after the iterations so far."""
+        return self._answer(messages, self._total(messages), iteration)
+
+    def _total(self, messages: Tensor) -> Tensor:
+        """The sum of the suspicions of each device, (R, N), over this iteration and those that are remembered."""
+        now = self._estimator(messages, **self._options)
+        return now if self._past is None else self._past + now
+
+    def _answer(self, messages: Tensor, total: Tensor, iteration: int) -> Answer:
+        estimated = self._estimator.count(total / (self._iterations + 1)).clamp(max=self._most)
+        aggregate = torch.empty_like(messages[:, 0])
+        for f in estimated.unique().tolist():  # a rule takes one f for all runs of a batch
+            own = (estimated == f).nonzero().squeeze(-1)
+            streams = [self._streams[run] for run in own.tolist()]
+            aggregate[own] = self._given(messages[own], f, streams, iteration)
+        return Answer(aggregate, estimated=estimated)
 
 
 class Decoder(Receiving):
@@ -121,4 +166,6 @@ SERVERS: dict[ServerKind, type[Rule | Decoder | HonestMean | TrueGradient]] = {
 
 def server_of(spec: RunSpec, seeds: Sequence[int]) -> Server:
     """The server of a run."""
-    return Undefined() if spec.undefined is not None else SERVERS[METHODS[spec.method].server](spec, seeds)
+    if spec.undefined is not None:
+        return Undefined()
+    return Estimating(spec, seeds) if spec.estimates else SERVERS[METHODS[spec.method].server](spec, seeds)
