@@ -111,7 +111,8 @@ def _dotted(location: Sequence[str | int], kinds: Sequence[object]) -> str:
 
 
 _TAGGED = {
-    *("problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation", "step_schedule"),
+    *("problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation", "estimation"),
+    "step_schedule",
     "partition",  # an option of a problem that has options of its own
 }
 

@@ -70,6 +70,7 @@ LISTED = {
     "compression": "natural",
     "allocation": "difference_set",
     "pre_aggregation": "clipping",
+    "estimation": "remembered_scores",
 }
 
 

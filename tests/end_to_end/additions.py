@@ -62,6 +62,7 @@ ADDITIONS = (
     _listed("rule", "aggregation", "RULES", "midrange"),
     _listed("rule", "aggregation", "RULES", "shrunken_mean"),
     _listed("pre-aggregator", "pre_aggregation", "PRE_AGGREGATORS", "winsorising"),
+    _listed("estimator", "estimation", "ESTIMATORS", "large_norms"),
     _listed("compressor", "compression", "COMPRESSORS", "ternary"),
     _listed("compressor", "compression", "COMPRESSORS", "leading"),
     _listed("encoder", "coding/encoders", "ENCODERS", "first_holder"),

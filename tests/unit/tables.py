@@ -15,6 +15,7 @@ from byzcode.coding import DECODERS, ENCODERS
 from byzcode.compression import COMPRESSORS
 from byzcode.data import DATA_SETS
 from byzcode.errors import KeyedError, UserError
+from byzcode.estimation import ESTIMATORS
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.problems import PROBLEMS
 from byzcode.schedules import SCHEDULES
@@ -34,6 +35,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "attack": ATTACKS,
     "pre_aggregation": PRE_AGGREGATORS,
     "aggregation": RULES,
+    "estimation": ESTIMATORS,
     "step_schedule": SCHEDULES,
 }
 

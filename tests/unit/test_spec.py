@@ -107,6 +107,7 @@ CHANGES = {
     "step_schedule": "cosine",
     "momentum": 0.5,
     "assumed_alpha": 0.3,
+    "estimation": "near_scores",
     "iterations": 501,
     "diverged_at": 1e5,
     "message_bits": 64,
@@ -173,7 +174,13 @@ def test_canonical_json_goes_round(name):
     assert again.run_id == run.run_id
     values = json.loads(run.canonical())
     assert list(values) == sorted(values)
-    later = {"step_unit", "step_schedule", "momentum", "assumed_alpha"}  # fields that came after runs had been stored
+    later = {
+        "step_unit",
+        "step_schedule",
+        "momentum",
+        "assumed_alpha",
+        "estimation",
+    }  # fields that came after runs had been stored
     assert set(values) == set(RunSpec.model_fields) - later  # all other defaults are written out
     allocation = run.allocation_spec
     assert AllocationSpec.from_json(allocation.canonical(), "test") == allocation

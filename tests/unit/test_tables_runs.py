@@ -91,7 +91,8 @@ MAKERS = {
     "encoding": of_encoding,
     "decoder": of_decoder,
     **{
-        key: with_component(key) for key in ("compression", "attack", "pre_aggregation", "aggregation", "step_schedule")
+        key: with_component(key)
+        for key in ("compression", "attack", "pre_aggregation", "aggregation", "estimation", "step_schedule")
     },
 }
 
@@ -122,7 +123,7 @@ def test_a_run_is_described_and_is_read_again(key, name, options):
     assert RunSpec.from_json(spec.canonical(), "again") == spec
     words = describe(spec)
     assert words.replace("\n", "").isprintable()
-    unsaid = key in ("method", "decoder", "pre_aggregation") or name == "constant"
+    unsaid = key in ("method", "decoder", "pre_aggregation", "estimation") or name == "constant"
     assert unsaid or name.replace("_", " ") in words
 
 
