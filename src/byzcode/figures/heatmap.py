@@ -58,8 +58,9 @@ def heatmap(request: Request, results: Path) -> Drawing:
     for axes, (row, each) in zip(itertools.chain(*page.axes), itertools.product(rows.levels, beside), strict=True):
         curve, column = (each, None) if plot.down else (None, each)
         lines = lines_of(request, plot, curve)
-        cells = rows_of(request, plot, read, lines, [(rows, row), (columns, column)], values)
-        panels.append(Panel(axes, rows.level("rows", row) | columns.level("columns", column), lines, cells))
+        levels = rows.level("rows", row) | columns.level("columns", column)
+        facets = [(rows, row), (columns, column)]
+        panels.append(Panel(axes, levels, lines, rows_of(request, plot, read, lines, facets, values)))
     cells = [cell for panel in panels for cell in panel.cells]
     labels = [page.ruler.wrapped(literal(line.label), _LABEL, TICK, math=True, most=3) for line in panels[0].lines]
     style = fitting(cells, _cell_width(page, labels, len(places.ticks)), page.ruler)

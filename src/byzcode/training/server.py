@@ -109,7 +109,7 @@ class Estimating(Rule):
     def _answer(self, messages: Tensor, total: Tensor, iteration: int) -> Answer:
         estimated = self._estimator.count(total / (self._iterations + 1)).clamp(max=self._most)
         aggregate = torch.empty_like(messages[:, 0])
-        for f in estimated.unique().tolist():  # a rule takes one f for all runs of a batch
+        for f in sorted(set(estimated.tolist())):  # a rule takes one f for all runs of a batch
             own = (estimated == f).nonzero().squeeze(-1)
             streams = [self._streams[run] for run in own.tolist()]
             aggregate[own] = self._given(messages[own], f, streams, iteration)
