@@ -83,7 +83,7 @@ def _rows(inputs: Tensor) -> Tensor:
 
 def _by_run(function: Callable[[Tensor, Tensor, Tensor], Tensor], weight: Tensor, images: Tensor) -> Tensor:
     """A function of the kernels (channels, c, KERNEL, KERNEL), biases and images (B, ., h, w) of each run."""
-    kernels = weight[..., :-1].unflatten(-1, (-1, KERNEL, KERNEL))
+    kernels = weight[..., :-1].reshape(*weight.shape[:2], -1, KERNEL, KERNEL)
     made = [function(*own) for own in zip(kernels, weight[..., -1], images, strict=True)]
     return torch.stack(made) if len(made) > 1 else made[0].unsqueeze(0)
 
