@@ -27,7 +27,7 @@ from byzcode.training.records import Measurements, join
 
 #: Bytes of data and messages of one batch on a CPU. A larger batch shares the cost of each call among more runs, but
 #: less of it stays in the caches. 4 to 6 MiB was best with 1 MiB of second-level and 32 MiB of third-level cache.
-CACHE = 4 << 20
+CACHE = 5 << 20
 
 
 def train(
