@@ -142,7 +142,8 @@ class LinearRegression:
     def coded_gradients(self, residual: Tensor, code: Code) -> Tensor:
         """The honest messages, (R, N, D). The gradient of a sample is its residual times its features.
 
-        Where the devices hold many copies of each subset, its samples are added up first. Cost: N S D s, or (N S + K) D.
+        Where the devices hold many copies of each subset, its samples are added up first.
+        Cost: N S D s, or (N S + K) D.
         """
         samples = residual.shape[-1] // self.subsets
         if samples == 1:
