@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 import pytest
-from unit.claim_runs import DOWN, ENOUGH, LOWER, SEEDS, UP, claim, lower, run, scattered, spec, tried
+from unit.claim_runs import DOWN, ENOUGH, LOWER, SEEDS, STEPS, UP, claim, lower, run, scattered, spec, tried
 
-from byzcode.analysis.comparisons import TESTS
+from byzcode.analysis.comparisons import TESTS, quantities_of
 from byzcode.analysis.levels import Run, of_measurements
 from byzcode.analysis.marks import LEVEL
 from byzcode.storage import allocations
@@ -409,3 +409,42 @@ def test_two_real_messages_are_as_near_to_each_other_as_the_closed_form_says(mak
     found, least = (tried(claim("predicted", margin=margin, distance="each_other"), some) for margin in (1.15, 1.01))
     assert found.effect == pytest.approx(1.0, abs=0.1)
     assert least.effect == found.effect
+
+
+# --- what a test reads -----------------------------------------------------------------------------------------------
+
+
+class Noting(dict):
+    """Values of a run that note which of them are read."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = set()
+
+    def __missing__(self, quantity):
+        self.read.add(quantity)
+        return scattered(1.0)[:, None] * np.ones(len(STEPS))
+
+
+@pytest.mark.parametrize(
+    ("test", "more"),
+    [
+        ("lower", {}),
+        ("lower", {"quantity": "aggregation_error"}),
+        ("equivalent", {"margin": 1.2}),
+        ("falls", {"along": "redundancy", "values": [2, 5]}),
+        ("grows", {"along": "redundancy", "values": [2, 5], "advantage": "ratio"}),
+        *(
+            ("law", {"along": "redundancy", "values": [2, 5], "margin": 0.2, "predicted": predicted})
+            for predicted in ("coded_variance", "heterogeneity", "dispersion")
+        ),
+        *(("predicted", {"margin": 1.1, "distance": distance}) for distance in ("gradient", "each_other")),
+    ],
+)
+def test_a_test_reads_the_quantities_that_it_names(test, more):
+    """A reading measures only these."""
+    against = {"against": "B"} if test in ("lower", "equivalent", "grows") else {}
+    asked, values = claim(test, **against, **more), Noting()
+    some = Run(spec(), values, np.zeros(SEEDS, dtype=np.int8))
+    TESTS[test](asked, [some] * 2, [some] * 2)
+    assert values.read <= quantities_of(asked) <= values.read | {asked.quantity, "coding_bias"}

@@ -27,7 +27,7 @@ from byzcode.analysis.ratios import (
     p_below,
     pairs_of,
 )
-from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Predicted
+from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Predicted, Tested
 from byzcode.theory.constants import coded_variance
 
 #: Levels may be 0, infinite or NaN, and their ratios may overflow; results are then infinite or NaN, without a warning.
@@ -176,6 +176,15 @@ TESTS: dict[str, Callable[[Any, Sequence[Run], Sequence[Run]], Outcome]] = {
     "law": law,
     "predicted": predicted,
 }
+
+
+def quantities_of(claim: Tested) -> set[str]:
+    """The quantities that the test of a claim reads."""
+    if isinstance(claim, Predicted):
+        return {claim.quantity, "honest_dispersion", "coding_bias", "heterogeneity"}
+    measured = {"heterogeneity": "heterogeneity", "dispersion": "honest_dispersion"}
+    also = {measured[claim.predicted]} if isinstance(claim, Law) and claim.predicted in measured else set()
+    return {claim.quantity, *also}
 
 
 def _log_square(run: Run, quantity: str, claim: Any) -> Array:

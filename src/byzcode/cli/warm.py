@@ -30,6 +30,7 @@ LIBRARIES = {
     "train": ("torch", "byzcode.execution.batches", "byzcode.execution.progress", "byzcode.data.files"),
     "summarise": ("scipy.stats",),
     "claims": ("scipy.stats",),
+    "reading": ("scipy.stats", "torch", "byzcode.execution.progress"),
     "gallery": ("PIL.PngImagePlugin",),
     "scorecard": ("PIL.PngImagePlugin",),
 }

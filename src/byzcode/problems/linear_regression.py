@@ -71,6 +71,13 @@ class LinearRegression:
         """The residuals at the optimum, (R, K)."""
         return self.forward(self.optimum)
 
+    @cached_property
+    def _each_subset(self) -> Code:
+        """The code of M devices with a subset each."""
+        runs = len(self.labels)
+        own = torch.arange(self.subsets, device=self.labels.device).expand(runs, -1).unsqueeze(-1).contiguous()
+        return Code(own, torch.ones_like(own, dtype=self.labels.dtype))
+
     def start(self) -> Tensor:
         """theta^0 = 0, (R, D)."""
         return torch.zeros_like(self.optimum)
@@ -133,10 +140,19 @@ class LinearRegression:
         return residual + 2 * self.labels
 
     def coded_gradients(self, residual: Tensor, code: Code) -> Tensor:
-        """The honest messages, (R, N, D). The gradient of a sample is its residual times its features."""
+        """The honest messages, (R, N, D). The gradient of a sample is its residual times its features.
+
+        Where the devices hold many copies of each subset, its samples are added up first.
+        Cost: N S D s, or (N S + K) D.
+        """
         samples = residual.shape[-1] // self.subsets
-        factor = residual if samples == 1 else residual / samples
-        return coded_rows(self.features, factor, code, samples)
+        if samples == 1:
+            return coded_rows(self.features, residual, code)
+        factor, held = residual / samples, code.assigned[0].numel()
+        if held * (samples - 1) <= 2 * residual.shape[-1]:
+            return coded_rows(self.features, factor, code, samples)
+        gradients = coded_rows(self.features, factor, self._each_subset, samples)
+        return coded_rows(gradients, torch.ones_like(gradients[..., 0]), code)
 
 
 def linear_regression(

@@ -63,16 +63,35 @@ class Batch:
         return partial(SCHEDULES[schedule.name], iterations=self.spec.iterations, **schedule.options)
 
 
-def assemble(parts: Sequence[Part], device: str) -> Batch:
+#: Builds the problems of some seeds of a spec on a compute device.
+Build = Callable[[RunSpec, tuple[int, ...], str], Problem]
+
+
+def build(spec: RunSpec, seeds: tuple[int, ...], device: str) -> Problem:
+    """Build the problems of some seeds of a spec."""
+    return PROBLEMS[spec.problem.name](seeds, device, spec.dtype, **spec.problem.options)
+
+
+def once_each() -> Build:
+    """:func:`build` with a memory, for specs that share problems: it keeps all that it has built."""
+    built: dict[tuple[str, str, tuple[int, ...], str], Problem] = {}
+
+    def build_once(spec: RunSpec, seeds: tuple[int, ...], device: str) -> Problem:
+        key = (spec.problem.model_dump_json(), spec.dtype, seeds, device)
+        if key not in built:
+            built[key] = build(spec, seeds, device)
+        return built[key]
+
+    return build_once
+
+
+def assemble(parts: Sequence[Part], device: str, build: Build = build) -> Batch:
     """Stack parts of one shape in a batch. Raises ValueError if their shapes differ."""
     if len({shape_of(part.spec) for part in parts}) != 1:
         raise ValueError("runs of different shapes cannot be one batch")
     spec = parts[0].spec
     slots = max(part.assigned.shape[-1] for part in parts)
-    problems = [
-        PROBLEMS[spec.problem.name](part.seeds, device, spec.dtype, **part.spec.problem.options) for part in parts
-    ]
-    problem = joined(problems)
+    problem = joined([build(part.spec, part.seeds, device) for part in parts])
     return Batch(
         spec=spec,
         seeds=tuple(seed for part in parts for seed in part.seeds),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 
 from byzcode.attacks import Threat
@@ -21,13 +21,16 @@ from byzcode.training.server import server_of
 Progress = Callable[[int], None]
 
 
-def loop(batch: Batch, advance: Progress) -> Recorder:
-    """Train R runs. On a GPU the loop never waits for the device; the recorded values stay there until the end."""
+def loop(batch: Batch, advance: Progress, wanted: Container[str] | None = None) -> Recorder:
+    """Train R runs. On a GPU the loop never waits for the device; the recorded values stay there until the end.
+
+    Quantities that are not ``wanted`` are not measured; None wants all.
+    """
     spec, problem, seeds = batch.spec, batch.problem, batch.seeds
     theta = problem.start()
     devices = Devices(theta, batch.assigned, batch.weights, seeds, spec.subsets, assignment=spec.assignment)
     momentum = Momentum(spec.momentum)
-    channel, server, recorder = Channel(spec, seeds), server_of(spec, seeds), Recorder(spec, problem)
+    channel, server, recorder = Channel(spec, seeds), server_of(spec, seeds), Recorder(spec, problem, wanted)
     redrawn = spec.byzantine.identities == "redrawn"
     liars = Orders(seeds, spec.devices, "byzantine", redrawn=redrawn, device=theta.device, first=spec.f)
     for iteration in range(spec.iterations + 1):

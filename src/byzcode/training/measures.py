@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -60,13 +60,15 @@ MEASURES: Mapping[str, Callable[[Moment], Tensor]] = {
 
 
 class Recorder:
-    """Measures and records a batch of runs."""
+    """Measures and records a batch of runs: the loss, the counts, and those of its quantities that are ``wanted``."""
 
-    def __init__(self, spec: RunSpec, problem: Problem) -> None:
+    def __init__(self, spec: RunSpec, problem: Problem, wanted: Container[str] | None = None) -> None:
         theta, metrics = problem.start(), spec.problem_kind.metrics
         self._on_cpu, self._undefined, self._devices = theta.device.type == "cpu", bool(spec.undefined), spec.devices
         self._measures = {
-            name: MEASURES[name] if name in MEASURES else _of_problem(name, metrics) for name in quantities_of(spec)
+            name: MEASURES[name] if name in MEASURES else _of_problem(name, metrics)
+            for name in quantities_of(spec)
+            if wanted is None or name == "loss" or name in wanted
         }
         self._ledger = Ledger(theta)
         self._book = Book(

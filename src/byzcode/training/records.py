@@ -24,17 +24,18 @@ Floats = NDArray[np.float64]
 class Measurements:
     """The measurements of R runs: arrays (R, number of recorded iterations), NaN after the end of a run, or (R,).
 
-    A field is None if the problem does not know what is needed to measure it (:mod:`byzcode.specs.quantities`).
+    A field is None if the problem does not know what is needed to measure it (:mod:`byzcode.specs.quantities`), or if
+    it was not asked for.
     """
 
     loss: Floats
     excess_loss: Floats | None
-    aggregation_error: Floats
-    honest_dispersion: Floats
-    coding_bias: Floats
-    heterogeneity: Floats
-    largest_heterogeneity: Floats
-    gradient_norm: Floats
+    aggregation_error: Floats | None
+    honest_dispersion: Floats | None
+    coding_bias: Floats | None
+    heterogeneity: Floats | None
+    largest_heterogeneity: Floats | None
+    gradient_norm: Floats | None
     distance_to_optimum: Floats | None
     estimated_f: Floats | None
     bits_sent: Floats  # by all devices, cumulative

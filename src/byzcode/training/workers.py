@@ -8,7 +8,7 @@ cases.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 
@@ -20,14 +20,14 @@ from byzcode.errors import UserError
 from byzcode.kernels.product import ALIGNED
 from byzcode.lazy import torch
 from byzcode.specs.run import RunSpec
-from byzcode.training.batch import Part, assemble
+from byzcode.training.batch import Build, Part, assemble, build, once_each
 from byzcode.training.loop import Progress, loop
 from byzcode.training.memory import keep_freed_memory
 from byzcode.training.records import Measurements, join
 
 #: Bytes of data and messages of one batch on a CPU. A larger batch shares the cost of each call among more runs, but
 #: less of it stays in the caches. 4 to 6 MiB was best with 1 MiB of second-level and 32 MiB of third-level cache.
-CACHE = 4 << 20
+CACHE = 5 << 20
 
 
 def train(
@@ -48,11 +48,7 @@ def train(
         raise ValueError(f"threads must be at least 1; got {threads}")
     if device != "cpu":
         return train_together([spec], [assigned], device=device, progress=progress)[0]
-    advance = progress or _unseen
-    seeds, size = _seeds(spec, assigned), _side_by_side(spec, threads)
-    parts = [
-        Part(spec, seeds[first : first + size], assigned[first : first + size]) for first in range(0, len(seeds), size)
-    ]
+    advance, parts = progress or _unseen, _parts(spec, assigned, threads)
     if threads == 1 or len(parts) == 1:
         return join([_train([part], device, advance) for part in parts])
     return join(_in_processes(parts, min(threads, len(parts)), advance))
@@ -77,6 +73,21 @@ def train_together(
     return [measured.rows(end - len(spec.seeds), end) for spec, end in zip(specs, ends.tolist(), strict=True)]
 
 
+def train_alike(
+    specs: Sequence[RunSpec],
+    assigned: Sequence[NDArray[np.int32]],
+    wanted: Sequence[Container[str]],
+) -> Iterator[Measurements]:
+    """Train specs one by one on the CPU, and build each problem that some of them share only once.
+
+    Each spec has its allocations (R, N, S) in ``assigned``, and in ``wanted`` the quantities to measure besides the
+    loss and the counts. The results have the bits of :func:`train`. Raises ValueError as :func:`train` does.
+    """
+    build = once_each()
+    for spec, lists, quantities in zip(specs, assigned, wanted, strict=True):
+        yield join([_train([part], "cpu", _unseen, quantities, build) for part in _parts(spec, lists)])
+
+
 def _unseen(_: int) -> None:
     """Ignore progress."""
 
@@ -87,6 +98,14 @@ def _seeds(spec: RunSpec, assigned: NDArray[np.int32]) -> tuple[int, ...]:
     if assigned.size and not (assigned.min() >= EMPTY and assigned.max() < spec.subsets):
         raise ValueError(f"assigned must name subsets 0 to {spec.subsets - 1}, or {EMPTY} for none")
     return spec.seeds
+
+
+def _parts(spec: RunSpec, assigned: NDArray[np.int32], threads: int = 1) -> list[Part]:
+    """The batches of a spec on the CPU."""
+    seeds, size = _seeds(spec, assigned), _side_by_side(spec, threads)
+    return [
+        Part(spec, seeds[first : first + size], assigned[first : first + size]) for first in range(0, len(seeds), size)
+    ]
 
 
 def _side_by_side(spec: RunSpec, threads: int) -> int:
@@ -115,9 +134,15 @@ def _train_quietly(spec: str, seeds: tuple[int, ...], assigned: NDArray[np.int32
     return _train([Part(RunSpec.from_json(spec, "spec"), seeds, assigned)], "cpu", _unseen)
 
 
-def _train(parts: Sequence[Part], device: str, advance: Progress) -> Measurements:
+def _train(
+    parts: Sequence[Part],
+    device: str,
+    advance: Progress,
+    wanted: Container[str] | None = None,
+    build: Build = build,
+) -> Measurements:
     with torch.inference_mode(), _one_thread():
-        return loop(assemble(parts, device), advance).close()
+        return loop(assemble(parts, device, build), advance, wanted).close()
 
 
 @contextmanager
