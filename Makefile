@@ -82,6 +82,7 @@ $(VENV)/done: requirements.lock requirements-torch.lock pyproject.toml setup.py 
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-torch.lock
+	rm -f src/byzcode/kernels/_native.*.so  # earlier ones were for one Python, and would be loaded first
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
