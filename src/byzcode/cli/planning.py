@@ -122,9 +122,7 @@ def _line(member: Member, words: Mapping[str, str]) -> str:
 def explain(
     run_id: Annotated[
         str,
-        typer.Argument(
-            metavar="ID", help="The id of a run or of an allocation, or its first digits.", autocompletion=run_ids
-        ),
+        typer.Argument(help="The id of a run or of an allocation, or its first digits.", autocompletion=run_ids),
     ],
     config: Configs = None,
     json: Json = False,

@@ -21,4 +21,11 @@ def example() -> Split:
     return Split(Examples(features[:60], labels[:60]), Examples(features[60:], labels[60:]))
 
 
-ENTRY = DataSet(example, training=60, test=30, features=2, classes=3, title="example")
+ENTRY = DataSet(
+    example,
+    training=60,
+    test=30,
+    features=2,
+    classes=3,
+    title="example",
+)
