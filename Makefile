@@ -33,7 +33,7 @@ quick: setup
 	$(RUN) snakemake --cores all --configfile config/quick/config.yaml
 
 # SLOW=1 runs the tests marked slow, too: whole workflows, faults, fuzzing. CI does.
-test: setup $(VENV)/peers
+test: setup $(VENV)/peers $(VENV)/tools
 	$(RUN) python -m pytest -n 3 --dist loadfile $(if $(SLOW),,-m "not slow")
 
 # Fifty times: the workflow of `make quick`, killed at a random moment and started again. About an hour.
@@ -89,6 +89,7 @@ $(VENV)/done: requirements.lock requirements-torch.lock pyproject.toml setup.py 
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-torch.lock
+	rm -f src/byzcode/kernels/_native.*.so  # earlier ones were for one Python, and would be loaded first
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -97,6 +98,11 @@ $(VENV)/done: requirements.lock requirements-torch.lock pyproject.toml setup.py 
 PEERS := tests/differential/requirements.txt tests/end_to_end/requirements.txt
 $(VENV)/peers: $(PEERS) $(VENV)/done
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(addprefix -r ,$(PEERS)) && touch $@ || true
+
+# Programs that tests call, apart. If they cannot be installed, these tests are skipped and say so.
+$(VENV)/tools: tests/end_to_end/tools.txt $(VENV)/done
+	rm -rf $@
+	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check -r $< || { rm -rf $@; true; }
 
 # Snakemake's plugin for SLURM, apart: where it is installed, each start of Snakemake asks for SLURM.
 $(VENV)/slurm: tests/slurm/requirements.txt $(VENV)/done

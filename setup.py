@@ -1,12 +1,15 @@
 """Build the compiled kernels; pyproject.toml has everything else.
 
-The kernels are optional: without a compiler the installation succeeds, and byzcode uses their torch versions.
+The kernels are optional: without a compiler the installation succeeds, and byzcode uses their torch versions. They use
+no Python API (byzcode loads them with ctypes), so one wheel per platform serves every Python.
 """
 
 import runpy
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
 
 PACKAGE = Path("src/byzcode")
 RECIPE = PACKAGE / "provenance" / "compiled.py"
@@ -17,7 +20,24 @@ fingerprint = recipe["fingerprint"](
     {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 )
 
+
+class Library(build_ext):
+    """Name the library without the version of a Python."""
+
+    def get_ext_filename(self, name: str) -> str:
+        return str(Path(*name.split(".")).with_suffix(".so"))
+
+
+class PlatformWheel(bdist_wheel):
+    """Tag the wheel with its platform alone; "any" if there was no compiler, and so no library."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        built = next(Path(self.bdist_dir).rglob("_native.so"), None)
+        return "py3", "none", super().get_tag()[2] if built else "any"
+
+
 setup(
+    cmdclass={"build_ext": Library, "bdist_wheel": PlatformWheel},
     ext_modules=[
         Extension(
             "byzcode.kernels._native",
@@ -28,5 +48,5 @@ setup(
             language="c++",
             optional=True,
         )
-    ]
+    ],
 )

@@ -61,10 +61,9 @@ def snakemake(project: Project, programs: Path, *arguments: str) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_an_environment_that_snakemake_makes_has_the_project_in_it(tmp_path: Path) -> None:
-    project = Project.create(tmp_path / "project", {"sweep": TINY["sweep"]})
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, project.root)
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """The folder of a conda that makes a venv with the libraries of this one."""
     fields = {
         "prefix": tmp_path / "conda",
         "python": sys.executable,
@@ -73,20 +72,45 @@ def test_an_environment_that_snakemake_makes_has_the_project_in_it(tmp_path: Pat
     }
     program(tmp_path / "conda" / "bin" / "conda", CONDA.format(**fields))
     program(tmp_path / "conda" / "bin" / "activate", ACTIVATE)
+    return tmp_path / "conda" / "bin"
 
-    snakemake(project, tmp_path / "conda" / "bin", "--sdm", "conda", "--conda-create-envs-only")
 
+def package_of(project: Project) -> Path:
+    """The folder of the package in the environment that Snakemake made, as its Python finds it."""
     (command,) = (project.root / ".snakemake" / "conda").glob("*/bin/byzcode")
-    python = command.with_name("python")
     where = subprocess.run(
-        [python, "-c", "import byzcode; print(byzcode.__file__)"],
-        cwd=tmp_path,
+        [command.with_name("python"), "-c", "import byzcode; print(byzcode.__file__)"],
+        cwd=project.root.parent,
         env={name: value for name, value in project.environment.items() if name != "PYTHONPATH"},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert Path(where.stdout.strip()) == project.root / "src" / "byzcode" / "__init__.py", "an edit would not count"
+    return Path(where.stdout.strip()).parent
+
+
+def test_an_environment_that_snakemake_makes_has_the_project_in_it(tmp_path: Path, programs: Path) -> None:
+    project = Project.create(tmp_path / "project", {"sweep": TINY["sweep"]})
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, project.root)
+
+    snakemake(project, programs, "--sdm", "conda", "--conda-create-envs-only")
+
+    assert package_of(project) == project.root / "src" / "byzcode", "an edit would not count"
+
+
+def test_an_environment_outside_of_a_clone_has_the_package_of_snakemake_in_it(tmp_path: Path, programs: Path) -> None:
+    project = Project.create(tmp_path / "project", {"sweep": TINY["sweep"]})
+    environment = project.environment
+    (project.root / "pyproject.toml").write_text('[project]\nname = "analysis"\n', encoding="utf-8")
+
+    snakemake(project, programs, "--sdm", "conda")
+
+    assert package_of(project).resolve() == project.root / "src" / "byzcode"
+    (command,) = (project.root / ".snakemake" / "conda").glob("*/bin/byzcode")
+    del environment["PYTHONPATH"]
+    subprocess.run([command, "plan"], cwd=project.root, env=environment, check=True)
+    assert len(project.files("figures/*.pdf")) == 1
 
 
 def test_every_job_runs_in_the_image(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Components that are added to a copy of the project as CONTRIBUTING.md says: at least one of each kind.
 
-Those that CONTRIBUTING.md gives as examples are taken from there; the others are files in ``added/``.
+Some are as ``byzcode new`` writes them. Those that CONTRIBUTING.md gives as examples are taken from there, and the
+others are files in ``added/``.
 """
 
 from __future__ import annotations
@@ -16,8 +17,14 @@ from pathlib import Path
 
 from dag.project import ROOT
 
+from byzcode.scaffold import new
+
 ADDED = Path(__file__).parent / "added"
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+#: Those that ``byzcode new`` writes, with their kinds. Its attack and its rule are the examples of CONTRIBUTING.md.
+NEW = {"ternary": "compressor", "sliding": "allocation", "mean_estimation": "problem", "blobs": "data"}
 
 
 @dataclass(frozen=True)
@@ -42,9 +49,11 @@ class Addition:
     @property
     def text(self) -> str:
         """What is written in the file."""
+        if self.name in NEW:
+            return new.text_of(NEW[self.name], self.name)
         path = f"src/byzcode/{self.file}"
-        if f"Write `{path}`:" in CONTRIBUTING:
-            return CONTRIBUTING.partition(f"Write `{path}`:")[2].partition("```python\n")[2].partition("```")[0]
+        if f"`{path}`:" in CONTRIBUTING:
+            return CONTRIBUTING.partition(f"`{path}`:")[2].partition("```python\n")[2].partition("```")[0]
         return (ADDED / self.file).read_text(encoding="utf-8")
 
 

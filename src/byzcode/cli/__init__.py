@@ -8,23 +8,22 @@ import sys
 
 import typer
 
-from byzcode.cli import advice, checking, data, pages, planning, tables, training
+from byzcode.cli import advice, beginning, checking, comparing, data, pages, planning, tables, training
 from byzcode.errors import UserError
 
 app = typer.Typer(
     name="byzcode",
     help="Coded robust aggregation for distributed learning with Byzantine devices.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 for command in (
-    data.data,
+    *(beginning.init, beginning.new, data.data),
     *(training.allocate, training.allocations, training.train),
     *(tables.summarise, tables.claims, pages.scorecard, pages.gallery, pages.figure),
     *(tables.heldout, tables.reading, pages.multiverse),
-    *(advice.recommend, planning.plan, planning.explain),
+    *(advice.recommend, planning.plan, planning.explain, comparing.compare),
     *(checking.verify, checking.archive, checking.freeze, checking.schema),
 ):
     app.command()(command)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import json as json_text
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byzcode.cli.arguments import console
+from byzcode.cli.arguments import Json, console, print_json
 
 if TYPE_CHECKING:
     from byzcode.recommend.at_start import AtStart
@@ -49,6 +49,7 @@ def recommend(
         Path | None,
         typer.Option(help="Folder of results with measurements and data sets; that of the configuration if left out."),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Recommend a method, redundancy, rule and compressor within a budget, by bounds and by measurements.
 
@@ -68,24 +69,28 @@ def recommend(
         return need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
 
     if not to_measure:
-        _answer(wanted(heterogeneity or 0.0, subsets, 100 if dimension is None else dimension), searched, None)
+        stated = wanted(heterogeneity or 0.0, subsets, 100 if dimension is None else dimension)
+        _answer(stated, searched, None, json=json)
         return
     os.environ.setdefault(ENVIRONMENT, str(searched / "data"))
     spec = problem_of(**described, subsets=subsets, devices=devices)
     wanted(1.0, spec.subsets, spec.dimension)  # refuse mistakes before anything is computed
     start = measure(spec)
-    _answer(wanted(start.heterogeneity, spec.subsets, spec.dimension), searched, start)
+    _answer(wanted(start.heterogeneity, spec.subsets, spec.dimension), searched, start, json=json)
 
 
-def _answer(wanted: Need, results: Path, start: AtStart | None) -> None:
+def _answer(wanted: Need, results: Path, start: AtStart | None, *, json: bool) -> None:
     """Search and print the recommendations, with what was measured at the start if it was."""
     from byzcode.recommend.measured import favourite, measured, measurements
     from byzcode.recommend.search import recommend as search
-    from byzcode.recommend.table import table
+    from byzcode.recommend.table import record, table
 
     configurations, refused = search(wanted)
     rows = measurements(results, wanted)
     compared = [(configuration, measured(wanted, configuration, rows)) for configuration in configurations]
+    if json:
+        print_json(record(wanted, compared, refused, start))
+        return
     if start is not None:
         print(start.words)
     console(160).print(table(wanted, compared))
@@ -93,10 +98,10 @@ def _answer(wanted: Need, results: Path, start: AtStart | None) -> None:
         print(start.caution(any(seen is not None for _, seen in compared)))
     best = configurations[0]
     print(f"Best by the bounds: {best.title}. {best.reason}")
-    print(f"As a curve of a study: {json.dumps(best.curve)}")
+    print(f"As a curve of a study: {json_text.dumps(best.curve)}")
     if (preferred := favourite(compared)) is not None:
         print(f"Best by measurements: {preferred[1]}")
         if preferred[0] is not best:
-            print(f"As a curve of a study: {json.dumps(preferred[0].curve)}")
+            print(f"As a curve of a study: {json_text.dumps(preferred[0].curve)}")
     for reason in refused:
         print(f"Not listed: {reason}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +49,8 @@ Configs = Annotated[
     ),
 ]
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
 #: The largest size of a request or a spec; that of 100,000 runs has about 10 million bytes.
 _MOST_BYTES = 2**28
 
@@ -80,6 +85,24 @@ def load(config: list[str] | None) -> tuple[Plan, Configuration]:
 
     configuration = Configuration.read(config or ())
     return load_plan(configuration.values, configuration.where), configuration
+
+
+def print_json(value: Any) -> None:
+    """Print an answer as JSON, which has no NaN and no infinity: they become null."""
+    print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """The value with lists for other sequences and with text for paths and the like."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def console(width: int) -> Console:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from byzcode.cli.arguments import Configs, OutArchive, console, load
+from byzcode.cli.arguments import Configs, Json, OutArchive, console, load, print_json
 from byzcode.errors import UserError
 
 
@@ -23,6 +23,7 @@ def verify(
     allow_stale: Annotated[
         bool, typer.Option("--allow-stale", help="Do not count results of other code or of another request as faults.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Check that results are complete, current and match the reference.
 
@@ -34,14 +35,19 @@ def verify(
     configured, _ = load(config)
     folder = Path(configured.config.results) if results is None else results
     verification = Verification.of(configured, folder, reference)
-    terminal = console(160)
-    for table in verification.tables():
-        terminal.print(table)
-    for line in verification.lines(allow_stale=allow_stale):
-        print(line)
-    if faults := verification.faults(allow_stale=allow_stale):
+    faults = verification.faults(allow_stale=allow_stale)
+    if json:
+        print_json({"results": folder, "well": not faults, **verification.record(), "faults": faults})
+    else:
+        terminal = console(160)
+        for table in verification.tables():
+            terminal.print(table)
+        for line in verification.lines(allow_stale=allow_stale):
+            print(line)
+    if faults:
         raise UserError(f"{folder}: {counted(faults)}")
-    print(f"{folder}: all is well")
+    if not json:
+        print(f"{folder}: all is well")
 
 
 def archive(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byzcode.cli.arguments import Configs, console, load
+from byzcode.cli.arguments import COMMAND, Configs, Json, console, load, print_json
+from byzcode.cli.completion import runs as run_ids
+from byzcode.cli.completion import studies as study_names
 from byzcode.errors import complain, one_of
 
 if TYPE_CHECKING:
@@ -20,14 +22,18 @@ if TYPE_CHECKING:
     from byzcode.studies.expand import Member
     from byzcode.studies.plan import Plan
     from byzcode.studies.planned import PlannedStudy
+    from byzcode.verify.states import State
 
 
 def plan(
-    studies: Annotated[list[str] | None, typer.Argument(help="List the runs of these studies.")] = None,
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="List the runs of these studies.", autocompletion=study_names)
+    ] = None,
     config: Configs = None,
     runs: Annotated[bool, typer.Option("--runs", help="List the runs of all studies.")] = False,
     slurm: Annotated[bool, typer.Option("--slurm", help="Forecast the jobs of the missing runs.")] = False,
     at_once: Annotated[int, typer.Option(min=1, help="Number of jobs that run at the same time, for --slurm.")] = 50,
+    json: Json = False,
 ) -> None:
     """Show which results are current and how much work is left, by study; or list runs with id, state and label."""
     from byzcode.verify.states import brief_notes, notes, state
@@ -38,6 +44,11 @@ def plan(
         print(f"byzcode: warning: {warning}", file=sys.stderr)
     results = Path(configured.config.results)
     states = {run: state(results, spec) for run, spec in configured.runs.items()}
+    if json:
+        if slurm:
+            raise complain(COMMAND, "--json", True, "allowed: without --slurm")
+        print_json(_record(chosen, states, configured))
+        return
     if slurm:
         from byzcode.execution.forecast import report
 
@@ -57,6 +68,21 @@ def plan(
         print(note)
     for run in (run for run, each in states.items() if each.word == "unreadable"):
         _stored_spec(results, configured.runs[run])  # raises an error that says what is wrong
+
+
+def _record(chosen: Iterable[PlannedStudy], states: Mapping[str, State], configured: Plan) -> dict[str, Any]:
+    """The answer of ``plan`` for JSON: some studies with their runs, and the state of these runs."""
+    studies = {
+        planned.study.study: {"title": planned.study.title, "file": planned.path, "runs": planned.run_ids()}
+        for planned in chosen
+    }
+    listed = dict.fromkeys(run for study in studies.values() for run in study["runs"])
+    runs = {
+        run: {"state": each.word, "changed": each.changed, "versions": each.versions}
+        for run, each in states.items()
+        if run in listed
+    }
+    return {"results": configured.config.results, "studies": studies, "runs": runs}
 
 
 def _studies(configured: Plan, configuration: Configuration, names: list[str] | None) -> list[PlannedStudy]:
@@ -94,8 +120,12 @@ def _line(member: Member, words: Mapping[str, str]) -> str:
 
 
 def explain(
-    run_id: Annotated[str, typer.Argument(help="The id of a run or of an allocation, or its first digits.")],
+    run_id: Annotated[
+        str,
+        typer.Argument(help="The id of a run or of an allocation, or its first digits.", autocompletion=run_ids),
+    ],
     config: Configs = None,
+    json: Json = False,
 ) -> None:
     """Describe a stored or planned run or allocation in words."""
     from byzcode.storage.layout import NETCDF, STAGES, trajectory
@@ -113,15 +143,20 @@ def explain(
         raise complain("byzcode explain", "RUN_ID", run_id, allowed)
     name = matches[0]
     if name in configured.allocations:
-        print(_explain_allocation(configured, name))
+        _explain_allocation(configured, name, json=json)
         return
     spec = configured.runs[name] if name in configured.runs else _stored_spec(results, name)
     current = state(results, spec)
-    print(f"{trajectory(results, name)}: {current.word}")
-    print(describe(spec))
-    print(f"Studies: {', '.join(_studies_of(configured, name)) or 'none of those configured'}.")
-    for note in notes({name: current}):
-        print(note)
+    path, studies = trajectory(results, name), _studies_of(configured, name)
+    if json:
+        about = {"run_id": name, "file": path, "state": current.word, "changed": current.changed}
+        print_json({**about, "studies": studies, "spec": spec.model_dump(mode="json")})
+    else:
+        print(f"{path}: {current.word}")
+        print(describe(spec))
+        print(f"Studies: {', '.join(studies) or 'none of those configured'}.")
+        for note in notes({name: current}):
+            print(note)
     if current.word == "unreadable":
         _stored_spec(results, spec)  # raises an error that says what is wrong
 
@@ -135,7 +170,7 @@ def _stored_spec(results: Path, run: RunSpec | str) -> RunSpec:
     return trajectories.load(trajectory(results, name), run).spec
 
 
-def _explain_allocation(configured: Plan, name: str) -> str:
+def _explain_allocation(configured: Plan, name: str, *, json: bool) -> None:
     from byzcode.storage import allocations
     from byzcode.storage.layout import allocation
 
@@ -143,8 +178,13 @@ def _explain_allocation(configured: Plan, name: str) -> str:
     path = allocation(Path(configured.config.results), name)
     if path.exists():
         allocations.load(path, name)  # raises an error if something is wrong
-    return (
-        f"{path}: {'present' if path.exists() else 'missing'}\n"
+    state = "present" if path.exists() else "missing"
+    if json:
+        about = {"allocation_id": name, "file": path, "state": state}
+        print_json({**about, "spec": spec.model_dump(mode="json")})
+        return
+    print(
+        f"{path}: {state}\n"
         f"Allocation ({spec.allocation.name}) of {spec.subsets} subsets to {spec.devices} devices, "
         f"{spec.redundancy} each, for seeds {', '.join(map(str, spec.seeds))}."
     )

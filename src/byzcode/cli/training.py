@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from byzcode.cli.arguments import Out, SpecText, files_of, read_spec
+from byzcode.cli.arguments import Json, Out, SpecText, files_of, print_json, read_spec
 from byzcode.specs.allocation import AllocationSpec
 from byzcode.specs.run import RunSpec
 
@@ -28,11 +28,18 @@ def allocations(
     devices: Annotated[int, typer.Option(min=1, max=10**9, help="Number of devices, N.")],
     subsets: Annotated[int, typer.Option(min=1, max=10**9, help="Number of subsets, M.")],
     redundancy: Annotated[int, typer.Option(min=1, max=10**9, help="Number of subsets per device, r.")],
+    json: Json = False,
 ) -> None:
     """List the allocations that support a size; for the others, give the reason and the nearest supported size."""
-    from byzcode.allocation.serving import described
+    from byzcode.allocation import serving
 
-    print(described(devices, subsets, redundancy))
+    size = devices, subsets, redundancy
+    if json:
+        reasons = serving.serving(*size)
+        exact = serving.exact(reasons)
+        print_json([{"name": name, "refused": why, "exact": name in exact} for name, why in reasons.items()])
+    else:
+        print(serving.described(*size))
 
 
 def train(

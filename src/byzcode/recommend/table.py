@@ -1,14 +1,17 @@
-"""The table of recommendations."""
+"""The recommendations as a table, and for JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from rich.table import Table
 
 from byzcode.aggregation import RULES
+from byzcode.recommend.at_start import AtStart
 from byzcode.recommend.choices import Advice
-from byzcode.recommend.measured import Seen
+from byzcode.recommend.measured import Seen, favourite
 from byzcode.recommend.need import Need
 from byzcode.recommend.words import behind, number
 from byzcode.specs.methods import METHODS
@@ -45,3 +48,29 @@ def table(need: Need, compared: Sequence[tuple[Advice, Seen | None]]) -> Table:
             *(["" if seen is None else seen.words(need.heterogeneity)] if any_measured else []),
         )
     return drawn
+
+
+def record(
+    need: Need, compared: Sequence[tuple[Advice, Seen | None]], refused: Sequence[str], start: AtStart | None
+) -> dict[str, Any]:
+    """The same for JSON. ``best_measured`` is the place in the list of the best measurement, None without one."""
+    preferred = favourite(compared)
+    return {
+        "need": asdict(need),
+        "at_start": None if start is None else start.words,
+        "configurations": [
+            {
+                "curve": advice.curve,
+                "floor_expected": advice.floor,
+                "floor_at_start_only": advice.kept,
+                "floor_worst": advice.worst,
+                "gradients": advice.gradients,
+                "bits": advice.bits,
+                "reason": advice.reason,
+                "measured": None if seen is None else asdict(seen),
+            }
+            for advice, seen in compared
+        ],
+        "best_measured": preferred and [advice for advice, _ in compared].index(preferred[0]),
+        "refused": refused,
+    }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -66,6 +67,20 @@ class Verification:
         ]
         deviations = dict.fromkeys(line for comparison in self.compared for line in comparison.faults)
         return [*own, *self.unpacked, *deviations]
+
+    def record(self) -> dict[str, Any]:
+        """The findings for JSON: the state of each file, what was not expected, and the deviations."""
+        return {
+            "files": [
+                {"path": finding.item.path, "kind": finding.item.kind, "state": finding.state, "faults": finding.faults}
+                for finding in self.findings
+            ],
+            "unexpected": self.left,
+            "reference": [
+                {"file": each.file, "quantity": each.quantity.name, "rows": each.rows, "largest": each.largest}
+                for each in self.compared
+            ],
+        }
 
     def lines(self, *, allow_stale: bool = False) -> list[str]:
         """The lines below the tables: first the notes, then the faults."""

@@ -38,6 +38,7 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
     ``name`` is the name of the module, if another workflow uses this one as a module.
     """
     command.put_in_path()
+    command.name_package()
     snakemake = Snakemake(workflow, name)
     with one_line():
         configuration = snakemake.configuration(values)

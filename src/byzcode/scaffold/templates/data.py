@@ -11,9 +11,9 @@ from byzcode.randomness import Stream
 
 
 @cache
-def blobs() -> Split:
+def example() -> Split:
     """Three classes in the plane."""
-    generator = Stream(0, "blobs").at(0)
+    generator = Stream(0, "example").at(0)
     labels = np.arange(90, dtype=np.int64) % 3
     features = np.eye(3)[labels][:, :2] + 0.3 * generator.standard_normal((90, 2))
     for array in (features, labels):
@@ -21,4 +21,11 @@ def blobs() -> Split:
     return Split(Examples(features[:60], labels[:60]), Examples(features[60:], labels[60:]))
 
 
-ENTRY = DataSet(blobs, training=60, test=30, features=2, classes=3)
+ENTRY = DataSet(
+    example,
+    training=60,
+    test=30,
+    features=2,
+    classes=3,
+    title="example",
+)

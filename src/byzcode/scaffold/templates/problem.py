@@ -22,8 +22,8 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 
 
 @dataclass(frozen=True, eq=False)
-class MeanEstimation:
-    """R problems, one a seed: f_k = ||theta - p_k||^2 / 2 with ``points`` (R, M, D)."""
+class Example:
+    """R problems, one per seed: f_k = ||theta - p_k||^2 / 2 with ``points`` (R, M, D)."""
 
     points: Tensor
 
@@ -47,7 +47,7 @@ class MeanEstimation:
         return torch.zeros_like(self.optimum)
 
     def forward(self, theta: Tensor) -> Tensor:
-        """theta - p_k, (R, M, D): the gradients of the subsets."""
+        """Theta - p_k, (R, M, D): the gradients of the subsets."""
         return theta.unsqueeze(-2) - self.points
 
     def loss(self, away: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class MeanEstimation:
         return (away - gradient.unsqueeze(-2)).square().sum(dim=-1).amax(dim=-1).sqrt()
 
     def relabelled(self, away: Tensor) -> Tensor:
-        """theta + p_k, (R, M, D): as if each point were at the opposite place."""
+        """Theta + p_k, (R, M, D): as if each point were at the opposite place."""
         return away + 2 * self.points
 
     def coded_gradients(self, away: Tensor, code: Code) -> Tensor:
@@ -79,7 +79,7 @@ class MeanEstimation:
         return coded_rows(away, torch.ones_like(away[..., 0]), code)
 
 
-def mean_estimation(
+def example(
     seeds: Sequence[int],
     device: str,
     dtype: str,
@@ -87,11 +87,12 @@ def mean_estimation(
     subsets: Annotated[Count, Field(description="M, the number of points.")] = 1000,
     dimension: Annotated[Count, Field(description="D, the number of parameters.")] = 100,
     spread: Annotated[float, Field(ge=0, le=1e9, description="Standard deviation of the points.")] = 1.0,
-) -> MeanEstimation:
+) -> Example:
     """The mean of M normal points around a normal centre."""
-    drawn = [Stream(seed, "mean_estimation").at(0).standard_normal((subsets + 1, dimension)) for seed in seeds]
+    streams = [Stream(seed, "example") for seed in seeds]
+    drawn = [stream.at(0).standard_normal((subsets + 1, dimension)) for stream in streams]
     points = torch.from_numpy(np.stack([each[0] + spread * each[1:] for each in drawn]))
-    return MeanEstimation(points.to(device=device, dtype=getattr(torch, dtype)))
+    return Example(points.to(device=device, dtype=getattr(torch, dtype)))
 
 
 def _sizes(*, subsets: int, dimension: int, **_: Any) -> Sizes:
@@ -99,4 +100,4 @@ def _sizes(*, subsets: int, dimension: int, **_: Any) -> Sizes:
     return Sizes(subsets, samples=subsets, dimension=dimension, data=points, memory=4 * points)
 
 
-ENTRY = ProblemKind(mean_estimation, _sizes)
+ENTRY = ProblemKind(example, _sizes, title="example")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from byzcode.randomness import Draws
 
 
-def ternary(messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
+def example(messages: Tensor, draws: Draws, number_bits: int) -> Compressed:
     """Each entry becomes 0 or its sign times the largest magnitude s, with probability |x_j| / s.
 
     Shapes: (R, N, D) to (R, N, D). Cost: N D. Bits: 2 D and one number. Unbiased, delta = (sqrt(D) - 1) / 2.
@@ -35,4 +35,10 @@ def bits(dimension: int, number_bits: int) -> int:
     return 2 * dimension + number_bits
 
 
-ENTRY = Compressor(ternary, delta, unbiased=True, bits=bits, title="TernGrad")
+ENTRY = Compressor(
+    example,
+    delta,
+    unbiased=True,
+    bits=bits,
+    title="example",
+)

@@ -1,0 +1,1 @@
+"""Begin something: a folder with the workflow, a component or a study."""
