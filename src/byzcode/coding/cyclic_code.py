@@ -55,6 +55,20 @@ class CyclicCode:
         return row
 
     @property
+    def phases(self) -> NDArray[np.complex128]:
+        """x_i^(s + 1/2), (N,): they turn the messages so that the checks are real; N times the leading row is x_i^(s + 1/2)
+        again.
+        """
+        return _roots(self.step * (2 * self.liars + 1) * np.arange(self.devices), 2 * self.devices)
+
+    @property
+    def real_checks(self) -> NDArray[np.float64]:
+        """Orthonormal rows that are 0 on every codeword times the phases, (2 s, N): cosines, then sines."""
+        halves = self.step * np.multiply.outer(np.arange(1, 2 * self.liars, 2), np.arange(self.devices))
+        waves = math.sqrt(2 / self.devices) * _roots(halves, 2 * self.devices)
+        return np.concatenate([waves.real, waves.imag])
+
+    @property
     def unerased(self) -> float:
         """The largest error of the leading coefficient from s lies of any size if the residual is 1 without erasures.
 

@@ -29,6 +29,7 @@ _ARGUMENTS = {
     "statistic": [_POINTER] * 3 + [_SIZE] * 6,
     "distances": [_POINTER] * 3 + [_SIZE] * 3,
     "mixed": [_POINTER] * 4 + [_SIZE] * 4,
+    "erase": [_POINTER] * 8 + [_SIZE] * 4,
 }
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from byzcode.allocation import cyclic
 from byzcode.coding.cyclic_code import CyclicCode, cyclic_code
 from byzcode.coding.decoder import Decode, Decoded, Decoder
-from byzcode.kernels.distances import largest, power_of_two
+from byzcode.kernels.erase import Eraser, screened
 from byzcode.kernels.product import product
 from byzcode.lazy import torch
 from byzcode.randomness import Stream
@@ -28,9 +28,6 @@ RECOVERED = 0.4
 
 #: The residual, in eps, that rounding may cause; up to 26 was seen. It is accepted even if RECOVERED demands less.
 ROUNDING = 1e3
-
-#: A message this many times larger than the (s + 1)-th largest is taken for a lie: one of those s + 1 is honest.
-OUT_OF_SCALE = 1e3
 
 
 def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
@@ -113,6 +110,7 @@ class _Decoder:
         self._none, self._some = (
             max(eps**RECOVERED / amplification, ROUNDING * eps) for amplification in (code.unerased, code.erased)
         )
+        self._attempt = Eraser(code, dimension, self._none, self._some)
         # There are D (2 s - L) equations; s of them must be independent. 2 s mixed columns retain all information.
         columns, stream = min(dimension, 2 * s), Stream(0, "draco_cyclic")
         lengths = [length for length in (3 * s // 2, s, 2 * s - 1) if length == s or columns * (2 * s - length) >= s]
@@ -127,12 +125,21 @@ class _Decoder:
 
     def decode(self, messages: Tensor) -> Decoded:
         """Messages (R, N, 2 D) to the gradient (R, D)."""
-        size = largest(messages).squeeze(-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
-        scale = size.topk(self._liars + 1).values[..., -1:]
-        known = ~(size <= OUT_OF_SCALE * scale) | size.isinf()
-        lost = known.sum(dim=-1) > self._liars
-        unit = power_of_two(torch.where((scale > 0) & scale.isfinite(), scale, 1.0).double())
-        received, on_cpu = messages.double(), messages.device.type == "cpu"
+        received = messages.double()
+        if received.device.type == "cpu":
+            gradient, doubt = self._attempt(received)
+            hard = (doubt > 1) & doubt.isfinite()
+            if hard.any():
+                gradient[hard], doubt[hard] = self._search(received[hard])
+        else:
+            gradient, doubt = self._search(received)
+        failed = ~(doubt <= 1)
+        return Decoded(gradient.to(messages.dtype).masked_fill_(failed.unsqueeze(-1), 0.0), failed)
+
+    def _search(self, received: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradient (R, D) and the doubt about it (R,), from messages (R, N, 2 D), by all sets that may be the liars."""
+        known, unit = screened(received, self._liars)
+        on_cpu = received.device.type == "cpu"
         if not on_cpu or known.any():
             received = received.masked_fill(known.unsqueeze(-1), 0.0)
 
@@ -141,11 +148,10 @@ class _Decoder:
         best = _Attempt(leading, _largest(syndromes) / self._none)
         # An attempt with doubt of at most 1 stays. A GPU tries all sets, because checking the doubt would wait for it.
         sets = self._sets(syndromes @ self._projection, known)
-        while not (on_cpu and ((best.doubt <= 1) | lost).all()) and (erased := next(sets, None)) is not None:
+        while not (on_cpu and (best.doubt <= 1).all()) and (erased := next(sets, None)) is not None:
             best = best.or_better(self._without(erased, rows, received))
-        failed = ~(best.doubt <= 1) | lost
-        gradient = (best.gradient.real * unit).to(messages.dtype)
-        return Decoded(gradient.masked_fill(failed.unsqueeze(-1), 0.0), failed)
+        lost = known.sum(dim=-1) > self._liars
+        return best.gradient.real * unit, best.doubt.masked_fill(lost, torch.inf)
 
     def _sets(self, mixed: Tensor, known: Tensor) -> Iterator[Tensor]:
         """Sets of s devices that may be the liars, (R, s), the cheapest and likeliest first.
