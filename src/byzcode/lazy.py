@@ -55,6 +55,11 @@ class Table(Mapping[str, T]):
         self._added: dict[str, T] = {}
 
     @property
+    def package(self) -> str:
+        """The dotted name of the package whose table this is."""
+        return self._package
+
+    @property
     def added(self) -> Mapping[str, T]:
         """The entries that this process has added."""
         return self._added

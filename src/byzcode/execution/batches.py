@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from byzcode.errors import UserError
 from byzcode.execution import cuda
-from byzcode.execution.progress import progress
+from byzcode.execution.progress import Shown, progress
 from byzcode.execution.run_locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
 from byzcode.kernels import native
 from byzcode.randomness import BLOCK
@@ -113,8 +113,10 @@ def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, 
             _train(fitting, folder, out, device, target, locks)
 
 
-def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, threads: int) -> None:
-    """Train a run by itself, and store its trajectory at ``out``.
+def alone(
+    spec: RunSpec, allocation: Path | None, out: Path, *, device: str, threads: int, shown: Shown = progress
+) -> None:
+    """Train a run by itself, and store its trajectory at ``out``. ``shown`` shows the progress.
 
     In the results of the workflow, one process at a time trains a run. Another process waits for it, and uses the
     stored trajectory if a training would store the same now.
@@ -131,7 +133,7 @@ def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, thr
                 return
         with cuda.reserved() if device == "cuda" else nullcontext(device) as target:
             wall, cpu = time.perf_counter(), time.process_time()
-            with progress(f"train {name}", len(spec.seeds) * (spec.iterations + 1)) as advance:
+            with shown(f"train {name}", len(spec.seeds) * (spec.iterations + 1)) as advance:
                 measured = train_one(spec, own.assigned, device=target, threads=threads, progress=advance)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         trajectories.write(

@@ -30,8 +30,8 @@ def aggregate(rule: str, messages: Sequence[T], f: int, **options: Any) -> T: ..
 def aggregate(rule: str, messages: Any, f: int, **options: Any) -> Any:
     """Combine the messages of N devices, up to f of which may lie, by a robust rule.
 
-    ``messages`` are a torch tensor or a numpy array (..., N, D), or a list of N messages: arrays of any shape, or lists,
-    tuples and mappings of them, such as one per layer. The result has the form of one message, its type and its device;
+    ``messages`` are a torch tensor or a numpy array (..., N, D), or a list of N messages: arrays of any shape, or
+    lists, tuples and mappings of them, such as one per layer. The result has the form of one message, its type and its device;
     float16 and bfloat16 are computed in float32. ``options`` are those of the rule in a run.
 
     If the messages require a gradient, the result has one; bulyan, which has none here, then raises an error.
@@ -50,7 +50,10 @@ def aggregate(rule: str, messages: Any, f: int, **options: Any) -> Any:
     form = forms.read(messages, "aggregate")
     number = named.whole(f, "aggregate", "f", 0, entry.most_liars(form.devices), f"{rule} of {form.devices} messages")
     named.fits(entry.refuses(form.devices, number, **own), own, "aggregate")
-    apply = partial(entry, f=number, **own)
+
+    def apply(messages: Tensor) -> Tensor:
+        return entry(messages, number, **own)
+
     if rule in RULES.added:
         return form.one(gradients.kept(apply(form.messages), form.messages, rule, "aggregate"))
     gradients.check(form.messages, rule, gradients.RULES, "aggregate")
@@ -61,8 +64,8 @@ def aggregate(rule: str, messages: Any, f: int, **options: Any) -> Any:
 def pre_aggregate(pre_aggregator: str, messages: T, f: int, *, seed: int = 0, iteration: int = 0, **options: Any) -> T:
     """Mix the messages of N devices before a rule: at most f of the results are spoilt by f lies.
 
-    Forms and gradients (none, bucketing) are those of :func:`aggregate`; bucketing leaves fewer messages. Random numbers
-    are those of a run with this seed in this iteration. Raises UserError.
+    Forms are those of :func:`aggregate`; gradients pass through none and bucketing, which leaves fewer messages. Random
+    numbers are those of a run with this seed in this iteration. Raises UserError.
 
     >>> import byzcode as bz, numpy as np
     >>> mixed = bz.pre_aggregate("nnm", np.array([[0.0], [1.0], [2.0], [90.0]]), f=1)

@@ -59,9 +59,9 @@ def allocate(
 def encode(encoding: str, gradients_of_subsets: Any, assigned: Any, **options: Any) -> Any:
     """The messages of N devices, which combine the gradients of the M subsets that they hold.
 
-    ``gradients_of_subsets`` have the forms of messages: an array (..., M, D), or a list of M gradients, such as lists of
-    layers. The messages come in the same form, (..., N, D) or a list of N. ``assigned`` (N, S) are the subsets that each
-    device holds, as from :func:`allocate`. draco_cyclic sends 2 D numbers, the real part and then the imaginary part,
+    ``gradients_of_subsets`` have the forms of messages: an array (..., M, D), or a list of M gradients, such as lists
+    of layers. The messages come in the same form, (..., N, D) or a list of N. ``assigned`` (N, S) are the subsets that
+    each device holds, as from :func:`allocate`. draco_cyclic sends 2 D numbers, the real part and then the imaginary part,
     so it takes arrays (..., M, D) alone. Encoding is linear, and gradients pass through it. Raises UserError.
 
     >>> import byzcode as bz, numpy as np
@@ -136,4 +136,3 @@ def _coded(rows: Tensor, lists: NDArray[np.int32], weights: NDArray[Any]) -> Ten
 def _twin(rows: Tensor, *, places: Tensor, factor: Tensor) -> Tensor:
     matrix = factor.new_zeros(len(places), rows.shape[-2]).scatter_add(-1, places, factor)
     return matrix @ rows
-

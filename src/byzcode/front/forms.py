@@ -1,8 +1,8 @@
 """The forms in which messages are given, and the way back: a tensor of messages, and results in the given form.
 
-Messages are an array (..., N, D), or a list of N messages, one per device. A message of a list is an array of any shape,
-or a list, tuple or mapping of such arrays, one per layer for example, nested as it likes. An array is a torch tensor or a
-numpy array of real floating-point numbers.
+Messages are an array (..., N, D), or a list of N messages, one per device. A message of a list is an array of any
+shape, or a list, tuple or mapping of such arrays, one per layer for example, nested as it likes. An array is a torch
+tensor or a numpy array of real floating-point numbers.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def with_twin(function: Function, twin: Function, messages: Tensor) -> Tensor:
     """``function(messages)``, with the gradient of ``twin(messages)`` if one is wanted."""
     if not wanted(messages):
         return function(messages)
-    result: Tensor = _WithTwin.apply(messages, function, twin)
+    result: Tensor = _WithTwin.apply(messages, function, twin)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -64,4 +64,3 @@ def fits(refused: tuple[str, str] | None, given: Mapping[str, Any], where: str) 
     """Raise UserError if an entry refuses one of its options."""
     if refused is not None:
         raise complain(where, refused[0], given.get(refused[0]), refused[1])
-
