@@ -31,8 +31,8 @@ def aggregate(rule: str, messages: Any, f: int, **options: Any) -> Any:
     """Combine the messages of N devices, up to f of which may lie, by a robust rule.
 
     ``messages`` are a torch tensor or a numpy array (..., N, D), or a list of N messages: arrays of any shape, or
-    lists, tuples and mappings of them, such as one per layer. The result has the form of one message, its type and its device;
-    float16 and bfloat16 are computed in float32. ``options`` are those of the rule in a run.
+    lists, tuples and mappings of them, such as one per layer. The result has the form of one message, its type and its
+    device; float16 and bfloat16 are computed in float32. ``options`` are those of the rule in a run.
 
     If the messages require a gradient, the result has one; bulyan, which has none here, then raises an error.
     Raises UserError.

@@ -61,8 +61,8 @@ def encode(encoding: str, gradients_of_subsets: Any, assigned: Any, **options: A
 
     ``gradients_of_subsets`` have the forms of messages: an array (..., M, D), or a list of M gradients, such as lists
     of layers. The messages come in the same form, (..., N, D) or a list of N. ``assigned`` (N, S) are the subsets that
-    each device holds, as from :func:`allocate`. draco_cyclic sends 2 D numbers, the real part and then the imaginary part,
-    so it takes arrays (..., M, D) alone. Encoding is linear, and gradients pass through it. Raises UserError.
+    each device holds, as from :func:`allocate`. draco_cyclic sends 2 D numbers, the real part and then the imaginary
+    part, so it takes arrays (..., M, D) alone. Encoding is linear, and gradients pass through it. Raises UserError.
 
     >>> import byzcode as bz, numpy as np
     >>> held = bz.allocate("cyclic", 3, 3, 2)

@@ -3,8 +3,8 @@
 A source counts by its meaning, without comments and docstrings, as it was when it was first read. Values count as they
 are when the identity is asked for: closed-over variables, defaults, and the global names that the code reads. Functions
 and classes among them count in the same way, installed packages by their versions, modules of the user by their
-sources, and parts of byzcode as in the identity of any run. What has neither a source nor a value to compare is refused. Names
-computed at run time, files that a function reads and attributes set on a module are not seen.
+sources, and parts of byzcode as in the identity of any run. What has neither a source nor a value to compare is
+refused. Names computed at run time, files that a function reads and attributes set on a module are not seen.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import enum
 import functools
 import hashlib
 import inspect
+import linecache
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
@@ -193,7 +194,9 @@ class _Reader:
         values = {name: each for name, each in vars(kind).items() if isinstance(each, _PLAIN) and name[:2] != "__"}
         return [
             "class",
-            self._meaning(kind, place),
+            self._meaning(kind, place)
+            if own or _tree(kind)
+            else [kind.__qualname__, repr(inspect.get_annotations(kind))],
             [self.of(base, place) for base in kind.__bases__],
             self.of_mapping(own),
             self.of_mapping(values),
@@ -281,7 +284,7 @@ def _read_by(code: CodeType) -> Iterator[tuple[str, bool]]:
 def _tree(value: Any) -> ast.AST | None:
     """The syntax tree of a function or a class; None without a source."""
     try:
-        lines, _ = inspect.findsource(value)
+        lines = _lines(value) or inspect.findsource(value)[0]
         whole = ast.parse("".join(lines))
     except (OSError, TypeError):
         return None
@@ -294,6 +297,16 @@ def _tree(value: Any) -> ast.AST | None:
     if not found:
         return None
     return _undecorated(found[0])
+
+
+def _lines(value: Any) -> list[str]:
+    """The lines of the source of a class that has methods: notebooks do not know where a class is, but a function."""
+    if not isinstance(value, type):
+        return []
+    files = [
+        code.co_filename for each in vars(value).values() if (code := getattr(_function_of(each), "__code__", None))
+    ]
+    return linecache.getlines(files[0]) if (files := [file for file in files if file != "<string>"]) else []
 
 
 def _alone(value: Any) -> ast.AST | None:

@@ -22,6 +22,7 @@ from byzcode.figures.request import Request
 from byzcode.figures.sweep import drawn as draw_sweep
 from byzcode.figures.sweep_points import Summary
 from byzcode.figures.trajectories import drawn as draw_trajectories
+from byzcode.figures.words import in_plain
 from byzcode.provenance.content import canonical
 from byzcode.specs.methods import METHODS
 from byzcode.specs.parsing import parse
@@ -91,7 +92,7 @@ def trajectories(
     >>> import byzcode as bz
     >>> runs = [bz.train(method="cra_dl", redundancy=r, aggregation="median", iterations=20, seeds=2) for r in (10, 40)]
     >>> sorted(set(bz.plot.trajectories(runs).data["curve"]))
-    ['CRA-DL, $r$ = 10', 'CRA-DL, $r$ = 40']
+    ['CRA-DL, r = 10', 'CRA-DL, r = 40']
     """
     where = "plot.trajectories"
     labelled = _labelled(_read(runs, where), where)
@@ -205,7 +206,8 @@ def _is_dataset(given: Any) -> bool:
 def _labelled(runs: Sequence[_Run], where: str, apart: Sequence[str] = ()) -> dict[str, list[_Run]]:
     """The runs by label: as given, or the method and what the others do not have, but for the keys ``apart``."""
     flat = {id(run): _flat(run.spec, apart) for run in runs}
-    differing = [key for key in _keys(flat.values()) if len({canonical(own.get(key)) for own in flat.values()}) > 1]
+    known = {key: {canonical(own[key]) for own in flat.values() if key in own} for key in _keys(flat.values())}
+    differing = [key for key, values in known.items() if len(values) > 1]
     labelled: dict[str, list[_Run]] = {}
     for run in runs:
         label = run.label or _words(run.spec, flat[id(run)], differing)
@@ -232,7 +234,8 @@ def _flat(spec: RunSpec, apart: Sequence[str]) -> dict[str, Any]:
 
     for key, value in spec.model_dump(mode="json").items():
         add(key, value)
-    implied = {**METHODS[spec.method].defaults, **METHODS[spec.method].fixed}
+    method = METHODS[spec.method]
+    implied = {**method.defaults, **method.fixed} | ({} if method.coded else {"redundancy": spec.redundancy})
     return {key: value for key, value in flat.items() if key not in apart and implied.get(key) != value}
 
 
@@ -241,7 +244,7 @@ def _keys(flat: Any) -> list[str]:
 
 
 def _words(spec: RunSpec, own: Mapping[str, Any], differing: Sequence[str]) -> str:
-    said = [style.level_words(key, own[key]) for key in differing if key in own and key != "method"]
+    said = [in_plain(style.level_words(key, own[key])) for key in differing if key in own and key != "method"]
     return ", ".join([METHODS[spec.method].title, *said])
 
 

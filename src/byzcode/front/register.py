@@ -91,9 +91,9 @@ def attack(
     """Register ``attack(messages, threat, draws, *, options)``: honest messages (R, N, D) to received ones.
 
     ``threat`` says who lies, and what liars may know: ``threat.of_honest(messages)``, ``threat.of_liars(messages)``,
-    ``threat.replace(messages, lies)``, ``threat.aggregate(messages)``. ``draws.normal(f, D)`` and ``draws.uniform(f, D)``
-    are random numbers (R, f, D). ``refuses(N, **options)`` returns an option that does not fit N devices and what is
-    allowed, else None. Raises UserError.
+    ``threat.replace(messages, lies)``, ``threat.aggregate(messages)``. ``draws.normal(f, D)`` and
+    ``draws.uniform(f, D)`` are random numbers (R, f, D). ``refuses(N, **options)`` returns an option that does not fit
+    N devices and what is allowed, else None. Raises UserError.
     """
     return _decorator(
         "attack",
@@ -130,8 +130,8 @@ def rule(
 ) -> Any:
     """Register ``rule(messages, f, *, options)``: messages (..., N, D) and the number f of liars to (..., D).
 
-    ``most_liars(N)`` is the greatest f that the rule accepts, below N / 2 if left out. ``kappa(N, f)`` is its robustness
-    constant, for bounds. ``refuses(N, f, **options)`` is as for attacks. Raises UserError.
+    ``most_liars(N)`` is the greatest f that the rule accepts, below N / 2 if left out. ``kappa(N, f)`` is its
+    robustness constant, for bounds. ``refuses(N, f, **options)`` is as for attacks. Raises UserError.
 
     >>> import byzcode as bz, numpy as np
     >>> @bz.register.rule(most_liars=lambda devices: devices - 1)
@@ -214,12 +214,12 @@ def problem(
     knows: Collection[Known] = (),
     metrics: Mapping[str, Metric] | None = None,
 ) -> Any:
-    """Register ``problem(seeds, device, dtype, *, options)``, which makes R problems as :class:`byzcode.problems.Problem`.
+    """Register ``problem(seeds, device, dtype, *, options)``, which makes R problems, one per seed.
 
-    They are a frozen dataclass whose tensors have a leading axis of runs. ``sizes(**options)`` is a
-    :class:`byzcode.problems.Sizes`, and is required. ``knows`` names what the problem knows of its loss: "optimum",
-    "smoothness", "strong_convexity". ``metrics`` are its own quantities, by name. CONTRIBUTING.md has an example. Raises
-    UserError.
+    They are a :class:`byzcode.problems.Problem`: a frozen dataclass whose tensors have a leading axis of runs.
+    ``sizes(**options)`` is a :class:`byzcode.problems.Sizes`, and is required. ``knows`` names what the problem knows
+    of its loss: "optimum", "smoothness", "strong_convexity". ``metrics`` are its own quantities, by name.
+    CONTRIBUTING.md has an example. Raises UserError.
     """
     if sizes is None:
         raise UserError("register.problem: sizes = None: this key is required; allowed: a function of the options")
@@ -261,7 +261,7 @@ def data(
     source: str = "",
     licence: str = "",
 ) -> Any:
-    """Register a data set: a function that returns the training examples and the test examples, each (features, labels).
+    """Register a data set: a function that returns training and test examples, each (features, labels).
 
     Features are (n, d), labels (n,): whole numbers from 0 are classes, floating-point numbers are targets of a
     regression. The function is called once, now; its numbers are part of the identity of the data set. ``shape`` is
@@ -275,7 +275,7 @@ def data(
     ...     return (features[:40], labels[:40]), (features[40:], labels[40:])
     >>> run = bz.train(method="rba_dl", problem={"name": "softmax_regression", "data": "two_clouds", "subsets": 10},
     ...                devices=10, aggregation="median", iterations=20, seeds=1)
-    >>> run["accuracy"].dims
+    >>> run["test_accuracy"].dims
     ('seed', 'iteration')
     >>> bz.register.forget("two_clouds")
     """
@@ -423,7 +423,7 @@ def _renew_data(model: type[Component]) -> None:
         shipped = [name for name in get_args(about.annotation) if name in DATA_SETS and name not in DATA_SETS.added]
         classified = bool(DATA_SETS[shipped[0]].classes)
         fitting = [name for name, entry in DATA_SETS.added.items() if bool(entry.classes) == classified]
-        names = tuple([*shipped, *fitting])
+        names = (*shipped, *fitting)
         if names != get_args(about.annotation):
             about.annotation = Literal[names]  # type: ignore[assignment]
             model.model_rebuild(force=True)
@@ -512,7 +512,7 @@ def _split(function: Callable[..., Any], name: str) -> Split:
     got = function()
     try:
         parts = [
-            Examples(*(np.array(torch.as_tensor(each) if isinstance(each, torch.Tensor) else each) for each in part))
+            Examples(*(np.array(each.numpy(force=True) if isinstance(each, torch.Tensor) else each) for each in part))
             for part in got
         ]
     except (TypeError, ValueError):
