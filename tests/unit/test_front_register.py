@@ -131,7 +131,8 @@ def test_a_data_set_is_trained_on():
     bz.register.data(clouds)
     problem = {"name": "softmax_regression", "data": "clouds", "subsets": 20}
     run = bz.train(**{**SMALL, "problem": problem, "step_size": 1.0}, aggregation="median")
-    assert float(run["test_accuracy"][:, -1].min()) > 0.8
+    assert float(run["loss"][:, -1].max()) < 0.5 < np.log(2)
+    assert float(run["test_accuracy"][:, -1].min()) > 0.6
     assert "registered data clouds" in json.loads(run.attrs["engine_parts"])
     assert "clouds" in json.loads(run.attrs["data_sets"])
     targets = {**problem, "name": "least_squares"}
