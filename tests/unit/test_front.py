@@ -34,6 +34,7 @@ SMALL = {
     "problem": {"name": "linear_regression", "subsets": 60, "dimension": 7},
     "devices": 20,
     "iterations": 50,
+    "record": {"step": 1},
     "seeds": 2,
 }
 CRA = {**SMALL, "method": "cra_dl", "redundancy": 12, "aggregation": "median", "attack": "sign_flip"}
@@ -177,14 +178,15 @@ def test_any_number_of_processes_gives_the_same(tmp_path):
 
 
 def test_fields_are_given_as_in_a_study():
-    plain = bz.spec(**CRA, byzantine={"alpha": 0.3}, record={"step": 1})
-    assert bz.spec(**CRA, **{"byzantine.alpha": np.float64(0.3), "record.step": np.int64(1)}) == plain
+    plain = bz.spec(**{**CRA, "byzantine": {"alpha": 0.3}, "record": {"step": 2}})
+    given = {key: value for key, value in CRA.items() if key != "record"}
+    assert bz.spec(**given, **{"byzantine.alpha": np.float64(0.3), "record.step": np.int64(2)}) == plain
     one = bz.spec(**{**CRA, "attack": {"name": "sign_flip", "coefficient": -2}})
     assert bz.spec(**CRA, **{"attack.coefficient": -2}) == one
     assert bz.spec(**{**CRA, "problem.dimension": 5, "seeds": range(3, 6)}).seeds == (3, 4, 5)
     assert (
         bz.spec(
-            **{**SMALL, "method": "com_lad", "redundancy": 4, "aggregation": "median", "compression.share": 0.5}
+            **{**SMALL, "method": "com_lad", "redundancy": 6, "aggregation": "median", "compression.share": 0.5}
         ).compression.options["share"]
         == 0.5
     )
@@ -286,6 +288,7 @@ base:
   problem: {name: linear_regression, subsets: 60, dimension: 7}
   devices: 20
   iterations: 50
+  record.step: 1
   seeds: 2
   aggregation: median
   attack: sign_flip
@@ -350,8 +353,8 @@ def test_a_study_that_cannot_be_trained_says_why(study):
     assert "no such file" in refusal(bz.study, "other.yaml")
     assert "allowed: a path inside the project's folder" in refusal(bz.study, "/elsewhere/x.yaml")
     assert "results = 'src'" in refusal(bz.study, "mine.yaml", results="src")
-    study.write_text(STUDY.replace("redundancy: [6", "redundncy: [6"), encoding="utf-8")
-    assert "did you mean 'redundancy'" in refusal(bz.study, "mine.yaml")
+    study.write_text(STUDY.replace("attack: sign_flip", "attack: sign_flop"), encoding="utf-8")
+    assert "did you mean 'sign_flip'" in refusal(bz.study, "mine.yaml")
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

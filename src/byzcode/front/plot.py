@@ -24,6 +24,7 @@ from byzcode.figures.sweep_points import Summary
 from byzcode.figures.trajectories import drawn as draw_trajectories
 from byzcode.figures.words import in_plain
 from byzcode.provenance.content import canonical
+from byzcode.specs import last_part
 from byzcode.specs.methods import METHODS
 from byzcode.specs.parsing import parse
 from byzcode.specs.quantities import lacking, progress_of, quantities_of
@@ -136,7 +137,7 @@ def sweep(
     panel for each of its values. Below stands the ``cost`` of reaching the plateau. Raises UserError.
 
     >>> import byzcode as bz
-    >>> runs = [bz.train(method="cra_dl", redundancy=r, aggregation="median", iterations=40, seeds=2) for r in (10, 40)]
+    >>> runs = [bz.train(method="cra_dl", redundancy=r, aggregation="median", iterations=80, seeds=2) for r in (10, 40)]
     >>> bz.plot.sweep(runs, x="redundancy").data["x"].tolist()
     [10, 40, 10, 40]
     """
@@ -147,6 +148,9 @@ def sweep(
     for key, name in zip(axes, ("x", "columns"), strict=False):
         _check_key(key, name, specs, where)
     (quantity,) = _quantities(y, specs, where, most=1)
+    for spec in specs:
+        if (reason := last_part.lacking(spec.record, spec.iterations)) is not None:
+            raise complain(where, "record.step", spec.record.step, reason)
     labelled = _labelled(read, where, apart=axes)
     plot = {"kind": "sweep", "x": x, "y": quantity, "columns": columns, "cost": cost}
     numbered = {id(run): number for number, run in enumerate(read)}
@@ -178,8 +182,9 @@ class _Run:
 def _read(runs: Any, where: str) -> list[_Run]:
     """The runs, in the given order. Raises UserError."""
     if isinstance(runs, Mapping) and not _is_dataset(runs):
-        return [run for label, own in runs.items() for run in _of(own, str(label), where)]
-    read = _of(runs, None, where)
+        read = [run for label, own in runs.items() for run in _of(own, str(label), where)]
+    else:
+        read = _of(runs, None, where)
     if not read:
         raise UserError(f"{where}: no run; allowed: one or more")
     return read

@@ -43,6 +43,8 @@ from byzcode.problems import PROBLEMS, Known, Metric, Problem, ProblemKind, Size
 from byzcode.provenance import registered
 from byzcode.specs.components import Choice, Component, _model
 from byzcode.specs.run import RunSpec
+from byzcode.studies.fields import _FIELDS as _FIELDS_ALONE
+from byzcode.studies.fields import _meaning_of
 from byzcode.studies.layers import MODELS
 
 if TYPE_CHECKING:
@@ -396,8 +398,8 @@ _ADDED: dict[tuple[str, str], tuple[Any, type[Component]]] = {}
 
 def _renew() -> None:
     """Let runs name what the tables have now."""
-    for model in _FIRST["problem"].models:
-        _renew_data(model)
+    for problem in _FIRST["problem"].models:
+        _renew_data(problem)
     for field, first in _FIRST.items():
         added: dict[str, type[Component]] = {}
         for name, entry in _FIELDS[field].added.items():
@@ -408,9 +410,12 @@ def _renew() -> None:
         for name in [name for of, name in MODELS if of == field and name not in first.table]:
             del MODELS[field, name]
         MODELS.update({(field, name): model for name, model in added.items()})
-        about = RunSpec.model_fields[field]
-        about.metadata[:] = [_Grown(first, added) if isinstance(each, Choice) else each for each in about.metadata]
-    RunSpec.model_rebuild(force=True)
+        for model in (RunSpec, _FIELDS_ALONE):
+            about = model.model_fields[field].metadata
+            about[:] = [_Grown(first, added) if isinstance(each, Choice) else each for each in about]
+    for model in (RunSpec, _FIELDS_ALONE):
+        model.model_rebuild(force=True)
+    _meaning_of.cache_clear()
 
 
 def _renew_data(model: type[Component]) -> None:

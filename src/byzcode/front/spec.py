@@ -50,7 +50,7 @@ def spec(**fields: Unpack[Fields]) -> RunSpec:
 
     >>> import byzcode as bz
     >>> bz.spec(method="cra_dl", redundancy=40, aggregation="median", attack="sign_flip").run_id
-    '40eb1ea9aa0f'
+    '9a7988ff3aae'
     >>> bz.spec(method="rba_dl", aggregation="median", **{"byzantine.alpha": 0.3}).f
     30
     >>> bz.spec(method="rba_dl", agregation="median")
