@@ -232,9 +232,9 @@ class Terminal:
 @pytest.mark.parametrize(
     ("wanted", "is_terminal", "expected"),
     [
-        (None, True, progress.bar),
+        (None, True, progress.progress),
         (None, False, progress._nothing),
-        (True, True, progress.bar),
+        (True, True, progress.progress),
         (True, False, progress.progress),
         (False, True, progress._nothing),
     ],

@@ -120,10 +120,15 @@ def test_what_is_given_stays_as_it_is_and_is_not_shared():
         bz.attack("none", messages, liars=[0]),
         bz.attack("sign_flip", messages, liars=[]),
         bz.pre_aggregate("none", messages, 1),
+        bz.pre_aggregate("none", list(messages), 1)[0],
     ):
-        assert np.array_equal(result, before)
+        assert np.array_equal(result, before[: len(result)] if result.ndim == 2 else before[0])
         result += 1
         assert np.array_equal(messages, before)
+    tensor = torch.tensor(before)
+    for result in (bz.attack("none", tensor, [0]), bz.attack("none", list(tensor), [0])[0]):
+        result += 1
+        assert torch.equal(tensor, torch.tensor(before))
 
 
 def test_views_of_any_layout_are_read():

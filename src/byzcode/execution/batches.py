@@ -21,8 +21,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from byzcode.errors import UserError
 from byzcode.execution import cuda
-from byzcode.execution.progress import Shown, progress
+from byzcode.execution.progress import progress
 from byzcode.execution.run_locks import RESULTS_LOCK, RUN_LOCKS, RunLocks
 from byzcode.kernels import native
 from byzcode.randomness import BLOCK
@@ -51,6 +51,9 @@ from byzcode.training.batch import shape_of
 from byzcode.training.records import Measurements
 from byzcode.training.workers import train as train_one
 from byzcode.training.workers import train_together
+
+#: What shows the progress of some work, given its label and the number of its steps, as :func:`progress` does.
+Shown = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 #: The part of the free memory that a batch may take, by our estimate.
 FILLED = 0.5

@@ -5,10 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-
-#: What shows the progress of some work, given its label and the number of its steps, in the form of :func:`progress`.
-Shown = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+from contextlib import contextmanager
 
 #: Seconds between two lines of a log.
 PAUSE = 10.0
@@ -17,14 +14,13 @@ PAUSE = 10.0
 @contextmanager
 def progress(label: str, total: int, unit: str = "seed-iterations") -> Iterator[Callable[[int], None]]:
     """Yield a function to call with the number of steps just done."""
-    shown = bar(label, total) if sys.stderr.isatty() else _lines(label, total, unit)
+    shown = _bar(label, total) if sys.stderr.isatty() else _lines(label, total, unit)
     with shown as advance:
         yield advance
 
 
 @contextmanager
-def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, which is gone at the end."""
+def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 

@@ -77,21 +77,24 @@ class Form:
 
     def several(self, messages: Tensor) -> Any:
         """Messages (..., N', D) in the given form; a copy, not a view of what was given."""
-        if messages.data_ptr() == self.messages.data_ptr():
-            messages = messages.clone()
-        shaped = messages.reshape(*self.batch, *messages.shape[-2:])
+        shaped = self._apart(messages).reshape(*self.batch, *messages.shape[-2:])
         if self.build is None:
             return self.leaves[0].back(shaped)
         made = [self.one(message) for message in shaped.unbind(-2)]
         return tuple(made) if self.outer is tuple else made
 
     def one(self, vector: Tensor) -> Any:
-        """A message (..., D) in the given form."""
+        """A message (..., D) in the given form; a copy, too."""
         if self.build is None:
-            return self.leaves[0].back(vector.reshape(*self.batch, vector.shape[-1]))
+            return self.leaves[0].back(self._apart(vector).reshape(*self.batch, vector.shape[-1]))
         sizes = [_size(leaf.shape) for leaf in self.leaves]
         parts = zip(self.leaves, torch.split(vector, sizes, dim=-1), strict=True)
         return self.build(leaf.back(part, leaf.shape) for leaf, part in parts)
+
+    def _apart(self, result: Tensor) -> Tensor:
+        """A result that shares no memory with what was given."""
+        shared = result.untyped_storage().data_ptr() == self.messages.untyped_storage().data_ptr()
+        return result.clone() if shared else result
 
     def each(self, values: Tensor) -> Any:
         """Numbers (R, ...) with the leading axes of the messages, as a tensor or an array as these are; no copy."""

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from byzcode.execution.progress import Shown, bar, progress
+from byzcode.execution.batches import Shown
+from byzcode.execution.progress import progress
 
 #: Seconds between two updates of a notebook.
 _PAUSE = 0.2
@@ -19,9 +20,7 @@ def shown(wanted: bool | None) -> Shown:
         return _nothing
     if _in_notebook():
         return _notebook
-    if sys.stderr.isatty():
-        return bar
-    return progress if wanted else _nothing
+    return progress if wanted or sys.stderr.isatty() else _nothing
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from byzcode.cli import pages, tables
 from byzcode.errors import UserError
-from byzcode.execution.progress import Shown
+from byzcode.execution.batches import Shown
 from byzcode.front import train
 from byzcode.front.progress import shown
 from byzcode.specs.allocation import AllocationSpec

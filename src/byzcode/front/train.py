@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 from byzcode.data import files
 from byzcode.errors import UserError, complain
 from byzcode.execution import batches
-from byzcode.execution.progress import Shown
+from byzcode.execution.batches import Shown
 from byzcode.front import named
 from byzcode.front.progress import shown
 from byzcode.front.spec import Fields, given
