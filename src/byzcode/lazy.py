@@ -46,19 +46,47 @@ class Table(Mapping[str, T]):
     """Components by name, in the order in which a package lists them. Each has a module of the same name.
 
     A package writes ``RULES = Table(__name__, Rule, ("mean", "median"))``, and its module ``median`` defines
-    ``ENTRY = Rule(...)``. A module is imported when its entry is first read.
+    ``ENTRY = Rule(...)``. A module is imported when its entry is first read. Entries that a process adds (see
+    :mod:`byzcode.front.register`) come last, and have no module.
     """
 
     def __init__(self, package: str, kind: type[T], names: tuple[str, ...]) -> None:
         self._package, self._kind, self._names = package, kind, names
+        self._added: dict[str, T] = {}
+
+    @property
+    def package(self) -> str:
+        """The dotted name of the package whose table this is."""
+        return self._package
+
+    @property
+    def added(self) -> Mapping[str, T]:
+        """The entries that this process has added."""
+        return self._added
+
+    def add(self, name: str, entry: T) -> None:
+        """Add an entry for the life of this process, or replace one that it added. Raises KeyError for another name."""
+        if name in self._names:
+            raise KeyError(name)
+        self._added[name] = entry
+
+    def remove(self, name: str) -> None:
+        """Remove an entry that this process added. Raises KeyError."""
+        del self._added[name]
+
+    def __setitem__(self, name: str, entry: object) -> None:
+        """Refuse: an entry needs an identity, so that results say what made them."""
+        raise TypeError(f"{self!r} takes no entries by assignment; use the decorators of byzcode.register")
 
     def module(self, name: str) -> str:
-        """The dotted name of a component's module, without importing it. Raises KeyError."""
-        if name not in self._names:
+        """The dotted name of a component's module, without importing it; an added one has none. Raises KeyError."""
+        if name not in self:
             raise KeyError(name)
         return f"{self._package}.{name}"
 
     def __getitem__(self, name: str) -> T:
+        if name in self._added:
+            return self._added[name]
         module = self.module(name)
         try:
             entry = getattr(importlib.import_module(module), ENTRY, None)
@@ -73,16 +101,17 @@ class Table(Mapping[str, T]):
         return entry
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        yield from self._names
+        yield from self._added
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._names) + len(self._added)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return name in self._names or name in self._added
 
     def __repr__(self) -> str:
-        return f"Table({self._package}: {', '.join(self._names)})"
+        return f"Table({self._package}: {', '.join(self)})"
 
 
 class _Lazy(ModuleType):

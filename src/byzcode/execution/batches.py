@@ -21,8 +21,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,9 @@ from byzcode.training.batch import shape_of
 from byzcode.training.records import Measurements
 from byzcode.training.workers import train as train_one
 from byzcode.training.workers import train_together
+
+#: What shows the progress of some work, given its label and the number of its steps, as :func:`progress` does.
+Shown = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 #: The part of the free memory that a batch may take, by our estimate.
 FILLED = 0.5
@@ -113,8 +116,10 @@ def train(spec: RunSpec, allocation: Path | None, out: Path, *, together: Path, 
             _train(fitting, folder, out, device, target, locks)
 
 
-def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, threads: int) -> None:
-    """Train a run by itself, and store its trajectory at ``out``.
+def alone(
+    spec: RunSpec, allocation: Path | None, out: Path, *, device: str, threads: int, shown: Shown = progress
+) -> None:
+    """Train a run by itself, and store its trajectory at ``out``. ``shown`` shows the progress.
 
     In the results of the workflow, one process at a time trains a run. Another process waits for it, and uses the
     stored trajectory if a training would store the same now.
@@ -131,7 +136,7 @@ def alone(spec: RunSpec, allocation: Path | None, out: Path, *, device: str, thr
                 return
         with cuda.reserved() if device == "cuda" else nullcontext(device) as target:
             wall, cpu = time.perf_counter(), time.process_time()
-            with progress(f"train {name}", len(spec.seeds) * (spec.iterations + 1)) as advance:
+            with shown(f"train {name}", len(spec.seeds) * (spec.iterations + 1)) as advance:
                 measured = train_one(spec, own.assigned, device=target, threads=threads, progress=advance)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         trajectories.write(

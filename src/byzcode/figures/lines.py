@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +22,11 @@ from byzcode.studies.plots import Measure, TrajectoryPlot
 from byzcode.studies.study import LineStyle
 from byzcode.theory.bounds import bounds
 from byzcode.training.status import Status, counts, most_frequent
+
+if TYPE_CHECKING:
+    import xarray
+
+    from byzcode.specs.run import RunSpec
 
 #: The largest factor by which a panel extends above the start of its curves, and that for medians that become infinite.
 _RISE, _RISE_ENDING = 100.0, 10.0
@@ -42,10 +47,14 @@ class Stored:
     share: bool = False  # on a linear axis, where more is better
 
     @classmethod
-    def read(cls, path: Path, run: str, plot: TrajectoryPlot, measure: Measure) -> Stored:
+    def read(cls, path: Path, run: str, plot: TrajectoryPlot, measure: Measure) -> Self:
         """Read what a plot needs of a run. Raises UserError."""
         stored = trajectories.load(path, run)
-        spec, dataset = stored.spec, stored.dataset()
+        return cls.of(stored.spec, stored.dataset(), plot, measure)
+
+    @classmethod
+    def of(cls, spec: RunSpec, dataset: xarray.Dataset, plot: TrajectoryPlot, measure: Measure) -> Self:
+        """The same from a run in memory."""
         iteration = dataset["iteration"].to_numpy()
         kept = iteration <= (plot.last or np.inf)
         values = dataset[measure.y].to_numpy()[:, kept]

@@ -194,14 +194,19 @@ class Drawing:
     page: Page
     data: pd.DataFrame
 
-    def save(self, out: Path) -> list[Path]:
-        """Write ``out`` with the suffixes pdf, svg, png and csv, each atomically, and return the paths.
+    def save(self, out: Path, *kinds: str) -> list[Path]:
+        """Write ``out`` with the suffixes pdf, svg, png and csv, or those given, each atomically; return the paths.
 
         Raises UserError if a file cannot be written.
         """
-        for kind, metadata in _METADATA.items():
-            with replacing(out.with_name(f"{out.name}.{kind}")) as path:
-                self.page.figure.savefig(path, format=kind, metadata=metadata | {"Title": self.page.request.title})
-        with text(out.with_name(f"{out.name}.csv")) as file:
-            self.data.to_csv(file, index=False, lineterminator="\n")
-        return [out.with_name(f"{out.name}.{kind}") for kind in (*_METADATA, "csv")]
+        paths = [out.with_name(f"{out.name}.{kind}") for kind in kinds or (*_METADATA, "csv")]
+        for place in paths:
+            kind = place.suffix.removeprefix(".")
+            if kind == "csv":
+                with text(place) as file:
+                    self.data.to_csv(file, index=False, lineterminator="\n")
+                continue
+            with replacing(place) as path:
+                metadata = _METADATA[kind] | {"Title": self.page.request.title}
+                self.page.figure.savefig(path, format=kind, metadata=metadata)
+        return paths

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,22 @@ def sweep(request: Request, results: Path) -> Drawing:
     """Draw ``kind: sweep``. Raises UserError."""
     plot = request.plot
     assert isinstance(plot, SweepPlot)
-    quantities = quantities_of(plot)
     summary = Summary.read(STAGES["summarise"].table(results, request.study), (plot.y, COST), request.summary)
+    return drawn(request, plot, summary, lambda points: sweep_measured.placed(points, plot, results))
+
+
+def drawn(
+    request: Request, plot: SweepPlot, summary: Summary, placed: Callable[[Sequence[Point]], list[Point]]
+) -> Drawing:
+    """Draw the figure from a summary; ``placed`` gives points on an axis of a measured quantity their places."""
+    quantities = quantities_of(plot)
     columns = Facets.of(request.curves, plot.columns)
     page = Page(request, len(quantities), len(columns.levels), sharex=True, sharey="row")
     panels = [
         Panel(
             dict(zip(quantities, axes, strict=True)),
             columns.level("columns", level),
-            sweep_measured.placed(points_of(request, columns, level, summary), plot, results),
+            placed(points_of(request, columns, level, summary)),
         )
         for axes, level in zip(zip(*page.axes, strict=True), columns.levels, strict=True)
     ]

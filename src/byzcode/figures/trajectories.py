@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,13 @@ def trajectories(request: Request, results: Path) -> Drawing:
     """Draw ``kind: trajectories``. Raises UserError."""
     plot = request.plot
     assert isinstance(plot, TrajectoryPlot)
-    rows, columns = Facets.of(request.curves, plot.rows), Facets.of(request.curves, plot.columns)
-    hues = _hues(request, plot)
+    return drawn(request, plot, lambda run, measure: Stored.read(trajectory(results, run), run, plot, measure))
 
-    @cache
-    def read(run: str, measure: Measure) -> Stored:
-        return Stored.read(trajectory(results, run), run, plot, measure)
+
+def drawn(request: Request, plot: TrajectoryPlot, stored: Callable[[str, Measure], Stored]) -> Drawing:
+    """Draw the figure from what is stored of each run. Raises UserError."""
+    rows, columns = Facets.of(request.curves, plot.rows), Facets.of(request.curves, plot.columns)
+    hues, read = _hues(request, plot), cache(stored)
 
     def lines_of(row: Any, column: Any, measure: Measure) -> list[Line]:
         lines = []

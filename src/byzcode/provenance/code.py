@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from typing import NamedTuple
 
-from byzcode.provenance import compiled, sources, users
+from byzcode.provenance import compiled, registered, sources, users
 from byzcode.provenance.content import canonical, short_hash
 from byzcode.provenance.syntax import IN_WORDS, Module, Piece, Use, module
 
@@ -224,23 +224,32 @@ def loaded() -> Code:
 
 
 def parts(roots: Iterable[str]) -> dict[str, str]:
-    """The parts of the code of this process that some roots use, with those of the user's modules by their names."""
-    own, others = _divided(roots)
+    """The parts of the code of this process that some roots use, with those of the user by the names of their modules.
+
+    Parts that the user registered are named as such.
+    """
+    named = list(roots)
+    own, others = _divided(named)
     found = loaded().parts(own)
     for root in others:
         found = {**found, **users.loaded(root)}
+    for root in registered.among(named):
+        found = {**found, **registered.parts(root)}
     return found
 
 
 def edited(roots: Iterable[str]) -> list[str]:
-    """The sources of some roots edited since this process loaded them. Comments, docstrings and layout do not count."""
+    """The sources of some roots edited since this process loaded them. Comments, docstrings and layout do not count.
+
+    What the user registered counts as it was then, so no later edit changes it.
+    """
     own, others = _divided(roots)
     return [*_edited(own), *(name for root in others for name in _edited_by_user(root))]
 
 
 def _divided(roots: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The roots in this package, and those in modules of the user."""
-    named = list(roots)
+    """The roots in this package, and those in modules of the user; without those that were registered."""
+    named = [root for root in roots if not registered.is_known(root)]
     others = {root.removesuffix(IN_WORDS) for root in named if not users.is_own(root)}
     return [root for root in named if users.is_own(root)], sorted(others)
 

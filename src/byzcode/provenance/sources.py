@@ -6,6 +6,7 @@ read and compared again, so that an edit in between is noticed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -18,8 +19,14 @@ SUFFIXES = (".py", ".cpp", ".h", ".css", ".jinja")
 
 def read(folder: Path = PACKAGE) -> dict[str, str]:
     """The text of each source in a folder, by its path relative to the folder."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes().decode("utf-8", "replace") for path in files}
+    texts = {}
+    for place, _, names in os.walk(folder):  # half the time of rglob, which every start of a process would pay
+        within = "" if place == str(folder) else f"{place[len(str(folder)) + 1 :]}/".replace(os.sep, "/")
+        for name in names:
+            if name.endswith(SUFFIXES) and os.path.isfile(path := f"{place}{os.sep}{name}"):  # noqa: PTH113
+                with open(path, "rb") as file:  # noqa: PTH123
+                    texts[within + name] = file.read().decode("utf-8", "replace")
+    return dict(sorted(texts.items()))
 
 
 @cache

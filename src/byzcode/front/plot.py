@@ -1,0 +1,351 @@
+"""Figures of runs, in the style of the project's figures.
+
+Runs are datasets as ``byzcode.train`` returns them, or the paths of their files: one, a list, or a mapping of labels to
+one or several.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from byzcode.analysis.summary import _row
+from byzcode.errors import KeyedError, UserError, complain, one_of
+from byzcode.figures import style
+from byzcode.figures.lines import Stored
+from byzcode.figures.request import Request
+from byzcode.figures.sweep import drawn as draw_sweep
+from byzcode.figures.sweep_points import Summary
+from byzcode.figures.trajectories import drawn as draw_trajectories
+from byzcode.figures.words import in_plain
+from byzcode.provenance.content import canonical
+from byzcode.specs import last_part
+from byzcode.specs.methods import METHODS
+from byzcode.specs.parsing import parse
+from byzcode.specs.quantities import lacking, progress_of, quantities_of
+from byzcode.specs.run import RunSpec
+from byzcode.storage import trajectories as stored_runs
+from byzcode.studies.expand import lookup
+from byzcode.studies.files import DEFAULTS, or_bundled
+from byzcode.studies.plain_yaml import read_yaml
+from byzcode.studies.plots import AXES, Measure, SweepPlot, TrajectoryPlot
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray
+    from matplotlib.figure import Figure
+
+    from byzcode.figures.page import Drawing
+
+    Source = xarray.Dataset | str | os.PathLike[str]
+    Sources = Source | Sequence[Source] | Mapping[str, Source | Sequence[Source]]
+
+_KINDS = ("png", "pdf", "svg", "csv")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: ``figure`` of matplotlib, and the numbers that it shows, ``data``. A notebook shows it."""
+
+    figure: Figure
+    data: pd.DataFrame
+    _png: bytes
+    _draw: Callable[[], Drawing]
+
+    @classmethod
+    def of(cls, draw: Callable[[], Drawing]) -> Picture:
+        """The picture of a drawing, in the project's theme."""
+        with style.theme():
+            drawing = draw()
+            content = io.BytesIO()
+            drawing.page.figure.savefig(content, format="png")
+        return cls(drawing.page.figure, drawing.data, content.getvalue(), draw)
+
+    def save(self, path: str | os.PathLike[str]) -> list[Path]:
+        """Write ``path`` with its suffix png, pdf, svg or csv, or all four if it has none. Raises UserError."""
+        given = Path(path)
+        kind = given.suffix.removeprefix(".")
+        if kind and kind not in _KINDS:
+            raise complain(
+                "save", "path", str(given), "allowed: the suffixes " + ", ".join(_KINDS) + ", or none for all"
+            )
+        with style.theme():
+            return self._draw().save(given.with_suffix(""), *([kind] if kind else _KINDS))
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        width, height = self.figure.get_size_inches()
+        return self._png, {"width": round(96 * width), "height": round(96 * height)}
+
+
+def trajectories(
+    runs: Sources, *, y: str | Sequence[str] | None = None, x: str = "iteration", title: str = "", caption: str = ""
+) -> Picture:
+    """Draw a quantity against iteration, gradients_computed or bits_sent: a curve per run, median and quartiles.
+
+    ``y`` is a variable of the runs, or several, each in a row; by default excess_loss, or loss where the optimum is not
+    known. Labels are the keys of a mapping, or what the runs differ in. Raises UserError.
+
+    >>> import byzcode as bz
+    >>> runs = [bz.train(method="cra_dl", redundancy=r, aggregation="median", iterations=20, seeds=2) for r in (10, 40)]
+    >>> sorted(set(bz.plot.trajectories(runs).data["curve"]))
+    ['CRA-DL, r = 10', 'CRA-DL, r = 40']
+    """
+    where = "plot.trajectories"
+    labelled = _labelled(_read(runs, where), where)
+    several = [label for label, own in labelled.items() if len(own) > 1]
+    if several:
+        raise UserError(f"{where}: {several[0]!r} has several runs; allowed: one run for each label")
+    flat = {label: own[0] for label, own in labelled.items()}
+    specs = [run.spec for run in flat.values()]
+    quantity = _quantities(y, specs, where)
+    if x not in AXES:
+        raise complain(where, "x", x, one_of(AXES, x))
+    plot = {"kind": "trajectories", "y": quantity if len(quantity) > 1 else quantity[0], "x": x}
+    looks = _looks([[spec] for spec in specs])
+    curves = [
+        _curve(label, look, [(number, run.spec, {})])
+        for number, ((label, run), look) in enumerate(zip(flat.items(), looks, strict=True))
+    ]
+    request, drawn = _request(plot, curves, title or _title(specs), caption or _caption(specs), where)
+    assert isinstance(drawn, TrajectoryPlot)
+    datasets = {_id(number): run for number, run in enumerate(flat.values())}
+
+    def stored(run: str, measure: Measure) -> Stored:
+        return Stored.of(datasets[run].spec, datasets[run].data, drawn, measure)
+
+    return Picture.of(lambda: draw_trajectories(request, drawn, stored))
+
+
+def sweep(
+    runs: Sources,
+    x: str,
+    *,
+    y: str | None = None,
+    columns: str | None = None,
+    cost: bool = True,
+    title: str = "",
+    caption: str = "",
+) -> Picture:
+    """Draw the plateau of a quantity against a key of the runs, such as redundancy or byzantine.alpha.
+
+    Runs that differ in ``x`` alone are a curve; with a mapping, the runs of a label are. ``columns`` is a key with a
+    panel for each of its values. Below stands the ``cost`` of reaching the plateau. Raises UserError.
+
+    >>> import byzcode as bz
+    >>> runs = [bz.train(method="cra_dl", redundancy=r, aggregation="median", iterations=80, seeds=2) for r in (10, 40)]
+    >>> bz.plot.sweep(runs, x="redundancy").data["x"].tolist()
+    [10, 40, 10, 40]
+    """
+    where = "plot.sweep"
+    read = _read(runs, where)
+    specs = [run.spec for run in read]
+    axes = [x] if columns is None else [x, columns]
+    for key, name in zip(axes, ("x", "columns"), strict=False):
+        _check_key(key, name, specs, where)
+    (quantity,) = _quantities(y, specs, where, most=1)
+    for spec in specs:
+        if (reason := last_part.lacking(spec.record, spec.iterations)) is not None:
+            raise complain(where, "record.step", spec.record.step, reason)
+    labelled = _labelled(read, where, apart=axes)
+    plot = {"kind": "sweep", "x": x, "y": quantity, "columns": columns, "cost": cost}
+    numbered = {id(run): number for number, run in enumerate(read)}
+    looks = _looks([[run.spec for run in own] for own in labelled.values()])
+    curves = [
+        _curve(
+            label, look, [(numbered[id(run)], run.spec, {key: lookup(run.spec, key) for key in axes}) for run in own]
+        )
+        for (label, own), look in zip(labelled.items(), looks, strict=True)
+    ]
+    request, drawn = _request(plot, curves, title or _title(specs), caption or _caption(specs), where)
+    assert isinstance(drawn, SweepPlot)
+    summary = _summary(read)
+    return Picture.of(lambda: draw_sweep(request, drawn, summary, list))
+
+
+# --- the runs --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A run to draw, and its label if it was given one."""
+
+    spec: RunSpec
+    data: xarray.Dataset
+    label: str | None
+
+
+def _read(runs: Any, where: str) -> list[_Run]:
+    """The runs, in the given order. Raises UserError."""
+    if isinstance(runs, Mapping) and not _is_dataset(runs):
+        read = [run for label, own in runs.items() for run in _of(own, str(label), where)]
+    else:
+        read = _of(runs, None, where)
+    if not read:
+        raise UserError(f"{where}: no run; allowed: one or more")
+    return read
+
+
+def _of(given: Any, label: str | None, where: str) -> list[_Run]:
+    if isinstance(given, str | os.PathLike):
+        given = stored_runs.open(os.fspath(given))
+    if _is_dataset(given):
+        if "spec" not in given.attrs:
+            raise UserError(f"{where}: a dataset without the attribute spec; allowed: datasets as train returns them")
+        return [_Run(RunSpec.from_json(str(given.attrs["spec"]), where), given, label)]
+    if not isinstance(given, Sequence):
+        raise UserError(
+            f"{where}: a {type(given).__name__}; allowed: datasets as train returns them, or paths of files"
+        )
+    return [run for each in given for run in _of(each, label, where)]
+
+
+def _is_dataset(given: Any) -> bool:
+    return hasattr(given, "data_vars") and hasattr(given, "attrs")
+
+
+def _labelled(runs: Sequence[_Run], where: str, apart: Sequence[str] = ()) -> dict[str, list[_Run]]:
+    """The runs by label: as given, or the method and what the others do not have, but for the keys ``apart``."""
+    flat = {id(run): _flat(run.spec, apart) for run in runs}
+    known = {key: {canonical(own[key]) for own in flat.values() if key in own} for key in _keys(flat.values())}
+    differing = [key for key, values in known.items() if len(values) > 1]
+    labelled: dict[str, list[_Run]] = {}
+    for run in runs:
+        label = run.label or _words(run.spec, flat[id(run)], differing)
+        labelled.setdefault(label, []).append(run)
+    if apart or any(run.label for run in runs):
+        return labelled
+    return {  # the same run twice, or runs that differ in nothing that a label can say
+        f"{label} ({number})" if len(own) > 1 else label: [run]
+        for label, own in labelled.items()
+        for number, run in enumerate(own, start=1)
+    }
+
+
+def _flat(spec: RunSpec, apart: Sequence[str]) -> dict[str, Any]:
+    """The fields of a run by dotted key, without those ``apart`` and those that follow from the method."""
+    flat: dict[str, Any] = {}
+
+    def add(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, each in value.items():
+                add(prefix if key == "name" else f"{prefix}.{key}", each)
+        else:
+            flat[prefix] = value
+
+    for key, value in spec.model_dump(mode="json").items():
+        add(key, value)
+    method = METHODS[spec.method]
+    implied = {**method.defaults, **method.fixed} | ({} if method.coded else {"redundancy": spec.redundancy})
+    return {key: value for key, value in flat.items() if key not in apart and implied.get(key) != value}
+
+
+def _keys(flat: Any) -> list[str]:
+    return list(dict.fromkeys(key for own in flat for key in own))
+
+
+def _words(spec: RunSpec, own: Mapping[str, Any], differing: Sequence[str]) -> str:
+    said = [in_plain(style.level_words(key, own[key])) for key in differing if key in own and key != "method"]
+    return ", ".join([METHODS[spec.method].title, *said])
+
+
+def _quantities(y: Any, specs: Sequence[RunSpec], where: str, most: int | None = None) -> list[str]:
+    """The quantities to draw, which all runs have. Raises UserError."""
+    if y is None:
+        return ["loss" if any(progress_of(spec) == "loss" for spec in specs) else "excess_loss"]
+    named = [y] if isinstance(y, str) else list(y)
+    common = [name for name in quantities_of(specs[0]) if all(lacking(spec, name) is None for spec in specs)]
+    for name in named:
+        if name not in common:
+            raise complain(where, "y", name, one_of(common, name))
+    if not named or (most is not None and len(named) > most):
+        raise complain(where, "y", y, "allowed: one of " + ", ".join(common))
+    return named
+
+
+def _check_key(key: str, name: str, specs: Sequence[RunSpec], where: str) -> None:
+    """Refuse a key that no run has."""
+    known = list(dict.fromkeys(each for spec in specs for each in _all_keys(spec)))
+    if key not in known:
+        raise complain(where, name, key, one_of(known, key))
+
+
+def _all_keys(spec: RunSpec) -> list[str]:
+    values = spec.model_dump(mode="json")
+    return [*values, *(f"{head}.{key}" for head, part in values.items() if isinstance(part, dict) for key in part)]
+
+
+def _summary(runs: Sequence[_Run]) -> Summary:
+    import pandas as pd
+
+    rows = [{**_row(run.data, run.spec), "run_id": _id(number)} for number, run in enumerate(runs)]
+    return Summary(Path("summary"), pd.DataFrame(rows).set_index("run_id"))
+
+
+# --- the request -----------------------------------------------------------------------------------------------------
+
+
+def _id(number: int) -> str:
+    """What stands for the id of a run: the same run may be drawn twice, from two files."""
+    return f"{number:012x}"
+
+
+def _curve(
+    label: str, look: Mapping[str, Any], runs: Sequence[tuple[int, RunSpec, Mapping[str, Any]]]
+) -> dict[str, Any]:
+    drawn = [
+        {"run": _id(number), "allocation": _id(number), "method": spec.method, "point": dict(point)}
+        for number, spec, point in runs
+    ]
+    return {"label": label, "method": runs[0][1].method, "style": dict(look), "runs": drawn}
+
+
+def _looks(curves: Sequence[Sequence[RunSpec]]) -> list[dict[str, Any]]:
+    """A style for each curve: that of its method, or, if another curve has it, one that no curve has yet."""
+    styles = read_yaml(or_bundled(DEFAULTS["style"]))
+    taken: list[str] = []
+    for specs in curves:
+        own = specs[0].method
+        colors = {styles[name]["color"] for name in taken}
+        free = [name for name in (own, *styles) if styles[name]["color"] not in colors]
+        taken.append(free[0] if free else list(styles)[len(taken) % len(styles)])
+    return [styles[name] for name in taken]
+
+
+def _title(specs: Sequence[RunSpec]) -> str:
+    """What all runs have in common."""
+    attacks = list(dict.fromkeys(style.value_words("attack", spec.attack.name) for spec in specs))
+    rules = list(dict.fromkeys(style.value_words("aggregation", spec.aggregation.name) for spec in specs))
+    said = [rules[0]] if len(rules) == 1 else []
+    said += [f"attack: {attacks[0]}"] if len(attacks) == 1 and specs[0].attack.name != "none" else []
+    words = ", ".join(said) or "byzcode"
+    return words[:1].upper() + words[1:]
+
+
+def _caption(specs: Sequence[RunSpec]) -> str:
+    sizes = list(dict.fromkeys((spec.devices, spec.f) for spec in specs))
+    if len(sizes) > 1:
+        return "Medians over seeds."
+    return f"{sizes[0][0]} devices, of which {sizes[0][1]} are Byzantine."
+
+
+def _request(
+    plot: Mapping[str, Any], curves: Sequence[Any], title: str, caption: str, where: str
+) -> tuple[Request, Any]:
+    """The request for a figure. Raises UserError."""
+    values = {
+        "study": "own",
+        "title": title,
+        "paper": None,
+        "plot": {**plot, "caption": caption},
+        "curves": list(itertools.chain(curves)),
+    }
+    try:
+        request = parse(Request, values, where)
+    except KeyedError as error:
+        raise complain(where, error.key, error.value, error.allowed) from None
+    return request, request.plot
