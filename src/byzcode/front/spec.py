@@ -30,6 +30,8 @@ class Fields(TypedDict, total=False):
     byzantine: Mapping[str, Any]
     pre_aggregation: Part
     aggregation: Part
+    assumed_alpha: float | None
+    estimation: Part
     step_size: float
     step_unit: Literal["1/L", "absolute"]
     step_schedule: Part
