@@ -25,6 +25,7 @@ class Library(build_ext):
     """Name the library without the version of a Python."""
 
     def get_ext_filename(self, name: str) -> str:
+        """The path of the library."""
         return str(Path(*name.split(".")).with_suffix(".so"))
 
 
@@ -32,6 +33,7 @@ class PlatformWheel(bdist_wheel):
     """Tag the wheel with its platform alone; "any" if there was no compiler, and so no library."""
 
     def get_tag(self) -> tuple[str, str, str]:
+        """Python, binary interface and platform."""
         built = next(Path(self.bdist_dir).rglob("_native.so"), None)
         return "py3", "none", super().get_tag()[2] if built else "any"
 

@@ -43,6 +43,7 @@ The packages, from the lowest layer to the highest. Each imports only from packa
                            pictures and pages; ``pages`` has what the pages share
 ``verify``                 checks and archives of results
 ``workflow``               the functions that the Snakemake rules call: inputs and parameters of each job
+``scaffold``               what users begin with: a folder with the workflow, a component, a study
 ``cli``                    the command line
 ``front``                  what ``import byzcode`` offers
 """
