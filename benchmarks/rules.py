@@ -1,6 +1,7 @@
 """One call of each rule and pre-aggregator on the messages of 100 devices, 20 of which lie: ours, plain torch, byzfl.
 
-float64. byzfl is given numpy arrays, in which it keeps that precision, and float32 tensors, as in its training.
+Ours in float64 and float32. byzfl is given numpy arrays, in which it keeps float64, and float32 tensors, as in its
+training.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def cases(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Case]:
 def _rule(name: str, dimension: int) -> Case:
     told = messages(dimension)
     options = LIKE_BYZFL.get(name, {})
-    contenders = {"byzcode": _compared(partial(RULES[name], told, LIARS, **options))}
+    ours = partial(RULES[name], f=LIARS, **options)
+    contenders = {"byzcode": _compared(partial(ours, told)), "byzcode, float32": _compared(partial(ours, told.float()))}
     size = float("nan")
     if name in naive.RULES:
         size = float(told.nbytes)

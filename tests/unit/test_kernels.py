@@ -13,8 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byzcode.aggregation import RULES
+from byzcode.aggregation.krum import best
+from byzcode.allocation import ALLOCATIONS
+from byzcode.coding import ENCODERS
+from byzcode.coding.cyclic_code import cyclic_code
 from byzcode.kernels import native, order
-from byzcode.kernels.distances import in_units, power_of_two, squared_distances
+from byzcode.kernels.distances import (
+    ROUGH,
+    _units,
+    in_units,
+    largest,
+    power_of_two,
+    rough_distances,
+    squared_distances,
+)
+from byzcode.kernels.erase import Eraser
 from byzcode.kernels.gather import Code, coded_rows
 from byzcode.kernels.nearest import mean_of
 from byzcode.kernels.product import product, times
@@ -137,6 +150,88 @@ def test_compiled_means_of_chosen_messages_have_the_bits_of_their_plain_body(pla
         expected = (taken.double() @ told) / case[3] + case[2]
         torch.testing.assert_close(means, expected, rtol=1e-13, atol=1e-13)
         assert same_bits(means[1:], mean_of(taken[1:], told[1:], case[2][1:], case[3])), (devices, dimension)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dimension", [1, 8, 30, 101])
+@pytest.mark.parametrize(("devices", "liars"), [(5, 0), (5, 2), (20, 5), (101, 50)])
+def test_a_compiled_attempt_to_decode_has_the_bits_of_its_plain_body(devices, liars, dimension, plain, rng):
+    """Without lies, with some of any size, with messages that are no numbers, and with too many of these."""
+    code = cyclic_code(devices, liars)
+    attempt = Eraser(code.phases, code.real_checks, dimension, 1e-6, 1e-12)
+    assigned = ALLOCATIONS["cyclic"](devices, devices, 2 * liars + 1, None)
+    weights = ENCODERS["draco_cyclic"](assigned, devices)
+    gradients = rng.standard_normal((7, devices, dimension))
+    honest = np.einsum("ns,rnsd->rnd", weights, gradients[:, assigned])
+    told = np.concatenate([honest.real, honest.imag], axis=-1)
+    told[2, :liars] *= 10 ** rng.uniform(-5, 5, (liars, 1))
+    told[3, :liars] = math.nan
+    told[4, : liars + 1] = math.inf
+    told[5:, :liars] += rng.standard_normal((2, liars, 2 * dimension))
+    told[6] *= 1e-300
+    gradient, doubt = attempt(torch.from_numpy(told))
+    expected = plain(attempt, torch.from_numpy(told))
+    assert same_bits(gradient, expected[0])
+    assert same_bits(doubt, expected[1])
+    assert doubt[4] == math.inf
+    solved = doubt.numpy() <= 1
+    assert solved[:2].all()
+    if dimension > liars:
+        assert solved[[3, 5, 6]].all()
+    truth = gradients.mean(axis=1) * np.where(np.arange(7) == 6, 1e-300, 1.0)[:, None]
+    scale = np.abs(told[0]).max() * np.where(np.arange(7) == 6, 1e-300, 1.0)
+    assert (np.abs(gradient.numpy() - truth).max(axis=-1) <= 1e-6 * scale)[solved].all()
+
+
+@needs_compiler
+@pytest.mark.parametrize("dimension", [1, 30, 1500])
+def test_rough_distances_are_as_near_as_they_say(dimension, rng):
+    told = torch.from_numpy(rng.standard_normal((2, 23, dimension))).float()
+    told[1] = 1e3 + 1e-2 * told[1]
+    told[0, 0], told[1, 3] = math.inf, math.nan
+    found = rough_distances(told)
+    assert found is not None
+    unit = (told[:, 9] / (told.double() / _units(largest(told.double())))[:, 9]).double()[:, :1, None] ** 2
+    expected = (told.double().unsqueeze(-2) - told.double().unsqueeze(-3)).square().sum(dim=-1) / unit
+    expected = expected.nan_to_num(nan=math.inf, posinf=math.inf)
+    expected.diagonal(dim1=-2, dim2=-1).zero_()
+    finite = expected.isfinite()
+    assert (found[0].isfinite() == finite).all()
+    assert ((found[0] - expected).abs()[finite] <= ROUGH * expected[finite]).all()
+    assert found[1].all()
+    told[1, 5] = 1e30
+    assert rough_distances(told)[1].tolist() == [True, False]
+    assert rough_distances(told.double()) is None
+
+
+HOSTILE = {
+    "plain": lambda x, f, rng: x,
+    "huge": lambda x, f, rng: x * np.where(np.arange(len(x)) < f, 1e38, 1.0)[:, None],
+    "infinite": lambda x, f, rng: np.where((np.arange(len(x)) < f)[:, None], math.inf, x),
+    "NaN": lambda x, f, rng: np.where((np.arange(len(x)) < f)[:, None], math.nan, x),
+    "ties": lambda x, f, rng: x.round(),
+    "equal": lambda x, f, rng: x[np.arange(len(x)) % 3],
+    "far from zero": lambda x, f, rng: 1e6 + 1e-2 * x,
+    "of all sizes": lambda x, f, rng: x * 10 ** rng.uniform(-10, 20, (len(x), 1)) ** (np.arange(len(x)) < f)[:, None],
+    "tiny": lambda x, f, rng: 1e-35 * x,
+    "nearly equal": lambda x, f, rng: x[:1] * (1 + 1e-7 * x),
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_krum_chooses_in_single_precision_what_it_chooses_in_double(hostile, rng):
+    """From the same messages, whose distances single precision alone might order otherwise."""
+    for devices, dimension in ((5, 1), (7, 3), (11, 20), (30, 40)):
+        f = (devices - 3) // 2
+        for _ in range(10):
+            with np.errstate(all="ignore"):
+                told = HOSTILE[hostile](rng.standard_normal((devices, dimension)), f, rng).astype(np.float32)
+            told = torch.from_numpy(told).unsqueeze(0)
+            if rough_distances(told) is None:
+                pytest.skip("byzcode was installed without a compiler")
+            for neighbours, kept in itertools.product(("n-f-2", "n-f-1"), (1, devices // 2, devices - f)):
+                chosen, expected = (best(each, f, neighbours, kept) for each in (told, told.double()))
+                assert chosen.sort().values.tolist() == expected.sort().values.tolist()
 
 
 @pytest.mark.parametrize("dimension", [1, 7, 8, 255, 256, 257, 700])

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from byzcode.aggregation.krum import Neighbours, scores
+from byzcode.aggregation.krum import Neighbours, best
 from byzcode.aggregation.rule import Rule, near_minority
-from byzcode.kernels.distances import centred, squared_distances
-from byzcode.kernels.order import mean_of_least
+from byzcode.kernels.order import take_devices
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +28,7 @@ def multi_krum(messages: Tensor, f: int, *, neighbours: Neighbours = "n-f-2", ke
         raise ValueError(
             f"kept = {kept} of {messages.shape[-2]} messages may include lies: allowed: at most N - f, f = {f}"
         )
-    return mean_of_least(messages, scores(squared_distances(centred(messages)[0]), f, neighbours), number)
+    return take_devices(messages, best(messages, f, neighbours, number)).mean(dim=-2)
 
 
 def refuses(messages: int, f: int, *, neighbours: str, kept: int | None) -> tuple[str, str] | None:

@@ -56,9 +56,7 @@ class CyclicCode:
 
     @property
     def phases(self) -> NDArray[np.complex128]:
-        """x_i^(s + 1/2), (N,): they turn the messages so that the checks are real; N times the leading row is x_i^(s + 1/2)
-        again.
-        """
+        """x_i^(s + 1/2), (N,). Turned by them, messages have real checks; the leading row becomes the phases over N."""
         return _roots(self.step * (2 * self.liars + 1) * np.arange(self.devices), 2 * self.devices)
 
     @property

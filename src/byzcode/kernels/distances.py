@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 #: Number of coordinates summed at a time, and number of lanes of each sum; as in distances.cpp.
 _BLOCK, _LANES = 256, 8
 
+#: The relative error of :func:`rough_distances`: about 70 roundings to single precision.
+ROUGH = 2.0**-17
+
+#: The largest size of a finite message, in units, whose squares are safe from overflow in single precision.
+_NEAR = 2.0**50
+
 #: The unit of a message is at least this fraction of its size; otherwise its square could overflow.
 _FAR = 2.0**-500
 
@@ -44,7 +50,22 @@ def squared_distances(away: Tensor) -> Tensor:
     if away.device.type != "cpu":
         return multiplied_out(in_units(away))
     away = away.double()
-    return _one_by_one(away, _units(away)).nan_to_num_(nan=torch.inf, posinf=torch.inf)
+    return _one_by_one(away, _units(largest(away))).nan_to_num_(nan=torch.inf, posinf=torch.inf)
+
+
+def rough_distances(messages: Tensor) -> tuple[Tensor, Tensor] | None:
+    """``||m_i - m_j||^2``, (..., N, N), of messages (..., N, D) in single precision, to a relative error of ROUGH.
+
+    In units, as above, and half as expensive: differences of messages need not be centred. Also says for which batch
+    entries, (...), the error holds: those without huge messages. Underflow may add errors far below 2^-80. None without
+    the compiled kernel, for double precision and on a GPU.
+    """
+    if messages.dtype != torch.float32 or function("distances", messages) is None:
+        return None
+    size = largest(messages)
+    units = _units(size)
+    holds = ~(size.isfinite() & (size > _NEAR * units)).any(dim=-2).squeeze(-1)
+    return _one_by_one(messages, units).nan_to_num_(nan=torch.inf, posinf=torch.inf), holds
 
 
 def in_units(away: Tensor) -> Tensor:
@@ -53,12 +74,11 @@ def in_units(away: Tensor) -> Tensor:
     A message beyond 2^500 units is scaled to about 2^500 units in the same direction.
     """
     away = away.double()
-    return away / _units(away)
+    return away / _units(largest(away))
 
 
-def _units(away: Tensor) -> Tensor:
-    """The divisor of each message, (..., N, 1)."""
-    size = largest(away)
+def _units(size: Tensor) -> Tensor:
+    """The divisor of each message, (..., N, 1), from their largest entries."""
     inner = size.kthvalue(size.shape[-2] // 2 + 1, dim=-2, keepdim=True).values
     # If more than half of the messages coincide, the median size is 0: take the largest size.
     others = torch.where(size.isfinite(), size, 0.0).amax(dim=-2, keepdim=True)
@@ -87,7 +107,8 @@ def _one_by_one(away: Tensor, units: Tensor) -> Tensor:
     if compiled is None:
         runs = (away / units).numpy().reshape(-1, devices, dimension)
         return torch.from_numpy(np.array([_plain(run) for run in runs]).reshape(*batch, devices, devices))
-    away, units, out = away.contiguous(), units.contiguous(), away.new_empty(*batch, devices, devices)
+    away, units = away.contiguous(), units.contiguous()
+    out = torch.empty(*batch, devices, devices, dtype=torch.float64)
     compiled(away.data_ptr(), units.data_ptr(), out.data_ptr(), away[..., 0, 0].numel(), devices, dimension)
     return out
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from byzcode.coding.cyclic_code import CyclicCode
 from byzcode.kernels.distances import largest, power_of_two
 from byzcode.kernels.native import function
 from byzcode.lazy import torch
@@ -26,8 +25,7 @@ OUT_OF_SCALE = 1e3
 
 
 def screened(messages: Tensor, liars: int) -> tuple[Tensor, Tensor]:
-    """Which messages (R, N, 2 D) are lies at first sight, (R, N), and a power of two near the size of the others, (R, 1).
-    """
+    """Which messages (R, N, 2 D) are lies at first sight, (R, N), and a power of two near the others' size, (R, 1)."""
     size = largest(messages).squeeze(-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
     scale = size.topk(liars + 1).values[..., -1:]
     known = ~(size <= OUT_OF_SCALE * scale) | size.isinf()
@@ -36,9 +34,15 @@ def screened(messages: Tensor, liars: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class Eraser:
-    """A code with s liars, the dimension D, and the largest residuals ``none`` and ``some`` without and with erasures."""
+    """For messages of 2 D numbers, real and imaginary parts, of N devices of which s may lie.
 
-    code: CyclicCode
+    Times the ``phases`` (N,) they are a codeword if the real ``checks`` (2 s, N), orthonormal rows, are 0 on them. Then
+    their product with the phases, divided by N, is the gradient. ``none`` and ``some`` are the largest residuals that
+    are allowed without and with erasures.
+    """
+
+    phases: NDArray[np.complex128]
+    checks: NDArray[np.float64]
     dimension: int
     none: float
     some: float
@@ -57,8 +61,8 @@ class Eraser:
         gradient, doubt = messages.new_zeros(runs, self.dimension), messages.new_empty(runs)
         compiled = function("erase", messages)
         if compiled is None:
-            known, unit = screened(messages, self.code.liars)
-            lost = known.sum(dim=-1) > self.code.liars
+            known, unit = screened(messages, self._liars)
+            lost = known.sum(dim=-1) > self._liars
             for run in range(runs):
                 if lost[run]:
                     doubt[run] = torch.inf
@@ -69,19 +73,18 @@ class Eraser:
                     gradient[run] = torch.from_numpy(made) * unit[run]
         else:
             messages = messages.contiguous()
-            sizes = (runs, devices, self.code.liars, self.dimension)
+            sizes = (runs, devices, self._liars, self.dimension)
             compiled(messages.data_ptr(), *self._places, gradient.data_ptr(), doubt.data_ptr(), *sizes)
         return gradient, doubt
 
     @cached_property
     def _constants(self) -> tuple[NDArray[np.float64], ...]:
         """Phases (2, N), checks and leading row (2 s + 2, N), factors of the sketch (D,), its norms (s,), residuals."""
-        phases = self.code.phases
-        turn = np.stack([phases.real, phases.imag])
-        rows = np.concatenate([self.code.real_checks, turn / self.code.devices])
+        turn = np.stack([self.phases.real, self.phases.imag])
+        rows = np.concatenate([self.checks, turn / len(self.phases)])
         mixture = Stream(0, "draco_cyclic").at(0).standard_normal(self.dimension)
         # A syndrome of a sketch sums up those of a bucket. Without lies the norm of each is at most ``none``.
-        sums = [np.abs(mixture[self._bucket == j % self._buckets]).sum() for j in range(self.code.liars)]
+        sums = [np.abs(mixture[self._bucket == j % self._buckets]).sum() for j in range(self._liars)]
         return turn, rows, mixture, self.none * np.array(sums), np.array([self.none, self.some, OUT_OF_SCALE])
 
     @cached_property
@@ -89,8 +92,12 @@ class Eraser:
         return [constant.ctypes.data for constant in self._constants]
 
     @property
+    def _liars(self) -> int:
+        return len(self.checks) // 2
+
+    @property
     def _buckets(self) -> int:
-        return (self.code.liars + 1) // 2
+        return (self._liars + 1) // 2
 
     @property
     def _wide(self) -> int:
@@ -105,7 +112,7 @@ class Eraser:
     def _plain(self, messages: NDArray[Any], known: NDArray[np.bool_], scale: float) -> tuple[NDArray[Any], float]:
         """The same for one run, with the sums in the order of erase.cpp."""
         turn, rows, mixture, loud, _ = self._constants
-        s, checks = self.code.liars, 2 * self.code.liars
+        s, checks = self._liars, len(self.checks)
         used = np.flatnonzero(~known)
         sums = self._sketch(messages, turn, mixture, scale, used)
         syndromes = _product(rows[:checks, used], sums)[:, :s]
@@ -114,14 +121,14 @@ class Eraser:
             if residual / self.none <= 1:
                 return gradient, residual / self.none
         matrix = np.concatenate([rows[:checks], syndromes], axis=1)
-        _reflect(matrix, self.code.devices + np.arange(s))
-        value = np.where(known, -1.0, _total(np.square(matrix[s:, : self.code.devices])))
+        _reflect(matrix, len(self.phases) + np.arange(s))
+        value = np.where(known, -1.0, _total(np.square(matrix[s:, : len(self.phases)])))
         liars = np.sort(value.argsort(kind="stable")[:s])
         rows = rows.copy()
         _reflect(rows[:checks], liars)
         for j, liar in enumerate(liars):
             rows[checks:] -= rows[checks:, liar, None] / rows[j, liar] * rows[j]
-        used = np.setdiff1d(np.arange(self.code.devices), liars)
+        used = np.setdiff1d(np.arange(len(self.phases)), liars)
         gradient, residual = self._solve(rows[s:, used], messages, turn, scale, used)
         return gradient, residual / self.some
 
@@ -137,7 +144,7 @@ class Eraser:
             lanes = np.add.accumulate(terms, axis=0)[-1]
             for lane in range(self._wide):
                 sums[..., lane % self._buckets] += lanes[..., lane]
-        return np.concatenate(_turned(*sums, turn[:, used, None]), axis=-1)
+        return np.concatenate(_turned(sums[0], sums[1], turn[:, used, None]), axis=-1)
 
     def _solve(
         self, rows: NDArray[Any], messages: NDArray[Any], turn: NDArray[Any], scale: float, used: NDArray[np.int64]

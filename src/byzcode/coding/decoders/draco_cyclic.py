@@ -34,7 +34,8 @@ def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
     """The decoder for one size: locate up to s lies, erase them, solve, and verify on all other devices.
 
     Messages (R, N, 2 D) of real and imaginary parts to the gradient (R, D). Cost: s N D per set of devices that is
-    tried: none without lies, one if the lies are linearly independent, at most six; on a GPU always six.
+    tried: none without lies, one if the lies are linearly independent, at most seven; on a GPU always six. A CPU makes
+    the first attempt in real numbers (:mod:`byzcode.kernels.erase`), and searches only if it fails.
 
     The syndromes Y = C_R^H messages, (2 s, D), depend on the lies alone: Y = sum over liars of c_i e_i, c_i a column
     of C_R^H. A polynomial of degree L that vanishes at the liars' nodes annihilates every L + 1 consecutive entries
@@ -110,7 +111,7 @@ class _Decoder:
         self._none, self._some = (
             max(eps**RECOVERED / amplification, ROUNDING * eps) for amplification in (code.unerased, code.erased)
         )
-        self._attempt = Eraser(code, dimension, self._none, self._some)
+        self._attempt = Eraser(code.phases, code.real_checks, dimension, self._none, self._some)
         # There are D (2 s - L) equations; s of them must be independent. 2 s mixed columns retain all information.
         columns, stream = min(dimension, 2 * s), Stream(0, "draco_cyclic")
         lengths = [length for length in (3 * s // 2, s, 2 * s - 1) if length == s or columns * (2 * s - length) >= s]
@@ -137,7 +138,7 @@ class _Decoder:
         return Decoded(gradient.to(messages.dtype).masked_fill_(failed.unsqueeze(-1), 0.0), failed)
 
     def _search(self, received: Tensor) -> tuple[Tensor, Tensor]:
-        """The gradient (R, D) and the doubt about it (R,), from messages (R, N, 2 D), by all sets that may be the liars."""
+        """The gradient (R, D) and the doubt about it (R,), from messages (R, N, 2 D), by all likely sets of liars."""
         known, unit = screened(received, self._liars)
         on_cpu = received.device.type == "cpu"
         if not on_cpu or known.any():
