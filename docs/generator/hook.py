@@ -12,6 +12,9 @@ import tables
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
+#: Pages that the navigation names and that need not be there.
+OPTIONAL = ("python.md",)
+
 _texts: dict[str, str] = {}
 _MATH = re.compile(r'(<(span|div) class="arithmatex">)\\[(\[](.*?)\\[)\]](</\2>)', re.DOTALL)
 #: A role of reStructuredText in a docstring, as Markdown shows it.
@@ -19,15 +22,17 @@ _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr):(<code>)~?(.*?</code>)",
 
 
 def on_config(config: Any) -> Any:
-    """Leave out of the navigation what is not there."""
-    there = {path.name for path in sources.DOCS.glob("*.md")} | set(sources.ELSEWHERE)
-    config.nav = [_only(entry, there) for entry in config.nav]
+    """Leave an optional page out of the navigation if it is not there."""
+    absent = {page for page in OPTIONAL if not (sources.DOCS / page).is_file()}
+    config.nav = [_without(entry, absent) for entry in config.nav]
     return config
 
 
-def _only(entry: Any, there: set[str]) -> Any:
+def _without(entry: Any, absent: set[str]) -> Any:
     if isinstance(entry, dict):
-        return {title: [page for page in listed if page in there] for title, listed in entry.items()}
+        return {title: _without(listed, absent) for title, listed in entry.items()}
+    if isinstance(entry, list):
+        return [page for page in entry if page not in absent]
     return entry
 
 
@@ -52,7 +57,9 @@ def on_page_content(content: str, page: Any, config: Any, files: Files) -> str:
 
 
 def _formula(found: re.Match[str]) -> str:
-    return found[1] + convert(html.unescape(found[3]), display="block" if found[2] == "div" else "inline") + found[4]
+    formula = convert(html.unescape(found[3]), display="block" if found[2] == "div" else "inline")
+    # Bars of norms as high as they are written: browsers stretch them, each on its own.
+    return found[1] + formula.replace("<mo>&#x02016;</mo>", '<mo stretchy="false">&#x02016;</mo>') + found[4]
 
 
 def on_post_build(config: Any) -> None:

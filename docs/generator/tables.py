@@ -124,7 +124,7 @@ def _defaults(entry: Any) -> dict[str, Any]:
 
 def _rule(entry: Any) -> Iterator[str]:
     yield f"f ≤ {min(entry.most_liars(N), N)}" if entry.kappa or entry.most_liars(N) < N else "promises nothing"
-    least = entry.least_kappa(N, F) if F <= entry.most_liars(N) else None
+    least = entry.least_kappa(N, F) if entry.most_liars(N) >= F else None
     yield "no κ known" if least is None else f"κ = {least:.3g}"
 
 
