@@ -7,8 +7,8 @@ VENV := .venv
 COMPILED := $(wildcard src/byzcode/kernels/*.cpp src/byzcode/kernels/*.h) src/byzcode/provenance/compiled.py
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: reproduce long reproduce-real reproduce-real-all open-questions quick heldout multiverse reference docs-figures archive test \
-  test-faults test-slurm bench setup lock clean
+.PHONY: reproduce long reproduce-real reproduce-real-all open-questions quick heldout multiverse reference docs docs-figures \
+  archive test test-faults test-slurm bench setup lock clean
 
 reproduce: setup
 	$(RUN) snakemake --cores all
@@ -78,6 +78,10 @@ reference:
 docs-figures: setup
 	$(RUN) python docs/figures.py
 
+# The documentation as pages: open site/index.html. They need no server and no network.
+docs: setup $(VENV)/docs
+	$(RUN) PYTHONPATH="$(CURDIR)/$(VENV)/docs" NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
+
 bench: setup $(VENV)/peers
 	$(RUN) python benchmarks/run.py
 	$(RUN) python benchmarks/workflow.py
@@ -106,6 +110,12 @@ $(VENV)/tools: tests/end_to_end/tools.txt $(VENV)/done
 
 # Snakemake's plugin for SLURM, apart: where it is installed, each start of Snakemake asks for SLURM.
 $(VENV)/slurm: tests/slurm/requirements.txt $(VENV)/done
+	rm -rf $@
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ -r $<
+	touch $@
+
+# What builds the pages, apart from the libraries of the project. Without it, the tests of the pages are skipped.
+$(VENV)/docs: docs/requirements.txt $(VENV)/done
 	rm -rf $@
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ -r $<
 	touch $@
