@@ -318,7 +318,7 @@ def test_no_module_is_loaded_by_a_training_that_does_not_count():
         ({}, "kernels/coded.cpp", "sum[k] +=", "sum[k] -="),
         ({"attack": "alie_search"}, "attacks/alie.py", "def mean_and_std(", "def mean_and_std(new, "),
         ({"aggregation": "multi_krum"}, "aggregation/krum.py", "def scores(", "def scores(new, "),
-        ({"aggregation": "krum"}, "kernels/distances.cpp", "away * away", "away + away"),
+        ({"aggregation": "krum"}, "kernels/distances.cpp", "first * first", "first + first"),
         (DRACO, "coding/decoders/repetition.py", "def prepare(", "def prepare(new, "),
     ],
 )
@@ -331,7 +331,7 @@ def test_an_edit_concerns_the_runs_that_use_it(run, file, old, new):
     [
         ("attacks/alie.py", "def mean_and_std(", "def mean_and_std(new, "),
         ("aggregation/krum.py", "def scores(", "def scores(new, "),
-        ("kernels/distances.cpp", "away * away", "away + away"),
+        ("kernels/distances.cpp", "first * first", "first + first"),
         ("specs/methods.py", 'title="LAD"', 'title="Other"'),
         ("specs/methods.py", 'title="CRA-DL"', 'title="Other"'),
         ("specs/methods.py", "fixed=_UNCOMPRESSED", "fixed={}"),

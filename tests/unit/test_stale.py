@@ -147,7 +147,7 @@ EDITS: dict[str, tuple[str, Change, set[str]]] = {
     "a kernel of all": ("kernels/gather.py", inside_of("coded_rows"), {*ALL, FIGURE}),
     "a compiled kernel": (
         "kernels/distances.cpp",
-        says("away * away", "away + away"),
+        says("first * first", "first + first"),
         {"Krum", "Multi-Krum", "NNM", FIGURE},
     ),
     "a compiled kernel of all": ("kernels/coded.cpp", says("+= weight", "-= weight"), {*ALL, FIGURE}),

@@ -48,8 +48,10 @@ INLINE void distances(const T *messages, const T *unit, double *out, int64_t dev
       }
     }
   }
-  for (int64_t i = 0; i < devices; i++)
+  for (int64_t i = 0; i < devices; i++) {
+    out[i * devices + i] = 0;  // where it was compared with itself, and is not finite
     for (int64_t j = 0; j < i; j++) out[i * devices + j] = out[j * devices + i];
+  }
 }
 
 #define FOR_TYPE(T, suffix)                                                                                            \
