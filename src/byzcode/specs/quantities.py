@@ -21,7 +21,6 @@ QUANTITIES = (
     "largest_heterogeneity",
     "gradient_norm",
     "distance_to_optimum",
-    "estimated_f",
 )
 #: Cumulative counts.
 COUNTS = ("bits_sent", "decoding_failures", "decoding_errors")
@@ -54,7 +53,7 @@ def quantities_of(spec: RunSpec) -> tuple[str, ...]:
     """The quantities measured in a run, in the order in which files store them."""
     kind = spec.problem_kind
     common = [name for name in QUANTITIES if lacking(spec, name) is None]
-    return (*common, *kind.metrics)
+    return (*common, *([ESTIMATE] if spec.estimates else []), *kind.metrics)
 
 
 def constants_of(spec: RunSpec) -> tuple[Known, ...]:

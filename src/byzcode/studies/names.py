@@ -13,7 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from byzcode.errors import one_of
-from byzcode.specs.quantities import QUANTITIES, metrics
+from byzcode.specs.quantities import ESTIMATE, QUANTITIES, metrics
 
 
 class Spelt:
@@ -128,10 +128,10 @@ Mark = Literal["stated", "inferred", "unknown", "derived"]
 if TYPE_CHECKING:
     Quantity: TypeAlias = str
 else:
-    Quantity = Literal[(*QUANTITIES, *metrics())]
+    Quantity = Literal[(*QUANTITIES, ESTIMATE, *metrics())]
 
 #: One quantity, or a list of several.
-Quantities = Annotated[str | list[str], OneOrMore(*QUANTITIES, *metrics())]
+Quantities = Annotated[str | list[str], OneOrMore(*QUANTITIES, ESTIMATE, *metrics())]
 
 #: A bound on the error of the aggregate, by its name in ``byzcode.theory.bounds.bounds``.
 BoundName = Literal["rule", "device", "pairs", "allocation", "expected"]

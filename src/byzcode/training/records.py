@@ -37,7 +37,6 @@ class Measurements:
     largest_heterogeneity: Floats | None
     gradient_norm: Floats | None
     distance_to_optimum: Floats | None
-    estimated_f: Floats | None
     bits_sent: Floats  # by all devices, cumulative
     decoding_failures: Floats  # iterations in which the decoder reported a failure, cumulative
     decoding_errors: Floats  # iterations in which the decoded gradient was wrong, cumulative
@@ -45,6 +44,7 @@ class Measurements:
     strong_convexity: Floats | None  # (R,): mu of the problem
     status: NDArray[np.int8]  # (R,): a Status
     status_at: NDArray[np.int64]  # (R,): the first recorded iteration with this status; NEVER if the seed finished
+    estimated_f: Floats | None = None  # like the loss; if the server estimates f
     metrics: Mapping[str, Floats] = field(default_factory=dict)  # the problem's own metrics, by name
 
     @classmethod
@@ -65,7 +65,7 @@ class Measurements:
 
 _NAMES = [each.name for each in fields(Measurements) if each.name != "metrics"]
 PER_SEED = (*quantities.CONSTANTS, "status", "status_at")
-QUANTITIES = [name for name in _NAMES if name not in PER_SEED]
+QUANTITIES = [name for name in _NAMES if name not in (*PER_SEED, quantities.ESTIMATE)]
 
 
 def join(parts: Iterable[Measurements]) -> Measurements:
