@@ -389,6 +389,21 @@ def test_all_killed_at_random_moments(seed: int, tmp_path: Path) -> None:
         wait_for(lambda group=snakemake.pid: not members(group), "some processes do not end")
 
 
+@pytest.mark.parametrize("reaped", [True, False])
+def test_a_job_that_comes_after_snakemake_does_not_start(reaped: bool, jobs: Jobs, tmp_path: Path) -> None:
+    """Its server has ended with Snakemake, so it is not one of those that must start plainly."""
+    snakemake = subprocess.Popen(["true"])
+    wait_for(lambda: Path(f"/proc/{snakemake.pid}/stat").read_text().split()[2] == "Z", "it does not end")
+    if reaped:
+        snakemake.wait()
+    late = {**jobs.environment, "BYZCODE_WARM_OWNER": str(snakemake.pid)}
+    done = jobs.run("open('late', 'w')", env=late, pass_fds=[])
+    snakemake.wait()
+    assert done.returncode == 1
+    assert b"start Snakemake again" in done.stderr
+    assert not (tmp_path / "late").exists()
+
+
 def _heed_signals() -> None:
     """As from a terminal: what a script runs in the background ignores Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

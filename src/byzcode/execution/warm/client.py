@@ -13,8 +13,9 @@ import marshal
 import os
 import sys
 
-#: The open file that leads to the server, and the Python that runs this file; both only while a server runs.
-DESCRIPTOR, PYTHON = b"BYZCODE_WARM_DESCRIPTOR", b"BYZCODE_WARM_PYTHON"
+#: The open file that leads to the server, the Python that runs this file, and the process of Snakemake; they are set
+#: only while a server runs.
+DESCRIPTOR, PYTHON, OWNER = b"BYZCODE_WARM_DESCRIPTOR", b"BYZCODE_WARM_PYTHON", b"BYZCODE_WARM_OWNER"
 
 #: What the server answers first: the job has its child, it must start plainly, or Snakemake has ended.
 ACCEPTED, PLAINLY, ENDED = b"a", b"p", b"e"
@@ -42,8 +43,8 @@ def surroundings() -> bytes:
 def plain_environment(folder: bytes) -> dict[bytes, bytes]:
     """The environment of a plain start: without ``folder``, which contains the client, and our variables."""
     environment = dict(os.environb)
-    environment.pop(DESCRIPTOR, None)
-    environment.pop(PYTHON, None)
+    for name in (DESCRIPTOR, PYTHON, OWNER):
+        environment.pop(name, None)
     folders = environment.get(b"PATH", b"").split(b":")
     environment[b"PATH"] = b":".join(each for each in folders if each != folder)
     return environment
@@ -74,6 +75,15 @@ def ask(descriptor: int, words: list[bytes], environment: dict[bytes, bytes]) ->
     if answer == ENDED:
         raise LostError
     return ours if answer == ACCEPTED else None
+
+
+def has_ended(process: bytes) -> bool:
+    """Whether a process has ended, perhaps without its parent having noticed."""
+    try:
+        with open(b"/proc/" + process + b"/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2][:1] in (b"Z", b"X")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def _is_open(descriptor: int) -> bool:
@@ -142,6 +152,8 @@ def main() -> None:
             connection = ask(int(descriptor), words, environment) if descriptor else None
         except (OSError, ValueError):  # no server any more, a closed standard file, too many open files
             connection = None
+        if connection is None and descriptor and has_ended(os.environb.get(OWNER, b"self")):
+            raise LostError  # the server has ended with Snakemake, before it accepted the job
         if connection is None:
             start_plainly(words, environment)
         else:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from byzcode.errors import complain
-from byzcode.execution.warm.client import DESCRIPTOR, PYTHON
+from byzcode.execution.warm.client import DESCRIPTOR, OWNER, PYTHON
 from byzcode.execution.warm.stamp import stamp
 
 #: The user's variable that turns warm starts off.
@@ -86,6 +86,7 @@ class WarmStarts:
             "PATH": os.pathsep.join([str(FOLDER), os.environ["PATH"]]),
             os.fsdecode(DESCRIPTOR): str(ours.fileno()),
             os.fsdecode(PYTHON): sys.executable,
+            os.fsdecode(OWNER): str(os.getpid()),
         }
         before = {name: os.environ.get(name) for name in leading}
         os.environ.update(leading)
