@@ -82,7 +82,7 @@ class Eraser:
         """Phases (2, N), checks and leading row (2 s + 2, N), factors of the sketch (D,), its norms (s,), residuals."""
         turn = np.stack([self.phases.real, self.phases.imag])
         rows = np.concatenate([self.checks, turn / len(self.phases)])
-        mixture = Stream(0, "draco_cyclic").at(0).standard_normal(self.dimension)
+        mixture = Stream(0, "sketch").at(0).standard_normal(self.dimension)
         # A syndrome of a sketch sums up those of a bucket. Without lies the norm of each is at most ``none``.
         sums = [np.abs(mixture[self._bucket == j % self._buckets]).sum() for j in range(self._liars)]
         return turn, rows, mixture, self.none * np.array(sums), np.array([self.none, self.some, OUT_OF_SCALE])
