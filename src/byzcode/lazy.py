@@ -108,7 +108,7 @@ class Table(Mapping[str, T]):
         return len(self._names) + len(self._added)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names or name in self._added
+        return name in tuple(self)  # whatever it is, even if it has no hash
 
     def __repr__(self) -> str:
         return f"Table({self._package}: {', '.join(self)})"
