@@ -24,6 +24,7 @@ from byzcode.allocation import ALLOCATIONS
 from byzcode.attacks import ATTACKS
 from byzcode.coding import DECODERS, ENCODERS
 from byzcode.compression import COMPRESSORS
+from byzcode.estimation import ESTIMATORS
 from byzcode.lazy import Table
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.problems import PROBLEMS
@@ -374,8 +375,7 @@ def api() -> Iterator[str]:
     if front:
         yield "## `byzcode`\n"
     for name, module in sorted(front.items()):
-        owner = f"byzcode.{module}.{name}" if module == "front" else f"byzcode.{module}"
-        yield f"::: {owner}.{name}\n"
+        yield f"::: byzcode.{module}.{name}\n"
     yield "## Modules\n"
     for module in PUBLIC:
         yield f"::: byzcode.{module}\n"
@@ -385,6 +385,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "methods": methods,
     "rules": lambda: _components("rule", RULES, _rule),
     "pre_aggregators": lambda: _components("pre-aggregator", PRE_AGGREGATORS, _pre_aggregator),
+    "estimators": lambda: _components("estimator", ESTIMATORS, _nothing),
     "attacks": lambda: _components("attack", ATTACKS, _attack),
     "compressors": lambda: _components("compressor", COMPRESSORS, _compressor),
     "allocations": lambda: _components("allocation", ALLOCATIONS, _scheme),
