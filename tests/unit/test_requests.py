@@ -239,7 +239,9 @@ def configured(here: Path) -> None:
 def asked(here: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The request of the first reading of a project, in which nothing trains."""
     configured(here)
-    monkeypatch.setattr("byzcode.multiverse.universe.train_alike", lambda *_, **__: pytest.fail("something was trained"))
+    monkeypatch.setattr(
+        "byzcode.multiverse.universe.train_alike", lambda *_, **__: pytest.fail("something was trained")
+    )
     found = Multiverse.load(load_plan_file("config/config.yaml"))
     made: dict[str, Any] = json.loads(found.request(next(iter(found.universes))))
     return made
