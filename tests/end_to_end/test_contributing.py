@@ -119,9 +119,9 @@ WRONG = {
     ),
     "large_norms": (
         "estimation/large_norms.py",
-        "norms(centred(messages)[0])",
-        "norms(messages)",
-        "test_estimation.py::test_order_place_and_size_do_not_matter",
+        "Estimator(large_norms, outstanding)",
+        "Estimator(large_norms, lambda suspicions: outstanding(-suspicions))",
+        "test_estimation.py::test_lies_far_away_are_counted",
     ),
     "ternary": (
         "compression/ternary.py",
