@@ -21,7 +21,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial, wraps
+from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
@@ -34,12 +34,13 @@ from byzcode.aggregation.rule import Constant, minority
 from byzcode.attacks import ATTACKS, Attack
 from byzcode.attacks import attack as attacks
 from byzcode.attacks.attack import Knowledge
-from byzcode.compression import COMPRESSORS, Compressed, Compressor
-from byzcode.data import DATA_SETS, DataSet, Examples, Split
+from byzcode.compression import COMPRESSORS, Compressor
+from byzcode.data import DATA_SETS, DataSet
 from byzcode.errors import UserError
+from byzcode.front import returned
 from byzcode.front.identity import parts_of
-from byzcode.lazy import ENTRY, Table, torch
-from byzcode.problems import PROBLEMS, Known, Metric, Problem, ProblemKind, Sizes
+from byzcode.lazy import ENTRY, Table
+from byzcode.problems import PROBLEMS, Known, Metric, ProblemKind, Sizes
 from byzcode.provenance import registered
 from byzcode.specs.components import Choice, Component, _model
 from byzcode.specs.run import RunSpec
@@ -48,7 +49,7 @@ from byzcode.studies.fields import _meaning_of
 from byzcode.studies.layers import MODELS
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 F = TypeVar("F", bound=Callable[..., Any])
 Refuses = Callable[..., tuple[str, str] | None]
@@ -103,7 +104,7 @@ def attack(
         name,
         ("messages", "threat", "draws"),
         lambda called, own: (
-            Attack(_attack(called, own), frozenset(knows), refuses, title=title),
+            Attack(returned.attack(called, own), frozenset(knows), refuses, title=title),
             {"refuses": refuses},
         ),
     )
@@ -149,7 +150,7 @@ def rule(
         name,
         ("messages", "f"),
         lambda called, own: (
-            Rule(_rule(called, own), most_liars, kappa=kappa, refuses=refuses, title=title),
+            Rule(returned.rule(called, own), most_liars, kappa=kappa, refuses=refuses, title=title),
             {"most_liars": most_liars, "refuses": refuses},
         ),
     )
@@ -189,7 +190,9 @@ def compressor(
         name,
         ("messages", "draws", "number_bits"),
         lambda called, own: (
-            Compressor(_compressor(called, own), delta or _unbounded, unbiased=unbiased, bits=bits, title=title),
+            Compressor(
+                returned.compressor(called, own), delta or _unbounded, unbiased=unbiased, bits=bits, title=title
+            ),
             {},
         ),
     )
@@ -232,7 +235,7 @@ def problem(
         name,
         ("seeds", "device", "dtype"),
         lambda called, own: (
-            ProblemKind(_problem(called, own), sizes, knows=frozenset(knows), metrics=own_metrics, title=title),
+            ProblemKind(returned.problem(called, own), sizes, knows=frozenset(knows), metrics=own_metrics, title=title),
             {
                 "sizes": sizes,
                 "knows": sorted(knows),
@@ -283,7 +286,7 @@ def data(
     """
 
     def made(called: Callable[..., Any], own: str) -> tuple[DataSet, dict[str, Any]]:
-        split = _split(called, own)
+        split = returned.split(called, own)
         labels = split.training.labels
         classes = int(max(labels.max(), split.test.labels.max())) + 1 if labels.dtype.kind in "iu" else 0
         features = split.training.features.shape[1]
@@ -434,110 +437,5 @@ def _renew_data(model: type[Component]) -> None:
             model.model_rebuild(force=True)
 
 
-# --- what the functions return ---------------------------------------------------------------------------------------
-
-
-def _wrong(kind: str, name: str, got: Any, expected: str) -> UserError:
-    told = f"{got.dtype} {tuple(got.shape)}" if isinstance(got, torch.Tensor) else f"a {type(got).__name__}"
-    return UserError(f"{kind} {name}: returned {told}; allowed: {expected}")
-
-
-def _like(got: Any, messages: Tensor, shape: Sequence[int]) -> bool:
-    return isinstance(got, torch.Tensor) and tuple(got.shape) == tuple(shape) and got.dtype == messages.dtype
-
-
-def _attack(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
-    @wraps(function)
-    def called(messages: Tensor, threat: Any, draws: Any, **options: Any) -> Tensor:
-        got = function(messages, threat, draws, **options)
-        if not _like(got, messages, messages.shape):
-            raise _wrong("attack", name, got, f"messages, {messages.dtype} {tuple(messages.shape)}")
-        if messages.device.type == "cpu":  # elsewhere the comparison would wait
-            before, after = threat.of_honest(messages), threat.of_honest(got)
-            if not ((before == after) | before.isnan()).all():
-                raise UserError(
-                    f"attack {name}: changed messages of honest devices; allowed: threat.replace(messages, lies)"
-                )
-        received: Tensor = got
-        return received
-
-    return called
-
-
-def _rule(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
-    @wraps(function)
-    def called(messages: Tensor, f: int, **options: Any) -> Tensor:
-        got = function(messages, f, **options)
-        shape = (*messages.shape[:-2], messages.shape[-1])
-        if not _like(got, messages, shape):
-            raise _wrong("rule", name, got, f"one vector, {messages.dtype} {shape}")
-        result: Tensor = got
-        return result
-
-    return called
-
-
-def _compressor(function: Callable[..., Any], name: str) -> Callable[..., Compressed]:
-    @wraps(function)
-    def called(messages: Tensor, draws: Any, number_bits: int, **options: Any) -> Compressed:
-        got = function(messages, draws, number_bits, **options)
-        if not isinstance(got, tuple) or len(got) != 2:
-            raise _wrong("compressor", name, got, "a pair of messages and bits")
-        if not _like(got[0], messages, messages.shape):
-            raise _wrong("compressor", name, got[0], f"messages, {messages.dtype} {tuple(messages.shape)}")
-        if not (isinstance(got[1], int) or (isinstance(got[1], torch.Tensor) and got[1].shape == messages.shape[:-1])):
-            raise _wrong("compressor", name, got[1], f"bits, a whole number or {tuple(messages.shape[:-1])}")
-        return Compressed(*got)
-
-    return called
-
-
-def _problem(function: Callable[..., Any], name: str) -> Callable[..., Problem]:
-    needed = [member for member in vars(Problem) if not member.startswith("_")]
-
-    @wraps(function)
-    def called(seeds: Sequence[int], device: str, dtype: str, **options: Any) -> Problem:
-        got = function(seeds, device, dtype, **options)
-        lacking = [member for member in needed if not hasattr(got, member)]
-        if lacking:
-            raise UserError(f"problem {name}: returned a {type(got).__name__} without {', '.join(lacking)}")
-        made: Problem = got
-        return made
-
-    return called
-
-
 def _unbounded(dimension: int, **options: Any) -> float:
     return float("inf")
-
-
-def _split(function: Callable[..., Any], name: str) -> Split:
-    """The examples that a function returns, as arrays that nobody can change. Raises UserError."""
-    allowed = "allowed: (features, labels) of training and of test, with features (n, d) and labels (n,)"
-    got = function()
-    try:
-        parts = [
-            Examples(*(np.array(each.numpy(force=True) if isinstance(each, torch.Tensor) else each) for each in part))
-            for part in got
-        ]
-    except (TypeError, ValueError):
-        parts = []
-    if len(parts) != 2:
-        raise UserError(f"register.data {name}: {allowed}")
-    for features, labels in parts:
-        fits = features.ndim == 2 and labels.shape == features.shape[:1] and len(labels) > 0
-        if not fits or features.dtype.kind not in "fiu" or labels.dtype.kind not in "fiu":
-            told = f"features {features.dtype} {features.shape}, labels {labels.dtype} {labels.shape}"
-            raise UserError(f"register.data {name}: {told}; {allowed}, of numbers")
-        if (
-            not np.isfinite(features).all()
-            or not np.isfinite(labels).all()
-            or (labels.dtype.kind in "iu" and labels.min() < 0)
-        ):
-            raise UserError(f"register.data {name}: allowed: finite numbers, and classes from 0")
-        features.flags.writeable = labels.flags.writeable = False
-    kept = [
-        Examples(each.features if each.features.dtype == np.float32 else each.features.astype(np.float64), each.labels)
-        for each in parts
-    ]
-    return Split(*kept)
