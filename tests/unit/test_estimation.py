@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -150,6 +153,22 @@ def test_an_attack_that_searches_leaves_no_memory():
     )
     assert np.isfinite(seen.loss).all()
     assert (seen.estimated_f <= most(20)).all()
+
+
+def test_what_is_counted_is_the_mean_over_all_iterations_so_far(monkeypatch):
+    suspicions, counted = iter(range(100)), []
+
+    def count(means):
+        counted.append(means[0, 0].item())
+        return torch.zeros(len(means), dtype=torch.int64)
+
+    module = sys.modules[ESTIMATORS.module("remembered_scores")]
+    entry = replace(
+        module.ENTRY, function=lambda values: torch.full_like(values[..., 0], next(suspicions)), count=count
+    )
+    monkeypatch.setattr(module, "ENTRY", entry)
+    trained(estimation="remembered_scores", seeds=1, attack="none")
+    assert counted == [iteration / 2 for iteration in range(11)]
 
 
 def test_a_run_that_is_given_f_has_no_estimates():
