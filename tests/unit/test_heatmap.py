@@ -8,105 +8,38 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from degenerate import caption
+from made_up import (
+    ATTACKS,
+    CURVES,
+    LINES,
+    RULES,
+    SEEDS,
+    SHARES,
+    drawing,
+    level,
+    planner,
+    runs,
+    stored,
+    words_in,
+)
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from byzcode.errors import UserError
-from byzcode.figures import FIGURES
 from byzcode.figures.heatmap import readable
 from byzcode.figures.heatmap_print import written
-from byzcode.figures.request import Request
 from byzcode.figures.style import theme
-from byzcode.specs.quantities import CONSTANTS, constants_of, quantities_of
-from byzcode.storage import allocations, trajectories
 from byzcode.storage.inputs import read_by
-from byzcode.studies.plan import load_plan
-from byzcode.training.records import Measurements
-from byzcode.training.status import NEVER, Status
+from byzcode.training.status import Status
 
-SEEDS, LAST = 6, 10
-SHARES = {"problem": {"name": "softmax_regression", "subsets": 10}, "step_size": 1.0}
-LINES = {"problem": {"name": "linear_regression", "subsets": 10, "dimension": 3}}
-COMMON = {"devices": 10, "seeds": SEEDS, "iterations": LAST, "record.step": 1, "byzantine.alpha": 0.2}
-ATTACKS = ["none", "sign_flip", "alie"]
-RULES = ["median", "trimmed_mean"]
 HEAT = {"kind": "heatmap", "x": "attack", "rows": "aggregation", "caption": "Cells."}
-CURVES = [
-    {"label": "RBA-DL", "method": "rba_dl"},
-    {"label": "CRA-DL", "method": "cra_dl", "redundancy": 4},
-    {"label": "Exact", "method": "gradient_descent"},
-]
 
 
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
-    """Plans a study in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def planned(plots, base=LINES, curves=CURVES, grid=None):
-        study = {
-            "study": "made-up",
-            "title": "Made up",
-            "base": COMMON | base,
-            "grid": {"attack": ATTACKS, "aggregation": RULES} if grid is None else grid,
-            "curves": curves,
-            "plots": plots,
-        }
-        (tmp_path / "made-up.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
-        return load_plan({"studies": ["made-up.yaml"]}).studies["made-up"]
-
-    return planned
-
-
-def level(spec, number=0):
-    """A random level of each seed, between 0.2 and 0.8; another for each run."""
-    return np.random.default_rng([int(spec.run_id, 16), number]).uniform(0.2, 0.8, len(spec.seeds))
-
-
-def stored(planned, results, level=level, ended=lambda spec: 0, status=Status.DIVERGED):
-    """Store runs that end at their level; the first ``ended`` seeds of a run end early."""
-    for spec in {member.spec.run_id: member.spec for member in planned.members}.values():
-        iterations = np.asarray(spec.record.iterations(spec.iterations))
-        factor = np.where(iterations > 0.8 * LAST, 1.0, 2.0 - iterations / LAST)  # constant over the last fifth
-        early = np.arange(len(spec.seeds)) < ended(spec)
-        gone = early[:, None] & (iterations >= LAST // 2)
-        values = np.where(gone, np.nan, level(spec)[:, None] * factor)
-        arrays = dict.fromkeys(quantities_of(spec), values)
-        arrays |= {name: np.zeros_like(values) for name in ("bits_sent", "decoding_failures", "decoding_errors")}
-        arrays |= {name: np.ones(len(spec.seeds)) for name in CONSTANTS if name in constants_of(spec)}
-        arrays["status"] = np.where(early, status, Status.FINISHED).astype(np.int8)
-        arrays["status_at"] = np.where(early, LAST // 2, NEVER)
-        drawn = results / "allocations" / f"{spec.allocation_spec.allocation_id}.nc"
-        if not drawn.exists():
-            allocations.write(spec.allocation_spec, drawn)
-        assigned = allocations.read(drawn, spec.allocation_spec)
-        spent = {"device": "cpu", "threads": 1, "wall_seconds": 1.0, "cpu_seconds": 1.0}
-        path = results / "trajectories" / f"{spec.run_id}.nc"
-        trajectories.write(path, spec, Measurements.of(arrays), assigned, **spent)
-    return planned
-
-
-def drawing(planned, results, name="heat"):
-    request = Request.model_validate(json.loads(planned.figure_json(name)))
-    with theme():
-        drawn = FIGURES[request.plot.kind](request, results)
-        drawn.page.canvas.draw()
-    return drawn
-
-
-def runs(planned, label, **point):
-    return [
-        member.spec
-        for member in planned.members
-        if member.curve.label == label and all(member.point[key] == value for key, value in point.items())
-    ]
-
-
-def words_in(axes):
-    return [text.get_text() for text in axes.texts]
+    return planner(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("average", ["median", "mean"])

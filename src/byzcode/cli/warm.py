@@ -13,6 +13,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from byzcode.cli import commands
 from byzcode.cli import main as byzcode
 from byzcode.execution.warm import job
 from byzcode.execution.warm.launch import command
@@ -28,7 +29,8 @@ from byzcode.training.memory import peak_memory
 COMMON = ("byzcode.storage.inputs", "byzcode.storage.checksums", "byzcode.studies.requests")
 LIBRARIES = {
     "train": ("torch", "byzcode.execution.batches", "byzcode.execution.progress", "byzcode.data.files"),
-    "summarise": ("scipy.stats",),
+    "summarise": ("scipy.stats", "xarray"),
+    "figure": ("xarray",),
     "claims": ("scipy.stats",),
     "reading": ("scipy.stats", "torch", "byzcode.execution.progress"),
     "gallery": ("PIL.PngImagePlugin",),
@@ -89,6 +91,7 @@ def _report_memory(of_imports: float) -> None:
 def serve(requests: int, stamped: str) -> None:
     """Serve jobs until Snakemake ends; in each child, run its command."""
     home = Home.of_this_process()
+    commands()
     prepare("allocate")
     prepare("train")
     memory = _resident()

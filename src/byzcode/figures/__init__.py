@@ -14,6 +14,7 @@ from byzcode.figures.allocation import allocation
 from byzcode.figures.bounds import bounds
 from byzcode.figures.heatmap import heatmap
 from byzcode.figures.page import Drawing
+from byzcode.figures.price import price
 from byzcode.figures.ratio import ratio
 from byzcode.figures.request import Request
 from byzcode.figures.style import theme
@@ -27,6 +28,7 @@ FIGURES: dict[str, Callable[[Request, Path], Drawing]] = {
     "sweep": sweep,
     "heatmap": heatmap,
     "ratio": ratio,
+    "price": price,
     "allocation": allocation,
     "variance": variance,
     "bounds": bounds,

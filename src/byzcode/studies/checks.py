@@ -75,7 +75,12 @@ def _refuse_place(planned: PlannedStudy, name: str, member: Member, other: Membe
 
 
 #: The average over the last fifth that each kind of plot of a level uses.
-_AVERAGED: Mapping[str, Unit] = {"sweep": "iterations", "heatmap": "iterations", "bounds": "steps"}
+_AVERAGED: Mapping[str, Unit] = {
+    "sweep": "iterations",
+    "heatmap": "iterations",
+    "price": "iterations",
+    "bounds": "steps",
+}
 
 
 def check_levels(planned: PlannedStudy, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Checks of heatmaps: their runs exist, their columns differ, their cells are readable, and their seeds pair."""
+"""Checks of heatmaps and prices: runs exist, columns differ, cells are readable, and seeds pair."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from byzcode.provenance.content import canonical
 from byzcode.studies.expand import Member
 from byzcode.studies.fields import agrees, tolerated
 from byzcode.studies.planned import PlannedStudy
-from byzcode.studies.plots import HeatmapPlot
+from byzcode.studies.plots import HeatmapPlot, PricePlot
 
 #: The most cells side by side, and the most below each other, that remain readable in a figure.
 MOST_ACROSS, MOST_DOWN = 40, 100
@@ -26,7 +26,10 @@ def check_heatmap(planned: PlannedStudy, name: str) -> None:
             raise KeyedError("where", getattr(plot, "where", {}), "no run has these values; leave out a key")
         if isinstance(plot, HeatmapPlot):
             _check_size(plot, members)
-            _check_seeds(plot, members)
+            if plot.worst:
+                _check_seeds(members, "worst", True, "; allowed: false, or the same seeds")
+        if isinstance(plot, PricePlot):
+            _check_seeds(members, "over", plot.over, "; allowed: the same seeds")
     except KeyedError as error:
         raise complain(planned.path, f"plots.{name}.{error.key}", error.value, error.allowed) from None
 
@@ -63,13 +66,10 @@ def _check_size(plot: HeatmapPlot, members: list[Member]) -> None:
             raise KeyedError(field, getattr(plot, field), allowed)
 
 
-def _check_seeds(plot: HeatmapPlot, members: list[Member]) -> None:
+def _check_seeds(members: list[Member], field: str, value: Any, allowed: str) -> None:
     """Check that the runs of a curve have the same seeds, because their worst case is taken seed by seed."""
     first: dict[str, Member] = {}
-    for member in members if plot.worst else ():
-        seeds = first.setdefault(member.curve.label, member).spec.seeds
-        if member.spec.seeds != seeds:
-            allowed = (
-                f"takes the worst run seed by seed, but runs of curve {member.curve.label!r} differ in their seeds"
-            )
-            raise KeyedError("worst", True, f"{allowed}; allowed: false, or the same seeds")
+    for member in members:
+        if member.spec.seeds != first.setdefault(member.curve.label, member).spec.seeds:
+            reason = f"takes the worst run seed by seed, but runs of curve {member.curve.label!r} differ in their seeds"
+            raise KeyedError(field, value, reason + allowed)

@@ -10,7 +10,7 @@ from byzcode.specs.quantities import is_share, lacking, progress_of, quantities_
 from byzcode.specs.run import RunSpec
 from byzcode.studies.claim import COSTS, Tested
 from byzcode.studies.expand import Member
-from byzcode.studies.plots import HeatmapPlot, Plot, SweepPlot, drawn_quantities
+from byzcode.studies.plots import HeatmapPlot, Plot, PricePlot, SweepPlot, drawn_quantities
 
 T = TypeVar("T", bound=Tested)
 
@@ -22,7 +22,7 @@ def progress(specs: Iterable[RunSpec]) -> str:
 
 def with_quantity(plot: Plot, members: Sequence[Member]) -> Plot:
     """The plot; if it names no quantity, with one that its runs have."""
-    if not isinstance(plot, SweepPlot | HeatmapPlot) or "y" in plot.model_fields_set:
+    if not isinstance(plot, SweepPlot | HeatmapPlot | PricePlot) or "y" in plot.model_fields_set:
         return plot
     quantity = progress(member.spec for member in members)
     return plot if quantity == plot.y else plot.model_copy(update={"y": quantity})

@@ -25,7 +25,7 @@ MOST_LEVELS = {"columns": 8, "rows": 24, "hue": 50}
 
 
 #: The fields of a plot that name keys of a RunSpec and so decide the place of a run in a figure.
-PANEL_KEYS = ("columns", "rows", "hue", "down", "x")
+PANEL_KEYS = ("columns", "rows", "hue", "down", "over", "x")
 
 
 Labels = Annotated[list[str], Field(min_length=1)]
@@ -214,6 +214,26 @@ class RatioPlot(Strict):
         return self
 
 
+class PricePlot(Strict):
+    """The level of each curve in the worst case over the values of a key against its costs, and the Pareto front."""
+
+    kind: Literal["price"] = Field(description="The kind of plot.")
+    over: Key = Field(description="Key of a RunSpec, such as attack: the worst of its values counts, seed by seed.")
+    hue: Key | None = Field(
+        default=None, description="Key of a RunSpec, such as aggregation, each of whose values is a point of its own."
+    )
+    y: Quantity = Field(default="excess_loss", description="The quantity whose level is drawn.")
+    costs: Annotated[list[Literal["computation", "bits", "storage"]], Field(min_length=1)] = Field(
+        default=["computation", "bits", "storage"],
+        description="A panel for each: the share of the data that a device computes with in an iteration, the bits "
+        "that it sends, and the share of the data that it stores.",
+    )
+    curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
+    where: Where = {}
+    title: Line | None = Field(default=None, description=TITLE)
+    caption: Text = Field(description="What the figure shows, in a sentence or two.")
+
+
 class BoundsPlot(Strict):
     """The squared gradient norm over the last fifth of training against a key of a RunSpec, beside its bounds.
 
@@ -232,7 +252,7 @@ class BoundsPlot(Strict):
 
 
 Plot = Annotated[
-    TrajectoryPlot | SweepPlot | HeatmapPlot | RatioPlot | AllocationPlot | VariancePlot | BoundsPlot,
+    TrajectoryPlot | SweepPlot | HeatmapPlot | RatioPlot | PricePlot | AllocationPlot | VariancePlot | BoundsPlot,
     Field(discriminator="kind"),
 ]
 
