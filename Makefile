@@ -74,7 +74,8 @@ reference:
 	if [ -f results/multiverse/claims.csv ]; then \
 	  cp $(addprefix results/multiverse/,$(addsuffix .csv,claims choices tree sizes stated)) results/reference/multiverse; fi
 
-# The pictures of README.md and docs/, from the results of reproduce and multiverse; a test fails while they are old.
+# The pictures of README.md and docs/, from the results of reproduce, open-questions and multiverse; a test fails while they
+# are old.
 docs-figures: setup
 	$(RUN) python docs/figures.py
 

@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from byzcode.errors import UserError
@@ -22,8 +23,11 @@ from byzcode.studies.plan import Plan, load_plan_file
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 NOTED = DOCS / "figures.json"
+#: The configuration of `make open-questions`; `make reproduce` makes all other figures.
+OPEN = "config/open/config.yaml"
 #: The pictures of the pages and the figures that they show. The picture of the benchmarks is made by `make bench`.
 FIGURES = {
+    "unknown-alpha": "unknown-alpha-regret",
     "bounds": "bounds-redundancy",
     "cra-d-plateau": "cra-d-plateau",
     "cra-designs": "cra-designs-excess",
@@ -34,20 +38,36 @@ FIGURES = {
 MULTIVERSE = "multiverse"
 
 
-def request_of(plan: Plan, picture: str) -> str:
+def plan_of(picture: str) -> Plan:
+    """The plan with the figure of a picture."""
+    is_open = FIGURES.get(picture) not in (None, *_plan().figures)
+    return _plan(OPEN) if is_open else _plan()
+
+
+@cache
+def _plan(*given: str) -> Plan:
+    return load_plan_file(*given)
+
+
+def request_of(picture: str) -> str:
     """A hash of the request of a picture's figure; of the multiverse, which has no such request, an empty text."""
     if picture == MULTIVERSE:
         return ""
-    planned, plot = plan.figures[FIGURES[picture]]
+    planned, plot = plan_of(picture).figures[FIGURES[picture]]
     return short_hash(planned.figure_json(plot))
 
 
-def tables_of(plan: Plan, picture: str, summaries: Path, multiverse: Path) -> str:
-    """A hash of the tables of the results that a picture shows."""
+def tables_of(picture: str, results: Path) -> str:
+    """A hash of the tables that a picture shows, in the results of the configuration that makes it."""
     if picture == MULTIVERSE:
-        return _hash(multiverse / f"{name}.csv" for name in STAGES["multiverse"].tables)
-    planned, _ = plan.figures[FIGURES[picture]]
-    return _hash([summaries / f"{planned.study.study}.csv"])
+        return _hash(results / MULTIVERSE / f"{name}.csv" for name in STAGES["multiverse"].tables)
+    planned, _ = plan_of(picture).figures[FIGURES[picture]]
+    return _hash([results / "summaries" / f"{planned.study.study}.csv"])
+
+
+def reference_of(picture: str) -> Path:
+    """The folder in results/reference that has its tables."""
+    return ROOT / "results" / "reference" / Path(plan_of(picture).config.results).relative_to("results")
 
 
 def hash_of(picture: str) -> str:
@@ -65,26 +85,28 @@ def _hash(paths: Iterable[Path]) -> str:
 
 
 def make() -> None:
-    """Copy all pictures and note what they show; without ``make multiverse`` its picture stays as it is.
+    """Copy all pictures and note what they show; those whose workflow has not been run stay as they are.
 
     Raises UserError if a figure is missing or old.
     """
-    plan = load_plan_file()
-    results = ROOT / plan.config.results
     noted = json.loads(NOTED.read_text(encoding="utf-8"))
     for picture in (*FIGURES, MULTIVERSE):
-        if picture == MULTIVERSE:
-            source = results / "multiverse" / "multiverse.png"
-            if not source.exists():
-                print("docs-figures: multiverse.png stays as it is: `make multiverse` has not been run")
-                continue
-            checksums.checked(source, "multiverse")
-        else:
-            source = STAGES["figure"].path(results, FIGURES[picture]).with_suffix(".png")
-            checksums.checked(source, "figure", request_of(plan, picture))
+        results = ROOT / plan_of(picture).config.results
+        is_multiverse = picture == MULTIVERSE
+        figure = (
+            results / MULTIVERSE / MULTIVERSE if is_multiverse else STAGES["figure"].path(results, FIGURES[picture])
+        )
+        source = figure.with_suffix(".png")
+        if not source.exists() and (is_multiverse or results != ROOT / "results"):
+            print(f"docs-figures: {picture}.png stays as it is: its workflow has not been run")
+            continue
+        checksums.checked(source, *((MULTIVERSE,) if is_multiverse else ("figure", request_of(picture))))
         shutil.copyfile(source, DOCS / f"{picture}.png")
-        tables = tables_of(plan, picture, results / "summaries", results / "multiverse")
-        noted[picture] = {"file": hash_of(picture), "request": request_of(plan, picture), "tables": tables}
+        noted[picture] = {
+            "file": hash_of(picture),
+            "request": request_of(picture),
+            "tables": tables_of(picture, results),
+        }
     NOTED.write_text(json.dumps(noted, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

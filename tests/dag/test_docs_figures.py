@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from byzcode.studies.plan import load_plan_file
-
 ROOT = Path(__file__).parents[2]
-REFERENCE = ROOT / "results" / "reference"
 spec = importlib.util.spec_from_file_location("docs_figures", ROOT / "docs" / "figures.py")
 assert spec is not None
 assert spec.loader is not None
@@ -21,21 +18,16 @@ spec.loader.exec_module(figures)
 PICTURES = (*figures.FIGURES, figures.MULTIVERSE)
 
 
-@pytest.fixture(scope="module")
-def plan():
-    return load_plan_file()
-
-
 @pytest.mark.parametrize("picture", PICTURES)
-def test_a_picture_is_not_older_than_what_it_shows(plan, picture):
-    again = "is old: run `make reproduce multiverse reference docs-figures`"
+def test_a_picture_is_not_older_than_what_it_shows(picture):
+    again = "is old: run `make reproduce open-questions multiverse reference docs-figures`"
     assert figures.NOTED.is_file(), again
     noted = json.loads(figures.NOTED.read_text(encoding="utf-8")).get(picture)
     assert noted is not None, f"docs/{picture}.png {again}"
     shown = {
         "file": figures.hash_of(picture),
-        "request": figures.request_of(plan, picture),
-        "tables": figures.tables_of(plan, picture, REFERENCE / "summaries", REFERENCE / "multiverse"),
+        "request": figures.request_of(picture),
+        "tables": figures.tables_of(picture, figures.reference_of(picture)),
     }
     assert noted == shown, f"docs/{picture}.png {again}"
 

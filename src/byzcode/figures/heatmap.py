@@ -69,7 +69,7 @@ def heatmap(request: Request, results: Path) -> Drawing:
         len(labels) * max(style.height, (most * TICK * 1.1 + 3.0) / 72),
         _longest_word(page, request, plot, rows) if columns.key else 0.0,
     )
-    scale = scale_of(cells, plot.y)
+    scale = scale_of(cells, plot.y, regret=plot.regret)
     for panel in panels:
         places.dress(panel.axes)
         _dress(panel, labels)

@@ -13,11 +13,13 @@ from byzcode.specs.quantities import is_share
 
 #: Sizes in points with digits to write, best first: with the spread below the number, and without it.
 _WITH = ((8.0, 1), (7.0, 1), (6.5, 1), (6.0, 1))
-_WITHOUT = ((8.0, 1), (7.0, 1), (6.5, 1), (7.0, 0), (6.5, 0), (6.0, 0), (5.5, 0), (5.0, 0))
+_WITHOUT = ((8.0, 1), (7.0, 1), (6.5, 1), (6.0, 1), (5.5, 1), (7.0, 0), (6.5, 0), (6.0, 0), (5.5, 0), (5.0, 0))
 #: The size of the spread relative to that of the number, and the part of a cell that words may fill.
 _SMALL, _FILLED = 0.78, 0.9
 #: Numbers between these powers of ten are written without an exponent.
 _PLAIN = (-3, 4)
+#: Larger regrets are not told apart: a method that is exact without liars has immense ones.
+MOST_REGRET = 99.5
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Print:
             return ""
         if np.isinf(value):
             return "\N{INFINITY}" if value > 0 else "\N{MINUS SIGN}\N{INFINITY}"
+        if cell.plot.regret and value > MOST_REGRET:
+            return f">{int(MOST_REGRET)}"
         return written(value, self.digits, cell.plot.y)
 
     def spread(self, cell: Cell) -> str:

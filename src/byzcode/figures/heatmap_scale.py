@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.colors import LogNorm, Normalize
 
 from byzcode.figures.heatmap_cells import Cell
+from byzcode.figures.heatmap_print import MOST_REGRET
 from byzcode.figures.scale import extent, window
 from byzcode.specs.quantities import ESTIMATE, is_share
 
@@ -45,13 +46,18 @@ class Scale:
         return self.norm.vmin, self.norm.vmax
 
 
-def scale_of(cells: Iterable[Cell], quantity: str) -> Scale:
+def scale_of(cells: Iterable[Cell], quantity: str, *, regret: bool = False) -> Scale:
     """The scale of the cells: linear for shares and counts, logarithmic for other quantities, which are positive.
+
+    A scale of regrets ends at :data:`MOST_REGRET`.
 
     Viridis is perceptually uniform, and readers with any colour vision see its order, as do prints in grey.
     """
     drawn = [(cell.number, cell.run is not None and cell.run.is_floor) for cell in cells if cell.number is not None]
     finite = [(value, floor) for value, floor in drawn if np.isfinite(value)]
+    most = max((value for value, _ in finite), default=0.0)
+    if regret:
+        finite = [(min(value, MOST_REGRET), floor) for value, floor in finite]
     if is_share(quantity):
         return Scale(Normalize(*_of_shares([value for value, _ in finite])), "viridis", "neither", bool(finite))
     if quantity == ESTIMATE:
@@ -65,7 +71,7 @@ def scale_of(cells: Iterable[Cell], quantity: str) -> Scale:
     if high < _AROUND * low:
         low, high = max(low / _AROUND, bottom), min(high * _AROUND, top)
     low, high = max(low, _LEAST), max(high, _AROUND * _LEAST)
-    below, above = any(value < low for value, _ in finite), any(value > high for value, _ in finite)
+    below, above = any(value < low for value, _ in finite), most > high
     extend: Literal["neither", "both", "min", "max"] = "neither"
     if below or above:
         extend = "both" if below and above else "min" if below else "max"

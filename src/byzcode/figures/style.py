@@ -146,7 +146,7 @@ _KEYS = {
     "problem.label_noise": ("label noise", "standard deviation of the label noise"),
     "byzantine.compressed": ("lies compressed:", "whether lies are compressed"),
     "byzantine.alpha": (r"$\alpha$", r"Byzantine fraction $\alpha$"),
-    "assumed_alpha": (r"$\alpha'$", r"Byzantine fraction that the server assumes, $\alpha'$"),
+    "assumed_alpha": (r"$\alpha'$", r"assumed Byzantine fraction $\alpha'$"),
     "step_size": (r"$\eta L$", r"step size $\eta L$"),
     "momentum": (r"$\beta$", r"server momentum $\beta$"),
 }
