@@ -439,6 +439,22 @@ def test_only_summaries_of_as_many_devices_subsets_and_liars_count(tmp_path):
     assert measurements(tmp_path / "nowhere", ASKED).empty
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"assumed_alpha": 0.0}, {"estimation": "two_groups"}, {"momentum": 0.9}, {"problem": "softmax_regression"}],
+    ids=str,
+)
+def test_runs_that_a_configuration_does_not_describe_do_not_count(tmp_path, changes):
+    folder = tmp_path / "open" / "summaries"
+    folder.mkdir(parents=True)
+    (column,) = changes
+    usual = {"estimation": "none", "momentum": 0.0, "problem": "linear_regression"}.get(column, math.nan)
+    both = pd.concat([rows(attack="ipm", **{column: usual}), rows(**changes)])
+    both.to_csv(folder / "both.csv", index=False)
+    vouched(folder / "both.csv")
+    assert measurements(tmp_path, ASKED)["attack"].tolist() == ["ipm"]
+
+
 def test_rows_of_several_summaries_have_labels_of_their_own(tmp_path):
     (tmp_path / "summaries").mkdir()
     for attack in ("alie", "ipm", "sign_flip"):

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from byzcode.aggregation import RULES
+from byzcode.analysis.summary import LATER
 from byzcode.recommend.choices import Advice
 from byzcode.recommend.need import Need
 from byzcode.recommend.words import number
@@ -22,6 +23,8 @@ from byzcode.storage.layout import STAGES
 
 #: The largest factor between the redundancy of a configuration and that of a run that counts as its measurement.
 FARTHEST = 2.0
+#: The folder of the results of `make open-questions` in those of `make reproduce`.
+OPEN = "open"
 #: The columns that a summary must have to be used.
 _COLUMNS = (
     "devices",
@@ -60,17 +63,21 @@ class Seen:
 def measurements(results: Path, need: Need) -> pd.DataFrame:
     """The rows of summaries in ``results`` with the same N, M and alpha as ``need``, from all tables that can be used.
 
-    Raises UserError if a table is damaged.
+    The summaries of `make open-questions` count, too, but not runs that a configuration does not describe, as those
+    whose server assumes another f. Raises UserError if a table is damaged.
     """
     tables = []
-    for path in sorted((results / STAGES["summarise"].folder).glob("*.csv")):
+    folders = [folder / STAGES["summarise"].folder for folder in (results, results / OPEN)]
+    for path in sorted(path for folder in folders for path in folder.glob("*.csv")):
         content = checksums.checked(path, "summarise")
         try:
             table = pd.read_csv(content)
         except ValueError:
             continue
-        if "problem" in table:  # without this column, all runs are linear regression
-            table = table[table["problem"] == "linear_regression"]
+        for column, (_, usual) in LATER.items():  # without such a column, all runs have the usual value
+            table = table[table[column] == usual] if column in table else table
+        if "assumed_alpha" in table:
+            table = table[table["assumed_alpha"].isna()]
         if set(_COLUMNS) <= set(table.columns):
             tables.append(table[list(_COLUMNS)])
     if not tables:
