@@ -57,6 +57,7 @@ def numbers(tables: Tables) -> dict[str, Any]:
         "colours": {name: style.color for name, style in next(iter(plan.studies.values())).styles.items()},
         "choices": _choices(tables),
         "cost": None if tables.kept else _cost(tables),
+        "figure": None if tables.kept else tables.figure("cra-d-loss"),
     }
 
 

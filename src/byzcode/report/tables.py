@@ -13,6 +13,7 @@ from byzcode.errors import UserError
 from byzcode.provenance.content import short_hash
 from byzcode.scorecard.table import NUMBERS, TEXTS, checked
 from byzcode.storage import checksums
+from byzcode.storage.checksums import Checklist
 from byzcode.storage.layout import STAGES
 from byzcode.storage.seal import content_of
 from byzcode.studies.plan import Plan
@@ -67,6 +68,14 @@ class Tables:
         paths = [folder / STAGES["multiverse"].folder / "claims.csv" for folder in (self.folder, self.results / KEPT)]
         path = next((path for path in paths if path.exists()), paths[0])
         return _read(content_of(path), path, _PLAIN), path
+
+    def figure(self, name: str) -> str:
+        """A figure of the results as SVG. Raises UserError if it is missing, damaged or of another request."""
+        planned, plot = self.plan.figures[name]
+        listed = Checklist.read(STAGES["figure"].path(self.results, name))
+        if listed.request != short_hash(planned.figure_json(plot)):
+            raise UserError(f"{listed.path}: made for another request than the configuration's: make it anew")
+        return listed.content(f"{name}.svg").decode()
 
     def _content(self, stage: str, path: Path, request: Callable[[], str]) -> bytes:
         if self.kept:

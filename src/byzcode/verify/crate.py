@@ -112,7 +112,7 @@ def _head(contents: Contents, project: Entity) -> Iterator[Entity]:
         "datePublished": _time(contents.ended),
         "conformsTo": _all(_PROFILES),
         "mainEntity": {"@id": _MAIN},
-        "mentions": [{"@id": _RUN}],
+        "mentions": {"@id": _RUN},
         "citation": _all(paper["url"] for paper in project["referencePublication"]),
         "hasPart": _all(map(_id, parts)),
         **_rights(project),
@@ -134,7 +134,7 @@ def _run(contents: Contents) -> Entity:
         "instrument": {"@id": _MAIN},
         "startTime": _time(contents.begun),
         "endTime": _time(contents.ended),
-        "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
+        "actionStatus": "http://schema.org/CompletedActionStatus",
         "object": _all([*map(_id, configured), *map(_data_id, contents.data_sets)]),
         "result": _all(map(_id, [*contents.made, *beside])),
     }
@@ -290,8 +290,10 @@ def _id(path: str) -> str:
     return path if path.startswith("#") else quote(path, safe="/")
 
 
-def _all(identities: Iterable[str]) -> list[Entity]:
-    return [{"@id": identity} for identity in identities]
+def _all(identities: Iterable[str]) -> list[Entity] | Entity:
+    """References to entities; JSON-LD has a single one outside a list."""
+    named = [{"@id": identity} for identity in identities]
+    return named[0] if len(named) == 1 else named
 
 
 def _time(seconds: float) -> str:
