@@ -8,7 +8,7 @@ COMPILED := $(wildcard src/byzcode/kernels/*.cpp src/byzcode/kernels/*.h) src/by
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .PHONY: reproduce long reproduce-real reproduce-real-all open-questions quick heldout multiverse reference docs docs-figures \
-  archive test test-faults test-slurm bench setup lock clean
+  archive report test test-faults test-slurm bench setup lock clean
 
 reproduce: setup
 	$(RUN) snakemake --cores all
@@ -55,6 +55,10 @@ multiverse: setup
 # are not compared with results/reference: `byzcode verify` does that.
 archive: setup
 	$(RUN) byzcode archive --out byzcode-results.tar.gz
+
+# Two pages on the claims that the papers' sources state: from results/, or from results/reference if there is no scorecard.
+report: setup
+	$(RUN) byzcode report --out byzcode-report.pdf
 
 # What the repository keeps of the results, to compare with: after reproduce, and long, heldout and multiverse if they were made.
 reference:

@@ -98,7 +98,7 @@ def _claim(cells: pd.DataFrame, readings: pd.DataFrame) -> dict[str, Any]:
     return {
         "says": first["says"].rstrip("."),
         "kind": first["kind"],
-        "effect": _range(cells["effect"]),
+        "effect": _range(cells),
         "unit": "ratio" if _is_ratio(first["unit"]) else "exponent" if first["unit"] == "exponent" else "growth",
         "tests": [_place(row) for row in cells.to_dict("records")],
         "verdict": in_words(list(cells["verdict"])),
@@ -124,14 +124,15 @@ def _exception(cells: pd.DataFrame, tables: Tables) -> dict[str, str]:
         "figure": label(tables.plan.studies[first["study"]].study),
         "says": first["says"].rstrip("."),
         "verdict": in_words(list(cells["verdict"])),
-        "effect": _range(cells["effect"]),
+        "effect": _range(cells),
     }
 
 
-def _range(effects: pd.Series[float]) -> str:
+def _range(cells: pd.DataFrame) -> str:
     """The effects of a claim's tests: from the least to the largest."""
+    effects, first = cells["effect"], cells.iloc[0]
     if effects.isna().any():
-        raise UserError("byzcode report: a stated claim has no effect in the scorecard")
+        raise UserError(f"byzcode report: {first['study']}/{first['claim']}: the scorecard has no effect of a test")
     return " to ".join(dict.fromkeys(map(number, (float(effects.min()), float(effects.max())))))
 
 
@@ -199,7 +200,7 @@ def _lad(tables: Tables) -> list[dict[str, Any]]:
 def _level(rows: pd.DataFrame, x: int, what: str) -> dict[str, Any]:
     """A median with its quartiles, as logarithms and in print; none where it is infinite, because seeds diverged."""
     if len(rows) != 1 or rows["excess_loss_median"].isna().any():
-        raise UserError(f"byzcode report: the summary of {what} has no level of the excess loss")
+        raise UserError(f"byzcode report: {what}: no level of the excess loss in the summary")
     values = [float(rows[f"excess_loss_{name}"].iloc[0]) for name in ("median", "q25", "q75")]
     log = [math.log10(value) if 0 < value < math.inf else None for value in values]
     return {"x": x, "log": log, "median": number(values[0])}
