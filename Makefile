@@ -33,7 +33,7 @@ quick: setup
 	$(RUN) snakemake --cores all --configfile config/quick/config.yaml
 
 # SLOW=1 runs the tests marked slow, too: whole workflows, faults, fuzzing. CI does.
-test: setup $(VENV)/peers $(VENV)/tools
+test: setup $(VENV)/peers $(VENV)/tools $(VENV)/validator
 	$(RUN) python -m pytest -n 3 --dist loadfile $(if $(SLOW),,-m "not slow")
 
 # Fifty times: the workflow of `make quick`, killed at a random moment and started again. About an hour.
@@ -108,7 +108,7 @@ $(VENV)/peers: $(PEERS) $(VENV)/done
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(addprefix -r ,$(PEERS)) && touch $@ || true
 
 # Programs that tests call, apart. If they cannot be installed, these tests are skipped and say so.
-$(VENV)/tools: tests/end_to_end/tools.txt $(VENV)/done
+$(VENV)/tools $(VENV)/validator: $(VENV)/%: tests/end_to_end/%.txt $(VENV)/done
 	rm -rf $@
 	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check -r $< || { rm -rf $@; true; }
 
