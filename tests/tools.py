@@ -16,5 +16,7 @@ def tool(name: str) -> str:
     found = shutil.which(name, path=os.pathsep.join([*folders, os.environ.get("PATH", "")]))
     if found is None:
         assert os.environ.get("BYZCODE_TOOLS") != "required", f"{name} is not installed"
-        pytest.skip(f"{name} is not installed: `make .venv/tools .venv/validator` installs it, where pip reaches an index")
+        pytest.skip(
+            f"{name} is not installed: `make .venv/tools .venv/validator` installs it, where pip reaches an index"
+        )
     return found

@@ -1,7 +1,7 @@
 """Run by the Python of roc-validator: ``python crate_validator.py FOLDER LEVEL`` prints the crate's issues as JSON.
 
-The validator reads the context of RO-Crate from a network. Here it gets the part of RO-Crate 1.1's context that follows,
-so that it works without one; and so it refuses every term that is not in this table.
+The validator reads the context of RO-Crate from a network. Here it gets the part of that context (of RO-Crate 1.1) that
+follows, so that it needs none; and it refuses every term that is not in this table.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 
 #: Names that RO-Crate 1.1 takes from schema.org.
 SCHEMA = """
-    about actionStatus additionalType author citation codeRepository contentSize datePublished description encodingFormat
-    endTime exampleOfWork familyName givenName hasPart identifier instrument isPartOf license mainEntity mentions name
-    object pagination programmingLanguage propertyID result softwareRequirements softwareVersion startTime url value
-    version volumeNumber workExample
-    ComputerLanguage CreateAction CreativeWork Dataset Organization Periodical Person PropertyValue PublicationVolume ScholarlyArticle SoftwareApplication
-    SoftwareSourceCode
+    about actionStatus additionalType author citation codeRepository contentSize datePublished description
+    encodingFormat endTime exampleOfWork familyName givenName hasPart identifier instrument isPartOf license mainEntity
+    mentions name object pagination programmingLanguage propertyID result softwareRequirements softwareVersion startTime
+    url value version volumeNumber workExample
+    ComputerLanguage CreateAction CreativeWork Dataset Organization Periodical Person PropertyValue PublicationVolume
+    ScholarlyArticle SoftwareApplication SoftwareSourceCode
 """
 #: Its other names.
 OTHERS = {

@@ -134,9 +134,7 @@ def pages(typst: Any, values: Values) -> list[bytes]:
     return made if isinstance(made, list) else [made]
 
 
-FIGURE = (
-    '<svg xmlns="http://www.w3.org/2000/svg" width="518.4pt" height="243.1pt" viewBox="0 0 518 243"><path d="M0 0h9"/></svg>'
-)
+FIGURE = '<svg xmlns="http://www.w3.org/2000/svg" width="518pt" height="243pt"><path d="M0 0h9"/></svg>'
 OF_RESULTS = {"figure": FIGURE, "cost": {"minutes": "18", "devices": "cpu", "platforms": "Linux x86_64"}}
 
 
@@ -246,7 +244,9 @@ def test_results_go_before_what_is_kept_and_are_checked() -> None:
 
 @pytest.mark.usefixtures("project")
 def test_a_configuration_without_the_studies_is_refused() -> None:
-    assert "scorecard.csv: no claim of LAD and Com-LAD, which the report shows" in complaint("--config", "studies=[config/studies/cra-d.yaml]")
+    assert "scorecard.csv: no claim of LAD and Com-LAD, which the report shows" in complaint(
+        "--config", "studies=[config/studies/cra-d.yaml]"
+    )
 
 
 @pytest.mark.usefixtures("project")

@@ -19,6 +19,8 @@ from byzcode.storage import trajectories
 from byzcode.storage.layout import trajectory
 from byzcode.studies.papers import GROUPS, group, label
 
+#: The libraries whose versions the report names.
+LIBRARIES = ("python", "torch", "numpy", "scipy")
 #: The ends of the axis of ratios, as powers of ten; beyond them stands an arrowhead.
 _ENDS = (-3, 3)
 #: The redundancies of the table of plateaus (those that a source states) and of the plot.
@@ -40,7 +42,7 @@ def numbers(tables: Tables) -> dict[str, Any]:
         "from": str(tables.folder),
         "readings_from": str(source.parent),
         "project": json.loads((files("byzcode") / "codemeta.json").read_text(encoding="utf-8")),
-        "versions": {name.removeprefix("version_"): str(cells[name].iloc[0]) for name in cells if "version_" in name},
+        "versions": {name: str(cells[f"version_{name}"].iloc[0]) for name in LIBRARIES if f"version_{name}" in cells},
         "registration": plan.registration.words,
         "runs": len(plan.runs),
         "tests": len(cells),
@@ -50,7 +52,9 @@ def numbers(tables: Tables) -> dict[str, Any]:
         "stated": counts(empirical),
         "heldout": _heldout(cells, tables),
         "papers": [_paper(name, stated, readings, tables) for name in GROUPS[:-1]],
-        "not_always": [_exception(claim, tables) for claim in _claims(empirical) if {*claim["verdict"]} != {"supported"}],
+        "not_always": [
+            _exception(claim, tables) for claim in _claims(empirical) if {*claim["verdict"]} != {"supported"}
+        ],
         "readings": int(readings["readings"].max()),
         "plateaus": _plateaus(tables),
         "lad": _lad(tables),
@@ -86,7 +90,9 @@ def _paper(name: str, stated: pd.DataFrame, readings: pd.DataFrame, tables: Tabl
     return {
         "name": name,
         "counts": counts(own[own["kind"] == "empirical"]),
-        "claims": [{"figure": label(studies[claim["study"].iloc[0]]), **_claim(claim, readings)} for claim in _claims(own)],
+        "claims": [
+            {"figure": label(studies[claim["study"].iloc[0]]), **_claim(claim, readings)} for claim in _claims(own)
+        ],
     }
 
 
@@ -189,7 +195,9 @@ def _lad(tables: Tables) -> list[dict[str, Any]]:
                     for d in sorted(own["redundancy"])
                 ]
                 for pre, curve in PRE.items()
-                for own in [table[(table["method"] == "lad") & (table["attack"] == attack) & (table["pre_aggregation"] == pre)]]
+                for own in [
+                    table[(table["method"] == "lad") & (table["attack"] == attack) & (table["pre_aggregation"] == pre)]
+                ]
             },
             "exact": _level(exact, 1, "lad-b: gradient_descent"),
         }
@@ -210,7 +218,11 @@ def _choices(tables: Tables) -> dict[str, Any]:
     """What the papers leave open: how many values are of which mark, and our own."""
     choices = tables.plan.reading.choices
     ours = [{"key": each.key, "value": json.dumps(each.value)} for each in choices if each.mark == "unknown"]
-    return {"all": len(choices), **{mark: sum(c.mark == mark for c in choices) for mark in ("stated", "inferred")}, "ours": ours}
+    return {
+        "all": len(choices),
+        **{mark: sum(c.mark == mark for c in choices) for mark in ("stated", "inferred")},
+        "ours": ours,
+    }
 
 
 def _cost(tables: Tables) -> dict[str, str]:
