@@ -8,7 +8,7 @@ COMPILED := $(wildcard src/byzcode/kernels/*.cpp src/byzcode/kernels/*.h) src/by
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .PHONY: reproduce long reproduce-real reproduce-real-all open-questions quick heldout multiverse reference docs docs-figures \
-  archive test test-faults test-slurm bench setup lock clean
+  archive report test test-faults test-slurm bench setup lock clean
 
 reproduce: setup
 	$(RUN) snakemake --cores all
@@ -33,7 +33,7 @@ quick: setup
 	$(RUN) snakemake --cores all --configfile config/quick/config.yaml
 
 # SLOW=1 runs the tests marked slow, too: whole workflows, faults, fuzzing. CI does.
-test: setup $(VENV)/peers $(VENV)/tools
+test: setup $(VENV)/peers $(VENV)/tools $(VENV)/validator
 	$(RUN) python -m pytest -n 3 --dist loadfile $(if $(SLOW),,-m "not slow")
 
 # Fifty times: the workflow of `make quick`, killed at a random moment and started again. About an hour.
@@ -55,6 +55,10 @@ multiverse: setup
 # are not compared with results/reference: `byzcode verify` does that.
 archive: setup
 	$(RUN) byzcode archive --out byzcode-results.tar.gz
+
+# Two pages on the claims that the papers' sources state: from results/, or from results/reference if there is no scorecard.
+report: setup
+	$(RUN) byzcode report --out byzcode-report.pdf
 
 # What the repository keeps of the results, to compare with: after reproduce, and long, heldout and multiverse if they were made.
 reference:
@@ -105,7 +109,7 @@ $(VENV)/peers: $(PEERS) $(VENV)/done
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(addprefix -r ,$(PEERS)) && touch $@ || true
 
 # Programs that tests call, apart. If they cannot be installed, these tests are skipped and say so.
-$(VENV)/tools: tests/end_to_end/tools.txt $(VENV)/done
+$(VENV)/tools $(VENV)/validator: $(VENV)/%: tests/end_to_end/%.txt $(VENV)/done
 	rm -rf $@
 	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check -r $< || { rm -rf $@; true; }
 

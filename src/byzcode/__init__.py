@@ -41,6 +41,7 @@ The packages, from the lowest layer to the highest. Each imports only from packa
 ``recommend``              which method, redundancy, rule and compressor to use
 ``figures``, ``pages``, ``scorecard``, ``gallery``, ``multiverse``
                            pictures and pages; ``pages`` has what the pages share
+``report``                 two pages on the claims, as PDF
 ``verify``                 checks and archives of results
 ``workflow``               the functions that the Snakemake rules call: inputs and parameters of each job
 ``scaffold``               what users begin with: a folder with the workflow, a component, a study

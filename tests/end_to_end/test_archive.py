@@ -51,7 +51,7 @@ def test_an_archive_holds_the_results_and_what_made_them(archived: Project) -> N
         names = tar.getnames()
         assert all(entry.isfile() and (entry.uid, entry.gid, entry.uname) == (0, 0, "") for entry in tar)
     made = {str(path.relative_to(archived.root)) for path in archived.files("**/*") if path.is_file()}
-    about = {name for name in names if name.startswith("results/archived/")}
+    about = {name for name in names if name.startswith(("results/archived/", "results/ro-crate-metadata.json"))}
     assert set(names) - about == {name for name in made if "/logs/" not in name}
     assert names == sorted(set(names) - about) + sorted(about, key=names.index)
     kept = {name.removeprefix("results/archived/configuration/") for name in about}

@@ -29,7 +29,18 @@ from byzcode.storage.layout import STAGES
 pytestmark = pytest.mark.slow
 
 #: What an sdist is made from.
-SOURCES = ("LICENSE", "README.md", "Snakefile", "config", "profiles", "pyproject.toml", "setup.py", "src", "workflow")
+SOURCES = (
+    "LICENSE",
+    "README.md",
+    "Snakefile",
+    "codemeta.json",
+    "config",
+    "profiles",
+    "pyproject.toml",
+    "setup.py",
+    "src",
+    "workflow",
+)
 QUICK = ("--configfile", "config/quick/config.yaml")
 
 

@@ -59,6 +59,7 @@ BLOCKS: dict[tuple[str, str], str] = {
     ("results/README.md", "from byzcode.storage import"): "test_the_printed_calls_work",
     ("docs/architecture.md", "config/studies/*.yaml"): "not run: a picture of the workflow",
     ("docs/architecture.md", "devices   theta"): "not run: a picture of the loop",
+    ("docs/artifact.md", "make quick"): HOURS + "tests/end_to_end/test_workflow.py and tests/unit/test_report.py",
     ("docs/cluster.md", "git clone <this repository>"): CLONES,
     ("docs/cluster.md", "  runs per job   jobs"): SHOWS,
     ("docs/cluster.md", "sbatch --cpus-per-task 32"): "not run: it needs a cluster; tests/slurm has one of its own",
@@ -106,6 +107,16 @@ def test_every_block_of_code_is_run_or_says_why_not() -> None:
     assert not unsaid, "say in BLOCKS how these are tested, or why not"
     gone = [key for key in BLOCKS if not any(page == key[0] and code.startswith(key[1]) for page, code in printed)]
     assert not gone
+
+
+def test_times_for_committees_are_those_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    times = dict(re.findall(r"^(make [\w-]+) +#.*?  +((?:about )?[\w ]+)$", readme, re.MULTILINE))
+    rows = re.findall(
+        r"^\| [^|]+\| `(make [\w-]+)` \| ([^|]+) \|", (ROOT / "docs/artifact.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(rows) >= 9
+    assert [time for command, time in rows if time != times.get(command, "105 seconds")] == []
 
 
 def test_what_is_said_to_run_a_block_exists() -> None:

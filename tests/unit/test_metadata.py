@@ -40,7 +40,9 @@ def cited(paper: dict[str, Any]) -> dict[str, Any]:
     people = [{"@type": "Person", **_person(author)} for author in paper["authors"]]
     told = {"@type": "ScholarlyArticle", "name": paper["title"], "author": people, "url": paper["url"]}
     if "journal" in paper:
-        told["isPartOf"] = {"@type": "Periodical", "name": paper["journal"]}
+        journal = {"@type": "Periodical", "name": paper["journal"]}
+        volume = {"@type": "PublicationVolume", "volumeNumber": str(paper["volume"])}
+        told["isPartOf"] = {**volume, "isPartOf": journal}
         told |= {"datePublished": str(paper["year"]), "pagination": f"{paper['start']}-{paper['end']}"}
     return told
 

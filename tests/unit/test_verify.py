@@ -203,6 +203,7 @@ def test_what_nobody_asks_for_is_told_and_no_fault():
     (RESULTS / "summaries" / "broken.csv").symlink_to("nowhere")
     for name in ("logs", "archived", "reference", "quick"):
         (RESULTS / name).mkdir()
+    (RESULTS / "ro-crate-metadata.json").touch()
     (RESULTS / "archived").rmdir()
     (RESULTS / "reference").rmdir()
     assert verified().faults() == []

@@ -26,7 +26,7 @@ for command in (
     *(tables.summarise, tables.claims, pages.scorecard, pages.gallery, pages.figure),
     *(tables.heldout, tables.reading, pages.multiverse),
     *(advice.recommend, planning.plan, planning.explain, comparing.compare),
-    *(checking.verify, checking.archive, checking.freeze, checking.schema),
+    *(checking.verify, checking.archive, checking.report, checking.freeze, checking.schema),
 ):
     app.command()(command)
 

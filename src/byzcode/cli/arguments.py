@@ -37,6 +37,7 @@ def _option(help: str) -> Any:  # noqa: A002 - as typer names it
 Out = Annotated[Path, _option("File to write.")]
 Stem = Annotated[Path, _option("Files to write, without their suffix.")]
 OutArchive = Annotated[Path, _option("File to write, *.tar.gz.")]
+OutReport = Annotated[Path, _option("File to write, *.pdf.")]
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 SpecText = Annotated[str, typer.Option(help="A spec: a JSON object, or the path of a file that contains one.")]
 Configs = Annotated[

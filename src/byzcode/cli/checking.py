@@ -1,4 +1,4 @@
-"""Commands that check results, pack them, and write the schemas of the configuration files."""
+"""Commands that check results, pack them, report on them, and write the schemas of the configuration files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from byzcode.cli.arguments import Configs, Json, OutArchive, console, load, print_json
+from byzcode.cli.arguments import Configs, Json, OutArchive, OutReport, console, load, print_json
 from byzcode.errors import UserError
 
 
@@ -59,6 +59,18 @@ def archive(
 
     write(*load(config), out)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+def report(
+    out: OutReport = Path("byzcode-report.pdf"),
+    config: Configs = None,
+) -> None:
+    """Write a report of two pages on the stated claims, from the results, or from the tables kept in reference/."""
+    from byzcode.report.pdf import write
+
+    plan, _ = load(config)
+    tables = write(plan, out)
+    print(f"{out}: made from {tables.folder}")
 
 
 def freeze(

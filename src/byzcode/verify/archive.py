@@ -8,9 +8,10 @@ import platform
 import subprocess
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import distributions
+from importlib.resources import files as resources
 from pathlib import Path
 
 import yaml
@@ -18,13 +19,26 @@ import yaml
 from byzcode.errors import UserError, complain
 from byzcode.execution.progress import progress
 from byzcode.multiverse.plan import files_named
+from byzcode.specs.parts import data_sets_of
 from byzcode.storage.apart import apart
 from byzcode.storage.atomic import replacing, writable
 from byzcode.storage.seal import content_of
 from byzcode.studies.configuration import Configuration
 from byzcode.studies.files import inside, read_from
 from byzcode.studies.plan import Plan
-from byzcode.verify.archived import FOLDER, IN_FORCE, MANIFEST, Environment, Listed, Manifest, as_listed
+from byzcode.verify.archived import (
+    CONFIGURATION,
+    FOLDER,
+    IN_FORCE,
+    MANIFEST,
+    METADATA,
+    WORKFLOW,
+    Environment,
+    Listed,
+    Manifest,
+    as_listed,
+)
+from byzcode.verify.crate import Contents, metadata
 from byzcode.verify.expected import expected
 from byzcode.verify.files import LIBRARIES, Finding, look
 from byzcode.verify.report import counted
@@ -33,6 +47,7 @@ from byzcode.verify.report import counted
 def write(plan: Plan, configuration: Configuration, out: Path) -> None:
     """Pack the results of a configuration with a manifest, the files of the configuration and the values in force.
 
+    The rules of the workflow and an RO-Crate's metadata go with them.
     The same results, libraries and commit give the same bytes. Modification times are kept, because Snakemake compares
     them. Links become regular files. Results are not compared with a reference, because other studies have none.
     Raises UserError if results are missing, damaged or not of the current code, or if ``out`` cannot be written.
@@ -58,10 +73,12 @@ def write(plan: Plan, configuration: Configuration, out: Path) -> None:
                 content = content_of(path)
                 packed[str(path)] = as_listed(content)
                 _add(tar, path, content, path.stat().st_mtime)
-            files = {str(Path(name).relative_to(results)): entry for name, entry in packed.items()}
-            manifest = _manifest(findings, configuration, about / IN_FORCE, files).model_dump_json(indent=1) + "\n"
-            added = {about / "configuration" / path: _content(path) for path in files_in_force}
-            added |= {about / IN_FORCE: _in_force(plan), about / MANIFEST: manifest.encode()}
+            manifest = _manifest(findings, configuration, about / IN_FORCE, _listed(packed, results))
+            added = {about / CONFIGURATION / path: _content(path) for path in files_in_force}
+            added |= {about / WORKFLOW / name: content for name, content in _workflow().items()}
+            added |= {about / IN_FORCE: _in_force(plan), about / MANIFEST: _json(manifest)}
+            files = _listed(packed | {str(path): as_listed(content) for path, content in added.items()}, results)
+            added[results / METADATA] = metadata(_contents(plan, findings, manifest, files)).encode()
             for path, content in added.items():
                 packed[str(path)] = as_listed(content)
                 _add(tar, path, content, 0)
@@ -130,6 +147,36 @@ def _manifest(
 
 #: The stages that need not run again with an archive.
 _TRAINING = ("allocate", "train", "reading")
+
+
+def _contents(plan: Plan, findings: list[Finding], manifest: Manifest, files: Mapping[str, Listed]) -> Contents:
+    """What the metadata of an archive are about."""
+    times = [path.stat().st_mtime for finding in findings for path in finding.item.paths]
+    return Contents(
+        files=files,
+        results=frozenset(manifest.files),
+        manifest=manifest,
+        studies={name: planned.study.title for name, planned in plan.studies.items()},
+        data_sets={name: known for spec in plan.runs.values() for name, known in data_sets_of(spec).items()},
+        begun=min(times, default=0),
+        ended=max(times, default=0),
+    )
+
+
+def _listed(packed: Mapping[str, Listed], results: Path) -> dict[str, Listed]:
+    """The same files by their path in the folder of results."""
+    return {str(Path(name).relative_to(results)): entry for name, entry in packed.items()}
+
+
+def _json(manifest: Manifest) -> bytes:
+    return f"{manifest.model_dump_json(indent=1)}\n".encode()
+
+
+def _workflow() -> dict[str, bytes]:
+    """The Snakefile and its rules, by their path in the folder of the workflow."""
+    folder = Path(str(resources("byzcode"))) / "project" / "workflow"
+    paths = [folder / "Snakefile", *sorted(folder.glob("rules/*.smk"))]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def _in_force(plan: Plan) -> bytes:

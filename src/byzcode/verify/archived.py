@@ -18,6 +18,10 @@ from byzcode.storage.seal import content_of
 FOLDER = "archived"
 MANIFEST = "manifest.json"
 IN_FORCE = "config.yaml"
+#: The metadata of an archive, beside that folder, by the name that RO-Crate gives them.
+METADATA = "ro-crate-metadata.json"
+#: Folders in it: the files of the configuration, and the rules of the workflow.
+CONFIGURATION, WORKFLOW = "configuration", "workflow"
 
 
 class Listed(Strict):

@@ -18,6 +18,7 @@ from byzcode.storage import allocations, trajectories
 from byzcode.storage.checksums import Checklist
 from byzcode.storage.inputs import hash_of
 from byzcode.storage.layout import STAGES
+from byzcode.verify.archived import METADATA
 from byzcode.verify.expected import Item, Progress
 
 State = Literal["current", "stale", "damaged", "missing"]
@@ -28,7 +29,7 @@ LIBRARIES = ("byzcode", "python", "torch", "numpy", "netCDF4", "pydantic")
 #: Other files and folders in a folder of results (results/README.md).
 OTHERS = (
     *("README.md", "archived", "batches", "benchmarks.csv", "benchmarks.png", "data", "logs"),
-    *(STAGES["multiverse"].folder, "quick", "long", "heldout", "reference", "report.html"),
+    *(STAGES["multiverse"].folder, "quick", "long", "heldout", "reference", "report.html", METADATA),
 )
 
 
