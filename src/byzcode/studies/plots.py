@@ -157,6 +157,10 @@ class HeatmapPlot(Strict):
         "mean, with the standard deviation.",
     )
     worst: bool = Field(default=True, description="Whether a last column shows the worst case over x, seed by seed.")
+    threshold: bool = Field(
+        default=False,
+        description="Whether a frame encloses the cells with rho < 1, beyond which compression leaves no bound.",
+    )
     title: Line | None = Field(default=None, description=TITLE)
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
 

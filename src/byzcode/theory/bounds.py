@@ -39,7 +39,7 @@ from byzcode.storage import allocations
 from byzcode.theory.arrays import Floats
 from byzcode.theory.arrays import floats as _floats
 from byzcode.theory.constants import rule_constant
-from byzcode.theory.expectations import Expected, expected_of, when_expected
+from byzcode.theory.expectations import Expected, compressed, expected_of, when_expected
 from byzcode.theory.worst_case import allocation_error, coding, device_error, pairs_error
 
 # --- the rule --------------------------------------------------------------------------------------------------------
@@ -66,6 +66,20 @@ def is_exact(spec: RunSpec) -> bool:
     if method.server != "decoder":
         return method.server == "true_gradient"
     return spec.f <= DECODERS[method.decoder].most_liars(spec.devices, spec.subsets, spec.redundancy)
+
+
+def rho_of(spec: RunSpec) -> float | None:
+    """rho of section 2.3: what compression adds to ||e||^2, as a multiple of ||grad F||^2. None if it is not known.
+
+    From 1 on, compression alone leaves the limit of ||grad F|| without a bound. Below 1 it has one, if a bound on
+    betahat is known. For weights that sum to 1 it is at most 2 (kappa + 1/H) delta, and delta with a shared mask.
+    """
+    kappa, compressor, options = kappa_of(spec), COMPRESSORS[spec.compression.name], spec.compression.options
+    if kappa is None or not compressor.unbiased:
+        return None
+    exact, delta = Expected(np.zeros(2), np.zeros(2)), compressor.delta(spec.dimension, **options)
+    added = compressed(exact, delta, spec.devices - spec.f, shared=compressor.shared(**options))
+    return float(added.rho(kappa))
 
 
 def rule_error(kappa: float, dispersion: ArrayLike, bias: ArrayLike) -> Floats:
