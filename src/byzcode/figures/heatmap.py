@@ -161,7 +161,10 @@ def _enclose(panel: Panel, across: Sequence[float]) -> None:
         x, y = across[at - 1], row - 1
         for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
             if not inside[row + down, at + right]:
-                ends = [x - 0.5, x + 0.5] if down else [x + right / 2] * 2, [y + down / 2] * 2 if down else [y - 0.5, y + 0.5]
+                ends = (
+                    [x - 0.5, x + 0.5] if down else [x + right / 2] * 2,
+                    [y + down / 2] * 2 if down else [y - 0.5, y + 0.5],
+                )
                 panel.axes.plot(*ends, **FRAME, zorder=4)
 
 

@@ -143,7 +143,9 @@ def reader(results: Path, quantity: str) -> Reader:
         status = dataset["status"].to_numpy()
         with np.errstate(all="ignore"):  # levels may be 0, infinite or NaN
             level = plateau(dataset[quantity].to_numpy(), dataset["iteration"].to_numpy()).level
-        return Seeds(np.where(status == Status.FINISHED, level, np.nan), status, tuple(stored.spec.seeds), rho_of(stored.spec))
+        return Seeds(
+            np.where(status == Status.FINISHED, level, np.nan), status, tuple(stored.spec.seeds), rho_of(stored.spec)
+        )
 
     return lambda run: read(run.run)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from byzcode.specs.quantities import is_share
+from byzcode.specs.quantities import WALL_TIME, is_share
 from byzcode.specs.strict import Strict
 from byzcode.studies.names import (
     BoundName,
@@ -37,7 +37,7 @@ Where = Annotated[
 
 
 #: The horizontal axes of trajectories.
-AXES = ("iteration", "gradients_computed", "bits_sent")
+AXES = ("iteration", "gradients_computed", "bits_sent", WALL_TIME)
 
 
 #: The description of a plot's title.
