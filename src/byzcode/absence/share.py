@@ -22,4 +22,4 @@ def share(draws: Draws, loads: Tensor, *, share: Share = 0.1, spread: Spread = 1
     return Lateness(delays(draws, loads, spread), draws.uniform(loads.shape[-1]))
 
 
-ENTRY = Absence(share, title="random absence", labels={"share": ("absent", "share of absent devices")})
+ENTRY = Absence(share, title="random absence", labels={"share": ("share absent", "share of absent devices")})

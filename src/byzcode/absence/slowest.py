@@ -22,4 +22,4 @@ def slowest(draws: Draws, loads: Tensor, *, share: Share = 0.1, spread: Spread =
     return Lateness(delay, delay)
 
 
-ENTRY = Absence(slowest, title="slowest devices", labels={"share": ("absent", "share of absent devices")})
+ENTRY = Absence(slowest, title="slowest devices", labels={"share": ("share absent", "share of absent devices")})

@@ -50,7 +50,7 @@ def legend(plot: HeatmapPlot, cells: Sequence[Cell]) -> list[Artist]:
     if any(cell.is_partial for cell in cells):
         handles.append(Line2D([], [], **CORNER, color=INK, label="some seeds ended early"))
     if plot.threshold and any(cell.is_bounded for cell in cells):
-        handles.append(Line2D([], [], **FRAME, label="within: a bound is known, \N{GREEK SMALL LETTER RHO} < 1"))
+        handles.append(Line2D([], [], **FRAME, label="within the frame \N{GREEK SMALL LETTER RHO} < 1"))
     return handles
 
 
