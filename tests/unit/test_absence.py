@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import yaml
 
+import byzcode as bz
 from byzcode.absence import ABSENCES
+from byzcode.analysis.levels import of_measurements
 from byzcode.attacks import Threat
 from byzcode.coding import DECODERS
 from byzcode.compression import COMPRESSORS
@@ -14,6 +17,8 @@ from byzcode.errors import UserError
 from byzcode.randomness import Draws, Orders, Stream
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
+from byzcode.storage.trajectories import variables_of
+from byzcode.studies.plan import load_plan
 from byzcode.theory.bounds import kappa_of
 from byzcode.theory.constants import rule_constant
 from byzcode.training.arrivals import Arrivals
@@ -294,6 +299,53 @@ def test_within_its_radius_draco_is_exact_in_training(method, redundancy):
     measured = run(spec)
     assert not measured.decoding_failures.any()
     assert not measured.decoding_errors.any()
+
+
+# --- files and figures ------------------------------------------------------------------------------------------------
+
+
+def test_time_is_stored_and_is_an_axis(tmp_path):
+    spec = spec_of(**absent())
+    data = bz.train(spec, out=tmp_path / "run.nc")
+    np.testing.assert_array_equal(data["wall_time"], run(spec).wall_time)
+    assert set(variables_of(spec)) - set(variables_of(spec_of())) == {"wall_time"}
+    drawn = bz.plot.trajectories(data, x="wall_time").data
+    assert drawn["x"].tolist() == pytest.approx(data["wall_time"].max("seed").to_numpy().tolist())
+    with pytest.raises(UserError, match="x = 'wall_time': no delays are modelled"):
+        bz.plot.trajectories(bz.train(spec_of()), x="wall_time")
+
+
+@pytest.mark.parametrize(
+    ("absence", "curve", "refused"),
+    [("slowest", {}, None), ("slowest", {"absence": "none"}, "no delays"), ("none", {}, "no delays")],
+)
+def test_a_study_may_draw_and_compare_time(absence, curve, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = {
+        "study": "late",
+        "title": "Late",
+        "base": {"devices": 20, "problem.subsets": 60, "absence": absence, "aggregation": "median"},
+        "curves": [{"label": "A", "method": "rba_dl"}, {"label": "B", "method": "cra_dl", "redundancy": 6, **curve}],
+        "plots": {"p": {"kind": "trajectories", "x": "wall_time", "y": "loss", "caption": "c"}},
+    }
+    words = {"says": "s", "source": "s", "mark": "derived", "confirms": "c", "refutes": "r"}
+    compared = {"claim": "c", "test": "lower", "curve": "A", "against": "B", "quantity": "wall_time", **words}
+    for more in ({}, {"claims": [compared], "plots": {"p": {**study["plots"]["p"], "x": "iteration"}}}):
+        (tmp_path / "late.yaml").write_text(yaml.safe_dump(study | more), encoding="utf-8")
+        if refused is None:
+            assert len(load_plan({"studies": ["late.yaml"]}).studies["late"].members) == 2
+        else:
+            with pytest.raises(UserError, match=refused):
+                _ = load_plan({"studies": ["late.yaml"]}).studies["late"].cells
+
+
+def test_time_is_compared_per_iteration():
+    """Without spread an iteration takes as long as the gradients of a device."""
+    found = [
+        of_measurements(spec, run(spec), allocations.draw(spec.allocation_spec))
+        for spec in (spec_of(redundancy=r, **absent(spread=0.0)) for r in (6, 12))
+    ]
+    assert [levels.levels("wall_time", "plateau").level.tolist() for levels in found] == [[6.0] * 3, [12.0] * 3]
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------
