@@ -9,8 +9,10 @@ import yaml
 
 import byzcode as bz
 from byzcode.absence import ABSENCES
+from byzcode.allocation import EMPTY
 from byzcode.analysis.levels import of_measurements
 from byzcode.attacks import Threat
+from byzcode.attacks.alie import paper_factor
 from byzcode.coding import DECODERS
 from byzcode.compression import COMPRESSORS
 from byzcode.errors import UserError
@@ -210,6 +212,46 @@ def test_the_server_uses_only_what_comes(attack):
         assert exchange.honest.shape[-2] == spec.honest == N - F - S
     assert results[0].isfinite().all()
     assert torch.equal(*results)
+
+
+def test_the_first_iteration_is_that_of_a_plain_loop():
+    """Under ALIE, whose factor is that of the messages that come; its mean and deviation are of those, too."""
+    spec = spec_of(attack="alie", iterations=1, **absent())
+    lists, measured = allocations.draw(spec.allocation_spec), run(spec)
+    orders = Orders(SEEDS, N, "byzantine", redrawn=True, first=F)
+    for seed in range(len(SEEDS)):
+        problem = assemble([Part(spec, SEEDS[seed : seed + 1], lists[seed : seed + 1])], "cpu").problem
+        z, y = problem.features[0].numpy(), problem.labels[0].numpy()
+        gradients = -y[:, None] * z
+        lying, honest = (part[seed].tolist() for part in orders.parts(0))
+        delay = draws_of("slowest", loads_of(), share=S / N).delay[seed]
+        come = sorted(honest, key=lambda i, delay=delay: float(delay[i]))[: N - S - F]
+        sent = np.array([gradients[lists[seed, i]].mean(axis=0) for i in come])
+        lie = sent.mean(axis=0) - paper_factor(N - S, F) * sent.std(axis=0, ddof=1)
+        received = np.sort(np.concatenate([sent, [lie] * len(lying)]), axis=0)
+        error = np.linalg.norm(received[F : len(received) - F].mean(axis=0) - gradients.mean(axis=0))
+        away = np.sqrt(np.square(sent - sent.mean(axis=0)).sum(axis=1).mean())
+        assert measured.aggregation_error[seed, 0] == pytest.approx(error, rel=1e-9)
+        assert measured.honest_dispersion[seed, 0] == pytest.approx(away, rel=1e-9)
+        assert measured.wall_time[seed, 1] == pytest.approx(float(delay[come].max()))
+    assert paper_factor(N - S, F) != paper_factor(N, F)
+
+
+def test_the_loads_are_permuted_as_the_lists_are():
+    """Without spread the time is the longest list of an honest device."""
+    spec = spec_of(
+        allocation={"name": "random", "side": "subset"},
+        assignment="redrawn",
+        iterations=30,
+        **absent(share=0, spread=0),
+    )
+    sizes = (allocations.draw(spec.allocation_spec) != EMPTY).sum(axis=-1)
+    rows, liars = (Orders(SEEDS, N, purpose, redrawn=True) for purpose in ("assignment/devices", "byzantine"))
+    taken = np.diff(run(spec).wall_time, axis=1)
+    for t in range(30):
+        for seed in range(len(SEEDS)):
+            own = sizes[seed][rows.at(t)[seed].numpy()]
+            assert taken[seed, t] == own[liars.at(t)[seed, F:].numpy()].max()
 
 
 def test_the_plain_mean_is_the_sum_of_sgc_with_its_known_probability():
