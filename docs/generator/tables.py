@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from byzcode.absence import ABSENCES
 from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
 from byzcode.attacks import ATTACKS
@@ -386,6 +387,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "rules": lambda: _components("rule", RULES, _rule),
     "pre_aggregators": lambda: _components("pre-aggregator", PRE_AGGREGATORS, _pre_aggregator),
     "estimators": lambda: _components("estimator", ESTIMATORS, _nothing),
+    "absences": lambda: _components("absence", ABSENCES, _nothing),
     "attacks": lambda: _components("attack", ATTACKS, _attack),
     "compressors": lambda: _components("compressor", COMPRESSORS, _compressor),
     "allocations": lambda: _components("allocation", ALLOCATIONS, _scheme),

@@ -26,9 +26,10 @@ The packages, from the lowest layer to the highest. Each imports only from packa
 ``kernels``                the hot loops, compiled and plain
 ``data``                   data sets, and how to divide their examples into subsets
 ``problems``, ``schedules``, ``allocation``, ``attacks``, ``compression``, ``pre_aggregation``, ``aggregation``,
-``estimation``, ``coding`` the components of a run: learning problems, step schedules, allocations of subsets to
-                           devices, Byzantine attacks, compressors, the server's rules, its estimators of f, encoders
-                           and decoders
+``estimation``, ``absence``, ``coding``
+                           the components of a run: learning problems, step schedules, allocations of subsets to
+                           devices, Byzantine attacks, compressors, the server's rules, its estimators of f, devices
+                           that do not answer, encoders and decoders
 ``specs``                  the specification of a run, and the named methods
 ``training``               the training loop and its measurements
 ``storage``                stored files: trajectories and allocations, sealed, with checksums

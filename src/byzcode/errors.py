@@ -112,6 +112,7 @@ def _dotted(location: Sequence[str | int], kinds: Sequence[object]) -> str:
 
 _TAGGED = {
     *("problem", "allocation", "encoding", "compression", "attack", "pre_aggregation", "aggregation", "estimation"),
+    "absence",
     "step_schedule",
     "partition",  # an option of a problem that has options of its own
 }

@@ -63,6 +63,10 @@ class Draws:
         """Uniform numbers in [0, 1), (R, *shape)."""
         return self._tensor([generator.random(shape) for generator in self._generators])
 
+    def exponential(self, *shape: int) -> Tensor:
+        """Exponential numbers with mean 1, (R, *shape)."""
+        return self._tensor([generator.standard_exponential(shape) for generator in self._generators])
+
     def for_messages(self, messages: Tensor, *, shared: bool = False) -> Tensor:
         """Uniform numbers for each entry of messages (R, N, D), or (R, 1, D) if shared; the same at every call."""
         return self._for_messages(1 if shared else messages.shape[-2], messages.shape[-1])

@@ -71,6 +71,7 @@ LISTED = {
     "allocation": "difference_set",
     "pre_aggregation": "clipping",
     "estimation": "remembered_scores",
+    "absence": "slowest",
 }
 
 

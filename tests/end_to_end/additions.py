@@ -72,6 +72,7 @@ ADDITIONS = (
     _listed("rule", "aggregation", "RULES", "shrunken_mean"),
     _listed("pre-aggregator", "pre_aggregation", "PRE_AGGREGATORS", "winsorising"),
     _listed("estimator", "estimation", "ESTIMATORS", "large_norms"),
+    _listed("absence", "absence", "ABSENCES", "second_half"),
     _listed("compressor", "compression", "COMPRESSORS", "ternary"),
     _listed("compressor", "compression", "COMPRESSORS", "leading"),
     _listed("encoder", "coding/encoders", "ENCODERS", "first_holder"),

@@ -20,6 +20,7 @@ TABLE_TESTS = (
         "tables_rules",
         "pre_aggregation",
         "estimation",
+        "absence",
         "compression",
         "attacks",
         "allocation",
@@ -122,6 +123,12 @@ WRONG = {
         "Estimator(large_norms, outstanding)",
         "Estimator(large_norms, lambda suspicions: outstanding(-suspicions))",
         "test_estimation.py::test_lies_far_away_are_counted",
+    ),
+    "second_half": (
+        "absence/second_half.py",
+        "delays(draws, loads, spread)",
+        "delays(draws, loads.sqrt(), spread)",
+        "test_absence.py::test_twice_the_work_takes_twice_as_long",
     ),
     "ternary": (
         "compression/ternary.py",

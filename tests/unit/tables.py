@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from byzcode.absence import ABSENCES
 from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
 from byzcode.attacks import ATTACKS
@@ -36,6 +37,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "pre_aggregation": PRE_AGGREGATORS,
     "aggregation": RULES,
     "estimation": ESTIMATORS,
+    "absence": ABSENCES,
     "step_schedule": SCHEDULES,
 }
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from byzcode.allocation import ALLOCATIONS
+from byzcode.compression import COMPRESSORS as COMPRESSION
 from byzcode.errors import UserError
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
@@ -106,6 +107,8 @@ def random_spec(dice: random.Random) -> RunSpec | None:
         values["compression"] = {"name": "random_k", "share": 0.5, "mask": "shared"}
     if method != "rba_dl":
         values["redundancy"] = redundancy
+    if values["seeds"][0] % 5 == 0:
+        values["absence"] = {"name": ("share", "slowest")[values["seeds"][1] % 2], "share": 0.2}
     return _parsed(values)
 
 
@@ -167,6 +170,7 @@ def test_the_runs_are_of_all_kinds(trained):
         "heterogeneity": {"parameters", "spread", "features"},
     }
     assert {spec.method for spec, _, _ in trained} == set(METHODS)
+    assert {spec.absence.name for spec in specs} == {"none", "share", "slowest"}
 
 
 def exceeded(found, bound, tolerance):
@@ -308,6 +312,10 @@ EXPECTATIONS = {
     "sampled, at the start": {"redundancy": 6, "attack": "alie_search"},
     "sampled by subsets, at the start": {"redundancy": 6, "allocation": {"name": "random", "side": "subset"}},
     "disjoint, at the start": {"method": "rba_dl", "redundancy": None, "problem": {"subsets": 43}},
+    "lad, some absent": LAD | {"absence": {"name": "share", "share": 0.3}},
+    "lad, the slowest absent": LAD | {"absence": {"name": "slowest", "share": 0.2}},
+    "random k, some absent": COM | {"compression": {"name": "random_k", "share": 0.7}, "absence": "share"},
+    "sampled, the slowest absent, at the start": {"redundancy": 6, "absence": "slowest"},
     "clairvoyant, at the start": {"method": "clairvoyant", "aggregation": None, "redundancy": 6},
 }
 #: The compressors whose delta is no equality.
@@ -362,6 +370,9 @@ def test_what_is_expected_is_met_on_average(name, make_spec):
         ({"compression": "top_k"}, "never"),
         ({"compression": "scaled_sign", "assignment": "redrawn"}, "never"),
         ({"method": "rba_dl", "redundancy": None}, "start"),
+        ({"absence": "slowest"}, "start"),
+        ({"absence": "slowest", "allocation": {"name": "random", "side": "subset"}}, "never"),
+        ({"absence": {"name": "slowest", "share": 0.0}, "allocation": {"name": "random", "side": "subset"}}, "start"),
     ],
 )
 def test_when_the_expectation_is_known(changes, when, make_spec):
@@ -516,6 +527,7 @@ def test_disjoint_lists_cannot_all_be_far_off():
         ({"pre_aggregation": "clipping"}, None),
         ({"pre_aggregation": "bucketing", "byzantine": {"alpha": 0.1}}, None),
         ({"method": "clairvoyant", "aggregation": None}, 0.0),
+        ({"aggregation": "trimmed_mean", "absence": {"name": "slowest", "share": 0.25}}, 4 / 7),
     ],
 )
 def test_the_constant_of_a_run(changes, kappa, make_spec):
@@ -523,6 +535,33 @@ def test_the_constant_of_a_run(changes, kappa, make_spec):
     assert bounds.kappa_of(spec) == (None if kappa is None else pytest.approx(kappa))
     if kappa is None:
         assert bounds.bounds(spec, vars(train(spec, allocations.draw(spec.allocation_spec)))) == {}
+
+
+@pytest.mark.parametrize(
+    ("compression", "rho"),
+    [
+        ("identity", 0.0),
+        ({"name": "random_k", "share": 0.5}, ((4 / 12 * 15 / 16) ** 0.5 + (1 / 16) ** 0.5) ** 2),
+        ({"name": "random_k", "share": 0.25}, 3 * ((4 / 12 * 15 / 16) ** 0.5 + (1 / 16) ** 0.5) ** 2),
+        ({"name": "random_k", "share": 0.25, "mask": "shared"}, 3.0),
+        ("natural", ((4 / 12 * 15 / 16) ** 0.5 + (1 / 16) ** 0.5) ** 2 / 8),
+        ("top_k", None),
+    ],
+)
+def test_what_compression_adds(compression, rho, make_spec):
+    """Against its closed form, no more than section 2.3 says, and the same as from the weights of the run."""
+    spec = make_spec(compression=compression, aggregation="trimmed_mean", problem={"dimension": 4})
+    assert bounds.rho_of(spec) == (None if rho is None else pytest.approx(rho, abs=1e-12))
+    if rho is not None:
+        delta = COMPRESSION[spec.compression.name].delta(4, **spec.compression.options)
+        assert bounds.rho_of(spec) <= max(2 * (4 / 12 + 1 / 16), 1.0) * delta * (1 + 1e-12)
+        expected = expectations.expected_of(spec, bounds.weights_of(spec))
+        np.testing.assert_allclose(expected.rho(4 / 12), bounds.rho_of(spec), atol=1e-9)
+        assert (np.isinf(expected.floor(4 / 12)) == (bounds.rho_of(spec) >= 1)).all()
+
+
+def test_without_a_constant_nothing_is_known_of_compression(make_spec):
+    assert bounds.rho_of(make_spec(aggregation="mean", compression="natural")) is None
 
 
 def test_a_decoder_is_exact_up_to_what_it_bears(make_spec):

@@ -30,8 +30,10 @@ from matplotlib.patches import Rectangle
 from byzcode.errors import UserError
 from byzcode.figures.heatmap import readable
 from byzcode.figures.heatmap_print import written
+from byzcode.figures.heatmap_words import FRAME
 from byzcode.figures.style import theme
 from byzcode.storage.inputs import read_by
+from byzcode.theory.bounds import rho_of
 from byzcode.training.status import Status
 
 HEAT = {"kind": "heatmap", "x": "attack", "rows": "aggregation", "caption": "Cells."}
@@ -126,6 +128,43 @@ def test_seeds_that_ended_early(plan, tmp_path, base, quantity, average, ended, 
         own = level(runs(planned, "RBA-DL", aggregation="median", attack="alie")[0])
         assert row["mean"] == pytest.approx(np.where(np.arange(SEEDS) < ended, 0, own).mean())
         assert ("counts as a share of 0" in said) != mark
+
+
+def test_a_frame_encloses_the_cells_with_a_bound(plan, tmp_path):
+    """Of three strengths and three numbers of liars; the length of the frame is that of the edges in between."""
+    problem = {"name": "linear_regression", "subsets": 40, "dimension": 10}
+    base = {"problem": problem, "devices": 40, "aggregation": "trimmed_mean", "compression": "random_k"}
+    grid = {"compression.share": [0.9, 0.5, 0.1], "byzantine.alpha": [0, 0.1, 0.3]}
+    curves = [{"label": "CRA-DL", "method": "cra_dl", "redundancy": 4}]
+    plot = {"kind": "heatmap", "x": "compression.share", "down": "byzantine.alpha", "worst": False, "caption": "c"}
+    plots = {"heat": plot | {"threshold": True}, "bare": plot}
+    planned = stored(plan(plots, base, curves, grid), tmp_path)
+    drawn, bare = (drawing(planned, tmp_path, name) for name in plots)
+    rho = drawn.data.set_index(["byzantine.alpha", "x"])["rho"]
+    for spec in (member.spec for member in planned.members):
+        key = (spec.byzantine.alpha, spec.compression.options["share"])
+        assert rho.loc[key] == pytest.approx(rho_of(spec))
+    inside = {key for key, value in rho.items() if value < 1}
+    assert 0 < len(inside) < 9
+    shares, alphas = [0.1, 0.5, 0.9], [0, 0.1, 0.3]
+    place = {(alpha, share): (row, at) for row, alpha in enumerate(alphas) for at, share in enumerate(shares)}
+    cells = {place[key] for key in inside}
+    around = ((0, 1), (1, 0), (0, -1), (-1, 0))
+    edges = {
+        (at + right / 2, row + down / 2)
+        for row, at in cells
+        for down, right in around
+        if (row + down, at + right) not in cells
+    }
+    frame = [line for line in drawn.page.axes[0][0].lines if line.get_color() == FRAME["color"]]
+    assert {(np.mean(line.get_xdata()), np.mean(line.get_ydata())) for line in frame} == edges
+    lengths = [np.hypot(np.diff(line.get_xdata()), np.diff(line.get_ydata())).item() for line in frame]
+    assert lengths == pytest.approx([1.0] * len(edges))
+    assert "rho" not in bare.data
+    assert not bare.page.axes[0][0].lines
+    assert [text.get_text() for text in drawn.page.figure.legends[0].get_texts()] == [
+        "within the frame \N{GREEK SMALL LETTER RHO} < 1"
+    ]
 
 
 def test_undefined_runs_have_their_mark_and_no_number_is_drawn(plan, tmp_path):

@@ -108,6 +108,7 @@ CHANGES = {
     "momentum": 0.5,
     "assumed_alpha": 0.3,
     "estimation": "near_scores",
+    "absence": "slowest",
     "iterations": 501,
     "diverged_at": 1e5,
     "message_bits": 64,
@@ -180,6 +181,7 @@ def test_canonical_json_goes_round(name):
         "momentum",
         "assumed_alpha",
         "estimation",
+        "absence",
     }  # fields that came after runs had been stored
     assert set(values) == set(RunSpec.model_fields) - later  # all other defaults are written out
     allocation = run.allocation_spec

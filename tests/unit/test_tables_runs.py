@@ -92,7 +92,10 @@ MAKERS = {
     "decoder": of_decoder,
     **{
         key: with_component(key)
-        for key in ("compression", "attack", "pre_aggregation", "aggregation", "estimation", "step_schedule")
+        for key in (
+            *("compression", "attack", "pre_aggregation", "aggregation", "estimation"),
+            *("absence", "step_schedule"),
+        )
     },
 }
 
@@ -123,7 +126,7 @@ def test_a_run_is_described_and_is_read_again(key, name, options):
     assert RunSpec.from_json(spec.canonical(), "again") == spec
     words = describe(spec)
     assert words.replace("\n", "").isprintable()
-    unsaid = key in ("method", "decoder", "pre_aggregation", "estimation") or name == "constant"
+    unsaid = key in ("method", "decoder", "pre_aggregation", "estimation") or name in ("constant", "none")
     assert unsaid or name.replace("_", " ") in words
 
 
@@ -164,7 +167,7 @@ def assert_same(measured, expected):
 
 
 #: The other tables are in the tests of test_engine.py.
-parts = entries("method", "problem", "allocation", "encoding", "decoder")
+parts = entries("method", "problem", "allocation", "encoding", "decoder", "absence")
 
 
 @parts

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from byzcode.errors import UserError
-from byzcode.specs.quantities import ESTIMATE, QUANTITIES
+from byzcode.specs.quantities import ESTIMATE, QUANTITIES, WALL_TIME
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations, netcdf, seal, trajectories
 from byzcode.training.status import NEVER, Status
@@ -69,7 +69,7 @@ def test_what_is_written_is_read_again(stored):
 def test_the_file_says_what_it_is(stored):
     spec, _, path = stored
     dataset = trajectories.open(path)
-    assert set(dataset.variables) == set(trajectories.VARIABLES) - {ESTIMATE}
+    assert set(dataset.variables) == set(trajectories.VARIABLES) - {ESTIMATE, WALL_TIME}
     for variable in dataset.variables.values():
         assert variable.attrs["units"]
         assert variable.attrs["long_name"]
@@ -172,7 +172,7 @@ def test_an_incomplete_file_is_refused(complete, stored):
     assert "incomplete" in refusal(path)
 
 
-@pytest.mark.parametrize("name", [name for name in trajectories.VARIABLES if name != ESTIMATE])
+@pytest.mark.parametrize("name", [name for name in trajectories.VARIABLES if name not in (ESTIMATE, WALL_TIME)])
 def test_a_file_without_one_of_its_variables_is_refused(name, stored):
     path = stored[-1]
     edit(path, lambda dataset: dataset.renameVariable(name, f"other_{name}"))

@@ -27,7 +27,7 @@ from byzcode.analysis.ratios import (
     p_below,
     pairs_of,
 )
-from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Predicted, Tested
+from byzcode.studies.claim import COSTS, Equivalent, Falls, Grows, Law, Lower, Predicted, Tested
 from byzcode.theory.constants import coded_variance
 
 #: Levels may be 0, infinite or NaN, and their ratios may overflow; results are then infinite or NaN, without a warning.
@@ -154,7 +154,7 @@ def predicted(claim: Predicted, runs: Sequence[Run], against: Sequence[Run]) -> 
     run, unit = runs[0], "measured squared distance over the closed form"
     measured = _log_square(run, "honest_dispersion", claim)
     if claim.distance == "each_other":
-        honest = run.spec.devices - run.spec.f
+        honest = run.spec.honest
         if honest == 1:
             nothing = np.zeros(len(measured), dtype=bool)
             none = Pairs(np.full(len(measured), np.nan), nothing, nothing, nothing, ~nothing, ~nothing)
@@ -220,5 +220,5 @@ def _slope(values: Array, where: Array) -> Array:
 def _name_of(claim: Lower | Equivalent | Falls) -> str:
     names = {"excess_loss": "excess losses", "loss": "losses", "gradients_computed": "gradients per iteration"}
     part = {"plateau": " at the plateau", "end": " at the end", "start": " at the start"}
-    cost = claim.quantity in ("gradients_computed", "bits_sent")
+    cost = claim.quantity in COSTS
     return names.get(claim.quantity, claim.quantity.replace("_", " ")) + ("" if cost else part[claim.at])

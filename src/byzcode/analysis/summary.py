@@ -56,6 +56,7 @@ LATER = {
     "step_schedule": ("step_schedule", "constant"),
     "momentum": ("momentum", 0.0),
     "estimation": ("estimation", "none"),
+    "absence": ("absence", "none"),
 }
 
 #: Columns of the same kind that a summary has only if a run has a value there.
@@ -108,7 +109,7 @@ def _row(dataset: xarray.Dataset, spec: RunSpec) -> dict[str, Any]:
     row |= {column: getattr(spec, key) if key in SIZES else lookup(spec, key) for column, key in IDENTITY.items()}
     row |= {f"{key}_options": _words(getattr(spec, key).options) for key in OPTIONS}
     row |= {column: lookup(spec, key) for column, (key, _) in LATER.items()}
-    row |= {f"{key}_options": _words(getattr(spec, key).options) for key in ("problem", "step_schedule")}
+    row |= {f"{key}_options": _words(getattr(spec, key).options) for key in ("problem", "step_schedule", "absence")}
     row["assumed_alpha"] = spec.assumed_alpha
     row[ABSENT] = _absent(spec)
     progress = progress_of(spec)

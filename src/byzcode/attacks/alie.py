@@ -31,7 +31,7 @@ def alie(messages: Tensor, threat: Threat, draws: Draws, *, factor: Factor = Non
     lie. The factor is negative while N - f < 2 s: if the liars are few, the lie is on the other side of the mean.
     """
     mean, std = mean_and_std(threat.of_honest(messages))
-    away = paper_factor(messages.shape[-2], threat.f) if factor is None else factor
+    away = paper_factor(threat.answering, threat.f) if factor is None else factor
     return threat.replace(messages, mean - away * std)
 
 

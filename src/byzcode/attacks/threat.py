@@ -30,13 +30,15 @@ class Threat:
 
     ``liars`` (R, f) and ``honest`` (R, N - f) are device numbers. ``aggregate`` is the server's rule, (R, N, D) to
     (R, D), for liars who know it. ``relabelled()`` returns the messages (R, N, D) that the devices would send if all
-    their labels had the other sign, for liars who poison their data.
+    their labels had the other sign, for liars who poison their data. ``absent`` honest devices do not answer; they are
+    not in ``honest``, which is then (R, N - f - absent).
     """
 
     liars: Tensor
     honest: Tensor
     aggregate: Callable[[Tensor], Tensor] = _no_aggregate
     relabelled: Callable[[], Tensor] = _no_relabelled
+    absent: int = 0
 
     @property
     def f(self) -> int:
@@ -44,10 +46,14 @@ class Threat:
         return self.liars.shape[-1]
 
     @property
+    def answering(self) -> int:
+        """The number of devices that answer, liars or not."""
+        return self.f + self.honest.shape[-1]
+
+    @property
     def mask(self) -> Tensor:
         """True where a device lies, (R, N)."""
-        devices = self.f + self.honest.shape[-1]
-        flat = torch.zeros((len(self.liars), devices), dtype=torch.bool, device=self.liars.device)
+        flat = torch.zeros((len(self.liars), self.answering + self.absent), dtype=torch.bool, device=self.liars.device)
         return flat.scatter(-1, self.liars, value=True)
 
     def of_liars(self, messages: Tensor) -> Tensor:

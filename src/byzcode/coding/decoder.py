@@ -37,6 +37,8 @@ class Decoder:
     """``prepare(devices, subsets, redundancy)`` returns the decoder for a size.
 
     - ``most_liars(devices, subsets, redundancy)`` is s, the number of arbitrary liars among which it is exact.
+    - ``erasing(absent, devices, subsets, redundancy)`` is the same if the messages of ``absent`` devices are NaN; each
+      counts as a lie if left out.
     - ``refuses(devices, subsets, redundancy)`` says why a size is not supported, or returns None.
     - ``redundancies(devices, subsets)`` lists, in ascending order, all redundancies that may be supported; ``refuses``
       may exclude some of them.
@@ -46,3 +48,9 @@ class Decoder:
     most_liars: Callable[[int, int, int], int]
     refuses: Callable[[int, int, int], str | None]
     redundancies: Callable[[int, int], Sequence[int]] = any_of_them
+    erasing: Callable[[int, int, int, int], int] | None = None
+
+    def most_beside(self, absent: int, devices: int, subsets: int, redundancy: int) -> int:
+        """The number of liars among which it is exact beside ``absent`` devices; negative if it is not without any."""
+        size = (devices, subsets, redundancy)
+        return self.erasing(absent, *size) if absent and self.erasing else self.most_liars(*size) - absent

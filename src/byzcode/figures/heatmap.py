@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from byzcode.figures.heatmap_cells import WORST, Cell, Panel, levels_of, lines_of, reader, rows_of
 from byzcode.figures.heatmap_print import Print, fitting, written
 from byzcode.figures.heatmap_scale import Scale, scale_of
-from byzcode.figures.heatmap_words import CORNER, legend, notes, quantity_words, table
+from byzcode.figures.heatmap_words import CORNER, FRAME, legend, notes, quantity_words, table
 from byzcode.figures.page import Drawing, Page
 from byzcode.figures.request import Facets, Request
 from byzcode.figures.scale import Slots, log_ticks
@@ -75,10 +75,12 @@ def heatmap(request: Request, results: Path) -> Drawing:
         _dress(panel, labels)
         for row, at in itertools.product(range(len(labels)), range(len(places.ticks))):
             _draw(panel.axes, places.ticks[at], row, panel.rows[row][at], style, scale)
+        if plot.threshold:
+            _enclose(panel, places.ticks)
     _name_panels(page, request, plot, columns, rows)
     if scale.drawn:
         _color_bar(page, plot, scale)
-    page.arrange(legend(cells), notes(request, plot, cells, style, scale), places)
+    page.arrange(legend(plot, cells), notes(request, plot, cells, style, scale), places)
     return Drawing(page, table(panels, plot))
 
 
@@ -150,6 +152,20 @@ def _draw(axes: Axes, x: float, y: float, cell: Cell, style: Print, scale: Scale
         drawn.set_in_layout(False)
     if cell.is_partial:
         axes.plot([x + _OUT], [y - _OUT], **CORNER | {"color": ink}, zorder=3)
+
+
+def _enclose(panel: Panel, across: Sequence[float]) -> None:
+    """Draw a line between the cells that have a bound and all others."""
+    inside = np.pad([[cell.is_bounded for cell in row] for row in panel.rows], 1)
+    for row, at in np.argwhere(inside):
+        x, y = across[at - 1], row - 1
+        for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+            if not inside[row + down, at + right]:
+                ends = (
+                    [x - 0.5, x + 0.5] if down else [x + right / 2] * 2,
+                    [y + down / 2] * 2 if down else [y - 0.5, y + 0.5],
+                )
+                panel.axes.plot(*ends, **FRAME, zorder=4)
 
 
 def readable(fill: Any) -> str:

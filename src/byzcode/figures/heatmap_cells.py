@@ -21,6 +21,7 @@ from byzcode.specs.quantities import is_share
 from byzcode.storage import trajectories
 from byzcode.storage.layout import trajectory
 from byzcode.studies.plots import HeatmapPlot
+from byzcode.theory.bounds import rho_of
 from byzcode.training.status import Status, counts, most_frequent
 
 #: The name of the column of worst cases.
@@ -33,6 +34,7 @@ class Seeds(NamedTuple):
     level: NDArray[np.float64]
     status: NDArray[np.int8]
     numbers: tuple[int, ...]
+    rho: float | None = None  # see byzcode.theory.bounds.rho_of
 
 
 class Average(NamedTuple):
@@ -94,6 +96,11 @@ class Cell:
         return self.average.value if self.is_measured and self.ending is Status.FINISHED else None
 
     @property
+    def is_bounded(self) -> bool:
+        """Whether rho < 1."""
+        return self.seeds is not None and self.seeds.rho is not None and self.seeds.rho < 1
+
+    @property
     def is_partial(self) -> bool:
         """Whether it shows a number although some seeds ended early."""
         return self.number is not None and any(self.ended.values())
@@ -136,7 +143,9 @@ def reader(results: Path, quantity: str) -> Reader:
         status = dataset["status"].to_numpy()
         with np.errstate(all="ignore"):  # levels may be 0, infinite or NaN
             level = plateau(dataset[quantity].to_numpy(), dataset["iteration"].to_numpy()).level
-        return Seeds(np.where(status == Status.FINISHED, level, np.nan), status, tuple(stored.spec.seeds))
+        return Seeds(
+            np.where(status == Status.FINISHED, level, np.nan), status, tuple(stored.spec.seeds), rho_of(stored.spec)
+        )
 
     return lambda run: read(run.run)
 

@@ -30,6 +30,8 @@ CORNER: dict[str, Any] = {
     "markeredgewidth": 0.0,
     "linestyle": "none",
 }
+#: The line around the cells that have a bound.
+FRAME: dict[str, Any] = {"color": "#D62728", "linewidth": 1.6, "solid_capstyle": "projecting", "clip_on": False}
 #: What an average over seeds is called, and the spread around it.
 _AVERAGES = {"median": ("median", "half the interquartile range"), "mean": ("mean", "the standard deviation")}
 
@@ -42,11 +44,13 @@ def quantity_words(plot: HeatmapPlot) -> str:
     return f"{words}, %" if is_share(plot.y) else f"{words} {QUANTITIES[plot.y].symbol}".strip()
 
 
-def legend(cells: Sequence[Cell]) -> list[Artist]:
+def legend(plot: HeatmapPlot, cells: Sequence[Cell]) -> list[Artist]:
     """The artists of the legend: the marks that occur."""
     handles = mark_legend(cell.ending for cell in cells)
     if any(cell.is_partial for cell in cells):
         handles.append(Line2D([], [], **CORNER, color=INK, label="some seeds ended early"))
+    if plot.threshold and any(cell.is_bounded for cell in cells):
+        handles.append(Line2D([], [], **FRAME, label="within the frame \N{GREEK SMALL LETTER RHO} < 1"))
     return handles
 
 
@@ -141,6 +145,7 @@ def table(panels: Sequence[Panel], plot: HeatmapPlot) -> pd.DataFrame:
             "deviation": around.spread,
             "seeds": len(cell.seeds.level),
             **{ending.word: count for ending, count in cell.ended.items()},
+            **({"rho": cell.seeds.rho} if plot.threshold else {}),
         }
 
     return pd.DataFrame(

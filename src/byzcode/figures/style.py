@@ -230,6 +230,7 @@ COSTS = {
     "iteration": "iteration",
     "gradients_computed": "gradients computed\nby all devices",
     "bits_sent": "bits sent\nby all devices",
+    "wall_time": "modelled time\nin least times of a gradient",
 }
 
 

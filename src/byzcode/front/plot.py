@@ -27,7 +27,7 @@ from byzcode.provenance.content import canonical
 from byzcode.specs import last_part
 from byzcode.specs.methods import METHODS
 from byzcode.specs.parsing import parse
-from byzcode.specs.quantities import lacking, progress_of, quantities_of
+from byzcode.specs.quantities import WALL_TIME, lacking, progress_of, quantities_of
 from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories as stored_runs
 from byzcode.studies.expand import lookup
@@ -85,7 +85,7 @@ class Picture:
 def trajectories(
     runs: Sources, *, y: str | Sequence[str] | None = None, x: str = "iteration", title: str = "", caption: str = ""
 ) -> Picture:
-    """Draw a quantity against iteration, gradients_computed or bits_sent: a curve per run, median and quartiles.
+    """Draw a quantity against iteration, gradients_computed, bits_sent or wall_time: median and quartiles of each run.
 
     ``y`` is a variable of the runs, or several, each in a row; by default excess_loss, or loss where the optimum is not
     known. Labels are the keys of a mapping, or what the runs differ in. Raises UserError.
@@ -105,6 +105,8 @@ def trajectories(
     quantity = _quantities(y, specs, where)
     if x not in AXES:
         raise complain(where, "x", x, one_of(AXES, x))
+    if x == WALL_TIME and (reasons := [reason for spec in specs if (reason := lacking(spec, x))]):
+        raise complain(where, "x", x, reasons[0])
     plot = {"kind": "trajectories", "y": quantity if len(quantity) > 1 else quantity[0], "x": x}
     looks = _looks([[spec] for spec in specs])
     curves = [

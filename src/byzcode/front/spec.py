@@ -32,6 +32,7 @@ class Fields(TypedDict, total=False):
     aggregation: Part
     assumed_alpha: float | None
     estimation: Part
+    absence: Part
     step_size: float
     step_unit: Literal["1/L", "absolute"]
     step_schedule: Part

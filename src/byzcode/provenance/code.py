@@ -30,7 +30,7 @@ _NEUTRAL_PACKAGE = f"{PACKAGE}.provenance"
 
 #: The packages of the components.
 COMPONENTS = (
-    *("aggregation", "allocation", "attacks", "coding", "compression", "data"),
+    *("absence", "aggregation", "allocation", "attacks", "coding", "compression", "data"),
     *("estimation", "pre_aggregation", "problems", "schedules"),
 )
 

@@ -44,6 +44,10 @@ _WORDS: Mapping[Known, str] = {
 ESTIMATE = "estimated_f"
 
 
+#: The modelled time since the start, of runs with a model of delays.
+WALL_TIME = "wall_time"
+
+
 def metrics() -> dict[str, Metric]:
     """The metrics of all problems, by name."""
     return {name: metric for kind in PROBLEMS.values() for name, metric in kind.metrics.items()}
@@ -56,6 +60,11 @@ def quantities_of(spec: RunSpec) -> tuple[str, ...]:
     return (*common, *([ESTIMATE] if spec.estimates else []), *kind.metrics)
 
 
+def counts_of(spec: RunSpec) -> tuple[str, ...]:
+    """The cumulative counts of a run."""
+    return (*COUNTS, WALL_TIME) if spec.timed else COUNTS
+
+
 def constants_of(spec: RunSpec) -> tuple[Known, ...]:
     """The constants that the problem of a run knows."""
     return tuple(name for name in CONSTANTS if name in spec.problem_kind.knows)
@@ -66,6 +75,8 @@ def lacking(spec: RunSpec, name: str) -> str | None:
     kind, problem = spec.problem_kind, spec.problem.name
     if name == ESTIMATE:
         return None if spec.estimates else "the server does not estimate f"
+    if name == WALL_TIME:
+        return None if spec.timed else "no delays are modelled (absence: none)"
     if name in NEEDS:
         return None if NEEDS[name] in kind.knows else f"problem {problem} does not know {_WORDS[NEEDS[name]]}"
     if name in (*QUANTITIES, *COUNTS, *kind.metrics):

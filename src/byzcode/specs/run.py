@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
+from byzcode.absence import ABSENCES
 from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
 from byzcode.attacks import ATTACKS
@@ -31,6 +32,7 @@ Compression = Annotated[Component, Choice(COMPRESSORS, "compressor")]
 PreAggregation = Annotated[Component, Choice(PRE_AGGREGATORS, "pre-aggregator")]
 Aggregation = Annotated[Component, Choice(RULES, "rule")]
 Estimation = Annotated[Component, Choice(ESTIMATORS, "estimator")]
+Absence = Annotated[Component, Choice(ABSENCES, "absence")]
 Schedule = Annotated[Component, Choice(SCHEDULES, "schedule")]
 
 
@@ -44,6 +46,7 @@ COMPONENTS: dict[str, Mapping[str, Any]] = {
     "pre_aggregation": PRE_AGGREGATORS,
     "aggregation": RULES,
     "estimation": ESTIMATORS,
+    "absence": ABSENCES,
     "step_schedule": SCHEDULES,
 }
 
@@ -55,6 +58,7 @@ _IMPLIED: Mapping[str, Any] = {
     "momentum": 0.0,
     "assumed_alpha": None,
     "estimation": {"name": "none"},
+    "absence": {"name": "none"},
 }
 
 
@@ -115,6 +119,11 @@ class RunSpec(Identified):
         validate_default=True,
         description="How the server estimates f from the messages of each iteration; by default it is given f.",
     )
+    absence: Absence = Field(
+        default=Component(name="none"),
+        validate_default=True,
+        description="Which devices do not answer in an iteration, and how long the server waits; by default all do.",
+    )
     step_size: Annotated[float, Field(gt=0)] = Field(default=0.5, description="eta, in units of step_unit.")
     step_unit: Literal["1/L", "absolute"] = Field(
         default=None,
@@ -161,8 +170,28 @@ class RunSpec(Identified):
         If the server estimates f, it is the largest estimate that the rule can use.
         """
         if self.estimates:
-            return min((self.devices - 1) // 2, RULES[self.aggregation.name].most_liars(self._left))
+            return min((self.answering - 1) // 2, RULES[self.aggregation.name].most_liars(self._left))
         return self.f if self.assumed_alpha is None else self._share(self.assumed_alpha)
+
+    @property
+    def absent(self) -> int:
+        """s, the number of devices that do not answer in an iteration, their share of N rounded half up."""
+        return self._share(ABSENCES[self.absence.name].share(**self.absence.options))
+
+    @property
+    def answering(self) -> int:
+        """N - s, the number of messages that come in an iteration; f of them are lies."""
+        return self.devices - self.absent
+
+    @property
+    def honest(self) -> int:
+        """H = N - s - f, the number of honest messages that come."""
+        return self.answering - self.f
+
+    @property
+    def timed(self) -> bool:
+        """Whether the time of an iteration is modelled."""
+        return not ABSENCES[self.absence.name].idle
 
     @property
     def estimates(self) -> bool:
@@ -201,7 +230,7 @@ class RunSpec(Identified):
     @property
     def _left(self) -> int:
         """The number of messages that the rule gets after pre-aggregation."""
-        return PRE_AGGREGATORS[self.pre_aggregation.name].left(self.devices, **self.pre_aggregation.options)
+        return PRE_AGGREGATORS[self.pre_aggregation.name].left(self.answering, **self.pre_aggregation.options)
 
     @property
     def undefined(self) -> str | None:
@@ -212,8 +241,8 @@ class RunSpec(Identified):
         most = RULES[self.aggregation.name].most_liars(self._left)
         if self.assumed_f <= most:
             return None
-        among = f"{self.devices} devices"
-        if self._left < self.devices:
+        among = f"{self.answering} devices" + (" that answer" if self.absent else "")
+        if self._left < self.answering:
             among += f", reduced to {self._left} messages by {self.pre_aggregation.name},"
         assumed = "" if self.assumed_alpha is None else "assumed "
         return (
@@ -229,10 +258,14 @@ class RunSpec(Identified):
         decoder = METHODS[self.method].decoder
         if not decoder:
             return None
-        most = DECODERS[decoder].most_liars(self.devices, self.subsets, self.redundancy)
+        known = DECODERS[decoder]
+        most = known.most_beside(self.absent, self.devices, self.subsets, self.redundancy)
         if self.f <= most:
             return None
-        return f"f = {self.f} liars, but {decoder} with redundancy {self.redundancy} tolerates at most {most}"
+        absent = f" and {self.absent} absent devices" if self.absent else ""
+        beside = f" beside {self.absent} absent ones" if self.absent else ""
+        allowed = "none" if most < 0 else f"at most {most} liars{beside}" if absent else f"at most {most}"
+        return f"f = {self.f} liars{absent}, but {decoder} with redundancy {self.redundancy} tolerates {allowed}"
 
     def canonical(self) -> str:
         """The content as JSON with sorted keys, without what the first runs imply.
@@ -326,6 +359,14 @@ class RunSpec(Identified):
         if self.f >= self.devices:
             reason = f"f = {self.f} liars among {self.devices} devices: at least one must be honest"
             raise KeyedError("byzantine.alpha", self.byzantine.alpha, reason)
+        if self.absent and self.honest < 1:
+            reason = f"{self.absent} absent and {self.f} Byzantine of {self.devices} devices: an honest one must answer"
+            raise KeyedError("absence", self.absence.model_dump(), reason)
+        if self.absent and ESTIMATORS[self.estimation.name].remembers:
+            reason = (
+                "remembers suspicions of devices, which must all answer; leave out absence, or allowed: another one"
+            )
+            raise KeyedError("estimation", self.estimation.name, reason)
         for key, value in (("assumed_alpha", self.assumed_alpha), ("estimation", self.estimation.name)):
             if value not in (None, "none") and METHODS[self.method].server != "rule":
                 reason = f"the server of method {self.method} has no rule that is given f; leave it out"

@@ -19,7 +19,7 @@ from byzcode.kernels.native import library
 from byzcode.lazy import torch
 from byzcode.provenance.content import canonical, long_hash
 from byzcode.specs import parts
-from byzcode.specs.quantities import ESTIMATE, NEEDS, lacking
+from byzcode.specs.quantities import ESTIMATE, NEEDS, WALL_TIME, lacking
 from byzcode.specs.run import RunSpec
 from byzcode.storage.allocations import allocation_digest
 from byzcode.storage.layout import STAGES
@@ -65,6 +65,13 @@ VARIABLES = {
     "bits_sent": Variable(
         _BOTH, "f8", "bit", "bits sent by all devices to the server, cumulative", "a lie counts as an honest message"
     ),
+    "wall_time": Variable(
+        _BOTH,
+        "f8",
+        "1",
+        "modelled time until the server has its messages, cumulative",
+        "in units of the least time of a gradient; no time is modelled for sending, encoding and decoding",
+    ),
     "decoding_failures": Variable(
         _BOTH, "f8", "iterations", "iterations without a decoded gradient, cumulative", "the decoder noticed: no step"
     ),
@@ -92,7 +99,7 @@ VARIABLES = {
 
 def variables_of(spec: RunSpec) -> dict[str, Variable]:
     """The variables of a run's file: those that its problem can measure, and the problem's own metrics."""
-    some = (*NEEDS, ESTIMATE)
+    some = (*NEEDS, ESTIMATE, WALL_TIME)
     known = {name: about for name, about in VARIABLES.items() if name not in some or lacking(spec, name) is None}
     metrics = spec.problem_kind.metrics.items()
     return known | {name: Variable(_BOTH, "f8", own.units, own.long_name, own.comment) for name, own in metrics}

@@ -167,8 +167,8 @@ def _check(cell: Cell, where: str) -> None:
             raise KeyedError(f"{where}.curve", specs[0].seeds, f"seeds must be the same in all runs, not {spec.seeds}")
     check_levels(cell, where)
     for spec in specs:
-        if isinstance(claim, Predicted) and claim.distance == "each_other" and spec.devices - spec.f < 2:
-            allowed = f"needs at least two honest devices to compare their messages, not {spec.devices - spec.f}"
+        if isinstance(claim, Predicted) and claim.distance == "each_other" and spec.honest < 2:
+            allowed = f"needs at least two honest devices to compare their messages, not {spec.honest}"
             raise KeyedError(f"{where}.distance", claim.distance, allowed)
     if isinstance(claim, Predicted) or (isinstance(claim, Law) and claim.predicted == "coded_variance"):
         for spec in specs:

@@ -22,10 +22,10 @@ When = Literal["plateau", "end", "start"]
 if TYPE_CHECKING:
     Measured: TypeAlias = str
 else:
-    Measured = Quantity | Literal["gradients_computed", "bits_sent"]
+    Measured = Quantity | Literal["gradients_computed", "bits_sent", "wall_time"]
 
 #: Costs are compared per iteration, whatever part of a training counts.
-COSTS = ("gradients_computed", "bits_sent")
+COSTS = ("gradients_computed", "bits_sent", "wall_time")
 
 
 class Side(Strict):

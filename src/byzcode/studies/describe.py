@@ -40,6 +40,8 @@ def describe(spec: RunSpec) -> str:
             attack += f" Their messages are {'also' if spec.byzantine.compressed else 'not'} compressed."
     else:
         attack = "No device is Byzantine."
+    if spec.timed:
+        attack += f" {spec.absent} of {spec.devices} devices do not answer in an iteration: {_words(spec.absence)}."
     every = "every {}".format if spec.record.spacing == "every" else "log-spaced, {} per decade".format
     return "\n".join(
         [

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from byzcode.errors import KeyedError
-from byzcode.specs.quantities import is_share, lacking, progress_of, quantities_of
+from byzcode.specs.quantities import WALL_TIME, is_share, lacking, progress_of, quantities_of
 from byzcode.specs.run import RunSpec
 from byzcode.studies.claim import COSTS, Tested
 from byzcode.studies.expand import Member
@@ -33,7 +33,7 @@ def claim_with_quantity(claim: T, specs: Sequence[RunSpec], where: str) -> T:
     completed = claim
     if "quantity" not in claim.model_fields_set and progress(specs) != claim.quantity:
         completed = claim.model_copy(update={"quantity": progress(specs)})
-    if completed.quantity in COSTS:
+    if completed.quantity in COSTS and completed.quantity != WALL_TIME:
         return completed
     for spec in specs:
         if (reason := lacking(spec, completed.quantity)) is not None:
@@ -59,7 +59,10 @@ def check_plot(plot: Plot, members: Sequence[Member]) -> None:
 def _quantities(plot: Plot) -> list[tuple[str, str]]:
     """The quantities that a plot reads, each with the field that names it."""
     along = [("measured", plot.measured)] if isinstance(plot, SweepPlot) and plot.measured else []
-    return [*(("y", quantity) for quantity in drawn_quantities(plot)), *along]
+    timed = (
+        [("x", measure.x) for measure in plot.measures if measure.x == WALL_TIME] if plot.kind == "trajectories" else []
+    )
+    return [*(("y", quantity) for quantity in drawn_quantities(plot)), *along, *timed]
 
 
 def _allowed(specs: Iterable[RunSpec], *, shares: bool = False) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from byzcode.specs.quantities import is_share
+from byzcode.specs.quantities import WALL_TIME, is_share
 from byzcode.specs.strict import Strict
 from byzcode.studies.names import (
     BoundName,
@@ -37,7 +37,7 @@ Where = Annotated[
 
 
 #: The horizontal axes of trajectories.
-AXES = ("iteration", "gradients_computed", "bits_sent")
+AXES = ("iteration", "gradients_computed", "bits_sent", WALL_TIME)
 
 
 #: The description of a plot's title.
@@ -157,6 +157,10 @@ class HeatmapPlot(Strict):
         "mean, with the standard deviation.",
     )
     worst: bool = Field(default=True, description="Whether a last column shows the worst case over x, seed by seed.")
+    threshold: bool = Field(
+        default=False,
+        description="Whether a frame encloses the cells with rho < 1, beyond which compression leaves no bound.",
+    )
     title: Line | None = Field(default=None, description=TITLE)
     caption: Text = Field(description="What the figure shows, in a sentence or two.")
 

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from byzcode.allocation import EMPTY
-from byzcode.coding import DECODERS, ENCODERS
+from byzcode.coding import ENCODERS
 from byzcode.compression import COMPRESSORS
 from byzcode.specs.last_part import LEVEL, mean_by_stretch, steps_within
 from byzcode.specs.methods import METHODS
@@ -39,7 +39,7 @@ from byzcode.storage import allocations
 from byzcode.theory.arrays import Floats
 from byzcode.theory.arrays import floats as _floats
 from byzcode.theory.constants import rule_constant
-from byzcode.theory.expectations import Expected, expected_of, when_expected
+from byzcode.theory.expectations import Expected, compressed, expected_of, when_expected
 from byzcode.theory.worst_case import allocation_error, coding, device_error, pairs_error
 
 # --- the rule --------------------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def kappa_of(spec: RunSpec) -> float | None:
         return 0.0
     if server != "rule" or spec.undefined is not None or spec.assumed_f != spec.f or spec.estimates:
         return None
-    return rule_constant(spec.aggregation.name, spec.pre_aggregation.name, spec.devices, spec.f)
+    return rule_constant(spec.aggregation.name, spec.pre_aggregation.name, spec.answering, spec.f)
 
 
 def is_exact(spec: RunSpec) -> bool:
@@ -65,7 +65,21 @@ def is_exact(spec: RunSpec) -> bool:
     method = METHODS[spec.method]
     if method.server != "decoder":
         return method.server == "true_gradient"
-    return spec.f <= DECODERS[method.decoder].most_liars(spec.devices, spec.subsets, spec.redundancy)
+    return spec.undecodable is None
+
+
+def rho_of(spec: RunSpec) -> float | None:
+    """What compression adds to ||e||^2, as a multiple of ||grad F||^2: rho of section 2.3. None if it is not known.
+
+    From 1 on, compression alone leaves the limit of ||grad F|| without a bound. Below 1 it has one, if a bound on
+    betahat is known. For weights that sum to 1 it is at most 2 (kappa + 1/H) delta, and delta with a shared mask.
+    """
+    kappa, compressor, options = kappa_of(spec), COMPRESSORS[spec.compression.name], spec.compression.options
+    if kappa is None or not compressor.unbiased:
+        return None
+    exact, delta = Expected(np.zeros(2), np.zeros(2)), compressor.delta(spec.dimension, **options)
+    added = compressed(exact, delta, spec.honest, shared=compressor.shared(**options))
+    return float(added.rho(kappa))
 
 
 def rule_error(kappa: float, dispersion: ArrayLike, bias: ArrayLike) -> Floats:
@@ -149,7 +163,7 @@ def bounds(spec: RunSpec, measured: Mapping[Any, Any], assigned: NDArray[np.int3
         applying["allocation"] = Bound(
             "always",
             "(kappa + 1) sigma^2 M betahat^2 / H",
-            allocation_error(kappa, spectral, missing, spec.devices - spec.f, spread, gradient),
+            allocation_error(kappa, spectral, missing, spec.honest, spread, gradient),
         )
     if (when := when_expected(spec)) != "never":
         expected = expected_of(spec, weights)

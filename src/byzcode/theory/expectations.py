@@ -126,21 +126,24 @@ def compressed(
 
 def when_expected(spec: RunSpec) -> Literal["always", "start", "never"]:
     """In which iterations the expectation over the allocation holds; see :mod:`byzcode.theory.bounds`."""
+    scheme = ALLOCATIONS[spec.allocation.name]
+    if spec.absent and not scheme.exact(**spec.allocation.options):
+        return "never"  # whoever has fewer subsets answers earlier
     if not COMPRESSORS[spec.compression.name].unbiased:
         return "never"
     labels, rows = (spec.assignment in ("redrawn", f"{side}_redrawn") for side in ("subsets", "devices"))
     if labels and (rows or spec.byzantine.identities == "redrawn"):
         return "always"
-    return "start" if labels or ALLOCATIONS[spec.allocation.name].drawn else "never"
+    return "start" if labels or scheme.drawn else "never"
 
 
 def expected_of(spec: RunSpec, weights: Floats) -> Expected:
     """The expectation for a run with weights (..., N, M). The compressor of the run must be unbiased."""
     compressor, options = COMPRESSORS[spec.compression.name], spec.compression.options
     return compressed(
-        random_labels(weights, spec.f),
+        random_labels(weights, spec.devices - spec.honest),
         compressor.delta(spec.dimension, **options),
-        spec.devices - spec.f,
+        spec.honest,
         shared=compressor.shared(**options),
         sum_of_weights=weights.sum(axis=-1).mean(axis=-1),
     )

@@ -16,23 +16,29 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """The messages of one iteration. The attack runs only when ``received`` is first read."""
+    """The messages of one iteration. The attack runs only when ``received`` is first read.
 
-    def __init__(self, channel: Channel, coded: Tensor, threat: Threat, iteration: int) -> None:
+    ``present`` (R, N - s) are the devices that answer; None if all do. ``bits`` are those of their messages.
+    """
+
+    def __init__(
+        self, channel: Channel, coded: Tensor, threat: Threat, iteration: int, present: Tensor | None = None
+    ) -> None:
         self._channel, self._coded = channel, coded
-        self.threat, self.iteration = threat, iteration
+        self.threat, self.iteration, self.present = threat, iteration, present
         self._draws = channel.draws(coded, iteration)
-        self.sent, self.bits = channel.compressed(coded, self._draws)
+        self.sent, bits = channel.compressed(coded, self._draws)
+        self.bits = bits if present is None or isinstance(bits, int) else bits.gather(-1, present)
         self._received: Tensor | None = None
 
     @property
     def honest(self) -> Tensor:
-        """The honest messages as sent, after compression, (R, N - f, D)."""
+        """The honest messages that come, as sent, after compression, (R, H, D)."""
         return self.threat.of_honest(self.sent)
 
     @property
     def received(self) -> Tensor:
-        """The messages that the server receives, (R, N, D)."""
+        """The messages that the server receives, (R, N, D), with those of absent devices, which it must not use."""
         if self._received is None:
             self._received = self._channel.received(self._coded, self.sent, self.threat, self.iteration, self._draws)
         return self._received
@@ -59,9 +65,9 @@ class Channel:
         self._compression = [Stream(seed, "compression") for seed in seeds]
         self._lying = [Stream(seed, "attack") for seed in seeds]
 
-    def carry(self, coded: Tensor, threat: Threat, iteration: int) -> Exchange:
+    def carry(self, coded: Tensor, threat: Threat, iteration: int, present: Tensor | None = None) -> Exchange:
         """The exchange of an iteration, in which the devices have the coded gradients ``coded`` (R, N, D)."""
-        return Exchange(self, coded, threat, iteration)
+        return Exchange(self, coded, threat, iteration, present)
 
     def draws(self, coded: Tensor, iteration: int) -> Draws:
         """The random numbers of all devices for compression in an iteration."""

@@ -47,7 +47,8 @@ class Devices:
     ``assigned`` and ``weights`` are (R, N, S). If the assignment is redrawn, each iteration has a fresh permutation of
     the subsets, of the devices, or of both, which are readings of LAD (2603.28780). A weight belongs to its slot,
     whatever subset the slot holds. With complex weights a message has 2 D numbers: first the real part, then the
-    imaginary part. ``like`` has the precision and the compute device of the messages.
+    imaginary part. ``like`` has the precision and the compute device of the messages. ``loads`` (R, N) are the
+    numbers of gradients that each device computes.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Devices:
         *,
         assignment: Assignment,
     ) -> None:
+        self.loads = torch.from_numpy((assigned != EMPTY).sum(axis=-1)).to(like)
         tasks = None
         if np.iscomplexobj(weights) and (size := _task_size(assigned, weights, subsets)) > 1:
             members = np.broadcast_to(np.arange(subsets).reshape(-1, size), (len(seeds), subsets // size, size)).copy()

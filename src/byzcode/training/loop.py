@@ -9,6 +9,7 @@ from byzcode.attacks import Threat
 from byzcode.lazy import torch
 from byzcode.problems import minibatch
 from byzcode.randomness import Orders
+from byzcode.training.arrivals import Arrivals
 from byzcode.training.batch import Batch
 from byzcode.training.channel import Channel
 from byzcode.training.devices import Devices, messages, relabelled
@@ -33,19 +34,22 @@ def loop(batch: Batch, advance: Progress, wanted: Container[str] | None = None) 
     channel, server, recorder = Channel(spec, seeds), server_of(spec, seeds), Recorder(spec, problem, wanted)
     redrawn = spec.byzantine.identities == "redrawn"
     liars = Orders(seeds, spec.devices, "byzantine", redrawn=redrawn, device=theta.device, first=spec.f)
+    arrivals = Arrivals(spec, seeds, devices.loads)
     for iteration in range(spec.iterations + 1):
         at, codes = Iterate(problem, theta), devices.codes(iteration)
         drawn = minibatch(problem, iteration)
         sampled = at if drawn is problem else Iterate(drawn, theta)
         lying, honest = liars.parts(iteration)
+        arrival = arrivals.at(iteration, lying, honest, codes.parts[0].devices)
         threat = Threat(
             liars=lying,
-            honest=honest,
-            aggregate=partial(server.aggregate, iteration=iteration),
+            honest=arrival.honest,
+            aggregate=partial(server.aggregate, present=arrival.present, iteration=iteration),
             relabelled=partial(relabelled, sampled, codes),
+            absent=spec.absent,
         )
-        exchange = channel.carry(messages(sampled, codes), threat, iteration)
-        moment = Moment(at, sampled, exchange, server.answer(exchange, at))
+        exchange = channel.carry(messages(sampled, codes), threat, iteration, arrival.present)
+        moment = Moment(at, sampled, exchange, server.answer(exchange, at), arrival.time)
         if done := recorder.enter(moment):
             advance(len(seeds) * done)
             if recorder.all_ended(iteration):

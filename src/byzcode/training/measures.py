@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from byzcode.kernels.distances import lengths
 from byzcode.lazy import torch
 from byzcode.problems import Metric, Problem, Solved
-from byzcode.specs.quantities import COUNTS, constants_of, quantities_of
+from byzcode.specs.quantities import WALL_TIME, constants_of, counts_of, quantities_of
 from byzcode.specs.run import RunSpec
 from byzcode.training.channel import Exchange
 from byzcode.training.iterate import Iterate
@@ -26,11 +26,14 @@ EXACT = 1e-6
 class Moment:
     """An iteration: the iterate, the messages and the server's answer.
 
-    ``sampled`` has the gradients that the devices combine: those of the minibatch, or of all samples (``at``).
+    ``sampled`` has the gradients that the devices combine: those of the minibatch, or of all samples (``at``). ``time``
+    (R,) is how long the server waits, if that is modelled.
     """
 
-    def __init__(self, at: Iterate, sampled: Iterate, exchange: Exchange, answer: Answer) -> None:
-        self.at, self.sampled, self.exchange, self.answer = at, sampled, exchange, answer
+    def __init__(
+        self, at: Iterate, sampled: Iterate, exchange: Exchange, answer: Answer, time: Tensor | None = None
+    ) -> None:
+        self.at, self.sampled, self.exchange, self.answer, self.time = at, sampled, exchange, answer, time
 
     @cached_property
     def dispersion(self) -> tuple[Tensor, Tensor]:
@@ -64,7 +67,7 @@ class Recorder:
 
     def __init__(self, spec: RunSpec, problem: Problem, wanted: Container[str] | None = None) -> None:
         theta, metrics = problem.start(), spec.problem_kind.metrics
-        self._on_cpu, self._undefined, self._devices = theta.device.type == "cpu", bool(spec.undefined), spec.devices
+        self._on_cpu, self._undefined, self._devices = theta.device.type == "cpu", bool(spec.undefined), spec.answering
         self._measures = {
             name: MEASURES[name] if name in MEASURES else _of_problem(name, metrics)
             for name in quantities_of(spec)
@@ -76,7 +79,7 @@ class Recorder:
             spec.record.iterations(spec.iterations),
             spec.diverged_at,
             {name: getattr(problem, name) for name in constants_of(spec)},
-            names=(*self._measures, *COUNTS),
+            names=(*self._measures, *counts_of(spec)),
             undefined=self._undefined,
         )
 
@@ -96,11 +99,13 @@ class Recorder:
         return self._undefined or (self._on_cpu and self._book.all_ended(iteration))
 
     def count(self, moment: Moment) -> None:
-        """Add the bits of an iteration to the counts, and its decoding failures and errors if the server decodes."""
+        """Add an iteration to the counts: bits, time, and failures and errors if the server decodes."""
         if moment.answer.failed is not None:
             at = moment.sampled  # a decoder is exact if it returns the gradient of what the devices computed with
             self._ledger.decoded(moment.answer, at.gradient, at.heterogeneity + at.gradient_norm)
         self._ledger.sent(moment.exchange.bits, self._devices)
+        if moment.time is not None:
+            self._ledger.waited(moment.time)
 
     def close(self) -> Measurements:
         """Return all measurements."""
@@ -115,15 +120,19 @@ def _of_problem(name: str, metrics: Mapping[str, Metric]) -> Callable[[Moment], 
 
 
 class Ledger:
-    """Counts since the start, (R,): bits sent, iterations that were not decoded, iterations decoded wrongly."""
+    """Counts since the start, (R,): bits sent, iterations not decoded or decoded wrongly, and the time they took."""
 
     def __init__(self, theta: Tensor) -> None:
         self._same = 0  # bits of messages whose length does not depend on their content
         self._bits = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
-        self._failed, self._wrong = torch.zeros_like(self._bits), torch.zeros_like(self._bits)
+        self._failed, self._wrong, self._time = (torch.zeros_like(self._bits) for _ in range(3))
+
+    def waited(self, time: Tensor) -> None:
+        """Add the time of an iteration."""
+        self._time = self._time + time
 
     def sent(self, bits: int | Tensor, devices: int) -> None:
-        """Count the bits that all devices sent in an iteration."""
+        """Count the bits that came from so many devices in an iteration."""
         if isinstance(bits, int):
             self._same += bits * devices
         else:
@@ -137,7 +146,12 @@ class Ledger:
 
     def totals(self) -> dict[str, Tensor]:
         """The counts, by their names in a trajectory file."""
-        return {"bits_sent": self._bits + self._same, "decoding_failures": self._failed, "decoding_errors": self._wrong}
+        return {
+            "bits_sent": self._bits + self._same,
+            "decoding_failures": self._failed,
+            "decoding_errors": self._wrong,
+            WALL_TIME: self._time,
+        }
 
 
 def dispersion(among: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:

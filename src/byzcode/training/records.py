@@ -45,6 +45,7 @@ class Measurements:
     status: NDArray[np.int8]  # (R,): a Status
     status_at: NDArray[np.int64]  # (R,): the first recorded iteration with this status; NEVER if the seed finished
     estimated_f: Floats | None = None  # like the loss; if the server estimates f
+    wall_time: Floats | None = None  # like the bits; if delays are modelled
     metrics: Mapping[str, Floats] = field(default_factory=dict)  # the problem's own metrics, by name
 
     @classmethod
@@ -65,7 +66,7 @@ class Measurements:
 
 _NAMES = [each.name for each in fields(Measurements) if each.name != "metrics"]
 PER_SEED = (*quantities.CONSTANTS, "status", "status_at")
-QUANTITIES = [name for name in _NAMES if name not in (*PER_SEED, quantities.ESTIMATE)]
+QUANTITIES = [name for name in _NAMES if name not in (*PER_SEED, quantities.ESTIMATE, quantities.WALL_TIME)]
 
 
 def join(parts: Iterable[Measurements]) -> Measurements:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from byzcode.aggregation import RULES
 from byzcode.coding import DECODERS
 from byzcode.estimation import ESTIMATORS
+from byzcode.kernels.order import take_devices
 from byzcode.lazy import torch
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.randomness import Draws, Stream
@@ -39,7 +40,7 @@ class Server(ABC):
     def answer(self, exchange: Exchange, at: Iterate) -> Answer:
         """Compute the aggregate of an iteration."""
 
-    def aggregate(self, messages: Tensor, iteration: int) -> Tensor:
+    def aggregate(self, messages: Tensor, present: Tensor | None, iteration: int) -> Tensor:
         """The aggregate (R, D) of trial messages (R, N, D), for attacks that search; only Receiving servers have it."""
         raise AssertionError("no lie reaches this server")
 
@@ -49,15 +50,19 @@ class Receiving(Server):
 
     @abstractmethod
     def of(self, messages: Tensor, iteration: int) -> Answer:
-        """The answer to messages (R, N, D)."""
+        """The answer to the messages that come, (R, N - s, D)."""
+
+    def those_of(self, messages: Tensor, present: Tensor | None) -> Tensor:
+        """Of messages (R, N, D) those that come, (R, N - s, D): of the devices ``present``, or of all."""
+        return messages if present is None else take_devices(messages, present)
 
     def answer(self, exchange: Exchange, at: Iterate) -> Answer:
         """The answer to the received messages."""
-        return self.of(exchange.received, exchange.iteration)
+        return self.of(self.those_of(exchange.received, exchange.present), exchange.iteration)
 
-    def aggregate(self, messages: Tensor, iteration: int) -> Tensor:
+    def aggregate(self, messages: Tensor, present: Tensor | None, iteration: int) -> Tensor:
         """The aggregate (R, D) of trial messages (R, N, D)."""
-        return self.of(messages, iteration).aggregate
+        return self.of(self.those_of(messages, present), iteration).aggregate
 
 
 class Rule(Receiving):
@@ -91,8 +96,9 @@ class Estimating(Rule):
 
     def answer(self, exchange: Exchange, at: Iterate) -> Answer:
         """The answer to the received messages. An estimator that remembers now knows this iteration, too."""
-        total = self._total(exchange.received)
-        answer = self._answer(exchange.received, total, exchange.iteration)
+        messages = self.those_of(exchange.received, exchange.present)
+        total = self._total(messages)
+        answer = self._answer(messages, total, exchange.iteration)
         if self._estimator.remembers:
             self._past, self._iterations = total, self._iterations + 1
         return answer
@@ -117,11 +123,18 @@ class Estimating(Rule):
 
 
 class Decoder(Receiving):
-    """Decodes the gradient from codewords."""
+    """Decodes the gradient from codewords. Messages that do not come are NaN, at the places of their devices."""
 
     def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None:
         decoder = DECODERS[METHODS[spec.method].decoder]
         self._decode = decoder.prepare(spec.devices, spec.subsets, spec.redundancy)
+
+    def those_of(self, messages: Tensor, present: Tensor | None) -> Tensor:
+        """Messages (R, N, D), NaN where they do not come."""
+        if present is None:
+            return messages
+        absent = torch.ones_like(messages[..., 0], dtype=torch.bool).scatter(-1, present, value=False)
+        return messages.masked_fill(absent.unsqueeze(-1), torch.nan)
 
     def of(self, messages: Tensor, iteration: int) -> Answer:
         """The decoded gradient, and in which runs decoding failed."""

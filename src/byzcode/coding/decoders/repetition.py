@@ -28,8 +28,9 @@ def prepare(devices: int, subsets: int, redundancy: int) -> Decode:
     Messages (R, N, D) to the gradient (R, D). Cost: N log N D. If a group has a strict majority, its coordinate-wise
     median is the vector of this majority, whatever the others send (infinities and NaN too). Therefore the decoder
     takes the median and counts the devices that agree with it. Exact among s liars on any devices,
-    s = (size of the smallest group - 1) // 2. With more liars, a group without a majority fails the run; a majority of
-    colluding liars in a group is not noticed.
+    s = (size of the smallest group - 1) // 2. Messages with NaN are erased: they have no vote. So beside e absent
+    devices s = (size of the smallest group - 1 - e) // 2. With more liars, a group without a majority fails the run; a
+    majority of colluding liars in a group is not noticed.
     """
     group = repetition.groups_of(devices, subsets, redundancy)
     sizes = np.bincount(group)
@@ -53,13 +54,20 @@ def most_liars(devices: int, subsets: int, redundancy: int) -> int:
     return (devices // (subsets // redundancy) - 1) // 2
 
 
+def erasing(absent: int, devices: int, subsets: int, redundancy: int) -> int:
+    """The largest s below half of what is left of the smallest group if all absent devices are in it."""
+    return (devices // (subsets // redundancy) - absent - 1) // 2
+
+
 def _vote(messages: Tensor) -> tuple[Tensor, Tensor]:
     """The vector of each group's majority, and whether a majority is lacking: (..., n, D) to (..., D) and (...)."""
-    size = messages.shape[-2]
-    candidate = sort_devices(messages)[..., (size - 1) // 2, :]
+    erased = messages.isnan().any(dim=-1, keepdim=True)
+    messages, voters = messages.masked_fill(erased, torch.nan), (~erased).sum(dim=(-2, -1))
+    middle = ((voters - 1).clamp(min=0) // 2)[..., None, None].expand(*messages.shape[:-2], 1, messages.shape[-1])
+    candidate = sort_devices(messages).gather(-2, middle).squeeze(-2)
     far = (messages - candidate.unsqueeze(-2)).abs().amax(dim=-1)
     near = far <= torch.finfo(messages.dtype).eps ** AGREEMENT * candidate.abs().amax(dim=-1, keepdim=True)
-    return candidate, near.sum(dim=-1) <= size // 2
+    return candidate, near.sum(dim=-1) <= voters // 2
 
 
 def redundancies(devices: int, subsets: int) -> Sequence[int]:
@@ -68,4 +76,4 @@ def redundancies(devices: int, subsets: int) -> Sequence[int]:
     return sorted({*small, *(subsets // size for size in small)})
 
 
-ENTRY = Decoder(prepare, most_liars, repetition.refuses, redundancies)
+ENTRY = Decoder(prepare, most_liars, repetition.refuses, redundancies, erasing)
