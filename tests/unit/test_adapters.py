@@ -55,9 +55,9 @@ def test_what_is_not_served_is_refused_in_one_line(called, says):
 
 
 def test_a_name_that_is_not_served_is_no_attribute():
-    with pytest.raises(AttributeError, match="byzfl.MDA: byzcode has no minimum-diameter averaging"):
+    with pytest.raises(AttributeError, match=r"byzfl\.MDA: byzcode has no minimum-diameter averaging"):
         _ = byzfl.MDA
-    with pytest.raises(AttributeError, match="has no attribute 'TrMeen'; did you mean 'TrMean'?"):
+    with pytest.raises(AttributeError, match=re.escape("has no attribute 'TrMeen'; did you mean 'TrMean'?")):
         _ = byzfl.TrMeen
 
 

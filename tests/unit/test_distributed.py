@@ -119,7 +119,9 @@ def test_it_runs_as_printed_and_a_killed_device_ends_it():
     share = float(whole.stdout.splitlines()[-1].partition("%")[0])
     assert share > 70
 
-    started = subprocess.Popen([*command, "1000000"], cwd=EXAMPLES, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    started = subprocess.Popen(
+        [*command, "1000000"], cwd=EXAMPLES, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert started.stdout.readline().startswith("iteration 1:")
     own = psutil.Process(started.pid)
     processes = [each for each in own.children(recursive=True) if each.ppid() != own.pid]  # of the fork server

@@ -52,6 +52,7 @@ class Served:
 
 _TIES = "of equally good vectors ours takes the first by values, byzfl the first by place"
 _SEARCHED = frozenset({"start", "delta", "ratio"})
+_HARM = "where factors do the same harm, as all large ones if lies are clipped, rounding decides between them"
 
 #: byzfl's aggregators.
 AGGREGATORS: Mapping[str, Served] = {
@@ -100,11 +101,13 @@ ATTACKS: Mapping[str, Served] = {
         "ipm_search",
         lambda agg=None, pre_agg_list=None, f=1, evals=20, start=0.0, delta=10.0, ratio=0.8: {"evaluations": evals},
         only=_SEARCHED,
+        differs=_HARM,
     ),
     "Optimal_ALittleIsEnough": Served(
         "alie_search",
         lambda agg=None, pre_agg_list=None, f=1, evals=20, start=0.0, delta=10.0, ratio=0.8: {"evaluations": evals},
         only=_SEARCHED,
+        differs=_HARM,
     ),
 }
 
