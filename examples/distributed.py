@@ -53,13 +53,15 @@ class Job:
 def train(job: Job) -> Tensor:
     """The final parameters (D,). If a process fails, all end, and one line says which failed and why."""
     with tempfile.TemporaryDirectory(prefix="distributed-") as folder:
-        mp.set_forkserver_preload(["__main__", "torch", "byzcode.front.attack"])  # imported once, for all processes
-        processes = mp.start_processes(work, (job, folder), job.devices + 1, join=False, start_method="forkserver")
+        processes = mp.spawn(work, (job, folder), nprocs=job.devices + 1, join=False)
         try:
             while not processes.join():  # if a process fails, this ends the others
                 pass
         except (mp.ProcessRaisedException, mp.ProcessExitedException) as error:
             raise SystemExit(f"distributed.py: {first_failure(processes.processes, folder) or error}") from None
+        finally:  # after an interrupt, too
+            for process in processes.processes:
+                process.kill()
         return torch.load(Path(folder) / "theta.pt")
 
 

@@ -2,7 +2,7 @@
 
 ``RobustFedAvg("trimmed_mean", f=2, pre_aggregation="nnm")`` is a strategy for ``flwr.serverapp.ServerApp``, and
 ``LegacyRobustFedAvg`` one for ``flwr.server``. Both are Flower's FedAvg, whose parameters they take, in all but the
-aggregation of the model; metrics are weighted means as in FedAvg, which a liar can make anything.
+aggregation of the model; metrics are weighted means as in FedAvg, which a liar can make anything. Tested with Flower 1.42.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from byzcode.adapters.missing import needed
 from byzcode.adapters.server import Server
 
-with needed("Flower", "pip install 'flwr>=1.30'"):
+with needed("Flower", "pip install flwr"):
     from flwr.app import Array, ArrayRecord
     from flwr.common import ndarrays_to_parameters, parameters_to_ndarrays
     from flwr.server import strategy as legacy
