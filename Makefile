@@ -33,7 +33,7 @@ quick: setup
 	$(RUN) snakemake --cores all --configfile config/quick/config.yaml
 
 # SLOW=1 runs the tests marked slow, too: whole workflows, faults, fuzzing. CI does.
-test: setup $(VENV)/peers $(VENV)/tools $(VENV)/validator
+test: setup $(VENV)/peers $(VENV)/tools $(VENV)/validator $(VENV)/beside
 	$(RUN) python -m pytest -n 3 --dist loadfile $(if $(SLOW),,-m "not slow")
 
 # Fifty times: the workflow of `make quick`, killed at a random moment and started again. About an hour.
@@ -112,6 +112,11 @@ $(VENV)/peers: $(PEERS) $(VENV)/done
 $(VENV)/tools $(VENV)/validator: $(VENV)/%: tests/end_to_end/%.txt $(VENV)/done
 	rm -rf $@
 	$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check -r $< || { rm -rf $@; true; }
+
+# Libraries that tests use, apart from those of the project: Flower, and what runs notebooks. The same holds.
+$(VENV)/beside: tests/beside.txt $(VENV)/done
+	rm -rf $@
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ -r $< || { rm -rf $@; true; }
 
 # Snakemake's plugin for SLURM, apart: where it is installed, each start of Snakemake asks for SLURM.
 $(VENV)/slurm: tests/slurm/requirements.txt $(VENV)/done

@@ -7,6 +7,7 @@ and the build refuses it.
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
@@ -19,6 +20,7 @@ DOCS = ROOT / "docs"
 #: The pages that are files elsewhere in the project, with their titles in the navigation.
 ELSEWHERE = {
     "overview.md": ("README.md", "Overview"),
+    "first-steps.md": ("examples/first-steps.ipynb", "First steps in Python"),
     "contributing.md": ("CONTRIBUTING.md", "Contributing"),
     "configuration.md": ("config/README.md", "Configuration"),
     "results.md": ("results/README.md", "Files of results"),
@@ -35,7 +37,7 @@ def pages(expanded: Callable[[str], str]) -> dict[str, str]:
     """The Markdown of every page, by its path below docs/; ``expanded`` puts in what is generated."""
     origins = {uri: source for uri, (source, _) in ELSEWHERE.items()}
     origins |= {path.name: f"docs/{path.name}" for path in sorted(DOCS.glob("*.md"))}
-    texts = {uri: expanded((ROOT / origin).read_text(encoding="utf-8")) for uri, origin in origins.items()}
+    texts = {uri: expanded(_markdown(origin)) for uri, origin in origins.items()}
     by_origin = {origin: uri for uri, origin in origins.items()}
     shown: dict[str, str] = {}
 
@@ -60,6 +62,15 @@ def pages(expanded: Callable[[str], str]) -> dict[str, str]:
 
     linked = {uri: _with_title(uri, led(uri, text)) for uri, text in texts.items()}
     return linked | {page: _shown(target) for page, target in sorted(shown.items())}
+
+
+def _markdown(origin: str) -> str:
+    """A page as it is written: a file of Markdown, or a notebook, with its code in fences and without outputs."""
+    text = (ROOT / origin).read_text(encoding="utf-8")
+    if not origin.endswith(".ipynb"):
+        return text
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"]]
+    return "\n\n".join(own if kind == "markdown" else f"```python\n{own}\n```" for kind, own in cells) + "\n"
 
 
 def _with_title(uri: str, text: str) -> str:

@@ -355,7 +355,7 @@ def _first_sentence(source: Path) -> str:
     return found[1] if found else ""
 
 
-#: The modules of the API page, with all that a component needs, the lowest layer first.
+#: The modules of the API page, with all that a component needs, and the adapters.
 PUBLIC = (
     *("storage.trajectories", "specs.run", "specs.methods"),
     *(
@@ -367,6 +367,7 @@ PUBLIC = (
     ),
     *("allocation.scheme", "coding.encoder", "coding.decoder", "problems.problem", "data.data_set", "data.partition"),
     *("schedules.schedule", "randomness", "theory.constants", "theory.bounds", "errors"),
+    *("adapters.byzfl", "adapters.flower", "adapters.server"),
 )
 
 

@@ -48,6 +48,7 @@ The packages, from the lowest layer to the highest. Each imports only from packa
 ``scaffold``               what users begin with: a folder with the workflow, a component, a study
 ``cli``                    the command line
 ``front``                  what ``import byzcode`` offers
+``adapters``               our rules and attacks behind the interfaces of byzfl and Flower
 """
 
 from __future__ import annotations

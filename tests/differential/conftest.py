@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import importlib.util
+import os
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -33,3 +35,18 @@ def byzfl() -> ModuleType:
         pytest.skip("byzfl is not installed: pip install --no-deps byzfl==0.0.11")
     stand_in_for_torchvision()
     return importlib.import_module("byzfl")
+
+
+#: Where `make .venv/beside` installs Flower and what runs notebooks, so that the environment has none of it.
+BESIDE = Path(__file__).parents[2] / ".venv" / "beside"
+
+
+@pytest.fixture(scope="session")
+def flwr() -> ModuleType:
+    """Flower, or a skip that says how to have it."""
+    os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+    if BESIDE.is_dir() and str(BESIDE) not in sys.path:
+        sys.path.append(str(BESIDE))
+    if importlib.util.find_spec("flwr") is None:
+        pytest.skip("Flower is not installed: make .venv/beside")
+    return importlib.import_module("flwr")

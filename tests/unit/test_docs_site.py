@@ -70,6 +70,9 @@ BLOCKS: dict[tuple[str, str], str] = {
     ("docs/first-figure.md", "cra-b: Training under"): "test_the_printed_runs_are_those_of_the_plan",
     ("docs/first-figure.md", "study: my-question"): "test_a_printed_study_loads",
     ("docs/first-figure.md", "snakemake --cores 2 results/figures/my-question"): "test_a_printed_study_loads",
+    ("docs/other-libraries.md", "python examples/distributed.py"): "tests/unit/test_distributed.py",
+    ("docs/other-libraries.md", "import numpy as np\n\nfrom byzcode.adapters"): "tests/unit/test_adapters.py",
+    ("docs/other-libraries.md", "from byzcode.adapters.flower"): "tests/differential/test_adapters.py",
     ("docs/reproduce.md", "make reproduce"): HOURS + "tests/end_to_end/test_workflow.py",
 }
 #: Pages whose blocks have tests of their own.

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _KINDS = ("png", "pdf", "svg", "csv")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Picture:
     """A figure: ``figure`` of matplotlib, and the numbers that it shows, ``data``. A notebook shows it."""
 
@@ -76,6 +76,9 @@ class Picture:
             )
         with style.theme():
             return self._draw().save(given.with_suffix(""), *([kind] if kind else _KINDS))
+
+    def __repr__(self) -> str:
+        return f"<Picture of {len(self.data)} points: a notebook shows it, save(path) writes it>"
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         width, height = self.figure.get_size_inches()
