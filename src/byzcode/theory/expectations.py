@@ -126,7 +126,7 @@ def compressed(
 
 def when_expected(spec: RunSpec) -> Literal["always", "start", "never"]:
     """In which iterations the expectation over the allocation holds; see :mod:`byzcode.theory.bounds`."""
-    if not COMPRESSORS[spec.compression.name].unbiased:
+    if not COMPRESSORS[spec.compression.name].unbiased or (spec.f and spec.byzantine.identities == "chosen"):
         return "never"
     labels, rows = (spec.assignment in ("redrawn", f"{side}_redrawn") for side in ("subsets", "devices"))
     if labels and (rows or spec.byzantine.identities == "redrawn"):
