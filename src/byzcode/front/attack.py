@@ -46,8 +46,8 @@ def attack(
     ``liars`` are device numbers, or N truth values; with leading axes (..., f) or (..., N) they differ between these.
     Attacks that try the server's ``rule`` need it: a name, a mapping of a name and options, or a function of messages
     (R, N, D) to (R, D). label_flip needs the messages ``relabelled`` that devices would send if their labels were
-    flipped, negate_exclusive the parts of the messages that come from subsets which only liars hold (``exclusive``). Random
-    numbers are those of a run with this seed in this iteration; along leading axes the seed grows by 1.
+    flipped, negate_exclusive the parts ``exclusive`` of the messages that come from subsets which only liars hold.
+    Random numbers are those of a run with this seed in this iteration; along leading axes the seed grows by 1.
 
     Gradients pass through none, sign_flip, gaussian, sample_duplicating, alie, ipm, mimic, label_flip and the constant
     ones; other attacks raise an error for messages that require one. Raises UserError.
@@ -63,12 +63,13 @@ def attack(
     form = forms.read(messages, WHERE)
     runs = form.runs
     named.fits(entry.refuses(form.devices, **own), own, WHERE)
-    given_if_known = (("rule", rule, "rule"), ("relabelled", relabelled, "labels"), ("exclusive", exclusive, "allocation"))
-    for key, given, need in given_if_known:
+    beside = {"relabelled": relabelled, "exclusive": exclusive}
+    needs = {"rule": "rule", "relabelled": "labels", "exclusive": "allocation"}
+    for key, need in needs.items():
+        given = {"rule": rule, **beside}[key]
         if given is not None and need not in entry.knows:
             knowing = ", ".join(other for other, known in ATTACKS.items() if need in known.knows)
             raise UserError(f"{WHERE}: {key} is given, but {name} does not use it; allowed: for {knowing}")
-    beside = {"relabelled": relabelled, "exclusive": exclusive}
     others = {
         key: None if each is None else forms.one_of_many(each, form, WHERE, key).reshape(runs.shape)
         for key, each in beside.items()

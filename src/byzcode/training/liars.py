@@ -33,9 +33,7 @@ class Liars:
             self._rows = _chosen_rows(batch).to(device)
         else:
             redrawn = spec.byzantine.identities == "redrawn"
-            self._orders = Orders(
-                batch.seeds, spec.devices, "byzantine", redrawn=redrawn, device=device, first=self._f
-            )
+            self._orders = Orders(batch.seeds, spec.devices, "byzantine", redrawn=redrawn, device=device, first=self._f)
 
     def at(self, iteration: int, codes: Codes) -> tuple[Tensor, Tensor]:
         """The liars (R, f) and the honest devices (R, N - f) of an iteration, whose codes decide who holds what."""
