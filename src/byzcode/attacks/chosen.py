@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: The inner products are rounded to this part of the largest one: then equal ones are equal, and sums of them are exact.
+#: Inner products are rounded to this part of the largest one, so that equal ones are equal, and their sums exact.
 _GRID = 2.0**-30
 
 
