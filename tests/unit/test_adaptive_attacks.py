@@ -123,7 +123,7 @@ def test_against_a_rule_that_drops_far_messages_a_short_lie_is_best():
         received = tensor([[10.0 - strength * spread], *honest])
         return abs(float(RULES["multi_krum"](received, 1)) - 10.0)
 
-    tried = [0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
+    tried = [0.0, 0.25, 0.5, 1.0, 2.0, 4.0]
     best = max(tried, key=harmed)
     assert sent == pytest.approx(10.0 - best * spread)
     assert 0 < best < 4

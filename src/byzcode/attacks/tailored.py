@@ -35,7 +35,7 @@ WEAKEST = 0.25
 
 
 def tailored(
-    messages: Tensor, threat: Threat, draws: Draws, *, direction: Tried = "any", strengths: Strengths = 7
+    messages: Tensor, threat: Threat, draws: Draws, *, direction: Tried = "any", strengths: Strengths = 5
 ) -> Tensor:
     """All liars send the honest mean, moved in the direction and by the length that harm most under the server's rule.
 
