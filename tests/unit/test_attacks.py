@@ -28,12 +28,15 @@ def messages_of(seeds=SEEDS, dimension=DIMENSION):
 def threat_of(seeds=SEEDS, f=LIARS, iteration=0, rule="median", dimension=DIMENSION):
     """All that a threat can hold, so that attacks added tomorrow find what they need."""
     order = Orders(seeds, DEVICES, "byzantine", redrawn=True).at(iteration)
-    poisoned = [np.random.default_rng(1000 + seed).normal(size=(DEVICES, dimension)) for seed in seeds]
+    shape = (DEVICES, dimension)
+    poisoned, alone = ([np.random.default_rng(k + seed).normal(size=shape) for seed in seeds] for k in (1000, 2000))
     return Threat(
         liars=order[:, :f],
         honest=order[:, f:],
         aggregate=lambda messages: RULES[rule](messages, f),
         relabelled=lambda: torch.from_numpy(np.stack(poisoned)),
+        exclusive=lambda: torch.from_numpy(np.stack(alone)),
+        iteration=iteration,
     )
 
 
@@ -134,7 +137,7 @@ def test_a_seed_is_attacked_the_same_alone_and_beside_others(name, options, dime
 @every
 def test_single_precision_stays_single(name, options):
     messages, threat = messages_of().float(), threat_of()
-    threat = replace(threat, relabelled=lambda: messages.neg())
+    threat = replace(threat, relabelled=lambda: messages.neg(), exclusive=lambda: messages / 2)
     assert ATTACKS[name](messages, threat, draws_of(messages), **options).dtype == torch.float32
 
 
@@ -185,6 +188,8 @@ def dependence(name, options):
         "honest": (changed(threat.honest[0]), threat),
         "rule": (messages, threat_of(seeds=(5,), rule="mean")),
         "labels": (messages, replace(threat, relabelled=lambda: 3 - threat.relabelled())),
+        "allocation": (messages, replace(threat, exclusive=lambda: 3 - threat.exclusive())),
+        "time": (messages, replace(threat, iteration=1)),
     }
 
     def lie(messages, threat):

@@ -365,6 +365,8 @@ def test_what_is_expected_is_met_on_average(name, make_spec):
         (LAD | {"assignment": "devices_redrawn"}, "never"),
         (LAD | {"assignment": "subsets_redrawn"}, "always"),
         (LAD | {"assignment": "subsets_redrawn", "byzantine": {"identities": "persistent"}}, "start"),
+        (LAD | {"byzantine": {"identities": "chosen"}}, "never"),
+        (LAD | {"byzantine": {"identities": "chosen", "alpha": 0}}, "always"),
         ({}, "start"),
         ({"assignment": "redrawn"}, "always"),
         ({"compression": "top_k"}, "never"),

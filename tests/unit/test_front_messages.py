@@ -213,17 +213,19 @@ def test_an_attack_is_that_of_the_table(name):
     runs, poisoned = torch.tensor(numbers(2, N, 7)), torch.tensor(numbers(2, N, 7, seed=1))
     lying = torch.tensor([[1, 4], [0, 9]])
     honest = torch.tensor([[each for each in range(N) if each not in own] for own in lying.tolist()])
-    threat = Threat(lying, honest, lambda messages: RULES["median"](messages, F), lambda: poisoned)
+    alone = torch.tensor(numbers(2, N, 7, seed=2))
+    rule = RULES["median"]
+    threat = Threat(lying, honest, lambda messages: rule(messages, F), lambda: poisoned, lambda: alone, iteration=5)
     expected = ATTACKS[name](runs, threat, draws(runs, "attack", 3, 5)).numpy()
     knows = ATTACKS[name].knows
     more = {"rule": "median"} if "rule" in knows else {}
-    more_too = {"relabelled": poisoned.numpy()} if "labels" in knows else {}
+    beside = {"relabelled": poisoned} if "labels" in knows else {"exclusive": alone} if "allocation" in knows else {}
+    more_too = {key: each.numpy() for key, each in beside.items()}
     mask = threat.mask.numpy()
     for liars in (lying, lying.numpy().tolist(), lying.flip(-1), mask):
         received = bz.attack(name, runs.numpy(), liars, seed=3, iteration=5, **more, **more_too)
         np.testing.assert_array_equal(received, expected)
-    if more_too:
-        more_too = {"relabelled": as_layers(poisoned[0].numpy())}
+    more_too = {key: as_layers(each[0].numpy()) for key, each in beside.items()}
     alone = bz.attack(name, as_layers(runs[0].numpy()), lying[0], seed=3, iteration=5, **more, **more_too)
     np.testing.assert_array_equal([joined(each) for each in alone], expected[0])
 
@@ -328,7 +330,9 @@ X = numbers(N, 3)
         (lambda: bz.attack("alie_search", X, [0]), "attack: rule = None: alie_search tries the server's rule"),
         (lambda: bz.attack("alie_search", X, range(6), rule="median"), "rule = 'median': tolerates 0 to 5 liars"),
         (lambda: bz.attack("alie_search", X, [0], rule={"name": "krum", "x": 1}), "attack: x = 1: unknown key"),
+        (lambda: bz.attack("alie", X, [0], exclusive=X), "exclusive is given, but alie does not use it"),
         (lambda: bz.attack("label_flip", X, [0]), "attack: relabelled = None: label_flip needs the messages"),
+        (lambda: bz.attack("negate_exclusive", X, [0]), "attack: exclusive = None: negate_exclusive needs the parts"),
         (
             lambda: bz.attack("label_flip", X, [0], relabelled=X[:, :2]),
             "relabelled are not of the form of the messages",

@@ -52,7 +52,7 @@ SELECTING = ("phocas", "meamed", "krum", "multi_krum", "bulyan", "norm_trimming"
 
 
 def tolerance(name: str, dtype: str) -> float:
-    selects = name.partition(",")[0] in SELECTING or "search" in name
+    selects = name.partition(",")[0] in SELECTING or "search" in name or "tailored" in name
     return (CLOSE_IF_SELECTED if selects else CLOSE)[dtype]
 
 

@@ -35,6 +35,8 @@ OPTIONS = {
     "random_k": [{"mask": "shared"}],
     "sign_flip": [{"of": "honest_mean"}],
     "mimic": [{"victim": 2}],
+    "min_max": [{"direction": "top"}],
+    "top_direction": [{"factor": 1.0}],
 }
 
 
@@ -53,6 +55,7 @@ def run_attack(messages, name, options):
         honest=order[:, LIARS:],
         aggregate=lambda received: RULES["median"](received, LIARS),
         relabelled=lambda: 2 * messages,
+        exclusive=lambda: messages / 2,
     )
     return ATTACKS[name](messages, threat, draws(messages), **options)
 

@@ -252,7 +252,11 @@ def test_a_folder_of_results_is_described_in_words(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted"), [("alie_search", "aggregate"), ("ipm_search", "aggregate"), ("label_flip", "relabelled")]
+    ("name", "wanted"),
+    [
+        *((name, "aggregate") for name in ("alie_search", "ipm_search", "tailored")),
+        *(("label_flip", "relabelled"), ("negate_exclusive", "exclusive")),
+    ],
 )
 def test_an_attack_alone_says_what_it_is_to_be_given(name, wanted):
     threat = Threat(torch.tensor([[0]]), torch.tensor([[1, 2, 3]]))

@@ -36,6 +36,7 @@ def test_attacks_on_messages_of_any_size(name, dtype, power):
             honest=order[:, 2:],
             aggregate=lambda received: received.sort(dim=-2).values[..., 4, :],
             relabelled=lambda: -tensor,
+            exclusive=lambda: tensor / 2,
         )
         options = {"evaluations": 4} if name.endswith("search") else {}
         return ATTACKS[name](

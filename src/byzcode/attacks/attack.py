@@ -19,9 +19,10 @@ def never(devices: int, **options: Any) -> None:
     """Refuse nothing: any number of devices and all options are allowed."""
 
 
-#: What a liar may know: its own message, those of other liars, those of honest devices, the server's rule, and its own
-#: message with other labels.
-Knowledge = Literal["own", "others", "honest", "rule", "labels"]
+#: What a liar may know: its own message, those of other liars, those of honest devices, the server's rule, its own
+#: message with other labels, which device holds which subsets (and so which part of its message only liars know), and
+#: how long the training has lasted.
+Knowledge = Literal["own", "others", "honest", "rule", "labels", "allocation", "time"]
 
 
 @dataclass(frozen=True)

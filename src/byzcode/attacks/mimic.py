@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from byzcode.attacks.attack import Attack
+from byzcode.attacks.principal import leverage
 from byzcode.errors import UserError
-from byzcode.kernels.distances import largest, power_of_two
 from byzcode.kernels.order import take_devices
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ Victim = Annotated[
     int | None,
     Field(ge=0, description="The device to copy; if left out, the honest device that stands out in each iteration."),
 ]
-
-SQUARINGS = 8
 
 
 def mimic(messages: Tensor, threat: Threat, draws: Draws, *, victim: Victim = None) -> Tensor:
@@ -45,17 +43,9 @@ def mimic(messages: Tensor, threat: Threat, draws: Draws, *, victim: Victim = No
 def _farthest(honest: Tensor) -> Tensor:
     """The place, (R,), of the message in (R, H, D) farthest from the mean along the first principal direction.
 
-    Let u be the first eigenvector of the Gram matrix G of the centred messages. The place is that of the largest
-    |u_i|, and u_i^2 is the diagonal of G^m / trace G^m for large m. Squaring gives m = 2^8; torch's eigh would wait for
-    the GPU.
+    The place is that of the largest |u_i|, where u is the first eigenvector of the Gram matrix of the centred messages.
     """
-    centred = honest - honest.mean(dim=-2, keepdim=True)
-    centred = centred / power_of_two(largest(centred).amax(dim=-2, keepdim=True))
-    power = centred @ centred.mT
-    for _ in range(SQUARINGS):
-        power = power / power.diagonal(dim1=-2, dim2=-1).sum(dim=-1)[:, None, None]
-        power = power @ power
-    return power.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)
+    return leverage(honest - honest.mean(dim=-2, keepdim=True)).diagonal(dim1=-2, dim2=-1).argmax(dim=-1)
 
 
 def refuses(devices: int, *, victim: int | None) -> tuple[str, str] | None:

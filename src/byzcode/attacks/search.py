@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -17,6 +18,20 @@ if TYPE_CHECKING:
 Evaluations = Annotated[int, Field(ge=1, description="How often the liars try the rule per iteration.")]
 
 STEP, GROWTH, CONTRACTION = 10.0, 2.0, 0.8
+
+
+def harm(messages: Tensor, threat: Threat) -> Callable[[Tensor], Tensor]:
+    """The harm (R,) of received messages (R, N, D): how far the server's aggregate is from the mean honest message."""
+    aim = threat.of_honest(messages).mean(dim=-2)
+
+    def of(received: Tensor) -> Tensor:
+        nonlocal aim
+        answer = threat.aggregate(received)
+        if answer.shape != aim.shape:  # messages of a complex code are longer than the decoded gradient
+            aim = threat.aggregate(messages)
+        return lengths(answer - aim)
+
+    return of
 
 
 def most_harmful(messages: Tensor, threat: Threat, origin: Tensor, direction: Tensor, evaluations: int) -> Tensor:
@@ -35,18 +50,16 @@ def most_harmful(messages: Tensor, threat: Threat, origin: Tensor, direction: Te
     def attacked(factor: Tensor) -> Tensor:
         return threat.replace(messages, origin + factor[:, None, None] * direction)
 
+    harm_of = harm(messages, threat)
     best = messages.new_zeros(len(messages))
-    answer, aim = threat.aggregate(attacked(best)), threat.of_honest(messages).mean(dim=-2)
-    if answer.shape != aim.shape:  # messages of a complex code are longer than the decoded gradient
-        aim = threat.aggregate(messages)
-    most = lengths(answer - aim)
+    most = harm_of(attacked(best))
     step = torch.full_like(best, STEP)
     growing = torch.ones_like(best, dtype=torch.bool)
     for _ in range(evaluations - 1):
         tried = best + step
-        harm = lengths(threat.aggregate(attacked(tried)) - aim)
-        better = harm > most  # false for NaN
-        best, most = torch.where(better, tried, best), torch.where(better, harm, most)
+        harmed = harm_of(attacked(tried))
+        better = harmed > most  # false for NaN
+        best, most = torch.where(better, tried, best), torch.where(better, harmed, most)
         growing = growing & better
         step = torch.where(growing, GROWTH * step, CONTRACTION * step)
     return attacked(best)

@@ -24,13 +24,19 @@ def _no_relabelled() -> Tensor:
     raise UserError("Threat: relabelled = None: this attack poisons data; pass a function that gives (R, N, D)")
 
 
+def _no_exclusive() -> Tensor:
+    raise UserError("Threat: exclusive = None: this attack knows the allocation; pass a function that gives (R, N, D)")
+
+
 @dataclass(frozen=True)
 class Threat:
     """The liars of one iteration, as device numbers; their number f is the same for every seed.
 
     ``liars`` (R, f) and ``honest`` (R, N - f) are device numbers. ``aggregate`` is the server's rule, (R, N, D) to
     (R, D), for liars who know it. ``relabelled()`` returns the messages (R, N, D) that the devices would send if all
-    their labels had the other sign, for liars who poison their data. ``absent`` honest devices do not answer; they are
+    their labels had the other sign, for liars who poison their data. ``exclusive()`` returns the parts of the messages,
+    (R, N, D), that come from subsets which only liars hold, for liars who know the allocation; it is 0 for honest
+    devices. ``iteration`` counts from 0, for liars who bide their time. ``absent`` honest devices do not answer; they are
     not in ``honest``, which is then (R, N - f - absent).
     """
 
@@ -38,6 +44,8 @@ class Threat:
     honest: Tensor
     aggregate: Callable[[Tensor], Tensor] = _no_aggregate
     relabelled: Callable[[], Tensor] = _no_relabelled
+    exclusive: Callable[[], Tensor] = _no_exclusive
+    iteration: int = 0
     absent: int = 0
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -21,6 +22,12 @@ T = TypeVar("T")
 
 WHERE = "attack"
 
+#: What attacks need besides the messages, in the same form.
+_NEEDED = {
+    "relabelled": "the messages of flipped labels",
+    "exclusive": "the parts of the messages that come from subsets which only liars hold",
+}
+
 
 def attack(
     name: str,
@@ -29,6 +36,7 @@ def attack(
     *,
     rule: str | Mapping[str, Any] | Callable[[Tensor], Tensor] | None = None,
     relabelled: T | None = None,
+    exclusive: T | None = None,
     seed: int = 0,
     iteration: int = 0,
     **options: Any,
@@ -38,7 +46,8 @@ def attack(
     ``liars`` are device numbers, or N truth values; with leading axes (..., f) or (..., N) they differ between these.
     Attacks that try the server's ``rule`` need it: a name, a mapping of a name and options, or a function of messages
     (R, N, D) to (R, D). label_flip needs the messages ``relabelled`` that devices would send if their labels were
-    flipped. Random numbers are those of a run with this seed in this iteration; along leading axes the seed grows by 1.
+    flipped, negate_exclusive the parts ``exclusive`` of the messages that come from subsets which only liars hold.
+    Random numbers are those of a run with this seed in this iteration; along leading axes the seed grows by 1.
 
     Gradients pass through none, sign_flip, gaussian, sample_duplicating, alie, ipm, mimic, label_flip and the constant
     ones; other attacks raise an error for messages that require one. Raises UserError.
@@ -54,15 +63,21 @@ def attack(
     form = forms.read(messages, WHERE)
     runs = form.runs
     named.fits(entry.refuses(form.devices, **own), own, WHERE)
-    for key, given, need in (("rule", rule, "rule"), ("relabelled", relabelled, "labels")):
+    beside = {"relabelled": relabelled, "exclusive": exclusive}
+    needs = {"rule": "rule", "relabelled": "labels", "exclusive": "allocation"}
+    for key, need in needs.items():
+        given = {"rule": rule, **beside}[key]
         if given is not None and need not in entry.knows:
             knowing = ", ".join(other for other, known in ATTACKS.items() if need in known.knows)
             raise UserError(f"{WHERE}: {key} is given, but {name} does not use it; allowed: for {knowing}")
-    others = None if relabelled is None else forms.one_of_many(relabelled, form, WHERE, "relabelled")
-    threat = _threat(form, liars, rule, others, name)
+    others = {
+        key: None if each is None else forms.one_of_many(each, form, WHERE, key).reshape(runs.shape)
+        for key, each in beside.items()
+    }
+    threat = _threat(form, liars, rule, others, name, iteration)
     if name not in ATTACKS.added:
-        gradients.check(runs, name, gradients.ATTACKS, WHERE)
-        gradients.check(others, name, gradients.ATTACKS, WHERE)
+        for each in (runs, *others.values()):
+            gradients.check(each, name, gradients.ATTACKS, WHERE)
     received = entry(runs, threat, draws_of(runs, seed, iteration, WHERE), **own) if threat.f else runs
     if name in ATTACKS.added:
         received = gradients.kept(received, runs, name, WHERE)
@@ -70,25 +85,27 @@ def attack(
     return made
 
 
-def _threat(form: forms.Form, liars: Any, rule: Any, relabelled: Tensor | None, name: str) -> Threat:
+def _threat(
+    form: forms.Form, liars: Any, rule: Any, others: Mapping[str, Tensor | None], name: str, iteration: int
+) -> Threat:
     lying = _devices(form, liars)
     everyone = np.arange(form.devices)
     honest = np.stack([np.setdiff1d(everyone, own) for own in lying])
     device = form.messages.device
     f = lying.shape[-1]
 
-    def missing() -> Tensor:
-        raise UserError(f"{WHERE}: relabelled = None: {name} needs the messages of flipped labels")
-
-    def shaped() -> Tensor:
-        assert relabelled is not None
-        return relabelled.reshape(form.runs.shape)
+    def given(key: str) -> Tensor:
+        if (messages := others[key]) is None:
+            raise UserError(f"{WHERE}: {key} = None: {name} needs {_NEEDED[key]}")
+        return messages
 
     return Threat(
         torch.from_numpy(lying).to(device),
         torch.from_numpy(honest).to(device),
         aggregate=_aggregate(form, rule, f, name),
-        relabelled=missing if relabelled is None else shaped,
+        relabelled=partial(given, "relabelled"),
+        exclusive=partial(given, "exclusive"),
+        iteration=iteration,
     )
 
 

@@ -24,8 +24,13 @@ class Byzantine(Strict):
     alpha: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.2, description="Byzantine fraction; f = alpha N, rounded half up."
     )
-    identities: Literal["redrawn", "persistent"] = Field(
-        default="redrawn", description="Byzantine devices drawn anew at each iteration (as CRA-DL states), or once."
+    identities: Literal["redrawn", "persistent", "chosen"] = Field(
+        default="redrawn",
+        description=(
+            "Byzantine devices drawn anew at each iteration (as CRA-DL states), or once, or chosen against the "
+            "allocation: those that hold the rows whose loss unbalances what honest devices hold most. Only with the "
+            "first two do all methods have the same Byzantine devices."
+        ),
     )
     compressed: bool = Field(
         default=True,

@@ -15,6 +15,11 @@ _SERVER = {
     "honest_mean": "knows the Byzantine devices and averages the honest messages",
     "true_gradient": "is given the true gradient",
 }
+_IDENTITIES = {
+    "redrawn": "redrawn at each iteration",
+    "persistent": "the same throughout",
+    "chosen": "chosen against the allocation",
+}
 
 
 def describe(spec: RunSpec) -> str:
@@ -33,8 +38,7 @@ def describe(spec: RunSpec) -> str:
     if spec.undefined is not None:
         server += f"; but it is undefined: {spec.undefined}. Only iteration 0 is recorded"
     if spec.f:
-        identities = "redrawn at each iteration" if spec.byzantine.identities == "redrawn" else "the same throughout"
-        about = f"alpha = {in_digits(spec.byzantine.alpha)}, {identities}"
+        about = f"alpha = {in_digits(spec.byzantine.alpha)}, {_IDENTITIES[spec.byzantine.identities]}"
         attack = f"{spec.f} devices are Byzantine ({about}); attack: {_words(spec.attack)}."
         if not COMPRESSORS[spec.compression.name].lossless:
             attack += f" Their messages are {'also' if spec.byzantine.compressed else 'not'} compressed."

@@ -129,7 +129,7 @@ def when_expected(spec: RunSpec) -> Literal["always", "start", "never"]:
     scheme = ALLOCATIONS[spec.allocation.name]
     if spec.absent and not scheme.exact(**spec.allocation.options):
         return "never"  # whoever has fewer subsets answers earlier
-    if not COMPRESSORS[spec.compression.name].unbiased:
+    if not COMPRESSORS[spec.compression.name].unbiased or (spec.f and spec.byzantine.identities == "chosen"):
         return "never"
     labels, rows = (spec.assignment in ("redrawn", f"{side}_redrawn") for side in ("subsets", "devices"))
     if labels and (rows or spec.byzantine.identities == "redrawn"):

@@ -72,6 +72,7 @@ class Devices:
         self._codes = Codes(
             [Code(places, torch.from_numpy(np.ascontiguousarray(part)).to(like)) for part in parts], tasks
         )
+        self._held = subsets if tasks is None else tasks.assigned.shape[1]  # subsets, or tasks that are held together
         sizes = {"devices": assigned.shape[1], "subsets": subsets}
         self._orders = {
             kind: Orders(seeds, sizes[kind], f"assignment/{kind}", redrawn=True, device=like.device)
@@ -88,6 +89,18 @@ class Devices:
         if tasks is None:
             return Codes([replace(part, devices=devices, names=names) for part in parts])
         return Codes([replace(part, devices=devices) for part in parts], replace(tasks, names=names))
+
+    def exclusive(self, codes: Codes, honest: Tensor) -> Codes:
+        """The codes of an iteration without the subsets that some honest device (R, H) holds. Cost: N S."""
+        settled = [part.settled for part in codes.parts]
+        places = settled[0][0]
+        holds = torch.stack([weight != 0 for _, weight in settled]).any(dim=0)
+        rows = honest.unsqueeze(-1).expand(-1, -1, places.shape[-1])
+        copies = torch.zeros((len(places), self._held), dtype=torch.int64, device=places.device).scatter_add(
+            -1, places.gather(-2, rows).flatten(-2), holds.gather(-2, rows).flatten(-2).long()
+        )
+        alone = copies.gather(-1, places.flatten(-2)).view_as(places) == 0
+        return Codes([Code(places, weight * alone) for _, weight in settled], codes.tasks)
 
 
 def _task_size(assigned: NDArray[np.int32], weights: NDArray[Any], subsets: int) -> int:
@@ -110,6 +123,11 @@ def messages(at: Iterate, codes: Codes) -> Tensor:
 def relabelled(at: Iterate, codes: Codes) -> Tensor:
     """The messages of the devices if all labels are flipped (see :meth:`Problem.relabelled`)."""
     return _messages(at, at.problem.relabelled(at.forward), codes)
+
+
+def exclusive(at: Iterate, devices: Devices, codes: Codes, honest: Tensor) -> Tensor:
+    """The parts of the messages that come from subsets which no honest device (R, H) holds; 0 for honest devices."""
+    return _messages(at, at.forward, devices.exclusive(codes, honest))
 
 
 def _messages(at: Iterate, forward: Any, codes: Codes) -> Tensor:

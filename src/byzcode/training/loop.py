@@ -8,12 +8,12 @@ from functools import partial
 from byzcode.attacks import Threat
 from byzcode.lazy import torch
 from byzcode.problems import minibatch
-from byzcode.randomness import Orders
 from byzcode.training.arrivals import Arrivals
 from byzcode.training.batch import Batch
 from byzcode.training.channel import Channel
-from byzcode.training.devices import Devices, messages, relabelled
+from byzcode.training.devices import Devices, exclusive, messages, relabelled
 from byzcode.training.iterate import Iterate
+from byzcode.training.liars import Liars
 from byzcode.training.measures import Moment, Recorder
 from byzcode.training.momentum import Momentum
 from byzcode.training.server import server_of
@@ -32,20 +32,21 @@ def loop(batch: Batch, advance: Progress, wanted: Container[str] | None = None) 
     devices = Devices(theta, batch.assigned, batch.weights, seeds, spec.subsets, assignment=spec.assignment)
     momentum = Momentum(spec.momentum)
     channel, server, recorder = Channel(spec, seeds), server_of(spec, seeds), Recorder(spec, problem, wanted)
-    redrawn = spec.byzantine.identities == "redrawn"
-    liars = Orders(seeds, spec.devices, "byzantine", redrawn=redrawn, device=theta.device, first=spec.f)
+    liars = Liars(batch, theta.device)
     arrivals = Arrivals(spec, seeds, devices.loads)
     for iteration in range(spec.iterations + 1):
         at, codes = Iterate(problem, theta), devices.codes(iteration)
         drawn = minibatch(problem, iteration)
         sampled = at if drawn is problem else Iterate(drawn, theta)
-        lying, honest = liars.parts(iteration)
+        lying, honest = liars.at(iteration, codes)
         arrival = arrivals.at(iteration, lying, honest, codes.parts[0].devices)
         threat = Threat(
             liars=lying,
             honest=arrival.honest,
             aggregate=partial(server.aggregate, present=arrival.present, iteration=iteration),
             relabelled=partial(relabelled, sampled, codes),
+            exclusive=partial(exclusive, sampled, devices, codes, arrival.honest),
+            iteration=iteration,
             absent=spec.absent,
         )
         exchange = channel.carry(messages(sampled, codes), threat, iteration, arrival.present)
