@@ -11,7 +11,7 @@ from byzcode.problems import minibatch
 from byzcode.randomness import Orders
 from byzcode.training.batch import Batch
 from byzcode.training.channel import Channel
-from byzcode.training.devices import Devices, messages, relabelled
+from byzcode.training.devices import Devices, messages, relabelled, rows_of
 from byzcode.training.iterate import Iterate
 from byzcode.training.measures import Moment, Recorder
 from byzcode.training.momentum import Momentum
@@ -30,14 +30,18 @@ def loop(batch: Batch, advance: Progress, wanted: Container[str] | None = None) 
     theta = problem.start()
     devices = Devices(theta, batch.assigned, batch.weights, seeds, spec.subsets, assignment=spec.assignment)
     momentum = Momentum(spec.momentum)
-    channel, server, recorder = Channel(spec, seeds), server_of(spec, seeds), Recorder(spec, problem, wanted)
+    channel, server, recorder = (
+        Channel(spec, seeds),
+        server_of(spec, seeds, batch.assigned),
+        Recorder(spec, problem, wanted),
+    )
     redrawn = spec.byzantine.identities == "redrawn"
     liars = Orders(seeds, spec.devices, "byzantine", redrawn=redrawn, device=theta.device, first=spec.f)
     for iteration in range(spec.iterations + 1):
         at, codes = Iterate(problem, theta), devices.codes(iteration)
         drawn = minibatch(problem, iteration)
         sampled = at if drawn is problem else Iterate(drawn, theta)
-        lying, honest = liars.parts(iteration)
+        lying, honest = (rows_of(part, spec.vectors) for part in liars.parts(iteration))
         threat = Threat(
             liars=lying,
             honest=honest,

@@ -64,7 +64,7 @@ class Recorder:
 
     def __init__(self, spec: RunSpec, problem: Problem, wanted: Container[str] | None = None) -> None:
         theta, metrics = problem.start(), spec.problem_kind.metrics
-        self._on_cpu, self._undefined, self._devices = theta.device.type == "cpu", bool(spec.undefined), spec.devices
+        self._on_cpu, self._undefined, self._rows = theta.device.type == "cpu", bool(spec.undefined), spec.rows
         self._measures = {
             name: MEASURES[name] if name in MEASURES else _of_problem(name, metrics)
             for name in quantities_of(spec)
@@ -100,7 +100,7 @@ class Recorder:
         if moment.answer.failed is not None:
             at = moment.sampled  # a decoder is exact if it returns the gradient of what the devices computed with
             self._ledger.decoded(moment.answer, at.gradient, at.heterogeneity + at.gradient_norm)
-        self._ledger.sent(moment.exchange.bits, self._devices)
+        self._ledger.sent(moment.exchange.bits, self._rows)
 
     def close(self) -> Measurements:
         """Return all measurements."""
@@ -122,10 +122,10 @@ class Ledger:
         self._bits = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
         self._failed, self._wrong = torch.zeros_like(self._bits), torch.zeros_like(self._bits)
 
-    def sent(self, bits: int | Tensor, devices: int) -> None:
-        """Count the bits that all devices sent in an iteration."""
+    def sent(self, bits: int | Tensor, rows: int) -> None:
+        """Count the bits of all vectors that were sent in an iteration."""
         if isinstance(bits, int):
-            self._same += bits * devices
+            self._same += bits * rows
         else:
             self._bits = self._bits + bits.sum(dim=-1)
 
