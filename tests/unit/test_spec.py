@@ -8,7 +8,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-
 from unit.tables import of_own_size
 
 from byzcode import errors
