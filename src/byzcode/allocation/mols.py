@@ -77,4 +77,4 @@ def file(devices: int, subsets: int, redundancy: int) -> int:
     return redundancy**2 // subsets
 
 
-ENTRY = Scheme(mols, refuses, file=file)
+ENTRY = Scheme(mols, refuses, file=file, title="Latin squares")

@@ -76,4 +76,4 @@ def file(devices: int, subsets: int, redundancy: int) -> int:
     return next(_fitting(devices, subsets, redundancy))[2]
 
 
-ENTRY = Scheme(ramanujan, refuses, file=file)
+ENTRY = Scheme(ramanujan, refuses, file=file, title="Ramanujan graph")

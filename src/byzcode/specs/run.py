@@ -194,11 +194,15 @@ class RunSpec(Identified):
 
     @property
     def lost(self) -> int:
-        """The number of lies that the rule is told of: f', or the files of which f' liars may win the vote."""
+        """The number of lies that the rule is told of.
+
+        This is f'; if the server votes, the number of files of which f' liars may win the vote, whichever devices they
+        are, or the most lies that the rule tolerates, if that is less: liars drawn at random win far fewer.
+        """
         if not self.votes:
             return self.assumed_f
-        vote = VOTES[METHODS[self.method].vote]
-        return vote.files_lost(self.compared, self.vectors, self.copies, self.assumed_f)
+        vote, most = VOTES[METHODS[self.method].vote], RULES[self.aggregation.name].most_liars(self._left)
+        return min(most, vote.files_lost(self.compared, self.vectors, self.copies, self.assumed_f))
 
     @property
     def estimates(self) -> bool:
@@ -248,14 +252,12 @@ class RunSpec(Identified):
         most = RULES[self.aggregation.name].most_liars(self._left)
         if self.lost <= most:
             return None
-        among = f"{self.compared} {'files' if self.votes else 'devices'}"
-        if self._left < self.compared:
+        among = f"{self.devices} devices"
+        if self._left < self.devices:
             among += f", reduced to {self._left} messages by {self.pre_aggregation.name},"
         assumed = "" if self.assumed_alpha is None else "assumed "
-        wins = f" may win {self.lost} votes" if self.votes else ""
         return (
-            f"{assumed}f = {self.assumed_f} liars{wins}, "
-            f"but {self.aggregation.name} among {among} tolerates at most {most}"
+            f"{assumed}f = {self.assumed_f} liars, but {self.aggregation.name} among {among} tolerates at most {most}"
         )
 
     @property
