@@ -16,6 +16,7 @@ from byzcode.allocation import ALLOCATIONS
 from byzcode.coding import VOTES
 from byzcode.coding.agreement import agreements, most_frequent
 from byzcode.coding.clique_search import only_maximum_clique
+from byzcode.coding.harm import most_harmful
 from byzcode.coding.vote import holders_of, outvoted
 from byzcode.errors import UserError
 from byzcode.problems import PROBLEMS
@@ -23,6 +24,7 @@ from byzcode.randomness import Orders
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
 from byzcode.training.batch import shape_of
+from byzcode.training.liars import liars_of
 from byzcode.training.workers import train
 
 RUNS, DIMENSION = 3, 4
@@ -292,6 +294,50 @@ def test_ramanujan_graphs_are_arrays_of_shifts(prime, blocks, size):
     np.testing.assert_array_equal(assigned[:, ::size] // size, [np.flatnonzero(row) for row in holds])
     values = np.linalg.svd(array)[1]
     assert values[1] == pytest.approx(np.sqrt(max(prime, blocks) if blocks >= prime else prime))
+
+
+# --- liars who know who holds what ---------------------------------------------------------------------------------------
+
+#: The most files that so many liars win, from ByzShield's public code, by allocation and size.
+MOST_LOST = {
+    ("mols", 15, 25, 5): {0: 0, 1: 0, 2: 1, 3: 3, 4: 5, 5: 8, 6: 12, 7: 14, 8: 17},
+    ("mols", 35, 49, 7): {3: 1, 4: 1, 5: 2, 6: 4, 7: 5, 8: 8, 9: 10, 10: 11, 11: 14, 12: 16, 13: 20},
+    ("ramanujan", 25, 25, 5): {3: 1, 4: 1, 5: 2, 6: 4, 7: 5, 8: 7, 9: 9, 10: 12, 11: 14, 12: 17},
+}
+
+
+def won(holders, liars):
+    return int((np.isin(holders, liars).sum(axis=1) >= holders.shape[1] // 2 + 1).sum())
+
+
+@pytest.mark.parametrize("size", MOST_LOST, ids=str)
+def test_chosen_liars_win_nearly_as_many_files_as_the_best_can(size):
+    name, devices, subsets, redundancy = size
+    holders = holders_of(held(*size).ravel().astype(np.int64)) // redundancy
+    for f, most in MOST_LOST[size].items():
+        order = most_harmful(holders, devices, f)
+        assert sorted(order) == list(range(devices))
+        assert most - 2 <= won(holders, order[:f]) <= most <= outvoted(subsets, redundancy, holders.shape[1], f)
+        if devices == 15:  # and these numbers are right
+            sets = itertools.combinations(range(devices), f)
+            assert won(holders, order[:f]) == max(won(holders, liars) for liars in sets)
+
+
+def test_chosen_liars_fill_groups():
+    holders = np.arange(85).reshape(17, 5)
+    assert [won(holders, most_harmful(holders, 85, f)[:f]) for f in (2, 3, 9, 17, 26, 85)] == [0, 1, 3, 5, 8, 17]
+
+
+def test_chosen_liars_are_the_same_in_every_iteration_and_seed():
+    each = spec(**DETOX, attack="sign_flip", byzantine={"alpha": 0.2, "identities": "chosen"}, aggregation="mean")
+    rows = allocations.draw(each.allocation_spec)
+    lying, honest = liars_of(each, each.seeds, rows, torch.device("cpu")).rows(5)
+    assert lying.tolist() == [[0, 1, 2]] * 2  # most of the first of three groups
+    assert sorted(honest[0].tolist()) == list(range(3, 15))
+    with pytest.raises(
+        UserError, match="identities = chosen; allowed: redrawn, persistent; the server of method cra_dl"
+    ):
+        spec(method="cra_dl", redundancy=4, aggregation="median", byzantine={"identities": "chosen"})
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------

@@ -52,10 +52,20 @@ def holders_of(files: NDArray[np.int64]) -> NDArray[np.int64]:
     return files.argsort(kind="stable").reshape(len(copies), -1)
 
 
+def copies_in(sent: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The same for the subsets (R, N l, k) behind each vector that is sent; no seed draws an allocation with files."""
+    return holders_of(sent[0, :, 0].astype(np.int64) // sent.shape[-1])
+
+
+def least_to_win(copies: int) -> int:
+    """The number of copies that is more than half, floor(c / 2) + 1."""
+    return copies // 2 + 1
+
+
 def outvoted(files: int, held: int, copies: int, f: int) -> int:
     """The most files of whose copies liars have more than half: each of those takes floor(c / 2) + 1 of f l copies.
 
     For groups of devices (l = 1) this is the number that DETOX's public code uses. ByzShield's expansion gives a
     smaller number for its allocations, which is not used here.
     """
-    return min(files, f * held // (copies // 2 + 1))
+    return min(files, f * held // least_to_win(copies))

@@ -164,7 +164,13 @@ _PLAIN = {
     "pre_aggregation",
     "problem",
 }
-_VALUES = {"True": "yes", "False": "no", "redrawn": "liars redrawn", "persistent": "liars persistent"}
+_VALUES = {
+    "True": "yes",
+    "False": "no",
+    "redrawn": "liars redrawn",
+    "persistent": "liars persistent",
+    "chosen": "liars chosen",
+}
 
 
 class Quantity(NamedTuple):

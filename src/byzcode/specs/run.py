@@ -363,6 +363,9 @@ class RunSpec(Identified):
                 raise KeyedError("redundancy", self.redundancy, f"{reason}; with method {self.method}")
         if self.votes:
             self._check_votes()
+        elif self.byzantine.identities == "chosen":
+            reason = f"allowed: redrawn, persistent; the server of method {self.method} does not vote"
+            raise KeyedError("byzantine.identities", "chosen", reason)
         if (decoder := ENCODERS[self.encoding.name].decoder) and decoder != METHODS[self.method].decoder:
             raise KeyedError("encoding", self.encoding.name, "allowed only for a method that decodes it")
         if self.f >= self.devices:

@@ -24,8 +24,12 @@ class Byzantine(Strict):
     alpha: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.2, description="Byzantine fraction; f = alpha N, rounded half up."
     )
-    identities: Literal["redrawn", "persistent"] = Field(
-        default="redrawn", description="Byzantine devices drawn anew at each iteration (as CRA-DL states), or once."
+    identities: Literal["redrawn", "persistent", "chosen"] = Field(
+        default="redrawn",
+        description=(
+            "Byzantine devices drawn anew at each iteration (as CRA-DL states), or once; or chosen so that they win "
+            "many votes, for a method whose server votes."
+        ),
     )
     compressed: bool = Field(
         default=True,

@@ -18,6 +18,13 @@ _SERVER = {
 }
 
 
+_IDENTITIES = {
+    "redrawn": "redrawn at each iteration",
+    "persistent": "the same throughout",
+    "chosen": "those that win many votes, the same throughout",
+}
+
+
 def describe(spec: RunSpec) -> str:
     """Describe a run in a few sentences."""
     method = METHODS[spec.method]
@@ -34,8 +41,7 @@ def describe(spec: RunSpec) -> str:
     if spec.undefined is not None:
         server += f"; but it is undefined: {spec.undefined}. Only iteration 0 is recorded"
     if spec.f:
-        identities = "redrawn at each iteration" if spec.byzantine.identities == "redrawn" else "the same throughout"
-        about = f"alpha = {in_digits(spec.byzantine.alpha)}, {identities}"
+        about = f"alpha = {in_digits(spec.byzantine.alpha)}, {_IDENTITIES[spec.byzantine.identities]}"
         attack = f"{spec.f} devices are Byzantine ({about}); attack: {_words(spec.attack)}."
         if not COMPRESSORS[spec.compression.name].lossless:
             attack += f" Their messages are {'also' if spec.byzantine.compressed else 'not'} compressed."

@@ -88,13 +88,6 @@ class Devices:
         return Codes([replace(part, devices=devices) for part in parts], replace(tasks, names=names))
 
 
-def rows_of(devices: Tensor, vectors: int) -> Tensor:
-    """The rows (..., K l) of the l vectors that each of some devices (..., K) sends."""
-    if vectors == 1:
-        return devices
-    return (devices.unsqueeze(-1) * vectors + torch.arange(vectors, device=devices.device)).flatten(-2)
-
-
 def _task_size(assigned: NDArray[np.int32], weights: NDArray[Any], subsets: int) -> int:
     """The number of consecutive subsets that every device holds together and with the same weight; 1 if none."""
     size = max(1, subsets // assigned.shape[1])

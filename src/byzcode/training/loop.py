@@ -8,11 +8,11 @@ from functools import partial
 from byzcode.attacks import Threat
 from byzcode.lazy import torch
 from byzcode.problems import minibatch
-from byzcode.randomness import Orders
 from byzcode.training.batch import Batch
 from byzcode.training.channel import Channel
-from byzcode.training.devices import Devices, messages, relabelled, rows_of
+from byzcode.training.devices import Devices, messages, relabelled
 from byzcode.training.iterate import Iterate
+from byzcode.training.liars import liars_of
 from byzcode.training.measures import Moment, Recorder
 from byzcode.training.momentum import Momentum
 from byzcode.training.server import server_of
@@ -35,13 +35,12 @@ def loop(batch: Batch, advance: Progress, wanted: Container[str] | None = None) 
         server_of(spec, seeds, batch.assigned),
         Recorder(spec, problem, wanted),
     )
-    redrawn = spec.byzantine.identities == "redrawn"
-    liars = Orders(seeds, spec.devices, "byzantine", redrawn=redrawn, device=theta.device, first=spec.f)
+    liars = liars_of(spec, seeds, batch.assigned, theta.device)
     for iteration in range(spec.iterations + 1):
         at, codes = Iterate(problem, theta), devices.codes(iteration)
         drawn = minibatch(problem, iteration)
         sampled = at if drawn is problem else Iterate(drawn, theta)
-        lying, honest = (rows_of(part, spec.vectors) for part in liars.parts(iteration))
+        lying, honest = liars.rows(iteration)
         threat = Threat(
             liars=lying,
             honest=honest,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from byzcode.aggregation import RULES
 from byzcode.coding import DECODERS, VOTES
-from byzcode.coding.vote import holders_of
+from byzcode.coding.vote import copies_in
 from byzcode.estimation import ESTIMATORS
 from byzcode.lazy import torch
 from byzcode.pre_aggregation import PRE_AGGREGATORS
@@ -125,8 +125,7 @@ class Voting(Rule):
 
     def __init__(self, spec: RunSpec, seeds: Sequence[int], assigned: NDArray[np.int32]) -> None:
         super().__init__(spec, seeds)
-        file = assigned[0, :, 0].astype(np.int64) // assigned.shape[-1]  # no seed draws an allocation that has files
-        rows = holders_of(file)
+        rows = copies_in(assigned)
         self._rows = torch.from_numpy(rows)
         self._decide = VOTES[METHODS[spec.method].vote].prepare(rows // spec.vectors, spec.devices, spec.assumed_f)
         self._honest: Tensor | None = None
