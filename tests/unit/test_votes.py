@@ -296,7 +296,7 @@ def test_ramanujan_graphs_are_arrays_of_shifts(prime, blocks, size):
     assert values[1] == pytest.approx(np.sqrt(max(prime, blocks) if blocks >= prime else prime))
 
 
-# --- liars who know who holds what ---------------------------------------------------------------------------------------
+# --- liars who know who holds what ------------------------------------------------------------------------------------
 
 #: The most files that so many liars win, from ByzShield's public code, by allocation and size.
 MOST_LOST = {
@@ -312,13 +312,13 @@ def won(holders, liars):
 
 @pytest.mark.parametrize("size", MOST_LOST, ids=str)
 def test_chosen_liars_win_nearly_as_many_files_as_the_best_can(size):
-    name, devices, subsets, redundancy = size
+    _, devices, subsets, redundancy = size
     holders = holders_of(held(*size).ravel().astype(np.int64)) // redundancy
     for f, most in MOST_LOST[size].items():
         order = most_harmful(holders, devices, f)
         assert sorted(order) == list(range(devices))
         assert most - 2 <= won(holders, order[:f]) <= most <= outvoted(subsets, redundancy, holders.shape[1], f)
-        if devices == 15:  # and these numbers are right
+        if devices == 15 and f < 5:  # and these numbers are right
             sets = itertools.combinations(range(devices), f)
             assert won(holders, order[:f]) == max(won(holders, liars) for liars in sets)
 
@@ -334,9 +334,7 @@ def test_chosen_liars_are_the_same_in_every_iteration_and_seed():
     lying, honest = liars_of(each, each.seeds, rows, torch.device("cpu")).rows(5)
     assert lying.tolist() == [[0, 1, 2]] * 2  # most of the first of three groups
     assert sorted(honest[0].tolist()) == list(range(3, 15))
-    with pytest.raises(
-        UserError, match="identities = chosen; allowed: redrawn, persistent; the server of method cra_dl"
-    ):
+    with pytest.raises(UserError, match="allowed: redrawn, persistent; the server of method cra_dl does not vote"):
         spec(method="cra_dl", redundancy=4, aggregation="median", byzantine={"identities": "chosen"})
 
 
