@@ -17,7 +17,7 @@ from byzcode.coding import VOTES
 from byzcode.coding.agreement import agreements, most_frequent
 from byzcode.coding.clique_search import only_maximum_clique
 from byzcode.coding.harm import most_harmful
-from byzcode.coding.vote import holders_of, outvoted
+from byzcode.coding.vote import holders_of, majority_of
 from byzcode.errors import UserError
 from byzcode.problems import PROBLEMS
 from byzcode.randomness import Orders
@@ -124,8 +124,9 @@ def test_a_majority_of_liars_that_agree_wins_its_group():
 
 
 def test_files_lost():
-    assert outvoted(20, 1, 5, 20) == 6  # groups of five of a hundred devices: three liars each
-    assert outvoted(25, 5, 3, 2) == 5  # of ByzShield's 25 files with three copies; two liars share one at most
+    lost = VOTES["majority"].files_lost
+    assert lost(20, 1, 5, 20) == 6  # groups of five of a hundred devices: three liars each
+    assert lost(25, 5, 3, 2) == 5  # of ByzShield's 25 files with three copies; two liars share one at most
     assert VOTES["recomputation"].files_lost(20, 1, 5, 20) == 4
 
 
@@ -314,10 +315,11 @@ def won(holders, liars):
 def test_chosen_liars_win_nearly_as_many_files_as_the_best_can(size):
     _, devices, subsets, redundancy = size
     holders = holders_of(held(*size).ravel().astype(np.int64)) // redundancy
+    copies = holders.shape[1]
     for f, most in MOST_LOST[size].items():
-        order = most_harmful(holders, devices, f)
+        order, bound = most_harmful(holders, devices, f, majority_of(copies)), VOTES["majority"].files_lost
         assert sorted(order) == list(range(devices))
-        assert most - 2 <= won(holders, order[:f]) <= most <= outvoted(subsets, redundancy, holders.shape[1], f)
+        assert most - 2 <= won(holders, order[:f]) <= most <= bound(subsets, redundancy, copies, f)
         if devices == 15 and f < 5:  # and these numbers are right
             sets = itertools.combinations(range(devices), f)
             assert won(holders, order[:f]) == max(won(holders, liars) for liars in sets)
@@ -325,7 +327,9 @@ def test_chosen_liars_win_nearly_as_many_files_as_the_best_can(size):
 
 def test_chosen_liars_fill_groups():
     holders = np.arange(85).reshape(17, 5)
-    assert [won(holders, most_harmful(holders, 85, f)[:f]) for f in (2, 3, 9, 17, 26, 85)] == [0, 1, 3, 5, 8, 17]
+    assert [won(holders, most_harmful(holders, 85, f, 3)[:f]) for f in (2, 3, 9, 17, 26, 85)] == [0, 1, 3, 5, 8, 17]
+    for f in (4, 9, 17):  # where every copy must be a lie
+        assert np.isin(holders, most_harmful(holders, 85, f, 5)[:f]).all(axis=1).sum() == f // 5
 
 
 def test_chosen_liars_are_the_same_in_every_iteration_and_seed():

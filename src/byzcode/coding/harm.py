@@ -5,22 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from byzcode.coding.vote import least_to_win
-
 #: How many times more a copy counts than one less of the same file, while the file is not won.
 STEEP = 8.0
 
 
-def most_harmful(holders: NDArray[np.int64], devices: int, f: int) -> NDArray[np.int64]:
-    """All devices, (N,); the first f of them have a majority on many of the files with ``holders`` (F, c).
+def most_harmful(holders: NDArray[np.int64], devices: int, f: int, wins: int) -> NDArray[np.int64]:
+    """All devices, (N,); the first f of them hold ``wins`` copies of many of the files with ``holders`` (F, c).
 
     Greedy: each device adds most to files that are nearly won. Then devices are exchanged, one by one, while this wins
-    more files. A test compares the numbers of files with the maxima that ByzShield's public code lists for three sizes: at
-    most two files are missing. Cost: f (N - f) F for each exchange.
+    more files. A test compares the numbers of files with the maxima that ByzShield's public code lists for three sizes:
+    at most two files are missing. Cost: f (N - f) F for each exchange.
     """
     holds = np.zeros((devices, len(holders)), dtype=np.int64)
     holds[holders, np.arange(len(holders))[:, None]] = 1
-    wins = least_to_win(holders.shape[1])
     worth = STEEP ** np.arange(wins + 1)
     chosen = np.zeros(devices, dtype=bool)
     for _ in range(f):

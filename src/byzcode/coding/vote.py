@@ -30,18 +30,30 @@ class Decide(Protocol):
         """Decide on one iteration of R runs."""
 
 
+def majority_of(copies: int) -> int:
+    """The least number of copies that is more than half, floor(c / 2) + 1."""
+    return copies // 2 + 1
+
+
 @dataclass(frozen=True)
 class Vote:
     """``prepare(holders, devices, f)`` returns the vote for a size: ``holders`` (F, c) are the c devices of each file.
 
-    - ``files_lost(files, held, copies, f)`` is the most files whose vector may be false if f devices lie, each of which
-      holds ``held`` files: the rule that follows is given this number of lies.
+    - ``wins(copies)`` is the number of lies among the copies of a file that may make its vector false.
     - ``pairwise``: every two devices must share a file.
     """
 
     prepare: Callable[[NDArray[np.int64], int, int], Decide]
-    files_lost: Callable[[int, int, int, int], int]
+    wins: Callable[[int], int] = majority_of
     pairwise: bool = False
+
+    def files_lost(self, files: int, held: int, copies: int, f: int) -> int:
+        """The most files whose vectors may be false if f devices lie, each of which holds ``held`` files.
+
+        For groups of devices and a majority vote this is the number in DETOX's public code. ByzShield's expansion gives
+        a smaller number for its allocations, which is not used here.
+        """
+        return min(files, f * held // self.wins(copies))
 
 
 def holders_of(files: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -55,17 +67,3 @@ def holders_of(files: NDArray[np.int64]) -> NDArray[np.int64]:
 def copies_in(sent: NDArray[np.int32]) -> NDArray[np.int64]:
     """The same for the subsets (R, N l, k) behind each vector that is sent; no seed draws an allocation with files."""
     return holders_of(sent[0, :, 0].astype(np.int64) // sent.shape[-1])
-
-
-def least_to_win(copies: int) -> int:
-    """The number of copies that is more than half, floor(c / 2) + 1."""
-    return copies // 2 + 1
-
-
-def outvoted(files: int, held: int, copies: int, f: int) -> int:
-    """The most files of whose copies liars have more than half: each of those takes floor(c / 2) + 1 of f l copies.
-
-    For groups of devices (l = 1) this is the number that DETOX's public code uses. ByzShield's expansion gives a
-    smaller number for its allocations, which is not used here.
-    """
-    return min(files, f * held // least_to_win(copies))

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from byzcode.coding import VOTES
 from byzcode.coding.harm import most_harmful
 from byzcode.coding.vote import copies_in
 from byzcode.lazy import torch
 from byzcode.randomness import Orders
+from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ class Chosen:
     """The same liars in all seeds and iterations: those of :func:`byzcode.coding.harm.most_harmful`."""
 
     def __init__(self, spec: RunSpec, seeds: Sequence[int], assigned: NDArray[np.int32], device: torch.device) -> None:
-        order = torch.from_numpy(most_harmful(copies_in(assigned) // spec.vectors, spec.devices, spec.f)).to(device)
+        holders, vote = copies_in(assigned) // spec.vectors, VOTES[METHODS[spec.method].vote]
+        order = torch.from_numpy(most_harmful(holders, spec.devices, spec.f, vote.wins(spec.copies))).to(device)
         rows = rows_of(order, spec.vectors).expand(len(seeds), -1)
         lying = spec.f * spec.vectors
         self._parts = rows[:, :lying].contiguous(), rows[:, lying:].contiguous()

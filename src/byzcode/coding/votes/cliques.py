@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from byzcode.coding.agreement import agreements, most_frequent, without
 from byzcode.coding.clique_search import only_maximum_clique
-from byzcode.coding.vote import Decide, Vote, Voted, outvoted
+from byzcode.coding.vote import Decide, Vote, Voted
 from byzcode.lazy import torch
 
 if TYPE_CHECKING:
@@ -64,4 +64,4 @@ def _trusted(apart: Tensor, f: int) -> tuple[Tensor, Tensor]:
     return trusted, unique
 
 
-ENTRY = Vote(prepare, outvoted, pairwise=True)
+ENTRY = Vote(prepare, pairwise=True)

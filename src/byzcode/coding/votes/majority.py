@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzcode.coding.agreement import agreements, most_frequent
-from byzcode.coding.vote import Decide, Vote, Voted, outvoted
+from byzcode.coding.vote import Decide, Vote, Voted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,4 +29,4 @@ def prepare(holders: NDArray[np.int64], devices: int, f: int) -> Decide:
     return decide
 
 
-ENTRY = Vote(prepare, outvoted)
+ENTRY = Vote(prepare)

@@ -33,9 +33,9 @@ def prepare(holders: NDArray[np.int64], devices: int, f: int) -> Decide:
     return decide
 
 
-def files_lost(files: int, held: int, copies: int, f: int) -> int:
-    """The most files all of whose copies are lies."""
-    return min(files, f * held // copies)
+def wins(copies: int) -> int:
+    """Only if all copies are lies."""
+    return copies
 
 
-ENTRY = Vote(prepare, files_lost)
+ENTRY = Vote(prepare, wins)

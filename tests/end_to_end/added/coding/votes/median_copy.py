@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from byzcode.coding.vote import Decide, Vote, Voted, outvoted
+from byzcode.coding.vote import Decide, Vote, Voted
 from byzcode.kernels.order import sort_devices
 
 if TYPE_CHECKING:
@@ -23,4 +23,4 @@ def prepare(holders: NDArray[np.int64], devices: int, f: int) -> Decide:
     return decide
 
 
-ENTRY = Vote(prepare, outvoted)
+ENTRY = Vote(prepare)
