@@ -23,7 +23,7 @@ from byzcode.absence import ABSENCES
 from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
 from byzcode.attacks import ATTACKS
-from byzcode.coding import DECODERS, ENCODERS
+from byzcode.coding import DECODERS, ENCODERS, VOTES
 from byzcode.compression import COMPRESSORS
 from byzcode.estimation import ESTIMATORS
 from byzcode.lazy import Table
@@ -95,7 +95,8 @@ def methods() -> Iterator[str]:
     for name, method in METHODS.items():
         fields = {**method.defaults, **method.fixed}
         shown = (f"{key}: `{value}`" for key, value in fields.items() if isinstance(value, str) and value != "none")
-        server = {"rule": "the rule", "decoder": f"decoder `{method.decoder}`"}.get(
+        votes = f"vote `{method.vote}`, then the rule"
+        server = {"rule": "the rule", "decoder": f"decoder `{method.decoder}`", "votes": votes}.get(
             method.server, method.server.replace("_", " ")
         )
         rows.append([f"[{method.title}]({link})<br>`{name}`", _cell(method.source), "<br>".join(shown), server])
@@ -160,6 +161,12 @@ def _decoder(entry: Any) -> Iterator[str]:
         if not entry.refuses(N, N, copies) and entry.most_liars(N, N, copies) >= F:
             yield f"r = {copies} for {F} liars, M = N = {N}"
             return
+
+
+def _vote(entry: Any) -> Iterator[str]:
+    """In groups of five devices of N, of which F lie."""
+    yield f"{entry.files_lost(N // 5, 1, 5, F)} of {N // 5} groups of 5 lost to {F} liars, at most"
+    yield from ["any two devices must share a file"] if entry.pairwise else []
 
 
 def _nothing(entry: Any) -> Iterator[str]:
@@ -365,7 +372,15 @@ PUBLIC = (
         "attacks.threat",
         "compression.compressor",
     ),
-    *("allocation.scheme", "coding.encoder", "coding.decoder", "problems.problem", "data.data_set", "data.partition"),
+    *(
+        "allocation.scheme",
+        "coding.encoder",
+        "coding.decoder",
+        "coding.vote",
+        "problems.problem",
+        "data.data_set",
+        "data.partition",
+    ),
     *("schedules.schedule", "randomness", "theory.constants", "theory.bounds", "errors"),
     *("adapters.byzfl", "adapters.flower", "adapters.server"),
 )
@@ -394,6 +409,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "allocations": lambda: _components("allocation", ALLOCATIONS, _scheme),
     "encoders": lambda: _components("encoder", ENCODERS, _nothing),
     "decoders": lambda: _components("decoder", DECODERS, _decoder),
+    "votes": lambda: _components("vote", VOTES, _vote),
     "problems": lambda: _components("problem", PROBLEMS, _problem),
     "schedules": lambda: _components("schedule", SCHEDULES, _nothing),
     "reproduced": reproduced,

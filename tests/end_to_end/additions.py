@@ -77,6 +77,7 @@ ADDITIONS = (
     _listed("compressor", "compression", "COMPRESSORS", "leading"),
     _listed("encoder", "coding/encoders", "ENCODERS", "first_holder"),
     _listed("decoder", "coding/decoders", "DECODERS", "group_median"),
+    _listed("vote", "coding/votes", "VOTES", "median_copy"),
     _listed("allocation", "allocation", "ALLOCATIONS", "sliding"),
     _listed("problem", "problems", "PROBLEMS", "mean_estimation"),
     _listed("problem", "problems", "PROBLEMS", "logistic_regression"),

@@ -62,11 +62,11 @@ def test_what_is_added_is_in_the_schemas_and_in_the_reference(project: Path) -> 
     reference = (project / "config/README.md").read_text(encoding="utf-8")
     schema = (project / "workflow/schemas/run.schema.json").read_text(encoding="utf-8")
     for addition in ADDITIONS:
-        # A decoder is named by its method alone, a data set by an option of a problem; the schema takes any word for a
-        # method.
-        named = addition.kind not in ("decoder", "data set")
+        # Decoders and votes are named by methods alone, a data set by an option of a problem; the schema takes any word
+        # for a method.
+        named = addition.kind not in ("decoder", "vote", "data set")
         assert (f"`{addition.name}`" in reference) == named, addition.name
-        assert (f'"{addition.name}"' in schema) == (addition.kind not in ("decoder", "method")), addition.name
+        assert (f'"{addition.name}"' in schema) == (addition.kind not in ("decoder", "vote", "method")), addition.name
 
 
 def test_what_is_added_has_its_title_in_the_legends_of_figures(project: Path, tmp_path: Path) -> None:
@@ -153,6 +153,12 @@ WRONG = {
         "[:, (len(index) - 1) // 2]",
         ".mean(dim=-2)",
         "test_tables_coding.py::test_within_its_radius_a_decoder_gives_the_gradient",
+    ),
+    "median_copy": (
+        "coding/votes/median_copy.py",
+        "(copies.shape[-2] - 1) // 2",
+        "copies.shape[-2] // 3",
+        "test_votes.py::test_a_minority_of_lies_on_each_file_does_no_harm",
     ),
     "sliding": (
         "allocation/sliding.py",

@@ -12,7 +12,7 @@ from byzcode.absence import ABSENCES
 from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
 from byzcode.attacks import ATTACKS
-from byzcode.coding import DECODERS, ENCODERS
+from byzcode.coding import DECODERS, ENCODERS, VOTES
 from byzcode.compression import COMPRESSORS
 from byzcode.data import DATA_SETS
 from byzcode.errors import KeyedError, UserError
@@ -25,13 +25,14 @@ from byzcode.specs.run import RunSpec
 
 Case = tuple[str, dict[str, Any]]
 
-#: The tables of CONTRIBUTING.md, by the field of a run that names an entry. A decoder is named by its method.
+#: The tables of CONTRIBUTING.md, by the field of a run that names an entry. Methods name decoders and votes.
 TABLES: dict[str, Mapping[str, Any]] = {
     "method": METHODS,
     "problem": PROBLEMS,
     "allocation": ALLOCATIONS,
     "encoding": ENCODERS,
     "decoder": DECODERS,
+    "vote": VOTES,
     "compression": COMPRESSORS,
     "attack": ATTACKS,
     "pre_aggregation": PRE_AGGREGATORS,
@@ -119,8 +120,25 @@ def sizes_of(allocation: str) -> list[tuple[int, int, int]]:
 REDUNDANCIES = (12, 40, 10, 3, 15, 100, 110, 9, 5, 4, 6, 20, 30, 60, 2, 1)
 
 
+#: Devices, subsets and a redundancy for a method whose allocation serves few sizes.
+OF_FEW_SIZES = {"byzshield": (15, 25, 5), "aspis": (13, 13, 4)}
+
+
+def of_own_size(method: str, problem: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The sizes of a run of such a method; nothing for another method."""
+    if method not in OF_FEW_SIZES:
+        return {}
+    devices, subsets, redundancy = OF_FEW_SIZES[method]
+    named = {"name": "linear_regression", **(problem or {}), "subsets": subsets}
+    return {"devices": devices, "redundancy": redundancy, "problem": named}
+
+
 def run_with(**values: Any) -> RunSpec:
-    """A run with what its method needs besides: the median as its rule, and the first redundancy that serves."""
+    """A run with what its method needs besides: the median as its rule, and the first redundancy that serves.
+
+    A method whose allocation serves few sizes has its own size.
+    """
+    values = {**values, **of_own_size(values["method"], values.get("problem"))}
     method = METHODS[values["method"]]
     rule = {} if "aggregation" in method.fixed else {"aggregation": "median"}
     if not method.coded or "redundancy" in values:

@@ -36,7 +36,13 @@ def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def spec(**fields) -> bz.RunSpec:
     problem = {"name": "module", "module": MODULE[0], "data": "digits", "subsets": DEVICES, "partition": "by_label"}
-    common = {"method": "cra_dl", "redundancy": REDUNDANCY, "allocation": "cyclic", "problem": problem, "devices": DEVICES}
+    common = {
+        "method": "cra_dl",
+        "redundancy": REDUNDANCY,
+        "allocation": "cyclic",
+        "problem": problem,
+        "devices": DEVICES,
+    }
     server = {"aggregation": "trimmed_mean", "step_size": STEP, "step_unit": "absolute", "iterations": ITERATIONS}
     liars = {"attack": ATTACK, "byzantine": {"alpha": 1 / DEVICES, "identities": "persistent"}}
     return bz.spec(**{**common, **server, **liars, "record": {"step": 1}, "seeds": [SEED], **fields})

@@ -16,7 +16,7 @@ from unit.tables import decoded_run
 
 from byzcode.aggregation import RULES
 from byzcode.attacks import ATTACKS, Threat
-from byzcode.coding import DECODERS, ENCODERS
+from byzcode.coding import DECODERS, ENCODERS, VOTES
 from byzcode.compression import COMPRESSORS
 from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.randomness import Draws, Stream
@@ -78,6 +78,15 @@ def run_decoder(messages, name, options):
     return torch.cat([decoded.gradient, decoded.failed.to(messages.dtype).unsqueeze(-1)], dim=-1)
 
 
+def run_vote(messages, name, options):
+    """Each device holds one copy of one of five files, so that any two that hold another agree."""
+    holders = np.arange(DEVICES).reshape(-1, 3)
+    copies = messages.view(RUNS, -1, 3, messages.shape[-1])
+    voted = VOTES[name].prepare(holders, DEVICES, LIARS)(copies, copies.roll(1, dims=-2))
+    known = torch.zeros_like(messages[:, 0, 0], dtype=torch.bool) if voted.known is None else voted.known
+    return torch.cat([voted.vectors.flatten(1), known.to(messages.dtype).unsqueeze(-1)], dim=-1)
+
+
 def draws(like):
     return Draws([Stream(seed, "test") for seed in range(RUNS)], 0, like=like)
 
@@ -88,6 +97,7 @@ TABLES = {
     run_attack: ATTACKS,
     run_compressor: COMPRESSORS,
     run_decoder: DECODERS,
+    run_vote: VOTES,
 }
 ALL = [
     pytest.param(run, name, options, id=" ".join([run.__name__, name, *map(str, options.values())]))

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import of_own_size
 
 from byzcode import errors
 from byzcode.errors import UserError
@@ -29,7 +30,7 @@ def spec(**changes):
 def of_method(name, **changes):
     needs = {"redundancy": REDUNDANCY.get(name, 40)} if METHODS[name].coded else {}
     rule = {} if "aggregation" in METHODS[name].fixed else {"aggregation": "median"}
-    return RunSpec.parse({"method": name, **needs, **rule, **changes}, "test")
+    return RunSpec.parse({"method": name, **needs, **rule, **of_own_size(name), **changes}, "test")
 
 
 def refusal(**changes) -> str:

@@ -74,6 +74,13 @@ def of_decoder(name, options):
     return of_method(results[0], {})
 
 
+def of_vote(name, options):
+    results = [method for method, about in METHODS.items() if about.vote == name]
+    if not results:
+        pytest.skip(f"no method has the vote {name}")
+    return of_method(results[0], {})
+
+
 def with_component(key):
     """Runs of a coded method with a component of a table."""
 
@@ -90,6 +97,7 @@ MAKERS = {
     "allocation": of_allocation,
     "encoding": of_encoding,
     "decoder": of_decoder,
+    "vote": of_vote,
     **{
         key: with_component(key)
         for key in (
@@ -112,7 +120,7 @@ def entries(*tables):
 
 def labelled(key):
     table = TABLES[key]
-    return {name: (name, {}) for name in table} if key in ("method", "decoder") else cases(table)
+    return {name: (name, {}) for name in table} if key in ("method", "decoder", "vote") else cases(table)
 
 
 def test_there_are_runs_of_every_table():
@@ -126,7 +134,7 @@ def test_a_run_is_described_and_is_read_again(key, name, options):
     assert RunSpec.from_json(spec.canonical(), "again") == spec
     words = describe(spec)
     assert words.replace("\n", "").isprintable()
-    unsaid = key in ("method", "decoder", "pre_aggregation", "estimation") or name in ("constant", "none")
+    unsaid = key in ("method", "decoder", "vote", "pre_aggregation", "estimation") or name in ("constant", "none")
     assert unsaid or name.replace("_", " ") in words
 
 
@@ -167,7 +175,7 @@ def assert_same(measured, expected):
 
 
 #: The other tables are in the tests of test_engine.py.
-parts = entries("method", "problem", "allocation", "encoding", "decoder", "absence")
+parts = entries("method", "problem", "allocation", "encoding", "decoder", "vote", "absence")
 
 
 @parts

@@ -18,6 +18,8 @@ ALLOCATIONS = Table(
         "orthogonal_array",
         "block_design",
         "difference_set",
+        "mols",
+        "ramanujan",
     ),
 )
 

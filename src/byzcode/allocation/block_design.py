@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from byzcode.allocation.difference_set import cyclic_sets, impossible
 from byzcode.allocation.field import affine_lines, directions, field, projective_lines, values
 from byzcode.allocation.laws import of_design
-from byzcode.allocation.scheme import Scheme
+from byzcode.allocation.scheme import Scheme, single
 from byzcode.allocation.sizes import MOST, fraction, nearest, prime_powers, primes
 
 Blocks = NDArray[np.int64]
@@ -296,4 +296,4 @@ def _served() -> NDArray[np.int64]:
     return np.concatenate([sizes, np.column_stack([sizes[:, 0], sizes[:, 1], sizes[:, 1] - sizes[:, 2]])])
 
 
-ENTRY = Scheme(block_design, refuses, pairwise=True, laws=of_design)
+ENTRY = Scheme(block_design, refuses, pairwise=True, laws=of_design, file=single)

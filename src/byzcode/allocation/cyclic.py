@@ -44,4 +44,9 @@ def spectral(devices: int, subsets: int, redundancy: int) -> float:
     return float(devices / tasks**2 * largest)
 
 
-ENTRY = Scheme(cyclic, refuses, spectral=spectral)
+def file(devices: int, subsets: int, redundancy: int) -> int:
+    """The subsets of a task."""
+    return subsets // devices
+
+
+ENTRY = Scheme(cyclic, refuses, spectral=spectral, file=file)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from byzcode.allocation.field import recurrence
 from byzcode.allocation.laws import of_design
-from byzcode.allocation.scheme import Scheme
+from byzcode.allocation.scheme import Scheme, single
 from byzcode.allocation.sizes import MOST_DEVICES, fraction, nearest, prime_powers, primes
 
 Set = NDArray[np.int64]
@@ -147,4 +147,4 @@ def _served() -> NDArray[np.int64]:
     return np.array([(modulus, modulus, size) for modulus, size in cyclic_sets()])
 
 
-ENTRY = Scheme(difference_set, refuses, pairwise=True, laws=of_design)
+ENTRY = Scheme(difference_set, refuses, pairwise=True, laws=of_design, file=single)

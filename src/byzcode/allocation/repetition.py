@@ -34,4 +34,9 @@ def refuses(devices: int, subsets: int, redundancy: int) -> str | None:
     return f"allowed: divisors of M = {subsets} that make at most {devices} groups; nearest: {near}"
 
 
-ENTRY = Scheme(repetition, refuses)
+def file(devices: int, subsets: int, redundancy: int) -> int:
+    """All subsets of a group."""
+    return redundancy
+
+
+ENTRY = Scheme(repetition, refuses, file=file)

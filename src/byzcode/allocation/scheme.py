@@ -33,6 +33,8 @@ class Scheme(Entry):
     - ``laws(devices, subsets, redundancy, **options)``: the laws of overlaps and replications, if they are known.
     - ``spectral(devices, subsets, redundancy)``: M ||W - 1 1' / M||_2^2 for the weights W = 1/r, if there is a closed
       form: M times the squared largest singular value of the centred weights.
+    - ``file(devices, subsets, redundancy)``: how many consecutive subsets make a file, if nothing is drawn, each file
+      is on the same devices as a whole, and all files on equally many: a server may then vote on the copies of a file.
     """
 
     function: Callable[..., NDArray[np.int32]]
@@ -42,6 +44,7 @@ class Scheme(Entry):
     drawn: bool = False
     laws: Callable[..., Laws] | None = None
     spectral: Callable[[int, int, int], float] | None = None
+    file: Callable[[int, int, int], int] | None = None
 
     def __call__(
         self, devices: int, subsets: int, redundancy: int, generator: np.random.Generator, **options: Any
@@ -51,6 +54,11 @@ class Scheme(Entry):
         if reason is not None:
             raise ValueError(f"{self.function.__name__} allocation, redundancy {redundancy}: {reason}")
         return self.function(devices, subsets, redundancy, generator, **options)
+
+
+def single(devices: int, subsets: int, redundancy: int) -> int:
+    """Files of one subset."""
+    return 1
 
 
 def from_matrix(holds: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -36,8 +36,8 @@ class Threat:
     (R, D), for liars who know it. ``relabelled()`` returns the messages (R, N, D) that the devices would send if all
     their labels had the other sign, for liars who poison their data. ``exclusive()`` returns the parts of the messages,
     (R, N, D), that come from subsets which only liars hold, for liars who know the allocation; it is 0 for honest
-    devices. ``iteration`` counts from 0, for liars who bide their time. ``absent`` honest devices do not answer; they are
-    not in ``honest``, which is then (R, N - f - absent).
+    devices. ``iteration`` counts from 0, for liars who bide their time. ``absent`` honest devices do not answer; they
+    are not in ``honest``, which is then (R, N - f - absent).
     """
 
     liars: Tensor

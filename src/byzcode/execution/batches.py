@@ -274,15 +274,15 @@ def footprint(run: Run) -> float:
     """An upper estimate of the bytes that a run takes in a batch; a test checks that the loop never takes more."""
     spec, (seeds, devices, slots) = run.spec, run.assigned.shape
     number = 8 if spec.dtype == "float64" else 4
-    sizes = spec.sizes
+    sizes, compared = spec.sizes, max(devices, spec.compared)
     numbers = (
         sizes.memory
-        + 12 * devices * sizes.dimension  # messages, Byzantine messages, their sorted copies
-        + 6 * devices * devices  # distances
+        + 12 * spec.rows * sizes.dimension  # messages, Byzantine messages, their sorted copies
+        + 6 * compared**2  # distances
     )
     integers = (
-        5 * devices * sizes.dimension  # places in a sorted row, and the order of messages by their values
-        + 3 * devices * devices  # neighbours, in order
+        5 * spec.rows * sizes.dimension  # places in a sorted row, and the order of messages by their values
+        + 3 * compared**2  # neighbours, in order
         + 4 * devices * slots * sizes.rows  # which device adds which rows, with weights
         + 2 * BLOCK * (2 * devices + (sizes.subsets if spec.assignment != "fixed" else 0))
         + 2 * (len(quantities_of(spec)) + len(COUNTS)) * len(spec.record.iterations(spec.iterations))

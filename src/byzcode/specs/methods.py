@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-#: What the server does in an iteration: apply the rule to all messages, decode them, average the honest ones (this
-#: server knows which devices are Byzantine), or take the true gradient.
-ServerKind = Literal["rule", "decoder", "honest_mean", "true_gradient"]
+#: What the server does in an iteration: apply the rule to all messages, vote on the copies of each file and apply the
+#: rule to the results, decode the messages, average the honest ones (this server knows which devices are Byzantine), or
+#: take the true gradient.
+ServerKind = Literal["rule", "votes", "decoder", "honest_mean", "true_gradient"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Method:
 
     A run may override the ``defaults``, but not the ``fixed`` fields, which define the method. A ``coded`` method needs
     a redundancy; with another method each device holds M / N disjoint subsets by default. ``decoder`` is a name in
-    ``byzcode.coding.DECODERS``, for a server that decodes.
+    ``byzcode.coding.DECODERS``, for a server that decodes, and ``vote`` one in ``byzcode.coding.VOTES``, for one that
+    votes: its devices send the mean gradient of each of their files.
     """
 
     title: str
@@ -25,6 +27,7 @@ class Method:
     coded: bool
     server: ServerKind = "rule"
     decoder: str = ""
+    vote: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
@@ -38,6 +41,7 @@ _SHORT = {"compression": "random_k"}
 _MEAN = {"aggregation": "mean", "pre_aggregation": "none"}
 _UNCOMPRESSED = {"compression": "identity"}
 _EXACT = {**_MEAN, **_UNCOMPRESSED, "assignment": "fixed"}
+_COPIES = {**_UNCOMPRESSED, "assignment": "fixed", "encoding": "uniform"}
 
 METHODS: dict[str, Method] = {
     "ma": Method(
@@ -103,6 +107,41 @@ METHODS: dict[str, Method] = {
         server="decoder",
         decoder="draco_cyclic",
         fixed={**_EXACT, "allocation": "cyclic", "encoding": "draco_cyclic"},
+    ),
+    "detox": Method(
+        title="DETOX",
+        source="groups of devices send the same, majority vote in each, then a robust rule (1907.12205)",
+        coded=True,
+        server="votes",
+        vote="majority",
+        defaults={"aggregation": "median"},
+        fixed={**_COPIES, "allocation": "repetition"},
+    ),
+    "byzshield": Method(
+        title="ByzShield",
+        source="files spread over devices that share few, majority vote on each file, then a robust rule (2010.04902)",
+        coded=True,
+        server="votes",
+        vote="majority",
+        defaults={"allocation": "mols", "aggregation": "median"},
+        fixed=_COPIES,
+    ),
+    "aspis": Method(
+        title="Aspis",
+        source="any two devices share files, only the maximum clique of those that agree counts (2108.02416)",
+        coded=True,
+        server="votes",
+        vote="cliques",
+        defaults={"allocation": "block_design", "aggregation": "median"},
+        fixed=_COPIES,
+    ),
+    "s_plus_one": Method(
+        title="s + 1 copies",
+        source="groups of s + 1 devices send the same, the server settles disagreements by computing (2401.02380)",
+        coded=True,
+        server="votes",
+        vote="recomputation",
+        fixed={**_COPIES, **_MEAN, "allocation": "repetition"},
     ),
     "va": Method(
         title="VA",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from byzcode.coding import DECODERS
+from byzcode.coding import DECODERS, VOTES
 from byzcode.data import DATA_SETS, DataSet
 from byzcode.lazy import ENTRY, Table
 from byzcode.provenance.content import canonical
@@ -22,11 +22,12 @@ from byzcode.specs.run import RunSpec
 
 def of_run(spec: RunSpec) -> list[str]:
     """The entries that a run names."""
-    decoder = METHODS[spec.method].decoder
+    decoder, vote = METHODS[spec.method].decoder, METHODS[spec.method].vote
     return [
         f"byzcode.specs.methods:METHODS[{spec.method}]",
         *_components(spec),
         *([_entry(DECODERS, decoder)] if decoder else []),
+        *([_entry(VOTES, vote)] if vote else []),
     ]
 
 

@@ -11,7 +11,7 @@ from byzcode.absence import ABSENCES
 from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
 from byzcode.attacks import ATTACKS
-from byzcode.coding import DECODERS, ENCODERS
+from byzcode.coding import DECODERS, ENCODERS, VOTES
 from byzcode.compression import COMPRESSORS
 from byzcode.errors import KeyedError, one_of
 from byzcode.estimation import ESTIMATORS
@@ -194,6 +194,46 @@ class RunSpec(Identified):
         return not ABSENCES[self.absence.name].idle
 
     @property
+    def vectors(self) -> int:
+        """The number of vectors that a device sends: one for each of its files if the server votes, else one."""
+        file = ALLOCATIONS[self.allocation.name].file
+        if not self.votes or file is None:
+            return 1
+        return self.redundancy // file(self.devices, self.subsets, self.redundancy)
+
+    @property
+    def rows(self) -> int:
+        """The number of vectors that all devices send together."""
+        return self.devices * self.vectors
+
+    @property
+    def votes(self) -> bool:
+        """Whether the server votes on the copies of files."""
+        return METHODS[self.method].server == "votes"
+
+    @property
+    def copies(self) -> int:
+        """The number of devices that hold each subset, N r / M, if it is the same for all."""
+        return self.devices * self.redundancy // self.subsets
+
+    @property
+    def compared(self) -> int:
+        """The number of messages that pre-aggregation and rule get: N - s, or of files if the server votes."""
+        return self.rows // self.copies if self.votes else self.answering
+
+    @property
+    def lost(self) -> int:
+        """The number of lies that the rule is told of.
+
+        This is f'; if the server votes, the number of files of which f' liars may win the vote, whichever devices they
+        are, or the most lies that the rule tolerates, if that is less: liars drawn at random win far fewer.
+        """
+        if not self.votes:
+            return self.assumed_f
+        vote, most = VOTES[METHODS[self.method].vote], RULES[self.aggregation.name].most_liars(self._left)
+        return min(most, vote.files_lost(self.compared, self.vectors, self.copies, self.assumed_f))
+
+    @property
     def estimates(self) -> bool:
         """Whether the server estimates f."""
         return not ESTIMATORS[self.estimation.name].idle
@@ -230,7 +270,7 @@ class RunSpec(Identified):
     @property
     def _left(self) -> int:
         """The number of messages that the rule gets after pre-aggregation."""
-        return PRE_AGGREGATORS[self.pre_aggregation.name].left(self.answering, **self.pre_aggregation.options)
+        return PRE_AGGREGATORS[self.pre_aggregation.name].left(self.compared, **self.pre_aggregation.options)
 
     @property
     def undefined(self) -> str | None:
@@ -239,7 +279,7 @@ class RunSpec(Identified):
         An undefined run is valid but ends at iteration 0, so that a sweep over alpha may go beyond one half.
         """
         most = RULES[self.aggregation.name].most_liars(self._left)
-        if self.assumed_f <= most:
+        if self.lost <= most:
             return None
         among = f"{self.answering} devices" + (" that answer" if self.absent else "")
         if self._left < self.answering:
@@ -346,7 +386,7 @@ class RunSpec(Identified):
             self,
             {
                 "problem": ("the features of all seeds", self.sizes.data),
-                "devices": ("seeds N D, the messages", self.devices * self.dimension),
+                "devices": ("seeds N D, the messages", self.rows * self.dimension),
             },
         )
         check_held(self, "problem.subsets")
@@ -354,6 +394,8 @@ class RunSpec(Identified):
             reason = DECODERS[METHODS[self.method].decoder].refuses(self.devices, self.subsets, self.redundancy)
             if reason is not None:
                 raise KeyedError("redundancy", self.redundancy, f"{reason}; with method {self.method}")
+        if self.votes:
+            self._check_votes()
         if (decoder := ENCODERS[self.encoding.name].decoder) and decoder != METHODS[self.method].decoder:
             raise KeyedError("encoding", self.encoding.name, "allowed only for a method that decodes it")
         if self.f >= self.devices:
@@ -368,7 +410,8 @@ class RunSpec(Identified):
             )
             raise KeyedError("estimation", self.estimation.name, reason)
         for key, value in (("assumed_alpha", self.assumed_alpha), ("estimation", self.estimation.name)):
-            if value not in (None, "none") and METHODS[self.method].server != "rule":
+            told = METHODS[self.method].server == "rule" or (self.votes and key == "assumed_alpha")
+            if value not in (None, "none") and not told:
                 reason = f"the server of method {self.method} has no rule that is given f; leave it out"
                 raise KeyedError(key, value, reason)
         if self.assumed_alpha is not None and self.estimates:
@@ -377,11 +420,26 @@ class RunSpec(Identified):
         _check_options("attack", self.attack, ATTACKS[self.attack.name].refuses, self.devices)
         if self.undefined is None:
             refuses = RULES[self.aggregation.name].refuses
-            _check_options("aggregation", self.aggregation, refuses, self._left, self.assumed_f)
+            _check_options("aggregation", self.aggregation, refuses, self._left, self.lost)
         points = len(self.seeds) * self.record.points(self.iterations)
         if points > MOST_POINTS:
             raise KeyedError("record.step", self.record.step, f"{points} points are recorded; allowed: {MOST_POINTS}")
         return self
+
+    def _check_votes(self) -> None:
+        """Raise KeyedError if this allocation has no files to vote on, or a vote needs others."""
+        vote = VOTES[METHODS[self.method].vote]
+        served = [name for name, each in ALLOCATIONS.items() if each.file and (each.pairwise or not vote.pairwise)]
+        if self.allocation.name not in served:
+            raise KeyedError(
+                "allocation", self.allocation.name, f"allowed: {', '.join(served)}; with method {self.method}"
+            )
+        if self.devices * self.redundancy % self.subsets:
+            reason = f"each file must be on equally many devices: N r / M an integer; with method {self.method}"
+            raise KeyedError("redundancy", self.redundancy, reason)
+        if self.timed:
+            reason = f"leave it out: the server of method {self.method} votes on the copies of all devices"
+            raise KeyedError("absence", self.absence.model_dump(), reason)
 
 
 def _sizes_of(problem: Component) -> Sizes:

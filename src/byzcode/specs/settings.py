@@ -28,8 +28,9 @@ class Byzantine(Strict):
         default="redrawn",
         description=(
             "Byzantine devices drawn anew at each iteration (as CRA-DL states), or once, or chosen against the "
-            "allocation: those that hold the rows whose loss unbalances what honest devices hold most. Only with the "
-            "first two do all methods have the same Byzantine devices."
+            "allocation: those that hold the rows whose loss unbalances what honest devices hold most; or, where the "
+            "server votes, those that win most votes. Only with the first two do all methods have the same Byzantine "
+            "devices."
         ),
     )
     compressed: bool = Field(

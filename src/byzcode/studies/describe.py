@@ -11,6 +11,7 @@ from byzcode.studies.fields import in_digits
 
 _SERVER = {
     "rule": "aggregates all messages by {rule}",
+    "votes": "votes on the copies of each file ({vote}), and aggregates the results by {rule}",
     "decoder": "decodes the messages",
     "honest_mean": "knows the Byzantine devices and averages the honest messages",
     "true_gradient": "is given the true gradient",
@@ -22,13 +23,20 @@ _IDENTITIES = {
 }
 
 
+_IDENTITIES = {
+    "redrawn": "redrawn at each iteration",
+    "persistent": "the same throughout",
+    "chosen": "those that win many votes, the same throughout",
+}
+
+
 def describe(spec: RunSpec) -> str:
     """Describe a run in a few sentences."""
     method = METHODS[spec.method]
     rule = _words(spec.aggregation)
     if not PRE_AGGREGATORS[spec.pre_aggregation.name].idle:
         rule += f" behind {_words(spec.pre_aggregation)}"
-    server = _SERVER[method.server].format(rule=rule)
+    server = _SERVER[method.server].format(rule=rule, vote=method.vote)
     if spec.assumed_alpha is not None:
         server += f"; it assumes {spec.assumed_f} Byzantine devices (assumed_alpha = {in_digits(spec.assumed_alpha)})"
     if spec.estimates:

@@ -33,7 +33,9 @@ def shape_of(spec: RunSpec) -> str:
     method = METHODS[spec.method]
     may_differ = {name for name, field in type(spec.problem).model_fields.items() if ALONG_RUNS in field.metadata}
     problem = spec.problem.model_dump(mode="json", exclude=may_differ)
-    return canonical({**common, "problem": problem, "server": method.server, "decoder": method.decoder})
+    server = {"server": method.server, "decoder": method.decoder, "vote": method.vote}
+    held = {"allocation": spec.allocation.model_dump(mode="json")} if spec.votes else {}
+    return canonical({**common, "problem": problem, **server, **held})
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Batch:
-    """R runs of one shape. ``spec`` is that of the first run; the other fields have a leading axis of runs."""
+    """R runs of one shape. ``spec`` is that of the first run; the other fields have a leading axis of runs.
+
+    ``assigned`` and ``weights`` have a row for each vector that is sent: N, or N l if a device sends l (the first l
+    rows are those of device 0).
+    """
 
     spec: RunSpec
     seeds: tuple[int, ...]
@@ -90,14 +96,17 @@ def assemble(parts: Sequence[Part], device: str, build: Build = build) -> Batch:
     if len({shape_of(part.spec) for part in parts}) != 1:
         raise ValueError("runs of different shapes cannot be one batch")
     spec = parts[0].spec
-    slots = max(part.assigned.shape[-1] for part in parts)
+    sent = [_sent(part) for part in parts]
+    slots = max(rows.shape[-1] for rows in sent)
     problem = joined([build(part.spec, part.seeds, device) for part in parts])
     return Batch(
         spec=spec,
         seeds=tuple(seed for part in parts for seed in part.seeds),
         problem=problem,
-        assigned=np.concatenate([_widened(part.assigned, slots, EMPTY) for part in parts]),
-        weights=np.concatenate([_widened(_weights(part), slots, 0) for part in parts]),
+        assigned=np.concatenate([_widened(rows, slots, EMPTY) for rows in sent]),
+        weights=np.concatenate(
+            [_widened(_weights(part.spec, rows), slots, 0) for part, rows in zip(parts, sent, strict=True)]
+        ),
         step=_steps(parts, problem).unsqueeze(-1),
     )
 
@@ -114,9 +123,15 @@ def _steps(parts: Sequence[Part], problem: Problem) -> Tensor:
     return step / torch.where(among, smoothness, torch.ones_like(smoothness))
 
 
-def _weights(part: Part) -> NDArray[Any]:
-    encoder, options = ENCODERS[part.spec.encoding.name], part.spec.encoding.options
-    return np.stack([encoder(lists, part.spec.subsets, **options) for lists in part.assigned])
+def _sent(part: Part) -> NDArray[np.int32]:
+    """The subsets behind each vector that is sent, (R, N l, S / l): those of a device, or of each of its l files."""
+    seeds, _, slots = part.assigned.shape
+    return part.assigned.reshape(seeds, part.spec.rows, slots // part.spec.vectors)
+
+
+def _weights(spec: RunSpec, sent: NDArray[np.int32]) -> NDArray[Any]:
+    encoder, options = ENCODERS[spec.encoding.name], spec.encoding.options
+    return np.stack([encoder(lists, spec.subsets, **options) for lists in sent])
 
 
 def _widened(table: NDArray[Any], slots: int, filling: int) -> NDArray[Any]:

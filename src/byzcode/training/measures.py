@@ -67,7 +67,8 @@ class Recorder:
 
     def __init__(self, spec: RunSpec, problem: Problem, wanted: Container[str] | None = None) -> None:
         theta, metrics = problem.start(), spec.problem_kind.metrics
-        self._on_cpu, self._undefined, self._devices = theta.device.type == "cpu", bool(spec.undefined), spec.answering
+        self._on_cpu, self._undefined = theta.device.type == "cpu", bool(spec.undefined)
+        self._rows = spec.answering * spec.vectors
         self._measures = {
             name: MEASURES[name] if name in MEASURES else _of_problem(name, metrics)
             for name in quantities_of(spec)
@@ -103,7 +104,7 @@ class Recorder:
         if moment.answer.failed is not None:
             at = moment.sampled  # a decoder is exact if it returns the gradient of what the devices computed with
             self._ledger.decoded(moment.answer, at.gradient, at.heterogeneity + at.gradient_norm)
-        self._ledger.sent(moment.exchange.bits, self._devices)
+        self._ledger.sent(moment.exchange.bits, self._rows)
         if moment.time is not None:
             self._ledger.waited(moment.time)
 
@@ -131,10 +132,10 @@ class Ledger:
         """Add the time of an iteration."""
         self._time = self._time + time
 
-    def sent(self, bits: int | Tensor, devices: int) -> None:
-        """Count the bits that came from so many devices in an iteration."""
+    def sent(self, bits: int | Tensor, rows: int) -> None:
+        """Count the bits of all vectors that came in an iteration."""
         if isinstance(bits, int):
-            self._same += bits * devices
+            self._same += bits * rows
         else:
             self._bits = self._bits + bits.sum(dim=-1)
 

@@ -6,8 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from byzcode.aggregation import RULES
-from byzcode.coding import DECODERS
+from byzcode.coding import DECODERS, VOTES
+from byzcode.coding.vote import copies_in
 from byzcode.estimation import ESTIMATORS
 from byzcode.kernels.order import take_devices
 from byzcode.lazy import torch
@@ -69,7 +73,7 @@ class Rule(Receiving):
     """Applies a robust rule, with or without pre-aggregation."""
 
     def __init__(self, spec: RunSpec, seeds: Sequence[int]) -> None:
-        self._f = spec.assumed_f
+        self._f = spec.lost
         self._before, self._before_options = PRE_AGGREGATORS[spec.pre_aggregation.name], spec.pre_aggregation.options
         self._rule, self._rule_options = RULES[spec.aggregation.name], spec.aggregation.options
         self._streams = [Stream(seed, "pre_aggregation") for seed in seeds]
@@ -120,6 +124,32 @@ class Estimating(Rule):
             streams = [self._streams[run] for run in own.tolist()]
             aggregate[own] = self._given(messages[own], f, streams, iteration)
         return Answer(aggregate, estimated=estimated)
+
+
+class Voting(Rule):
+    """Votes on the copies of each file, and applies a robust rule to the results."""
+
+    def __init__(self, spec: RunSpec, seeds: Sequence[int], assigned: NDArray[np.int32]) -> None:
+        super().__init__(spec, seeds)
+        rows = copies_in(assigned)
+        self._rows = torch.from_numpy(rows)
+        self._decide = VOTES[METHODS[spec.method].vote].prepare(rows // spec.vectors, spec.devices, spec.assumed_f)
+        self._honest: Tensor | None = None
+
+    def answer(self, exchange: Exchange, at: Iterate) -> Answer:
+        """The answer to the received messages."""
+        self._honest = exchange.sent  # before the attack runs, which may try messages
+        return super().answer(exchange, at)
+
+    def of(self, messages: Tensor, iteration: int) -> Answer:
+        """The mean of vectors that the vote knows to be true, else the aggregate of the rule."""
+        honest = messages if self._honest is None else self._honest
+        rows = self._rows.to(messages.device)
+        vectors, known = self._decide(messages[:, rows], honest[:, rows])
+        aggregate = super().of(vectors, iteration).aggregate
+        if known is None:
+            return Answer(aggregate)
+        return Answer(torch.where(known.unsqueeze(-1), vectors.mean(dim=-2), aggregate))
 
 
 class Decoder(Receiving):
@@ -177,8 +207,10 @@ SERVERS: dict[ServerKind, type[Rule | Decoder | HonestMean | TrueGradient]] = {
 }
 
 
-def server_of(spec: RunSpec, seeds: Sequence[int]) -> Server:
-    """The server of a run."""
+def server_of(spec: RunSpec, seeds: Sequence[int], assigned: NDArray[np.int32]) -> Server:
+    """The server of a run; ``assigned`` (R, N l, S / l) are the subsets behind each vector that is sent."""
     if spec.undefined is not None:
         return Undefined()
+    if spec.votes:
+        return Voting(spec, seeds, assigned)
     return Estimating(spec, seeds) if spec.estimates else SERVERS[METHODS[spec.method].server](spec, seeds)

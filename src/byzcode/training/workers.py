@@ -114,7 +114,7 @@ def _side_by_side(spec: RunSpec, threads: int) -> int:
     sizes = spec.sizes
     if number * sizes.data % ALIGNED:
         return 1  # otherwise each product would copy the data of the second seed, which is not aligned
-    run = number * (sizes.data + 2 * spec.devices * sizes.dimension)
+    run = number * (sizes.data + 2 * spec.rows * sizes.dimension)
     return max(1, min(CACHE // run, -(-len(spec.seeds) // threads)))
 
 
