@@ -212,9 +212,8 @@ def _software(manifest: Manifest) -> Iterator[Entity]:
 
 def _libraries(manifest: Manifest) -> dict[str, tuple[str, str]]:
     """Names and versions by their package URL (https://github.com/package-url/purl-spec)."""
-    kinds = {"python": "generic"}
     return {
-        f"pkg:{kinds.get(name, 'pypi')}/{name.lower()}@{quote(version)}": (name, version)
+        f"pkg:{'generic' if name == 'python' else 'pypi'}/{name.lower()}@{quote(version)}": (name, version)
         for name, versions in manifest.made_with.items()
         for version in versions
     }
@@ -248,8 +247,7 @@ def _people(project: Entity) -> Iterator[Entity]:
     for paper in project["referencePublication"]:
         about = {name: paper[name] for name in ("@type", "name", "datePublished", "pagination") if name in paper}
         yield {"@id": paper["url"], **about, **_within(paper), "author": _all(map(_person, paper["author"]))}
-        volume = paper.get("isPartOf")
-        if volume:
+        if volume := paper.get("isPartOf"):
             yield {"@id": _volume(volume), **volume, **_within(volume)}
             yield {"@id": _named(volume["isPartOf"]["name"]), **volume["isPartOf"]}
 
