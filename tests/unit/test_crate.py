@@ -36,7 +36,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "there/results"
 
 
-def entities(text: str) -> Entities:
+def entities(text: bytes) -> Entities:
     """The entities by their id, each once."""
     graph = json.loads(text)["@graph"]
     found = {entity["@id"]: entity for entity in graph}
@@ -46,7 +46,7 @@ def entities(text: str) -> Entities:
 
 @pytest.fixture(scope="module")
 def crate(unpacked: Path) -> Entities:
-    return entities((unpacked / METADATA).read_text(encoding="utf-8"))
+    return entities((unpacked / METADATA).read_bytes())
 
 
 def named(value: Any) -> list[str]:
@@ -150,6 +150,7 @@ CONTENTS = Contents(
         "scorecard.csv": Listed(bytes=1, sha256="01"),
         "archived/config.yaml": Listed(bytes=2, sha256="02"),
         "archived/configuration/deep/er/study.yaml": Listed(bytes=2, sha256="03"),
+        "archived/configuration/b\udcffd.yaml": Listed(bytes=2, sha256="05"),  # a name that is no UTF-8
         "archived/workflow/Snakefile": Listed(bytes=2, sha256="04"),
     },
     results=frozenset({"figures/größe a.svg", "scorecard.csv"}),
@@ -186,7 +187,9 @@ def test_all_that_made_the_results_is_told() -> None:
     assert found["#run"]["startTime"] == "1970-01-01T00:00:00+00:00"
     assert found["./"]["datePublished"] == "1970-01-02T00:00:00+00:00"
     assert "figures/gr%C3%B6%C3%9Fe%20a.svg" in named(found["figures/"]["hasPart"])
-    assert named(found["archived/configuration/"]["hasPart"]) == ["archived/configuration/deep/er/study.yaml"]
+    configured = [f"archived/configuration/{name}" for name in ("deep/er/study.yaml", "b%FFd.yaml")]
+    assert named(found["archived/configuration/"]["hasPart"]) == configured
+    assert found[configured[1]]["name"] == "b\udcffd.yaml"
 
 
 # --- the validator ----------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def write(plan: Plan, configuration: Configuration, out: Path) -> None:
             added |= {about / WORKFLOW / name: content for name, content in _workflow().items()}
             added |= {about / IN_FORCE: _in_force(plan), about / MANIFEST: _json(manifest)}
             files = _listed(packed | {str(path): as_listed(content) for path, content in added.items()}, results)
-            added[results / METADATA] = metadata(_contents(plan, findings, manifest, files)).encode()
+            added[results / METADATA] = metadata(_contents(plan, findings, manifest, files))
             for path, content in added.items():
                 packed[str(path)] = as_listed(content)
                 _add(tar, path, content, 0)

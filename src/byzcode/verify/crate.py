@@ -86,12 +86,14 @@ class Contents:
         return [folder for folder, names in self.folders.items() if folder and self.results.intersection(names)]
 
 
-def metadata(contents: Contents) -> str:
-    """The content of METADATA. The same contents give the same text."""
+def metadata(contents: Contents) -> bytes:
+    """The content of METADATA. The same contents give the same bytes."""
     project = json.loads((files("byzcode") / "codemeta.json").read_text(encoding="utf-8"))
     graph = [*_head(contents, project), _run(contents), *_files(contents, project)]
     graph += [*_parameters(contents), *_software(contents.manifest), *_data_sets(contents), *_people(project)]
-    return json.dumps({"@context": [f"{_CRATE}/context", _TERMS], "@graph": graph}, indent=1, ensure_ascii=False) + "\n"
+    crate = {"@context": [f"{_CRATE}/context", _TERMS], "@graph": graph}
+    # A name of a file may be no UTF-8: what is no letter becomes an escape of JSON.
+    return f"{json.dumps(crate, indent=1, ensure_ascii=False)}\n".encode(errors="backslashreplace")
 
 
 def _head(contents: Contents, project: Entity) -> Iterator[Entity]:
@@ -210,9 +212,8 @@ def _software(manifest: Manifest) -> Iterator[Entity]:
 
 def _libraries(manifest: Manifest) -> dict[str, tuple[str, str]]:
     """Names and versions by their package URL (https://github.com/package-url/purl-spec)."""
-    kinds = {"python": "generic"}
     return {
-        f"pkg:{kinds.get(name, 'pypi')}/{name.lower()}@{quote(version)}": (name, version)
+        f"pkg:{'generic' if name == 'python' else 'pypi'}/{name.lower()}@{quote(version)}": (name, version)
         for name, versions in manifest.made_with.items()
         for version in versions
     }
@@ -246,8 +247,7 @@ def _people(project: Entity) -> Iterator[Entity]:
     for paper in project["referencePublication"]:
         about = {name: paper[name] for name in ("@type", "name", "datePublished", "pagination") if name in paper}
         yield {"@id": paper["url"], **about, **_within(paper), "author": _all(map(_person, paper["author"]))}
-        volume = paper.get("isPartOf")
-        if volume:
+        if volume := paper.get("isPartOf"):
             yield {"@id": _volume(volume), **volume, **_within(volume)}
             yield {"@id": _named(volume["isPartOf"]["name"]), **volume["isPartOf"]}
 
@@ -287,7 +287,7 @@ def _data_id(name: str) -> str:
 
 def _id(path: str) -> str:
     """A path as an address relative to the crate. Addresses stay as they are."""
-    return path if path.startswith("#") else quote(path, safe="/")
+    return path if path.startswith("#") else quote(path, safe="/", errors="surrogateescape")
 
 
 def _all(identities: Iterable[str]) -> list[Entity] | Entity:
