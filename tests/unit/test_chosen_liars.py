@@ -107,11 +107,20 @@ def test_all_devices_are_in_the_order_and_ties_go_to_the_lower_number():
 
 
 def test_an_exchange_leaves_a_dead_end():
-    """The first choice, the heaviest device, is not in the worst pair: the two others are worth more together."""
-    gram = np.array([[3.0, 0, 0], [0, 2, -1.5], [0, -1.5, 2]])
-    gram = np.block([[gram, np.zeros((3, 2))], [np.zeros((2, 3)), 9 * np.eye(2)]])
-    sums = {pair: np.delete(np.delete(gram, pair, 0), pair, 1).sum() for pair in combinations(range(5), 2)}
-    assert tuple(sorted(chosen(gram, 2)[:2].tolist())) == max(sums, key=sums.get)
+    """Device 0 is the worst liar alone; 1 and 2 are better alone, and the worst together. No other is worth it."""
+    gram = 50.0 * np.eye(6)
+    gram[:3, :3] = [[1, 0, 0], [0, 4, 3], [0, 3, 4]]
+    gram[0, 3] = gram[3, 0] = -0.5
+    gram[1:3, 3:] = gram[3:, 1:3] = -1.5
+    left = {liars: np.delete(np.delete(gram, liars, 0), liars, 1).sum() for f in (1, 2) for liars in sets_of(f)}
+    assert max(sets_of(1), key=left.get) == (0,)
+    assert max(sets_of(2), key=left.get) == (1, 2)
+    assert chosen(gram, 1)[:1].tolist() == [0]
+    assert sorted(chosen(gram, 2)[:2].tolist()) == [1, 2]
+
+
+def sets_of(f):
+    return list(combinations(range(6), f))
 
 
 # --- in a training ---------------------------------------------------------------------------------------------------

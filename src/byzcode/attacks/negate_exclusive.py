@@ -34,6 +34,6 @@ def negate_exclusive(messages: Tensor, threat: Threat, draws: Draws, *, coeffici
 ENTRY = Attack(
     negate_exclusive,
     frozenset({"own", "allocation"}),
-    title="exclusive gradients negated",
+    title="exclusive negated",
     labels={"coefficient": ("coefficient", "coefficient of the exclusive gradients")},
 )

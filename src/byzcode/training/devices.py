@@ -72,7 +72,7 @@ class Devices:
         self._codes = Codes(
             [Code(places, torch.from_numpy(np.ascontiguousarray(part)).to(like)) for part in parts], tasks
         )
-        self._held = subsets if tasks is None else tasks.assigned.shape[1]  # subsets, or tasks that are held together
+        self._subsets = subsets
         sizes = {"devices": assigned.shape[1], "subsets": subsets}
         self._orders = {
             kind: Orders(seeds, sizes[kind], f"assignment/{kind}", redrawn=True, device=like.device)
@@ -96,7 +96,7 @@ class Devices:
         places = settled[0][0]
         holds = torch.stack([weight != 0 for _, weight in settled]).any(dim=0)
         rows = honest.unsqueeze(-1).expand(-1, -1, places.shape[-1])
-        copies = torch.zeros((len(places), self._held), dtype=torch.int64, device=places.device).scatter_add(
+        copies = torch.zeros((len(places), self._subsets), dtype=torch.int64, device=places.device).scatter_add(
             -1, places.gather(-2, rows).flatten(-2), holds.gather(-2, rows).flatten(-2).long()
         )
         alone = copies.gather(-1, places.flatten(-2)).view_as(places) == 0
