@@ -630,6 +630,8 @@ def test_what_is_alive_is_counted():
 
 LAD = {"method": "lad", "problem": {"subsets": 100, "dimension": 60}, "devices": 100, "redundancy": 20}
 CRA = {"problem": {"subsets": 1000, "dimension": 60}, "devices": 100, "redundancy": 40}
+NET = {"problem": {"subsets": 361, "dimension": 60}, "devices": 95, "redundancy": 19, "attack": "sign_flip"}
+PLANE = {"subsets": 21, "dimension": 60}
 BIG = {
     **{rule: {**LAD, "aggregation": rule} for rule in RULES},
     **{f"{name}, median": {**LAD, "pre_aggregation": name} for name in PRE_AGGREGATORS},
@@ -639,6 +641,11 @@ BIG = {
     "cra, single": {**CRA, "dtype": "float32"},
     "cra, samples": {**CRA, "problem": {"subsets": 200, "dimension": 60, "samples_per_subset": 5}},
     "draco": {**CRA, "method": "draco_cyclic", "aggregation": None, "byzantine": {"alpha": 0.05}, "redundancy": 110},
+    **{f"detox, {rule}": {**CRA, "method": "detox", "aggregation": rule} for rule in ("median", "krum")},
+    **{f"byzshield, {rule}": {**NET, "method": "byzshield", "aggregation": rule} for rule in ("median", "krum")},
+    "byzshield, nnm": {**NET, "method": "byzshield", "aggregation": "median", "pre_aggregation": "nnm"},
+    "aspis": {**NET, "method": "aspis", "aggregation": "median", "devices": 21, "problem": PLANE, "redundancy": 5},
+    "s + 1": {**CRA, "method": "s_plus_one", "aggregation": None},
 }
 
 
