@@ -36,6 +36,7 @@ def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def spec(**fields) -> bz.RunSpec:
     problem = {"name": "module", "module": MODULE[0], "data": "digits", "subsets": DEVICES, "partition": "by_label"}
+<<<<<<< HEAD
     common = {
         "method": "cra_dl",
         "redundancy": REDUNDANCY,
@@ -43,9 +44,12 @@ def spec(**fields) -> bz.RunSpec:
         "problem": problem,
         "devices": DEVICES,
     }
+=======
+    code = {"method": "cra_dl", "redundancy": REDUNDANCY, "allocation": "cyclic", "devices": DEVICES}
+>>>>>>> loop
     server = {"aggregation": "trimmed_mean", "step_size": STEP, "step_unit": "absolute", "iterations": ITERATIONS}
     liars = {"attack": ATTACK, "byzantine": {"alpha": 1 / DEVICES, "identities": "persistent"}}
-    return bz.spec(**{**common, **server, **liars, "record": {"step": 1}, "seeds": [SEED], **fields})
+    return bz.spec(**{**code, **server, **liars, "problem": problem, "record": {"step": 1}, "seeds": [SEED], **fields})
 
 
 def followed(run: bz.RunSpec, monkeypatch: pytest.MonkeyPatch) -> tuple[Batch, np.ndarray]:
