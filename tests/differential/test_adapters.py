@@ -208,14 +208,8 @@ def test_every_name_of_byzfl_is_on_the_page_and_served_or_refused(byzfl):
     served = {*ours.AGGREGATORS, *ours.PRE_AGGREGATORS, *ours.ATTACKS, *ours.NOT_SERVED}
     assert known == served
     listed = {name for title in ("Rules", "Pre-aggregation", "Attacks") for name in names(1, title)}
-<<<<<<< HEAD
-    assert known - listed <= set(
-        re.findall(r"`(\w+)`", PAGE.partition("Only others have: byzfl ")[2].partition(";")[0])
-    )
-=======
     others = PAGE.partition("Only others have: byzfl ")[2].partition(";")[0]
     assert known - listed <= set(re.findall(r"`(\w+)`", others))
->>>>>>> loop
 
 
 # --- Flower ----------------------------------------------------------------------------------------------------------

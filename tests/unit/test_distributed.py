@@ -36,17 +36,7 @@ def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def spec(**fields) -> bz.RunSpec:
     problem = {"name": "module", "module": MODULE[0], "data": "digits", "subsets": DEVICES, "partition": "by_label"}
-<<<<<<< HEAD
-    common = {
-        "method": "cra_dl",
-        "redundancy": REDUNDANCY,
-        "allocation": "cyclic",
-        "problem": problem,
-        "devices": DEVICES,
-    }
-=======
     code = {"method": "cra_dl", "redundancy": REDUNDANCY, "allocation": "cyclic", "devices": DEVICES}
->>>>>>> loop
     server = {"aggregation": "trimmed_mean", "step_size": STEP, "step_unit": "absolute", "iterations": ITERATIONS}
     liars = {"attack": ATTACK, "byzantine": {"alpha": 1 / DEVICES, "identities": "persistent"}}
     return bz.spec(**{**code, **server, **liars, "problem": problem, "record": {"step": 1}, "seeds": [SEED], **fields})

@@ -2,13 +2,8 @@
 
 ``RobustFedAvg("trimmed_mean", f=2, pre_aggregation="nnm")`` is a strategy for ``flwr.serverapp.ServerApp``, and
 ``LegacyRobustFedAvg`` one for ``flwr.server``. Both are Flower's FedAvg, whose parameters they take, in all but the
-<<<<<<< HEAD
-aggregation of the model; metrics are weighted means as in FedAvg, which a liar can make anything. Tested with Flower
-1.42.
-=======
 aggregation of the model; metrics are weighted means as in FedAvg, which a liar can make anything. Tested with
 Flower 1.42.
->>>>>>> loop
 """
 
 from __future__ import annotations
