@@ -187,6 +187,18 @@ def test_liars_who_lie_to_one_device_pass_for_honest():
     assert known == [False] * 3
 
 
+def test_liars_who_lie_to_no_more_devices_than_may_lie_are_found_by_the_search():
+    """Devices 0 and 1 of seven lie to 2, 3 and 4, and three may lie; the honest 2 to 6 are the largest clique."""
+    files = list(itertools.combinations(range(7), 3))
+    honest = copies_of(len(files), 3)
+    sent = honest.copy()
+    for other in (2, 3, 4):
+        sent[:, files.index((0, 1, other)), :2] = 9.0  # two of three copies
+    got, known = decided("cliques", files, 7, 3, sent, honest)
+    np.testing.assert_array_equal(got, honest[:, :, 0])
+    assert known == [False] * RUNS  # two are found, and not three
+
+
 def test_with_two_largest_cliques_the_majority_decides():
     got, true, known = of_triples([(device, (0, 1, other)) for device in (0, 1) for other in (4, 5)])
     lost = [TRIPLES.index((0, 1, other)) for other in (4, 5)]
