@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import sizes_of
 
 from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
@@ -269,6 +270,17 @@ def test_without_an_honest_copy_equal_lies_pass_and_others_are_left_out():
 
 def held(name, *size):
     return ALLOCATIONS[name](*size, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("name", [name for name, scheme in ALLOCATIONS.items() if scheme.file])
+def test_files_are_whole_on_equally_many_devices(name):
+    tried = [size for size in sizes_of(name) if size[0] * size[2] % size[1] == 0]
+    assert tried
+    for devices, subsets, redundancy in tried:
+        assigned, size = held(name, devices, subsets, redundancy), ALLOCATIONS[name].file(devices, subsets, redundancy)
+        files = assigned[:, ::size] // size
+        np.testing.assert_array_equal(assigned, (files[..., None] * size + np.arange(size)).reshape(devices, -1))
+        assert holders_of(files.ravel().astype(np.int64)).shape == (subsets // size, devices * redundancy // subsets)
 
 
 @pytest.mark.parametrize(("copies", "order", "size"), [(3, 5, 1), (2, 3, 4), (3, 4, 1), (4, 25, 1), (9, 11, 11)])
