@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.tables import sizes_of
 
 from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
@@ -188,6 +189,18 @@ def test_liars_who_lie_to_one_device_pass_for_honest():
     assert known == [False] * 3
 
 
+def test_liars_who_lie_to_no_more_devices_than_may_lie_are_found_by_the_search():
+    """Devices 0 and 1 of seven lie to 2, 3 and 4, and three may lie; the honest 2 to 6 are the largest clique."""
+    files = list(itertools.combinations(range(7), 3))
+    honest = copies_of(len(files), 3)
+    sent = honest.copy()
+    for other in (2, 3, 4):
+        sent[:, files.index((0, 1, other)), :2] = 9.0  # two of three copies
+    got, known = decided("cliques", files, 7, 3, sent, honest)
+    np.testing.assert_array_equal(got, honest[:, :, 0])
+    assert known == [False] * RUNS  # two are found, and not three
+
+
 def test_with_two_largest_cliques_the_majority_decides():
     got, true, known = of_triples([(device, (0, 1, other)) for device in (0, 1) for other in (4, 5)])
     lost = [TRIPLES.index((0, 1, other)) for other in (4, 5)]
@@ -258,6 +271,17 @@ def test_without_an_honest_copy_equal_lies_pass_and_others_are_left_out():
 
 def held(name, *size):
     return ALLOCATIONS[name](*size, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("name", [name for name, scheme in ALLOCATIONS.items() if scheme.file])
+def test_files_are_whole_on_equally_many_devices(name):
+    tried = [size for size in sizes_of(name) if size[0] * size[2] % size[1] == 0]
+    assert tried
+    for devices, subsets, redundancy in tried:
+        assigned, size = held(name, devices, subsets, redundancy), ALLOCATIONS[name].file(devices, subsets, redundancy)
+        files = assigned[:, ::size] // size
+        np.testing.assert_array_equal(assigned, (files[..., None] * size + np.arange(size)).reshape(devices, -1))
+        assert holders_of(files.ravel().astype(np.int64)).shape == (subsets // size, devices * redundancy // subsets)
 
 
 @pytest.mark.parametrize(("copies", "order", "size"), [(3, 5, 1), (2, 3, 4), (3, 4, 1), (4, 25, 1), (9, 11, 11)])
