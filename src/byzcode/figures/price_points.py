@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from byzcode.storage import trajectories
 from byzcode.storage.layout import trajectory
 from byzcode.studies.plots import PricePlot
 from byzcode.training.status import Status, counts, most_frequent
+
+if TYPE_CHECKING:
+    import xarray
 
 
 class Stored(NamedTuple):
@@ -60,8 +63,8 @@ def points_of(request: Request, plot: PricePlot, results: Path) -> list[Point]:
         status = dataset["status"].to_numpy()
         with np.errstate(all="ignore"):  # levels may be 0, infinite or NaN
             level = plateau(dataset[plot.y].to_numpy(), dataset["iteration"].to_numpy()).level
-        sent = {name: dataset[name].to_numpy()[:, -1].mean() for name in ("gradients_computed", "bits_sent")}
-        costs = costs_of(spec, sent["gradients_computed"], sent["bits_sent"])
+        paid = {name: _per_iteration(dataset, name) for name in ("gradients_computed", "bits_sent")}
+        costs = costs_of(spec, paid["gradients_computed"], paid["bits_sent"])
         return Stored(np.where(status == Status.FINISHED, level, np.nan), status, tuple(spec.seeds), costs)
 
     def point(curve: Curve, hue: Any) -> Point:
@@ -82,15 +85,21 @@ def _hues(curve: Curve, key: str | None) -> list[Any]:
     return distinct(run.point[key] for run in curve.runs) if key and curve.varies_with(key) else [None]
 
 
+def _per_iteration(dataset: xarray.Dataset, cost: str) -> float:
+    """What all devices pay per iteration, over the iterations before a seed ended."""
+    total, iterations = dataset[cost].to_numpy()[:, 1:], dataset["iteration"].to_numpy()[1:]
+    return float(np.fmax.reduce((total / iterations).ravel(), initial=0.0))
+
+
 def costs_of(spec: RunSpec, gradients: float, bits: float) -> dict[str, float]:
-    """What a device pays per iteration, by the name of the cost, from what all devices paid in a training.
+    """What a device pays per iteration, by the name of the cost, from what all devices pay.
 
     ``computation`` is the share of all data whose gradient it computes, ``storage`` the share that it must hold: all
     of it if the assignment is redrawn. ``bits`` are those that it sends.
     """
-    each = spec.iterations * spec.devices
     held = spec.redundancy if spec.assignment == "fixed" else spec.subsets
-    return {"computation": gradients / each / spec.subsets, "bits": bits / each, "storage": held / spec.subsets}
+    computed = gradients / spec.devices / spec.subsets
+    return {"computation": computed, "bits": bits / spec.devices, "storage": held / spec.subsets}
 
 
 def _worst(curve: Curve, hue: Any, runs: Sequence[Run], stored: Sequence[Stored], plot: PricePlot, study: str) -> Point:
