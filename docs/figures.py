@@ -27,6 +27,7 @@ NOTED = DOCS / "figures.json"
 OPEN = "config/open/config.yaml"
 #: The pictures of the pages and the figures that they show. The picture of the benchmarks is made by `make bench`.
 FIGURES = {
+    "price": "price-front",
     "unknown-alpha": "unknown-alpha-regret",
     "bounds": "bounds-redundancy",
     "cra-d-plateau": "cra-d-plateau",
