@@ -113,7 +113,7 @@ MISTAKES = {
     "an option of an attack": in_base("attack.scale", 5, "unknown key; allowed: name, coefficient"),
     "an option of who lies": in_base("byzantine.identitis", "redrawn", "unknown key; did you mean 'identities'?"),
     "a style": in_curve(0, "style", "rba", "not in config/style.yaml; did you mean 'rba_dl'? allowed: ma, "),
-    "a kind of plot": in_study(("plots", "loss", "kind"), "pie", "unknown name; allowed: trajectories, sweep, "),
+    "a kind of plot": in_study(("plots", "loss", "kind"), "cake", "unknown name; allowed: trajectories, sweep, "),
     "a quantity": in_study(
         ("plots", "loss", "y"), "accuracy", "y = 'accuracy': did you mean 'test_accuracy'? allowed: loss, excess_loss"
     ),

@@ -451,10 +451,18 @@ def test_gradients_pass_through_a_code(name):
     assert torch.autograd.gradcheck(lambda each: bz.encode(name, each, held), differentiable(2, 5, 3))
 
 
+def told(name, x):
+    """What an attack must be told besides the messages."""
+    return {
+        **({"rule": "mean"} if "rule" in ATTACKS[name].knows else {}),
+        **({"exclusive": x.detach()} if "allocation" in ATTACKS[name].knows else {}),
+    }
+
+
 NO_GRADIENT = [
     *(lambda x, rule=rule: bz.aggregate(rule, x, 1) for rule in RULES if rule not in gradients.RULES),
     *(
-        lambda x, name=name: bz.attack(name, x, [0], **({"rule": "mean"} if "rule" in ATTACKS[name].knows else {}))
+        lambda x, name=name: bz.attack(name, x, [0], **told(name, x))
         for name in ATTACKS
         if name not in gradients.ATTACKS
     ),

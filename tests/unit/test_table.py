@@ -92,7 +92,7 @@ def test_reading_one_entry_imports_no_other() -> None:
 SOURCES = Path(byzcode.__file__).parent
 #: Where components are named: in their own packages, in methods, which are made of them, as defaults of a run, and
 #: where users call them, some with gradients of their own or by the names of other libraries.
-HOMES = {"specs", "front", "adapters"} | {
+HOMES = {"specs", "front", "adapters", "report"} | {
     table.module(name).split(".")[1] for table in TABLES.values() if isinstance(table, Table) for name in table
 }
 #: Names that are also words for something else.
@@ -106,6 +106,7 @@ WORDS = {
     "none",
     "random",
     "replication",
+    "share",
     "steps",
     "uniform",
 }
