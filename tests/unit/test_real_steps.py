@@ -50,8 +50,8 @@ SAME = {
         "CRA-DL, r/M = 0.04, M = 1000": "CRA-DL, r = 40",
     },
 }
-#: With own data the MLP ends at chance or below it under IPM with every step: it has the step of the best mean. CRA-DL has
-#: the step with the best mean of the worst accuracy of each seed; by the medians compared here 10 is best, by 0.2 points.
+#: With own data the MLP ends at chance or below it under IPM with every step: it has the step of the best mean.
+#: CRA-DL has the step with the best mean of the worst accuracy of each seed; by the medians compared here, 10 is best.
 OTHERWISE = {"mlp-digits": {"Own data": 0.3, "CRA-DL, r/M = 0.2": 3.0}}
 COARSER = {"real-f": ("real-tuning", "trimmed_mean"), "real-f-fashion": ("real-tuning-fashion", "trimmed_mean")}
 
