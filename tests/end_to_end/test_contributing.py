@@ -25,6 +25,7 @@ TABLE_TESTS = (
         "attacks",
         "allocation",
         "tables_coding",
+        "votes",
     ),
     *("tables_problems", "tables_runs", "no_synchronisation", "engine", "sharing", "spec"),
     *("softmax_regression", "partitions", "steps"),
