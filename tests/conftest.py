@@ -24,6 +24,13 @@ settings.load_profile("byzcode")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests of the CNN as slow: its iterations take ten times as long as those of other problems."""
+    if "cnn" in item.name.lower():
+        item.add_marker(pytest.mark.slow)
+
+
 MakeSpec = Callable[..., RunSpec]
 
 

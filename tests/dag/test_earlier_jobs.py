@@ -12,9 +12,10 @@ from dag.project import TINY, Project
 
 PLUGIN = Path(sys.prefix) / "slurm"
 
-pytestmark = pytest.mark.skipif(
-    not PLUGIN.is_dir(), reason=f"no plugin of Snakemake for SLURM in {PLUGIN} (make .venv/slurm)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not PLUGIN.is_dir(), reason=f"no plugin of Snakemake for SLURM in {PLUGIN} (make .venv/slurm)"),
+]
 
 SETTINGS = "AccountingStorageType = accounting_storage/none\nMinJobAge = 300 sec\nMaxArraySize = 1001"
 WAITS = "7|PENDING|byzcode_0b8f2a53-6f0e-4d0e-9d3c-3c7a5f2f1c11|{}"

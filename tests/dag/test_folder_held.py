@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from dag.project import TINY, Project
 
 from byzcode.execution.lock import FolderLock
+
+pytestmark = pytest.mark.slow
 
 HOLDING = {"holding": TINY["holding"]}
 

@@ -17,7 +17,10 @@ import pytest
 from dag.project import STUDIES, TINY, Jobs, Project
 from patience import wait_for, wait_for_end
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="warm starts are for Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="warm starts are for Linux"),
+]
 
 SWITCH = "BYZCODE_WARM_STARTS"
 
