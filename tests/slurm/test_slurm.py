@@ -10,7 +10,7 @@ from patience import wait_for
 from slurm.daemons import Cluster
 from slurm.submitting import Submitting, jobs_in
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = pytest.mark.slurm
 
 on_squeue = pytest.mark.parametrize("cluster", ["squeue"], indirect=True)
 on_sacct = pytest.mark.parametrize("cluster", ["sacct"], indirect=True)
@@ -56,6 +56,7 @@ def test_a_quick_study_with_accounting_as_arrays(project: Submitting) -> None:
     assert project.files("figures/lad-a-*.pdf")
 
 
+@pytest.mark.slow
 @on_sacct
 def test_all_quick_studies_as_arrays(project: Submitting) -> None:
     output = make_studies(project, [path.stem for path in QUICK_STUDIES.glob("*.yaml")], *ARRAYS)
@@ -63,6 +64,7 @@ def test_all_quick_studies_as_arrays(project: Submitting) -> None:
     assert "Submitted array job" in output
 
 
+@pytest.mark.slow
 @on_squeue
 def test_arrays_without_accounting(project: Submitting) -> None:
     project.ask_for(3)
@@ -84,6 +86,7 @@ def test_arrays_that_do_not_fit_are_refused(project: Submitting) -> None:
     assert project.trajectories == []
 
 
+@pytest.mark.slow
 @on_squeue
 def test_a_gpu_a_training(project: Submitting) -> None:
     """The one of the test is none: the training says so."""
@@ -128,6 +131,7 @@ def undisturbed(project: Submitting) -> dict[str, dict[str, bytes]]:
     return alone.data()
 
 
+@pytest.mark.slow
 @on_squeue
 def test_a_second_snakemake_is_refused_while_one_is_at_work(project: Submitting) -> None:
     project.ask_for(1)

@@ -13,7 +13,7 @@ from patience import wait_for
 from slurm.daemons import Cluster
 from slurm.submitting import LOOKS, Submitting
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = pytest.mark.slurm
 
 on_squeue = pytest.mark.parametrize("cluster", ["squeue"], indirect=True)
 on_both = pytest.mark.parametrize("cluster", ["squeue", "sacct"], indirect=True)
@@ -35,6 +35,7 @@ def test_a_training_cancelled_by_hand_is_trained_again(project: Submitting, clus
     assert len(project.trajectories) == 2
 
 
+@pytest.mark.slow
 @on_squeue
 def test_over_memory_it_is_trained_again_with_more(project: Submitting) -> None:
     """1000 MB at first, 2000 MB then."""
@@ -47,6 +48,7 @@ def test_over_memory_it_is_trained_again_with_more(project: Submitting) -> None:
     assert len(project.trajectories) == 1
 
 
+@pytest.mark.slow
 @on_both
 def test_over_time_it_is_trained_again_with_more(project: Submitting) -> None:
     project.ask_for(1)
@@ -60,6 +62,7 @@ def test_over_time_it_is_trained_again_with_more(project: Submitting) -> None:
     assert len(project.trajectories) == 1
 
 
+@pytest.mark.slow
 @on_squeue
 def test_on_a_drained_node_jobs_wait(project: Submitting, cluster: Cluster) -> None:
     project.ask_for(2)
@@ -76,6 +79,7 @@ def test_on_a_drained_node_jobs_wait(project: Submitting, cluster: Cluster) -> N
     assert len(project.begun()) == len(project.trajectories) == 2
 
 
+@pytest.mark.slow
 @on_squeue
 def test_a_node_drained_under_a_training_lets_it_end(project: Submitting, cluster: Cluster) -> None:
     project.ask_for(6)
@@ -99,6 +103,7 @@ def resume(cluster: Cluster) -> None:
         cluster.node(state="resume")
 
 
+@pytest.mark.slow
 @on_both
 @pytest.mark.parametrize("jobs", [False, True], ids=["slurmd alone", "slurmd and its jobs"])
 def test_slurmd_killed_and_started_again(project: Submitting, cluster: Cluster, jobs: bool) -> None:
@@ -141,6 +146,7 @@ def fill(folder: Path) -> Path:
     return filler
 
 
+@pytest.mark.slow
 @on_squeue
 def test_a_disk_that_fills_up_is_named_and_the_run_goes_on_when_there_is_room(project: Submitting) -> None:
     project.ask_for(1)
@@ -158,6 +164,7 @@ def test_a_disk_that_fills_up_is_named_and_the_run_goes_on_when_there_is_room(pr
         assert len(project.trajectories) == 1
 
 
+@pytest.mark.slow
 @on_squeue
 def test_a_disk_on_which_not_even_a_log_has_room_is_told_of_in_the_end(project: Submitting) -> None:
     project.ask_for(1)
