@@ -46,11 +46,11 @@ def test_the_workflow_is_formatted() -> None:
 
 
 def test_the_code_is_clean() -> None:
-    check("ruff", "check", "src", "tests")
+    check("ruff", "check")
 
 
 def test_the_code_is_formatted() -> None:
-    check("ruff", "format", "--check", "src", "tests")
+    check("ruff", "format", "--check")
 
 
 @pytest.mark.slow
