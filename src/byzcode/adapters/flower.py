@@ -21,12 +21,8 @@ with needed("Flower", "pip install flwr"):
     from flwr.serverapp import strategy as current
 
 
-class RobustFedAvg(current.FedAvg):
-    """FedAvg that combines the models of the clients by a rule; see :class:`byzcode.adapters.server.Server`.
-
-    ``f`` is the number of clients that may lie, of those that reply in a round. Raises UserError if the rule does not
-    tolerate so many among them.
-    """
+class _Robust:
+    """What both strategies are told besides FedAvg's own parameters."""
 
     def __init__(
         self,
@@ -38,7 +34,16 @@ class RobustFedAvg(current.FedAvg):
         **fedavg: Any,
     ) -> None:
         super().__init__(**fedavg)
-        self._server, self._sent = Server(rule, f, pre_aggregation, seed), None
+        self._server = Server(rule, f, pre_aggregation, seed)
+        self._sent: Any = None
+
+
+class RobustFedAvg(_Robust, current.FedAvg):
+    """FedAvg that combines the models of the clients by a rule; see :class:`byzcode.adapters.server.Server`.
+
+    ``f`` is the number of clients that may lie, of those that reply in a round. Raises UserError if the rule does not
+    tolerate so many among them.
+    """
 
     def configure_train(self, server_round: int, arrays: Any, config: Any, grid: Any) -> Any:
         """As FedAvg; the arrays are kept."""
@@ -59,20 +64,8 @@ class RobustFedAvg(current.FedAvg):
         return arrays, self.train_metrics_aggr_fn([reply.content for reply in valid], self.weighted_by_key)
 
 
-class LegacyRobustFedAvg(legacy.FedAvg):
+class LegacyRobustFedAvg(_Robust, legacy.FedAvg):
     """The same for Flower's earlier interface, ``flwr.server``."""
-
-    def __init__(
-        self,
-        rule: str | Mapping[str, Any],
-        f: int,
-        *,
-        pre_aggregation: str | Mapping[str, Any] = "none",
-        seed: int = 0,
-        **fedavg: Any,
-    ) -> None:
-        super().__init__(**fedavg)
-        self._server, self._sent = Server(rule, f, pre_aggregation, seed), None
 
     def configure_fit(self, server_round: int, parameters: Any, client_manager: Any) -> Any:
         """As FedAvg; the parameters are kept."""
