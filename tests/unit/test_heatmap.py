@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,8 @@ from matplotlib.patches import Rectangle
 
 from byzcode.errors import UserError
 from byzcode.figures.heatmap import readable
-from byzcode.figures.heatmap_print import written
+from byzcode.figures.heatmap_print import MOST_REGRET, Print, written
+from byzcode.figures.heatmap_scale import scale_of
 from byzcode.figures.heatmap_words import FRAME
 from byzcode.figures.style import theme
 from byzcode.storage.inputs import read_by
@@ -391,3 +393,15 @@ def test_the_table_has_every_level_of_the_panels(plan, tmp_path):
     table = pd.read_csv(tmp_path / "figure.csv")
     assert list(table.columns[:2]) == ["aggregation", "quantity"]
     assert table["run"].isna().sum() == len(RULES)
+
+
+def test_immense_regrets_do_not_stretch_the_scale_and_are_not_told_apart():
+    def cell(number):
+        plot = SimpleNamespace(regret=True, y="excess_loss")
+        return SimpleNamespace(number=number, run=None, plot=plot)
+
+    cells = [cell(number) for number in (1.0, 2.0, 60.0, 1e25, 3e26)]
+    scale = scale_of(cells, "excess_loss", regret=True)
+    assert scale.limits == (1.0, MOST_REGRET)
+    assert scale.extend == "max"
+    assert [Print(6.0, 1, with_spread=False).number(each) for each in cells] == ["1.0", "2.0", "60", ">99", ">99"]
