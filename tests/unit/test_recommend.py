@@ -347,6 +347,7 @@ CODED = {"method": "cra_dl", "allocation": "random", "allocation_options": "side
 
 def rows(**changes):
     row = {
+        "run_id": "0123456789ab",
         "devices": 100,
         "subsets": 100,
         "alpha": 0.2,
@@ -482,7 +483,8 @@ def test_the_least_of_what_was_measured_is_said():
     mixed = rows(pre_aggregation="nnm", gradient_norm_median=math.inf, heterogeneity_median=math.inf)
     best, said = favourite(told(rows(), coded, mixed))
     assert best.method == "cra_dl"
-    assert said == "CRA-DL, trimmed mean. 0.0001 of S² at worst (r = 20, alie), the lowest of 3 measured rows."
+    where = "r = 20, alie, run 0123456789ab"
+    assert said == f"CRA-DL, trimmed mean. 0.0001 of S² at worst ({where}), the lowest of 3 measured rows."
     assert favourite(told(rows(), mixed))[0].title == "LAD"
     assert favourite(told(mixed, rows(**CODED, gradient_norm_median=99.0)))[0].method == "cra_dl"
     assert favourite(told(rows())) is None  # beside nothing

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike
 
-from byzcode.theory.arrays import Floats
+from byzcode.theory.arrays import Floats, floats
 
 #: Nodes of the quadrature in each of its intervals.
 _NODES = 8
@@ -53,4 +53,4 @@ def _all_answered(loads: Floats, count: int, times: Floats) -> Floats:
         answered = -np.expm1(-np.maximum(times / load - 1.0, 0.0)) if load else np.ones_like(times)
         share = np.minimum(np.arange(1, count + 1) / number, 1.0)[:, None]
         means[1:] = (1.0 - share) * means[1:] + share * answered * means[:-1]
-    return means[count]
+    return floats(means[count])
