@@ -88,7 +88,9 @@ def test_recommend(byzcode: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     floors = [each["floor_expected"] for each in said["configurations"]]
     assert floors == sorted(floors)
     assert "method" in said["configurations"][0]["curve"]
+    assert {"gradients", "bits", "stored", "time"} <= set(said["configurations"][0])
     assert said["best_measured"] is None
+    assert said["lessons"] == []
 
 
 def test_allocations(byzcode: Call) -> None:

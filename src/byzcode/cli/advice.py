@@ -92,6 +92,7 @@ def recommend(
 
 def _answer(wanted: Need, stated: frozenset[str], results: Path, start: AtStart | None, *, json: bool) -> None:
     """Search and print the recommendations, with what was measured at the start if it was."""
+    from byzcode.recommend.costs import words
     from byzcode.recommend.measured import favourite, measured, measurements
     from byzcode.recommend.search import recommend as search
     from byzcode.recommend.table import record, table
@@ -112,10 +113,12 @@ def _answer(wanted: Need, stated: frozenset[str], results: Path, start: AtStart 
         print(start.caution(any(seen is not None for _, seen in compared)))
     best = configurations[0]
     print(f"Best by the bounds: {best.title}. {best.reason}")
+    print(words(wanted, best))
     print(f"As a curve of a study: {json_text.dumps(best.curve)}")
     if (preferred := favourite(compared)) is not None:
         print(f"Best by measurements: {preferred[1]}")
         if preferred[0] is not best:
+            print(words(wanted, preferred[0]))
             print(f"As a curve of a study: {json_text.dumps(preferred[0].curve)}")
     for reason in refused:
         print(f"Not listed: {reason}")

@@ -97,7 +97,7 @@ def measured(need: Need, advice: Advice, rows: pd.DataFrame) -> Seen | None:
 
     None if no measured redundancy is within the factor :data:`FARTHEST`.
     """
-    run = _run(need, advice.curve)
+    run = run_of(need, advice.curve)
     options = " ".join(f"{name}={value}" for name, value in run.allocation.options.items())
     same = (rows["method"] == run.method) & (rows["allocation"] == run.allocation.name)
     same &= (rows["allocation_options"].astype(object).fillna("") == options) & (rows["encoding"] == run.encoding.name)
@@ -133,7 +133,7 @@ def favourite(compared: Sequence[tuple[Advice, Seen | None]]) -> tuple[Advice, s
     return advice, f"{advice.title}{rule}. {reason[0].upper()}{reason[1:]}."
 
 
-def _run(need: Need, curve: Mapping[str, Any]) -> RunSpec:
+def run_of(need: Need, curve: Mapping[str, Any]) -> RunSpec:
     """A run with the sizes of ``need`` and the fields of ``curve``."""
     fields = {
         "problem": {"name": "linear_regression", "subsets": need.subsets, "dimension": need.dimension},

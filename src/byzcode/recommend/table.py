@@ -12,6 +12,7 @@ from byzcode.aggregation import RULES
 from byzcode.recommend import verdicts
 from byzcode.recommend.at_start import AtStart
 from byzcode.recommend.choices import Advice
+from byzcode.recommend.costs import costs_of
 from byzcode.recommend.measured import Seen, favourite
 from byzcode.recommend.need import Need
 from byzcode.recommend.verdicts import Taught
@@ -72,6 +73,7 @@ def record(
                 "floor_worst": advice.worst,
                 "gradients": advice.gradients,
                 "bits": advice.bits,
+                **costs_of(need, advice)._asdict(),
                 "reason": advice.reason,
                 "measured": None if seen is None else asdict(seen),
             }
