@@ -48,9 +48,9 @@ _FRONT: dict[str, Any] = {"color": SOFT, "linewidth": 1.0, "drawstyle": "steps-p
 _FAINT = 0.3
 
 _TIME = (
-    "Time: a device that computes r gradients takes r (1 + E), E exponential with mean 1, and the server waits for the "
-    "last honest message that it uses; its unit is the least time in which a device computes the gradient of all data; "
-    "sending takes none. It is the recorded one where devices are late, else its expectation."
+    "Time: a device that computes r gradients takes r (1 + E), E exponential with mean 1; the server waits for the last "
+    "honest message that it uses; sending takes none. Its unit is the least time for the gradient of all data. Where "
+    "devices are late it is the recorded one, else the expected one."
 )
 
 
