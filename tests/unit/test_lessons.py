@@ -62,6 +62,7 @@ def test_a_lesson_is_of_a_claim_that_is_tested_at_the_values_it_names(lesson):
         assert "byzantine.alpha" in (*claim["each"], *own)
     else:
         assert lesson.alpha == asked["base"]["byzantine.alpha"]
+    assert lesson.attack == (None if "attack" in asked["grid"] else asked["base"]["attack"])
 
 
 def test_every_lesson_is_borne_out_by_the_kept_verdicts_at_some_alpha():
@@ -205,7 +206,7 @@ def test_the_command_tells_lessons_and_names_situations_that_it_was_not_told(tmp
         "If devices lie:",
         f"- {LESSONS[0].advice} (exact-designs, a-design-beats-sampling, alpha = 0.2: supported in 1 of 1 test)",
         "If you do not know how many devices lie:",
-        f"- {CODE.advice} (unknown-alpha, coding-pays-without-alpha, alpha = 0.3: supported in 1 of 1 test)",
+        f"- {CODE.advice} (unknown-alpha, coding-pays-without-alpha, sign flip, alpha = 0.3: supported in 1 of 1 test)",
         "If devices may be late or absent: no verdict near this alpha bears out any advice.",
         f"These verdicts are of linear regression with 85 to 100 devices: {path}",
     ]
@@ -224,6 +225,7 @@ def test_programs_get_the_same(tmp_path):
             "advice": CODE.advice,
             "study": "unknown-alpha",
             "claim": "coding-pays-without-alpha",
+            "attack": "sign_flip",
             "rests_on": "supported",
             "verdicts": {"supported": 1},
             "alphas": [0.3],

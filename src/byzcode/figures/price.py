@@ -48,9 +48,9 @@ _FRONT: dict[str, Any] = {"color": SOFT, "linewidth": 1.0, "drawstyle": "steps-p
 _FAINT = 0.3
 
 _TIME = (
-    "Time: a device that computes r gradients takes r (1 + E), E exponential with mean 1; the server waits for the last "
-    "honest message that it uses; sending takes none. Its unit is the least time for the gradient of all data. Where "
-    "devices are late it is the recorded one, else the expected one."
+    "Time: a device that computes r gradients takes r (1 + E), E exponential with mean 1; the server waits for the "
+    "last honest message that it uses; sending takes none. Its unit is the least time for the gradient of all data. "
+    "Where devices are late it is the recorded one, else the expected one."
 )
 
 
@@ -128,16 +128,17 @@ def _draw(
     edge = Edge(axes, bottom if more_is_better else top)
     for point in (point for point in points if _is_placed(point, cost)):
         x, median = point.costs[cost], float(point.level.median)
+        beside = float(f"{x:.3g}")  # marks are stacked at equal places, and recorded times are nearly equal
         look: dict[str, Any] = {"alpha": 1.0 if point in best else _FAINT}
         if point.ending is not Status.FINISHED:
-            edge.mark(x, mark_style(point.ending, point.run.style.color))
+            edge.mark(beside, mark_style(point.ending, point.run.style.color))
         elif bottom <= median <= top:
             if point in best:
                 bar(axes, x, median, (float(point.level.low), float(point.level.high)), limits, point.run.style.color)
             axes.plot([x], [median], **marker_style(point.run.style), **look, linestyle="none", zorder=3)
         else:
             (Edge(axes, bottom) if median < bottom else edge).mark(
-                x, arrowhead(point.run.style.color, up=median > top, size=6.0)
+                beside, arrowhead(point.run.style.color, up=median > top, size=6.0)
             )
 
 

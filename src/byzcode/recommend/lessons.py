@@ -39,7 +39,8 @@ STATED = tuple(name for name, situation in SITUATIONS.items() if situation.holds
 class Lesson:
     """``advice`` in a situation, borne out if tests of a claim of a study have this ``verdict`` and none the opposite.
 
-    Only the tests at the values of ``where`` count. ``alpha`` is that of all runs of the study if it has a single one.
+    Only the tests at the values of ``where`` count. ``alpha`` and ``attack`` are those of all runs of the study if it
+    has a single one.
     """
 
     situation: str
@@ -49,6 +50,7 @@ class Lesson:
     verdict: Verdict = "supported"
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alpha: float = math.inf
+    attack: str | None = None
 
 
 _ABSENT = {"absence.share": ("0.1", "0.2", "0.3")}
@@ -76,6 +78,7 @@ LESSONS = (
         "compressed-cra",
         "coding-pays-compressed",
         alpha=0.2,
+        attack="sign_flip",
     ),
     Lesson(
         "compression",
@@ -84,6 +87,7 @@ LESSONS = (
         "compressed-cra",
         "stays-random-k-more",
         alpha=0.2,
+        attack="sign_flip",
     ),
     Lesson(
         "compression",
@@ -91,6 +95,7 @@ LESSONS = (
         "compressed-cra",
         "sharing-third",
         alpha=0.2,
+        attack="sign_flip",
     ),
     Lesson(
         "unknown-alpha",
@@ -98,6 +103,7 @@ LESSONS = (
         "that knows how many lie.",
         "unknown-alpha",
         "coding-pays-without-alpha",
+        attack="sign_flip",
     ),
     Lesson(
         "unknown-alpha",
@@ -106,12 +112,14 @@ LESSONS = (
         "unknown-alpha",
         "coding-pays-without-alpha",
         "refuted",
+        attack="sign_flip",
     ),
     Lesson(
         "unknown-alpha",
-        "Without coding do not trim as much as the rule can: assume little more liars than you guess.",
+        "Without coding do not trim as much as the rule can: assume only a few more liars than you guess.",
         "unknown-alpha",
         "trimming-costs-uncoded",
+        attack="sign_flip",
     ),
     Lesson(
         "unknown-alpha",
@@ -126,6 +134,7 @@ LESSONS = (
         "quarter.",
         "stragglers",
         "absence-costs-coded-little",
+        attack="sign_flip",
     ),
     Lesson(
         "absence",
@@ -133,6 +142,7 @@ LESSONS = (
         "stragglers",
         "coding-pays-with-absence",
         where=_ABSENT,
+        attack="sign_flip",
     ),
     Lesson(
         "absence",
@@ -141,6 +151,7 @@ LESSONS = (
         "coding-pays-with-absence",
         "refuted",
         where=_ABSENT,
+        attack="sign_flip",
     ),
     Lesson(
         "absence",
@@ -148,6 +159,7 @@ LESSONS = (
         "stragglers",
         "lad-below-cra",
         where=_ABSENT,
+        attack="sign_flip",
     ),
     Lesson(
         "absence",
@@ -156,6 +168,7 @@ LESSONS = (
         "stragglers",
         "rule-beats-sgc",
         where=_ABSENT,
+        attack="sign_flip",
     ),
     Lesson(
         "knowing-liars",

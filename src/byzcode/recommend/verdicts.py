@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from byzcode.attacks import ATTACKS
 from byzcode.errors import UserError
 from byzcode.recommend.lessons import LESSONS, SITUATIONS, STATED, Lesson, Verdict, holding
 from byzcode.recommend.measured import OPEN
@@ -49,7 +50,8 @@ class Taught:
         told = f"{first} in {self.verdicts[first]} of {count(self.verdicts.total(), 'test')}"
         told += "".join(f", {verdict} in {self.verdicts[verdict]}" for verdict in others)
         alphas = " and ".join(f"{alpha:g}" for alpha in self.alphas)
-        return f"{self.lesson.advice} ({self.lesson.study}, {self.lesson.claim}, alpha = {alphas}: {told})"
+        under = f"{ATTACKS[self.lesson.attack].words}, " if self.lesson.attack else ""
+        return f"{self.lesson.advice} ({self.lesson.study}, {self.lesson.claim}, {under}alpha = {alphas}: {told})"
 
 
 def taught(need: Need, stated: Collection[str], scorecard: Path | None) -> list[Taught]:
@@ -84,6 +86,7 @@ def record(told: Collection[Taught]) -> list[dict[str, Any]]:
             "advice": each.lesson.advice,
             "study": each.lesson.study,
             "claim": each.lesson.claim,
+            "attack": each.lesson.attack,
             "rests_on": each.lesson.verdict,
             "verdicts": dict(each.verdicts),
             "alphas": each.alphas,
