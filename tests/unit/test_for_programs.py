@@ -115,6 +115,7 @@ def test_what_json_cannot_hold_is_null(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [
+        ("byzcode recommend --expect a", {"absence"}),
         ("byzcode comp", {"compare"}),
         ("byzcode new pr", {"problem"}),
         ("byzcode plan sw", {"sweep"}),

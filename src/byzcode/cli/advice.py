@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byzcode.cli.arguments import Json, console, print_json
+from byzcode.cli.completion import situations
 
 if TYPE_CHECKING:
     from byzcode.recommend.at_start import AtStart
@@ -51,7 +52,8 @@ def recommend(
         list[str] | None,
         typer.Option(
             help="What else to expect: unknown-alpha, absence or knowing-liars; may be given several times. What the "
-            "open questions have shown for it is then added."
+            "open questions have shown for it is then added.",
+            autocompletion=situations,
         ),
     ] = None,
     results: Annotated[
