@@ -64,6 +64,8 @@ def stored(planned, results, level=level, ended=lambda spec: 0, status=Status.DI
         arrays = dict.fromkeys(quantities_of(spec), values)
         arrays |= {name: np.zeros_like(values) for name in ("decoding_failures", "decoding_errors")}
         arrays["bits_sent"] = np.broadcast_to(iterations * float(100 * spec.devices), values.shape)
+        if spec.timed:
+            arrays["wall_time"] = np.where(gone, np.nan, iterations * 3.0)
         arrays |= {name: np.ones(len(spec.seeds)) for name in CONSTANTS if name in constants_of(spec)}
         arrays["status"] = np.where(early, status, Status.FINISHED).astype(np.int8)
         arrays["status_at"] = np.where(early, LAST // 2, NEVER)

@@ -88,7 +88,9 @@ def test_recommend(byzcode: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     floors = [each["floor_expected"] for each in said["configurations"]]
     assert floors == sorted(floors)
     assert "method" in said["configurations"][0]["curve"]
+    assert {"gradients", "bits", "stored", "time"} <= set(said["configurations"][0])
     assert said["best_measured"] is None
+    assert said["lessons"] == []
 
 
 def test_allocations(byzcode: Call) -> None:
@@ -113,6 +115,7 @@ def test_what_json_cannot_hold_is_null(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [
+        ("byzcode recommend --expect a", {"absence"}),
         ("byzcode comp", {"compare"}),
         ("byzcode new pr", {"problem"}),
         ("byzcode plan sw", {"sweep"}),

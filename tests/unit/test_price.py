@@ -36,15 +36,18 @@ def test_a_point_is_on_the_front_exactly_if_none_beats_it(points):
     assert efficient(*zip(*points, strict=True)).tolist() == expected
 
 
-@pytest.mark.parametrize(("base", "quantity"), [(LINES, "excess_loss"), (SHARES, "test_accuracy")])
+@pytest.mark.parametrize(
+    ("base", "quantity"), [(LINES, "excess_loss"), (SHARES, "test_accuracy"), (SHARES, "test_error")]
+)
 def test_points_are_the_worst_case_and_the_costs_of_a_device(plan, tmp_path, base, quantity):
+    more = quantity == "test_accuracy"
     curves = [*CURVES[:2], {"label": "LAD", "method": "lad", "redundancy": 3}]
     planned = stored(plan({"heat": PRICE | {"y": quantity, "hue": "aggregation"}}, base, curves), tmp_path)
     table = drawing(planned, tmp_path).data.set_index(["curve", "aggregation"])
     assert len(table) == len(curves) * len(RULES)
     for (curve, rule), row in table.iterrows():
         levels = np.stack([level(runs(planned, curve, aggregation=rule, attack=attack)[0]) for attack in ATTACKS])
-        worst = levels.min(axis=0) if base is SHARES else levels.max(axis=0)
+        worst = levels.min(axis=0) if more else levels.max(axis=0)
         np.testing.assert_allclose(row[f"{quantity}_median"], np.median(worst), rtol=1e-12)
         np.testing.assert_allclose(
             row[[f"{quantity}_q25", f"{quantity}_q75"]].tolist(), np.quantile(worst, [0.25, 0.75]), rtol=1e-12
@@ -53,7 +56,10 @@ def test_points_are_the_worst_case_and_the_costs_of_a_device(plan, tmp_path, bas
     # Ten subsets: a device of RBA-DL computes with one, of CRA-DL with four, of LAD, whose tasks move, with three.
     assert table["computation"].groupby("curve").first().to_dict() == {"RBA-DL": 0.1, "CRA-DL": 0.4, "LAD": 0.3}
     assert table["storage"].groupby("curve").first().to_dict() == {"RBA-DL": 0.1, "CRA-DL": 0.4, "LAD": 1.0}
-    sign = -1.0 if base is SHARES else 1.0
+    # Eight of ten devices are honest: the last of them takes 1 + 1 + 1/2 + ... + 1/8 times the least time.
+    wait = 1 + sum(1 / n for n in range(1, 9))
+    np.testing.assert_allclose(table["time"], wait * table["computation"], rtol=1e-12)
+    sign = -1.0 if more else 1.0
     front = efficient(table["computation"], sign * table[f"{quantity}_median"])
     assert [("computation" in fronts) for fronts in table["on_front_of"]] == front.tolist()
 
@@ -72,9 +78,30 @@ def test_a_curve_whose_seeds_end_early_under_one_attack_has_no_number(plan, tmp_
     assert rows.loc["RBA-DL", "ended"] == Status.DIVERGED.word
     assert rows.loc["RBA-DL", "worst"] == "ALIE"
     assert rows.loc["RBA-DL", "on_front_of"] == ""
-    assert rows.loc["CRA-DL", "on_front_of"] == "computation, bits and storage"
+    assert rows.loc["CRA-DL", "on_front_of"] == "computation, bits, storage and time"
     assert "On the front of bits: CRA-DL." in caption(drawn)
     assert "diverged" in [text.get_text() for text in drawn.page.figure.legends[0].get_texts()]
+
+
+def test_the_time_is_the_recorded_one_where_devices_are_late(plan, tmp_path):
+    """Two of eight honest devices are left out. Seeds that ended count until then."""
+    late = {"label": "First", "method": "rba_dl", "absence": {"name": "slowest", "share": 0.2}}
+    planned = plan({"heat": PRICE}, LINES | {"aggregation": "median"}, [CURVES[0], late], {"attack": ATTACKS})
+    stored(planned, tmp_path, ended=lambda spec: 2)
+    drawn = drawing(planned, tmp_path)
+    times = drawn.data.set_index("curve")["time"]
+    assert times["First"] == pytest.approx(3.0 / 10)  # of ten subsets
+    assert times["RBA-DL"] == pytest.approx((1 + sum(1 / n for n in range(1, 9))) / 10)
+    assert "On the front of time: " in caption(drawn)
+    assert "Time: a device that computes r gradients takes r (1 + E)" in caption(drawn)
+
+
+@pytest.mark.parametrize("costs", [["time"], ["computation", "bits", "storage"], ["bits", "time"]])
+def test_a_panel_for_each_cost(plan, tmp_path, costs):
+    planned = stored(plan({"heat": PRICE | {"costs": costs, "hue": "aggregation"}}), tmp_path)
+    drawn = drawing(planned, tmp_path)
+    assert len(drawn.page.figure.axes) == len(costs)
+    assert ("Time:" in caption(drawn)) == ("time" in costs)
 
 
 def test_seeds_that_do_not_pair_are_refused(plan):

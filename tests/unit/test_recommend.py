@@ -26,6 +26,7 @@ from byzcode.problems import PROBLEMS
 from byzcode.randomness import Draws, Stream
 from byzcode.recommend.at_start import SEEDS, measure, problem_of
 from byzcode.recommend.choices import METHODS_TRIED, shortenings
+from byzcode.recommend.costs import costs_of
 from byzcode.recommend.measured import favourite, measured, measurements
 from byzcode.recommend.need import LARGEST, MOST_DEVICES, NUMBER, Need, need
 from byzcode.recommend.search import recommend, ruled
@@ -68,6 +69,17 @@ def test_every_method_is_there_with_its_own_bound():
     assert found["rba_dl", "none"].worst == pytest.approx((kappa + 1) * 100 / 80 * 100)
     assert found["rba_dl", "none"].gradients == 100
     assert {one.method: one.kept for one in found.values()} == {"lad": False, "cra_dl": True, "rba_dl": True}
+
+
+def test_who_redraws_stores_all_and_time_is_that_of_the_last_honest_message():
+    found = listed(advice(subsets=1000, gradients=4000)[0])
+    asked = need(**LAD | {"subsets": 1000, "gradients": 4000})
+    last = 1 + sum(1 / n for n in range(1, 81))
+    for method, computed, stored in (("lad", 40, 1000), ("cra_dl", 40, 40), ("rba_dl", 10, 10)):
+        costs = costs_of(asked, found[method, "none"])
+        assert (costs.stored, costs.time) == (stored, pytest.approx(computed * last))
+    exact = costs_of(need(**LAD | {"gradients": 4100}), advice(gradients=4100)[0][0])
+    assert (exact.stored, exact.time) == (41, pytest.approx(41 * last))
 
 
 def test_draco_is_best_where_its_copies_fit():
@@ -347,6 +359,7 @@ CODED = {"method": "cra_dl", "allocation": "random", "allocation_options": "side
 
 def rows(**changes):
     row = {
+        "run_id": "0123456789ab",
         "devices": 100,
         "subsets": 100,
         "alpha": 0.2,
@@ -482,7 +495,8 @@ def test_the_least_of_what_was_measured_is_said():
     mixed = rows(pre_aggregation="nnm", gradient_norm_median=math.inf, heterogeneity_median=math.inf)
     best, said = favourite(told(rows(), coded, mixed))
     assert best.method == "cra_dl"
-    assert said == "CRA-DL, trimmed mean. 0.0001 of S² at worst (r = 20, alie), the lowest of 3 measured rows."
+    where = "r = 20, alie, run 0123456789ab"
+    assert said == f"CRA-DL, trimmed mean. 0.0001 of S² at worst ({where}), the lowest of 3 measured rows."
     assert favourite(told(rows(), mixed))[0].title == "LAD"
     assert favourite(told(mixed, rows(**CODED, gradient_norm_median=99.0)))[0].method == "cra_dl"
     assert favourite(told(rows())) is None  # beside nothing
@@ -506,6 +520,10 @@ def test_the_command(tmp_path):
     assert result.exit_code == 0, result.output
     assert "0.25 (r = 20, alie)" in result.output
     assert "Best by the bounds: LAD. 20 tasks per device" in result.output
+    assert "A device computes with 20 of 100 subsets in an iteration and stores 100. An iteration takes 119 times" in (
+        result.output
+    )
+    assert "A device computes with 20 of 100 subsets in an iteration and stores 20." in result.output
     assert "Best by measurements: CRA-DL, trimmed mean. 0.0001 of S²" in result.output
     curves = [line.partition(": ")[2] for line in result.output.splitlines() if line.startswith("As a curve")]
     assert [json.loads(curve)["method"] for curve in curves] == ["lad", "cra_dl"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byzcode.cli.arguments import Json, console, print_json
+from byzcode.cli.completion import situations
 
 if TYPE_CHECKING:
     from byzcode.recommend.at_start import AtStart
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 def recommend(
     devices: Annotated[int, typer.Option(help="Number of devices, N.")],
-    alpha: Annotated[float, typer.Option(help="Byzantine fraction.")],
+    alpha: Annotated[
+        float, typer.Option(help="Byzantine fraction; with --expect unknown-alpha the best guess that there is.")
+    ],
     budget_gradients: Annotated[int, typer.Option(help="Gradients per iteration, summed over all devices.")],
     heterogeneity: Annotated[
         float | None,
@@ -45,6 +48,14 @@ def recommend(
     dimension: Annotated[
         int | None, typer.Option(help="Number of parameters, D; that of the problem, or 100, if left out.")
     ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What else to expect: unknown-alpha, absence or knowing-liars; may be given several times. What the "
+            "open questions have shown for it is then added.",
+            autocompletion=situations,
+        ),
+    ] = None,
     results: Annotated[
         Path | None,
         typer.Option(help="Folder of results with measurements and data sets; that of the configuration if left out."),
@@ -57,10 +68,12 @@ def recommend(
     """
     from byzcode.data.files import ENVIRONMENT
     from byzcode.recommend.at_start import is_measured, measure, problem_of
+    from byzcode.recommend.lessons import expected
     from byzcode.recommend.need import need
     from byzcode.studies.files import folder
     from byzcode.studies.workflow_config import settings
 
+    stated = expected(expect or ())
     described = {"data": data, "partition": partition, "problem": problem}
     to_measure = is_measured(described, {"heterogeneity": heterogeneity, "dimension": dimension})
     searched = Path(settings().results) if results is None else folder(results)
@@ -69,27 +82,31 @@ def recommend(
         return need(devices, alpha, heterogeneity, budget_gradients, budget_bits, subsets, dimension)
 
     if not to_measure:
-        stated = wanted(heterogeneity or 0.0, subsets, 100 if dimension is None else dimension)
-        _answer(stated, searched, None, json=json)
+        given = wanted(heterogeneity or 0.0, subsets, 100 if dimension is None else dimension)
+        _answer(given, stated, searched, None, json=json)
         return
     os.environ.setdefault(ENVIRONMENT, str(searched / "data"))
     spec = problem_of(**described, subsets=subsets, devices=devices)
     wanted(1.0, spec.subsets, spec.dimension)  # refuse mistakes before anything is computed
     start = measure(spec)
-    _answer(wanted(start.heterogeneity, spec.subsets, spec.dimension), searched, start, json=json)
+    _answer(wanted(start.heterogeneity, spec.subsets, spec.dimension), stated, searched, start, json=json)
 
 
-def _answer(wanted: Need, results: Path, start: AtStart | None, *, json: bool) -> None:
+def _answer(wanted: Need, stated: frozenset[str], results: Path, start: AtStart | None, *, json: bool) -> None:
     """Search and print the recommendations, with what was measured at the start if it was."""
+    from byzcode.recommend.costs import words
     from byzcode.recommend.measured import favourite, measured, measurements
     from byzcode.recommend.search import recommend as search
     from byzcode.recommend.table import record, table
+    from byzcode.recommend.verdicts import lines, scorecard_in, taught
 
     configurations, refused = search(wanted)
     rows = measurements(results, wanted)
     compared = [(configuration, measured(wanted, configuration, rows)) for configuration in configurations]
+    scorecard = scorecard_in(results)
+    lessons = taught(wanted, stated, scorecard)
     if json:
-        print_json(record(wanted, compared, refused, start))
+        print_json(record(wanted, compared, refused, start, lessons))
         return
     if start is not None:
         print(start.words)
@@ -98,10 +115,14 @@ def _answer(wanted: Need, results: Path, start: AtStart | None, *, json: bool) -
         print(start.caution(any(seen is not None for _, seen in compared)))
     best = configurations[0]
     print(f"Best by the bounds: {best.title}. {best.reason}")
+    print(words(wanted, best))
     print(f"As a curve of a study: {json_text.dumps(best.curve)}")
     if (preferred := favourite(compared)) is not None:
         print(f"Best by measurements: {preferred[1]}")
         if preferred[0] is not best:
+            print(words(wanted, preferred[0]))
             print(f"As a curve of a study: {json_text.dumps(preferred[0].curve)}")
     for reason in refused:
         print(f"Not listed: {reason}")
+    for line in lines(lessons, stated, scorecard):
+        print(line)

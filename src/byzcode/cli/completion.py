@@ -32,6 +32,12 @@ def _data_sets() -> Iterable[str]:
     return DATA_SETS
 
 
+def _situations() -> Iterable[str]:
+    from byzcode.recommend.lessons import STATED
+
+    return STATED
+
+
 def _studies() -> Iterable[str]:
     from byzcode.cli.arguments import load
 
@@ -46,4 +52,4 @@ def _runs() -> Iterable[str]:
     return sorted(path.stem for path in folder.glob(f"[!.]*.{NETCDF}"))
 
 
-kinds, data_sets, studies, runs = map(_completed, (_kinds, _data_sets, _studies, _runs))
+kinds, data_sets, situations, studies, runs = map(_completed, (_kinds, _data_sets, _situations, _studies, _runs))

@@ -37,12 +37,21 @@ COSTS = {
     "computation": ("share of the data\ncomputed per iteration", "computation"),
     "bits": ("bits sent\nper iteration", "bits"),
     "storage": ("share of the data\nstored", "storage"),
+    "time": ("modelled time\nper iteration", "time"),
 }
+#: The most panels side by side.
+_ACROSS = 3
 #: The factor between the least or greatest cost and the end of its axis.
 _ROOM = 1.6
 _FRONT: dict[str, Any] = {"color": SOFT, "linewidth": 1.0, "drawstyle": "steps-post", "zorder": 1}
 #: How faint a point is that is not on the front.
 _FAINT = 0.3
+
+_TIME = (
+    "Time: a device that computes r gradients takes r (1 + E), E exponential with mean 1; the server waits for the "
+    "last honest message that it uses; sending takes none. Its unit is the least time for the gradient of all data. "
+    "Where devices are late it is the recorded one, else the expected one."
+)
 
 
 def price(request: Request, results: Path) -> Drawing:
@@ -51,20 +60,30 @@ def price(request: Request, results: Path) -> Drawing:
     assert isinstance(plot, PricePlot)
     points = points_of(request, plot, results)
     more_is_better = is_share(plot.y)
-    page = Page(request, 1, len(plot.costs), aspect=1.0, sharey=True)
+    page, panels = _panels(request, len(plot.costs))
     limits = _limits(points, more_is_better=more_is_better)
     fronts: dict[str, list[Point]] = {
         cost: front([point for point in points if _is_placed(point, cost)], cost, more_is_better=more_is_better)
         for cost in plot.costs
     }
-    for axes, cost in zip(page.axes[0], plot.costs, strict=True):
+    for axes, cost in zip(panels, plot.costs, strict=True):
         _dress(axes, cost, points)
         (share_y(axes) if more_is_better else log_y(axes, *limits))
         _draw(axes, cost, points, fronts[cost], limits, more_is_better=more_is_better)
     quantity = QUANTITIES[plot.y]
-    page.axes[0][0].set_ylabel(f"{quantity.words} {quantity.symbol}\nin the worst case".replace("  ", " "))
+    for first, *_ in page.axes:
+        first.set_ylabel(f"{quantity.words} {quantity.symbol}\nin the worst case".replace("  ", " "))
     page.arrange(_legend(request, points, limits), _notes(request, plot, points, fronts))
     return Drawing(page, _table(plot, points, fronts))
+
+
+def _panels(request: Request, count: int) -> tuple[Page, list[Axes]]:
+    """A page with a panel for each cost, in one row or in two."""
+    if count <= _ACROSS:
+        page = Page(request, 1, count, aspect=1.0, sharey=True)
+    else:
+        page = Page(request, 2, -(-count // 2), aspect=0.7, wide=True, sharey=True)
+    return page, [axes for row in page.axes for axes in row]
 
 
 def _limits(points: Sequence[Point], *, more_is_better: bool) -> tuple[float, float]:
@@ -109,16 +128,17 @@ def _draw(
     edge = Edge(axes, bottom if more_is_better else top)
     for point in (point for point in points if _is_placed(point, cost)):
         x, median = point.costs[cost], float(point.level.median)
+        beside = float(f"{x:.3g}")  # marks are stacked at equal places, and recorded times are nearly equal
         look: dict[str, Any] = {"alpha": 1.0 if point in best else _FAINT}
         if point.ending is not Status.FINISHED:
-            edge.mark(x, mark_style(point.ending, point.run.style.color))
+            edge.mark(beside, mark_style(point.ending, point.run.style.color))
         elif bottom <= median <= top:
             if point in best:
                 bar(axes, x, median, (float(point.level.low), float(point.level.high)), limits, point.run.style.color)
             axes.plot([x], [median], **marker_style(point.run.style), **look, linestyle="none", zorder=3)
         else:
             (Edge(axes, bottom) if median < bottom else edge).mark(
-                x, arrowhead(point.run.style.color, up=median > top, size=6.0)
+                beside, arrowhead(point.run.style.color, up=median > top, size=6.0)
             )
 
 
@@ -148,6 +168,7 @@ def _notes(request: Request, plot: PricePlot, points: Sequence[Point], fronts: d
         f"Points: for each seed the worst level over the values of {key}, then the median over {seeds_of(seeds)}; "
         f"bars: interquartile range. Costs are those of a device.{each} Faint: another point costs no more and ends "
         "no worse.",
+        *([_TIME] if "time" in plot.costs else []),
         *lone_seed("bar", seeds),
     ]
     if any(point.ending is Status.FINISHED for point in points):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +15,13 @@ from byzcode.analysis.pareto import efficient
 from byzcode.analysis.plateau import plateau
 from byzcode.analysis.spread import Spread, spread
 from byzcode.errors import UserError
+from byzcode.figures.price_costs import costs_of
 from byzcode.figures.request import Curve, Request, Run, distinct
 from byzcode.specs.quantities import is_share
-from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
 from byzcode.storage.layout import trajectory
 from byzcode.studies.plots import PricePlot
 from byzcode.training.status import Status, counts, most_frequent
-
-if TYPE_CHECKING:
-    import xarray
 
 
 class Stored(NamedTuple):
@@ -63,43 +60,19 @@ def points_of(request: Request, plot: PricePlot, results: Path) -> list[Point]:
         status = dataset["status"].to_numpy()
         with np.errstate(all="ignore"):  # levels may be 0, infinite or NaN
             level = plateau(dataset[plot.y].to_numpy(), dataset["iteration"].to_numpy()).level
-        paid = {name: _per_iteration(dataset, name) for name in ("gradients_computed", "bits_sent")}
-        costs = costs_of(spec, paid["gradients_computed"], paid["bits_sent"])
-        return Stored(np.where(status == Status.FINISHED, level, np.nan), status, tuple(spec.seeds), costs)
+        finished = np.where(status == Status.FINISHED, level, np.nan)
+        return Stored(finished, status, tuple(spec.seeds), costs_of(spec, dataset))
 
     def point(curve: Curve, hue: Any) -> Point:
         runs = [run for run in curve.runs if plot.hue is None or hue is None or run.point[plot.hue] == hue]
         return _worst(curve, hue, runs, [read(run.run) for run in runs], plot, request.study)
 
-    return [
-        point(curve, hue)
-        for curve in request.curves
-        for hue in distinct(
-            run.point[plot.hue] if curve.varies_with(plot.hue) and plot.hue else None for run in curve.runs
-        )
-    ]
+    return [point(curve, hue) for curve in request.curves for hue in _hues(curve, plot.hue)]
 
 
 def _hues(curve: Curve, key: str | None) -> list[Any]:
     """The values of ``key`` that are points of their own; None alone if the runs do not vary with it."""
     return distinct(run.point[key] for run in curve.runs) if key and curve.varies_with(key) else [None]
-
-
-def _per_iteration(dataset: xarray.Dataset, cost: str) -> float:
-    """What all devices pay per iteration, over the iterations before a seed ended."""
-    total, iterations = dataset[cost].to_numpy()[:, 1:], dataset["iteration"].to_numpy()[1:]
-    return float(np.fmax.reduce((total / iterations).ravel(), initial=0.0))
-
-
-def costs_of(spec: RunSpec, gradients: float, bits: float) -> dict[str, float]:
-    """What a device pays per iteration, by the name of the cost, from what all devices pay.
-
-    ``computation`` is the share of all data whose gradient it computes, ``storage`` the share that it must hold: all
-    of it if the assignment is redrawn. ``bits`` are those that it sends.
-    """
-    held = spec.redundancy if spec.assignment == "fixed" else spec.subsets
-    computed = gradients / spec.devices / spec.subsets
-    return {"computation": computed, "bits": bits / spec.devices, "storage": held / spec.subsets}
 
 
 def _worst(curve: Curve, hue: Any, runs: Sequence[Run], stored: Sequence[Stored], plot: PricePlot, study: str) -> Point:

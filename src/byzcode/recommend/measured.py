@@ -27,6 +27,7 @@ FARTHEST = 2.0
 OPEN = "open"
 #: The columns that a summary must have to be used.
 _COLUMNS = (
+    "run_id",
     "devices",
     "subsets",
     "alpha",
@@ -47,12 +48,16 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Seen:
-    """The measurement of a configuration: ||grad F||^2 / S^2 at the plateau, under the worst attack measured."""
+    """The measurement of a configuration: ||grad F||^2 / S^2 at the plateau, under the worst attack measured.
+
+    ``run`` is the id of the run with that attack.
+    """
 
     ratio: float
     redundancy: int
     attack: str
     attacks: frozenset[str]
+    run: str
 
     def words(self, heterogeneity: float) -> str:
         """The text in the table, for a given heterogeneity S."""
@@ -92,7 +97,7 @@ def measured(need: Need, advice: Advice, rows: pd.DataFrame) -> Seen | None:
 
     None if no measured redundancy is within the factor :data:`FARTHEST`.
     """
-    run = _run(need, advice.curve)
+    run = run_of(need, advice.curve)
     options = " ".join(f"{name}={value}" for name, value in run.allocation.options.items())
     same = (rows["method"] == run.method) & (rows["allocation"] == run.allocation.name)
     same &= (rows["allocation_options"].astype(object).fillna("") == options) & (rows["encoding"] == run.encoding.name)
@@ -108,7 +113,8 @@ def measured(need: Need, advice: Advice, rows: pd.DataFrame) -> Seen | None:
     ratio = (chosen["gradient_norm_median"] / chosen["heterogeneity_median"]) ** 2
     ratio = ratio.fillna(np.inf)  # the run diverged
     worst = chosen.iloc[int(np.argmax(ratio))]
-    return Seen(float(ratio.max()), int(worst["redundancy"]), str(worst["attack"]), frozenset(chosen["attack"]))
+    redundancy, attack, source = int(worst["redundancy"]), str(worst["attack"]), str(worst["run_id"])
+    return Seen(float(ratio.max()), redundancy, attack, frozenset(chosen["attack"]), source)
 
 
 def favourite(compared: Sequence[tuple[Advice, Seen | None]]) -> tuple[Advice, str] | None:
@@ -118,14 +124,16 @@ def favourite(compared: Sequence[tuple[Advice, Seen | None]]) -> tuple[Advice, s
         return None
     advice, seen = known[0]
     rule = f", {RULES[advice.rule].words}" if advice.rule else ""
-    reason = f"{number(seen.ratio)} of S² at worst (r = {seen.redundancy}, {seen.attack.replace('_', ' ')})"
+    reason = (
+        f"{number(seen.ratio)} of S² at worst (r = {seen.redundancy}, {seen.attack.replace('_', ' ')}, run {seen.run})"
+    )
     reason += f", the lowest of {len(known)} measured rows"
     if len({seen.attacks for _, seen in known}) > 1:
         reason += "; not all were measured under the same attacks"
     return advice, f"{advice.title}{rule}. {reason[0].upper()}{reason[1:]}."
 
 
-def _run(need: Need, curve: Mapping[str, Any]) -> RunSpec:
+def run_of(need: Need, curve: Mapping[str, Any]) -> RunSpec:
     """A run with the sizes of ``need`` and the fields of ``curve``."""
     fields = {
         "problem": {"name": "linear_regression", "subsets": need.subsets, "dimension": need.dimension},

@@ -9,10 +9,13 @@ from typing import Any
 from rich.table import Table
 
 from byzcode.aggregation import RULES
+from byzcode.recommend import verdicts
 from byzcode.recommend.at_start import AtStart
 from byzcode.recommend.choices import Advice
+from byzcode.recommend.costs import costs_of
 from byzcode.recommend.measured import Seen, favourite
 from byzcode.recommend.need import Need
+from byzcode.recommend.verdicts import Taught
 from byzcode.recommend.words import behind, number
 from byzcode.specs.methods import METHODS
 
@@ -51,7 +54,11 @@ def table(need: Need, compared: Sequence[tuple[Advice, Seen | None]]) -> Table:
 
 
 def record(
-    need: Need, compared: Sequence[tuple[Advice, Seen | None]], refused: Sequence[str], start: AtStart | None
+    need: Need,
+    compared: Sequence[tuple[Advice, Seen | None]],
+    refused: Sequence[str],
+    start: AtStart | None,
+    lessons: Sequence[Taught],
 ) -> dict[str, Any]:
     """The same for JSON. ``best_measured`` is the place in the list of the best measurement, None without one."""
     preferred = favourite(compared)
@@ -66,6 +73,7 @@ def record(
                 "floor_worst": advice.worst,
                 "gradients": advice.gradients,
                 "bits": advice.bits,
+                **costs_of(need, advice)._asdict(),
                 "reason": advice.reason,
                 "measured": None if seen is None else asdict(seen),
             }
@@ -73,4 +81,5 @@ def record(
         ],
         "best_measured": preferred and [advice for advice, _ in compared].index(preferred[0]),
         "refused": refused,
+        "lessons": verdicts.record(lessons),
     }

@@ -227,10 +227,11 @@ class PricePlot(Strict):
         default=None, description="Key of a RunSpec, such as aggregation, each of whose values is a point of its own."
     )
     y: Quantity = Field(default="excess_loss", description="The quantity whose level is drawn.")
-    costs: Annotated[list[Literal["computation", "bits", "storage"]], Field(min_length=1)] = Field(
-        default=["computation", "bits", "storage"],
+    costs: Annotated[list[Literal["computation", "bits", "storage", "time"]], Field(min_length=1)] = Field(
+        default=["computation", "bits", "storage", "time"],
         description="A panel for each: the share of the data that a device computes with in an iteration, the bits "
-        "that it sends, and the share of the data that it stores.",
+        "that it sends, the share of the data that it stores, and the modelled time until the server has the messages "
+        "that it waits for (recorded if the run has an absence, else expected).",
     )
     curves: Labels | None = Field(default=None, description="Labels of the curves to draw; all if left out.")
     where: Where = {}
