@@ -19,7 +19,8 @@ import pytest
 import yaml
 from unit.claim_runs import ROOT
 
-from byzcode.specs.run import COMPONENTS, RunSpec
+from byzcode.specs.fields import COMPONENTS
+from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import load

@@ -156,6 +156,7 @@ EDITS: dict[str, tuple[str, Change, set[str]]] = {
     "the title of a method of no run": ("specs/methods.py", says('title="MA"', 'title="Ma"'), set()),
     "the loop": ("training/loop.py", adds, ALL),
     "random numbers": ("randomness.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY}),
+    "what a run states": ("specs/fields.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY, "index"}),
     "what a run is": ("specs/run.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY, "index"}),
     "the files of allocations": ("storage/allocations.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY}),
     "figures": ("figures/style.py", adds, {FIGURE}),
@@ -167,6 +168,7 @@ EDITS: dict[str, tuple[str, Change, set[str]]] = {
             *("attacks/nan.py", "aggregation/bulyan.py", "compression/top_k.py", "allocation/repetition.py"),
             *("recommend/search.py", "multiverse/universe.py", "scorecard/page.py", "verify/files.py"),
             *("cli/__init__.py", "errors.py", "provenance/code.py", "storage/layout.py", "execution/batches.py"),
+            "specs/consistency.py",
         )
     },
 }
