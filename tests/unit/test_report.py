@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import csv
+import io
 import json
+import re
 import shutil
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from dag.small_results import byzcode, inside
+from PIL import Image
 
 from byzcode.errors import UserError
 from byzcode.report import pdf
@@ -159,6 +163,42 @@ def test_the_numbers_on_the_pages_are_those_of_the_scorecard(typst: Any, values:
     assert on_pages["verdict"] == [claim["verdict"] for claim in claims]
     assert on_pages["exception"] == [claim["verdict"] for claim in values["not_always"]]
     assert len(on_pages["plateau"]) == 18
+
+
+def levels(values: Values) -> list[list[float | None]]:
+    """The logarithms of median, lower and upper quartile of each point and level of the plots."""
+    rules, lad = values["plateaus"]["rules"], values["lad"]
+    points = [p for each in rules for name in ("cra_dl", "cra_dl_corrected", "clairvoyant") for p in each[name]]
+    points += [p for each in lad for curve in each["curves"].values() for p in curve]
+    return [p["log"] for p in [*points, *(each["rba_dl"] for each in rules), *(each["exact"] for each in lad)]]
+
+
+def test_the_quartiles_enclose_the_medians(values: Values) -> None:
+    for median, low, high in levels(values):
+        if median is not None:
+            assert low is not None
+            assert low <= median <= (high if high is not None else float("inf"))
+
+
+def tinted(page: bytes) -> int:
+    """The number of pixels in light colours, such as those of bands."""
+    pixels = np.asarray(Image.open(io.BytesIO(page)).convert("RGB")).astype(int)
+    return int(((pixels.max(axis=-1) - pixels.min(axis=-1) > 30) & (pixels.max(axis=-1) > 200)).sum())
+
+
+def test_the_plots_show_the_spread_over_seeds_and_say_what_it_is(typst: Any, values: Values) -> None:
+    """Bands of no width leave less colour, and only on their page; one quartile that is not finite is at the edge."""
+    narrow, endless = copy.deepcopy(values), copy.deepcopy(values)
+    for log in levels(narrow):
+        log[1:] = [log[0], log[0]]
+    levels(endless)[0][2] = None
+    drawn, without, cut = (pages(typst, each) for each in (values, narrow, endless))
+    assert tinted(without[0]) < tinted(drawn[0]) < tinted(cut[0])
+    assert without[1] == drawn[1] == cut[1]
+    how = {"sys_inputs": pdf.inputs(values), "ignore_system_fonts": True}
+    caption = typst.query(pdf.TEMPLATE.read_bytes(), "<plots>", field="caption", one=True, **how)
+    said = "".join(re.findall(r'"text": "(.*?)"', caption))
+    assert "from the lower to the upper quartile of the seeds" in said
 
 
 def test_other_verdicts_give_other_words(typst: Any, values: Values) -> None:
