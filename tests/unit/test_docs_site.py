@@ -123,6 +123,13 @@ def test_times_for_committees_are_those_of_the_readme() -> None:
     assert [time for command, time in rows if time != times.get(command, "105 seconds")] == []
 
 
+@pytest.mark.parametrize("page", pages())
+def test_a_link_leads_to_a_file_of_the_repository(page: str) -> None:
+    """Also where the pages are read as they are, without being built."""
+    linked = re.findall(r"\]\((?!\w+:)([^)#\s]+)", (ROOT / page).read_text(encoding="utf-8"))
+    assert [target for target in linked if not (ROOT / page).parent.joinpath(target).exists()] == []
+
+
 def test_what_is_said_to_run_a_block_exists() -> None:
     for said in BLOCKS.values():
         for path in re.findall(r"tests/\w+(?:/\w+\.py)?", said):

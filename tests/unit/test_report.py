@@ -186,6 +186,13 @@ def tinted(page: bytes) -> int:
     return int(((pixels.max(axis=-1) - pixels.min(axis=-1) > 30) & (pixels.max(axis=-1) > 200)).sum())
 
 
+def caption(typst: Any, values: Values) -> str:
+    """The words of the caption of the plots."""
+    how = {"sys_inputs": pdf.inputs(values), "ignore_system_fonts": True}
+    found = typst.query(pdf.TEMPLATE.read_bytes(), "<plots>", field="caption", one=True, **how)
+    return "".join(re.findall(r'"text": "(.*?)"', found))
+
+
 def test_the_plots_show_the_spread_over_seeds_and_say_what_it_is(typst: Any, values: Values) -> None:
     """Bands of no width leave less colour, and only on their page; one quartile that is not finite is at the edge."""
     narrow, endless = copy.deepcopy(values), copy.deepcopy(values)
@@ -195,10 +202,8 @@ def test_the_plots_show_the_spread_over_seeds_and_say_what_it_is(typst: Any, val
     drawn, without, cut = (pages(typst, each) for each in (values, narrow, endless))
     assert tinted(without[0]) < tinted(drawn[0]) < tinted(cut[0])
     assert without[1] == drawn[1] == cut[1]
-    how = {"sys_inputs": pdf.inputs(values), "ignore_system_fonts": True}
-    caption = typst.query(pdf.TEMPLATE.read_bytes(), "<plots>", field="caption", one=True, **how)
-    said = "".join(re.findall(r'"text": "(.*?)"', caption))
-    assert "from the lower to the upper quartile of the seeds" in said
+    assert "from the lower to the upper quartile of the seeds" in caption(typst, values)
+    assert ["edge of its panel" in caption(typst, each) for each in (values, endless)] == [False, True]
 
 
 def test_other_verdicts_give_other_words(typst: Any, values: Values) -> None:
