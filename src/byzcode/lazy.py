@@ -53,6 +53,7 @@ class Table(Mapping[str, T]):
     def __init__(self, package: str, kind: type[T], names: tuple[str, ...]) -> None:
         self._package, self._kind, self._names = package, kind, names
         self._added: dict[str, T] = {}
+        self._loaded: dict[str, T] = {}  # a million specifications read these entries, and ``import_module`` is slow
 
     @property
     def package(self) -> str:
@@ -87,7 +88,12 @@ class Table(Mapping[str, T]):
     def __getitem__(self, name: str) -> T:
         if name in self._added:
             return self._added[name]
-        module = self.module(name)
+        if name not in self._loaded:
+            self._loaded[name] = self._load(self.module(name))
+        return self._loaded[name]
+
+    def _load(self, module: str) -> T:
+        name = module.removeprefix(f"{self._package}.")
         try:
             entry = getattr(importlib.import_module(module), ENTRY, None)
         except ModuleNotFoundError as error:
@@ -108,7 +114,7 @@ class Table(Mapping[str, T]):
         return len(self._names) + len(self._added)
 
     def __contains__(self, name: object) -> bool:
-        return name in tuple(self)  # whatever it is, even if it has no hash
+        return isinstance(name, str) and (name in self._added or name in self._names)
 
     def __repr__(self) -> str:
         return f"Table({self._package}: {', '.join(self)})"

@@ -92,7 +92,7 @@ def names(plan: Plan) -> dict[str, str]:
 
 def stale(plan: Plan) -> dict[str, str]:
     """Why results are made again, by their names."""
-    known, found = names(plan), standing(plan, RESULTS, multiverse=False)
+    known, found = names(plan), standing(plan, RESULTS, None)
     own = {str(item.path): known.get(item.name, item.name) for item in items(plan)}
     assert found.current.isdisjoint(found.stale)
     return {own[path]: reason for path, reason in found.stale.items() if path in own}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,9 +127,15 @@ def _places(chosen: Tensor, devices: int) -> Tensor:
     """The indices of the chosen devices (..., K) in the flat list of the devices of all runs."""
     runs = chosen.shape[:-1].numel()
     if runs > 1:
-        first = torch.arange(0, runs * devices, devices, device=chosen.device)
-        chosen = chosen + first.view(*chosen.shape[:-1], 1)
+        chosen = chosen + _firsts(runs, devices, chosen.device).view(*chosen.shape[:-1], 1)
     return chosen.reshape(-1)
+
+
+@lru_cache(maxsize=64)  # an iteration needs the same numbers a few times
+def _firsts(runs: int, devices: int, device: torch.device) -> Tensor:
+    """The place of the first device of each run in the flat list of the devices of all runs, (runs,)."""
+    with torch.inference_mode(mode=False):  # also callers outside of inference mode get it
+        return torch.arange(0, runs * devices, devices, device=device)
 
 
 def _statistic(messages: Tensor, which: int, f: int, first: int, last: int) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -31,6 +31,10 @@ _REQUEST = "reading request"
 
 #: The fields of a claim on which no number depends.
 _WORDS = {"says", "source", "confirms", "refutes", "figure", "kind", "kinds", "controls"}
+
+
+#: Gives a member the specification that it has under a reading, which keeps some keys; the text names it in errors.
+Rereading = Callable[[Member, frozenset[str], str], Member]
 
 
 class Test(NamedTuple):
@@ -78,11 +82,12 @@ class Multiverse:
         tests: dict[str, Test] = {}
         for selection in self.settings.claims:
             changed = changes(universe.taken, self.alternatives.choices, selection.study)
+            reread = self._rereading(selection, universe, changed)
             for cell in self._cells(selection):
                 if cell.name in tests:
                     where = self.plan.config.multiverse
                     raise complain(where, "claims", cell.name, "selected twice; allowed: each test once")
-                tests[cell.name] = self._test(cell, selection, universe, changed)
+                tests[cell.name] = self._test(cell, selection, universe, reread)
         return list(tests.values())
 
     def request(self, name: str) -> str:
@@ -117,19 +122,32 @@ class Multiverse:
             raise complain(where, "claims.where", selection.where, f"no claim of {selection.study} is tested there")
         return chosen
 
-    def _test(self, cell: Cell, selection: Selection, universe: Universe, changed: Mapping[str, Any]) -> Test:
-        where = f"{self.plan.config.multiverse}: {cell.name}"
-        fixed = _varied(cell, selection.where)
+    def _rereading(self, selection: Selection, universe: Universe, changed: Mapping[str, Any]) -> Rereading:
+        """A function that rereads the runs of a selection; it rereads a run that many tests share only once."""
         smaller: dict[str, Any] = {}
         if universe.size == "reduced":
             smaller = {f"method.{name}.method": other for name, other in selection.instead.items()}
             # A reading that sets a size itself keeps it at the reduced size.
             smaller |= {key: value for key, value in selection.reduced.items() if key not in changed}
 
-        def read(member: Member) -> Member:
-            return member._replace(spec=read_as(read_as(member.spec, changed, fixed, where), smaller, (), where))
+        known: dict[tuple[int, frozenset[str]], RunSpec] = {}
 
-        reread = replace(cell, runs=tuple(map(read, cell.runs)), against=tuple(map(read, cell.against)))
+        def reread(member: Member, fixed: frozenset[str], where: str) -> Member:
+            key = (id(member.spec), fixed)
+            if key not in known:
+                known[key] = read_as(read_as(member.spec, changed, fixed, where), smaller, (), where)
+            return member._replace(spec=known[key])
+
+        return reread
+
+    def _test(self, cell: Cell, selection: Selection, universe: Universe, reread_member: Rereading) -> Test:
+        where = f"{self.plan.config.multiverse}: {cell.name}"
+        fixed = frozenset(_varied(cell, selection.where))
+
+        def read(members: Sequence[Member]) -> tuple[Member, ...]:
+            return tuple(reread_member(member, fixed, where) for member in members)
+
+        reread = replace(cell, runs=read(cell.runs), against=read(cell.against))
         try:
             check_levels(reread, universe.size)
         except KeyedError as error:

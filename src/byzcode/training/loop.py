@@ -33,7 +33,7 @@ def loop(batch: Batch, advance: Progress, wanted: Container[str] | None = None) 
     momentum = Momentum(spec.momentum)
     channel, recorder = Channel(spec, seeds), Recorder(spec, problem, wanted)
     server, liars = server_of(spec, seeds, batch.assigned), Liars(batch, theta.device)
-    arrivals = Arrivals(spec, seeds, devices.loads)
+    arrivals, absent = Arrivals(spec, seeds, devices.loads), spec.absent
     for iteration in range(spec.iterations + 1):
         at, codes = Iterate(problem, theta), devices.codes(iteration)
         drawn = minibatch(problem, iteration)
@@ -47,7 +47,7 @@ def loop(batch: Batch, advance: Progress, wanted: Container[str] | None = None) 
             relabelled=partial(relabelled, sampled, codes),
             exclusive=partial(exclusive, sampled, devices, codes, arrival.honest),
             iteration=iteration,
-            absent=spec.absent,
+            absent=absent,
         )
         exchange = channel.carry(messages(sampled, codes), threat, iteration, arrival.present)
         moment = Moment(at, sampled, exchange, server.answer(exchange, at), arrival.time)

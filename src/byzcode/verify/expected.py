@@ -58,14 +58,22 @@ class Item:
         return STAGES[self.stage].digest(self.entries)
 
 
-def expected(plan: Plan, results: Path, progress: Progress, *, multiverse: bool | None = None) -> list[Item]:
+def expected(
+    plan: Plan, results: Path, progress: Progress, *, multiverse: Multiverse | bool | None = None
+) -> list[Item]:
     """The expected items in ``results``; by default, those of the multiverse only if its folder exists.
+
+    With True the multiverse is loaded, which takes seconds.
 
     Raises UserError if the multiverse is included and its configuration is wrong.
     """
     items = [*_data(plan, results), *_netcdf(plan, results), *_tables(plan, results)]
     wanted = (results / STAGES["multiverse"].folder).exists() if multiverse is None else multiverse
-    return items + (_multiverse(plan, results, progress) if wanted else [])
+    if not wanted:
+        return items
+    return items + _multiverse(
+        multiverse if isinstance(multiverse, Multiverse) else Multiverse.load(plan), results, progress
+    )
 
 
 def _data(plan: Plan, results: Path) -> Iterator[Item]:
@@ -109,8 +117,7 @@ def _tables(plan: Plan, results: Path) -> Iterator[Item]:
         yield _listed("gallery", "index", gallery_json(plan), results)
 
 
-def _multiverse(plan: Plan, results: Path, progress: Progress) -> list[Item]:
-    multiverse = Multiverse.load(plan)
+def _multiverse(multiverse: Multiverse, results: Path, progress: Progress) -> list[Item]:
     requests = {}
     with progress("tests of the readings", len(multiverse.universes), "readings") as advance:
         for name in multiverse.universes:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from byzcode.errors import UserError
 from byzcode.execution.progress import silent
+from byzcode.multiverse.plan import Multiverse
 from byzcode.storage import seal
 from byzcode.storage.inputs import hash_of_sums
 from byzcode.storage.statement import Statement
@@ -45,14 +46,14 @@ class Standing:
         ]
 
 
-def standing(plan: Plan, results: Path, *, multiverse: bool) -> Standing:
-    """Examine the results of a plan, and those of the multiverse if ``multiverse`` is true. Raises UserError."""
+def standing(plan: Plan, results: Path, multiverse: Multiverse | None) -> Standing:
+    """Examine the results of a plan, and those of its multiverse, if it is given. Raises UserError."""
     tracked = plan.config.code_tracking != "off"
     reason_of = _reasons(tracked=tracked)
     current: set[str] = set()
     stale: dict[str, str] = {}
     jobs: Counter[tuple[str, str]] = Counter()
-    for item in expected(plan, results, silent, multiverse=multiverse):
+    for item in expected(plan, results, silent, multiverse=multiverse or False):
         reason = reason_of(item)
         if reason is None:
             current |= {str(path) for path in item.paths}

@@ -14,6 +14,7 @@ from byzcode.execution.display.work import Pages
 from byzcode.execution.lifecycle import Lifecycle
 from byzcode.execution.snakemake import Snakemake, inform, one_line, tell_display, warn
 from byzcode.execution.workplace import check_folders
+from byzcode.multiverse.plan import Multiverse
 from byzcode.storage import layout
 from byzcode.studies.configuration import BASE
 from byzcode.studies.plain_yaml import read_yaml
@@ -59,15 +60,15 @@ def begin(workflow: Any, values: Mapping[str, Any], name: str) -> tuple[Jobs, Li
     if not snakemake.is_job:
         tell_display(Pages(lambda: _pages(snakemake)))
     if not snakemake.is_job and not snakemake.touches:
-        snakemake.decide(lambda: _decided(plan, results, jobs, multiverse=multiverse))
+        snakemake.decide(lambda: _decided(plan, results, jobs, jobs.multiverse if multiverse else None))
     return jobs, lifecycle
 
 
-def _decided(plan: Plan, results: Path, jobs: Jobs, *, multiverse: bool) -> Decided:
+def _decided(plan: Plan, results: Path, jobs: Jobs, multiverse: Multiverse | None) -> Decided:
     """The files of a plan that are current, stale or missing, by what they say about themselves; tell the jobs."""
     from byzcode.verify.stale import MISSING, standing
 
-    examined = standing(plan, results, multiverse=multiverse)
+    examined = standing(plan, results, multiverse)
     jobs.current.update(examined.current)
     for line in examined.lines():
         inform(line)

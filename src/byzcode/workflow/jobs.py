@@ -250,8 +250,13 @@ class Jobs:
     def readings(self) -> dict[str, str]:
         """The requests of all readings. They take seconds, so only targets of the multiverse use them."""
         with one_line():
-            multiverse = Multiverse.load(self.plan)
-            return {name: multiverse.request(name) for name in multiverse.universes}
+            return {name: self.multiverse.request(name) for name in self.multiverse.universes}
+
+    @cached_property
+    def multiverse(self) -> Multiverse:
+        """The readings and their tests."""
+        with one_line():
+            return Multiverse.load(self.plan)
 
     # -----------------------------------------------------------------------------------------------------------------
 
