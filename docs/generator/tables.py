@@ -364,7 +364,7 @@ def _first_sentence(source: Path) -> str:
 
 #: The modules of the API page, with all that a component needs, and the adapters.
 PUBLIC = (
-    *("storage.trajectories", "specs.run", "specs.methods"),
+    *("storage.trajectories", "specs.fields", "specs.run", "specs.methods"),
     *(
         "aggregation.rule",
         "pre_aggregation.pre_aggregator",

@@ -53,7 +53,7 @@ class Table(Mapping[str, T]):
     def __init__(self, package: str, kind: type[T], names: tuple[str, ...]) -> None:
         self._package, self._kind, self._names = package, kind, names
         self._added: dict[str, T] = {}
-        self._loaded: dict[str, T] = {}  # a million specifications read these entries, and ``import_module`` is slow
+        self._modules: dict[str, Any] = {}  # a million specifications read their entries, and ``import_module`` is slow
 
     @property
     def package(self) -> str:
@@ -88,23 +88,24 @@ class Table(Mapping[str, T]):
     def __getitem__(self, name: str) -> T:
         if name in self._added:
             return self._added[name]
-        if name not in self._loaded:
-            self._loaded[name] = self._load(self.module(name))
-        return self._loaded[name]
+        if name not in self._modules:
+            self._modules[name] = self._load(name, self.module(name))
+        entry: T = self._modules[name].ENTRY
+        return entry
 
-    def _load(self, module: str) -> T:
-        name = module.removeprefix(f"{self._package}.")
+    def _load(self, name: str, module: str) -> ModuleType:
+        """The module of a component, which defines an entry of the kind of this table. Raises ImportError."""
         try:
-            entry = getattr(importlib.import_module(module), ENTRY, None)
+            loaded = importlib.import_module(module)
         except ModuleNotFoundError as error:
             if error.name != module:
                 raise
             raise ImportError(f"{self._package} lists {name}, but there is no module {module}") from None
-        if not isinstance(entry, self._kind):
+        if not isinstance(getattr(loaded, ENTRY, None), self._kind):
             raise ImportError(
                 f"{self._package} lists {name}, but {module} defines no {ENTRY} = {self._kind.__name__}(...)"
             )
-        return entry
+        return loaded
 
     def __iter__(self) -> Iterator[str]:
         yield from self._names

@@ -11,8 +11,8 @@ import pytest
 from dag.project import ROOT, TINY, Project
 
 from byzcode.errors import UserError
+from byzcode.specs.fields import COMPONENTS
 from byzcode.specs.methods import METHODS
-from byzcode.specs.run import COMPONENTS
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import load, load_plan, read_yaml
 from byzcode.studies.schema import SCHEMAS, as_text, generated

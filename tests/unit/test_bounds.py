@@ -430,7 +430,7 @@ def test_sampled_lists_are_random_labels_of_them_on_average():
         error = several[:, 0].std(ddof=1) / np.sqrt(len(several))
         assert abs(several[:, 0].mean() - one[0]) <= SIGMAS * error
         np.testing.assert_allclose(several[:, 1], 0, atol=1e-15)
-    assert closed.bias[0] == pytest.approx(constants.bias_variance(60, 12, 16))
+    assert closed.bias[0] == pytest.approx(constants.coded_variance(60, 12) / 16)
 
 
 def stated_bound(kappa, delta, devices, d, f):

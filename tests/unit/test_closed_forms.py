@@ -240,12 +240,6 @@ def test_the_library_has_the_same_closed_forms():
     )
     assert constants.coded_variance(60, 12) == pytest.approx(Setting(60).factor(12))
     assert constants.coded_variance(60, 60) == 0
-    assert constants.coded_distance(60, 12, 5) == pytest.approx(2 * (12 - 5) / 144 * 60 / 59)
-    assert constants.coded_distance(1000, 40) == pytest.approx(2 * constants.coded_variance(1000, 40))
-    assert constants.bias_variance(60, 12, 20) == pytest.approx(Setting(60).factor(12) / 20)
-    assert constants.uncovered(1000, 10, 100) == pytest.approx(1000 * 0.99**100)
-    assert constants.mean_message_under_sign_flip(0.2, -5.0) == pytest.approx(-0.2)
-    assert constants.mean_message_under_sign_flip(0.2, -1.0) == pytest.approx(0.6)
 
 
 # --- LAD: cyclic windows, redrawn ------------------------------------------------------------------------------------

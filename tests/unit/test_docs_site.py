@@ -19,7 +19,8 @@ import pytest
 import yaml
 from unit.claim_runs import ROOT
 
-from byzcode.specs.run import COMPONENTS, RunSpec
+from byzcode.specs.fields import COMPONENTS
+from byzcode.specs.run import RunSpec
 from byzcode.storage import trajectories
 from byzcode.studies.expand import expand
 from byzcode.studies.plan import load
@@ -120,6 +121,13 @@ def test_times_for_committees_are_those_of_the_readme() -> None:
     )
     assert len(rows) >= 9
     assert [time for command, time in rows if time != times.get(command, "105 seconds")] == []
+
+
+@pytest.mark.parametrize("page", pages())
+def test_a_link_leads_to_a_file_of_the_repository(page: str) -> None:
+    """Also where the pages are read as they are, without being built."""
+    linked = re.findall(r"\]\((?!\w+:)([^)#\s]+)", (ROOT / page).read_text(encoding="utf-8"))
+    assert [target for target in linked if not (ROOT / page).parent.joinpath(target).exists()] == []
 
 
 def test_what_is_said_to_run_a_block_exists() -> None:

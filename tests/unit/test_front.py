@@ -233,10 +233,10 @@ class Terminal:
     ("wanted", "is_terminal", "expected"),
     [
         (None, True, progress.progress),
-        (None, False, progress._nothing),
+        (None, False, progress.silent),
         (True, True, progress.progress),
         (True, False, progress.progress),
-        (False, True, progress._nothing),
+        (False, True, progress.silent),
     ],
 )
 def test_a_bar_is_shown_where_it_can_be_seen(wanted, is_terminal, expected, monkeypatch):

@@ -285,6 +285,7 @@ def test_every_source_that_a_run_needs_counts():
         "byzcode.coding.encoders.uniform",
         "byzcode.problems.linear_regression",
         "byzcode.randomness",
+        "byzcode.specs.fields",
         "byzcode.specs.run",
         "byzcode.storage.allocations",
     ):

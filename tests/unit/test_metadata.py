@@ -25,6 +25,8 @@ def test_codemeta_says_what_the_project_says() -> None:
     for key in ("name", "description", "keywords"):
         assert CODEMETA[key] == PROJECT[key]
     assert CODEMETA["version"] == CITATION["version"] == byzcode.__version__
+    wheels = re.findall(r"byzcode-([\d.]+)-py3", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert set(wheels) == {byzcode.__version__}
     assert CODEMETA["license"] == f"https://spdx.org/licenses/{PROJECT['license']}"
     assert CITATION["license"] == PROJECT["license"]
     assert [author["name"] for author in CODEMETA["author"]] == [author["name"] for author in PROJECT["authors"]]
@@ -33,6 +35,16 @@ def test_codemeta_says_what_the_project_says() -> None:
 def test_an_address_of_the_repository_is_named_only_if_the_project_has_one() -> None:
     address = PROJECT.get("urls", {}).get("Repository")
     assert CODEMETA.get("codeRepository") == CITATION.get("repository-code") == address
+
+
+def test_a_doi_is_in_all_files_or_in_none() -> None:
+    """CONTRIBUTING.md, on releases."""
+    doi = CITATION.get("doi")
+    assert CODEMETA.get("identifier") == (f"https://doi.org/{doi}" if doi else None)
+    archive = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("## Long-term archive\n")[2].partition("\n## ")[0]
+    )
+    assert re.findall(r"https://doi\.org/([^\s)>]+)", archive) == ([doi] if doi else [])
 
 
 def cited(paper: dict[str, Any]) -> dict[str, Any]:

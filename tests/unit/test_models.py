@@ -12,7 +12,7 @@ from torch.nn import functional
 from byzcode.data import DATA_SETS
 from byzcode.errors import UserError
 from byzcode.kernels.gather import Code
-from byzcode.problems import PROBLEMS, classification, cnn, layers
+from byzcode.problems import PROBLEMS, classification, cnn, convolutions, layers
 from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
 from byzcode.training.workers import train, train_together
@@ -130,8 +130,8 @@ def test_loss_and_accuracy_are_those_of_the_scores(name):
 
 def test_the_blocks_of_a_convolution_have_all_examples_of_a_subset_in_order_and_never_too_many():
     for sizes in ([1], [64] * 3, [10] * 20, [1, 63, 1, 64, 65, 200, 2], [297]):
-        blocks = cnn._blocks(sizes)
-        assert max(map(sum, blocks)) <= cnn.EXAMPLES
+        blocks = convolutions.blocks_of(sizes)
+        assert max(map(sum, blocks)) <= convolutions.EXAMPLES
         ends = set(np.cumsum([piece for pieces in blocks for piece in pieces]).tolist())
         assert set(np.cumsum(sizes).tolist()) <= ends
         assert max(ends) == sum(sizes)

@@ -14,8 +14,9 @@ from byzcode.attacks.threat import Threat
 from byzcode.errors import UserError, component_models
 from byzcode.lazy import torch
 from byzcode.specs.allocation import AllocationSpec
+from byzcode.specs.fields import COMPONENTS
 from byzcode.specs.parsing import parse
-from byzcode.specs.run import COMPONENTS, RunSpec
+from byzcode.specs.run import RunSpec
 from byzcode.studies.alternatives import Alternatives, MultiverseConfig
 from byzcode.studies.plain_yaml import read_yaml
 from byzcode.studies.plan import load_plan

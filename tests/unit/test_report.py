@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import csv
+import io
 import json
+import re
 import shutil
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from dag.small_results import byzcode, inside
+from PIL import Image
 
 from byzcode.errors import UserError
 from byzcode.report import pdf
@@ -159,6 +163,54 @@ def test_the_numbers_on_the_pages_are_those_of_the_scorecard(typst: Any, values:
     assert on_pages["verdict"] == [claim["verdict"] for claim in claims]
     assert on_pages["exception"] == [claim["verdict"] for claim in values["not_always"]]
     assert len(on_pages["plateau"]) == 18
+
+
+def levels(values: Values) -> list[list[float | None]]:
+    """The logarithms of median, lower and upper quartile of each point and level of the plots."""
+    rules, lad = values["plateaus"]["rules"], values["lad"]
+    points = [p for each in rules for name in ("cra_dl", "cra_dl_corrected", "clairvoyant") for p in each[name]]
+    points += [p for each in lad for curve in each["curves"].values() for p in curve]
+    return [p["log"] for p in [*points, *(each["rba_dl"] for each in rules), *(each["exact"] for each in lad)]]
+
+
+def test_the_quartiles_enclose_the_medians(values: Values) -> None:
+    for median, low, high in levels(values):
+        if median is not None:
+            assert low is not None
+            assert low <= median <= (high if high is not None else float("inf"))
+
+
+def pixels(page: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(page)).convert("RGB")).astype(int)
+
+
+def caption(typst: Any, values: Values) -> str:
+    """The words of the caption of the plots."""
+    how = {"sys_inputs": pdf.inputs(values), "ignore_system_fonts": True}
+    found = typst.query(pdf.TEMPLATE.read_bytes(), "<plots>", field="caption", one=True, **how)
+    return "".join(re.findall(r'"text": "(.*?)"', found))
+
+
+def test_the_plots_show_the_spread_over_seeds_and_say_what_it_is(typst: Any, values: Values) -> None:
+    """Bands of no width leave white what bands colour, and change nothing else."""
+    narrow = copy.deepcopy(values)
+    for log in levels(narrow):
+        log[1:] = [log[0], log[0]]
+    drawn, without = pages(typst, values), pages(typst, narrow)
+    assert drawn[1] == without[1]
+    with_bands, plain = pixels(drawn[0]), pixels(without[0])
+    assert (with_bands <= plain + 1).all()
+    coloured = np.ptp(with_bands, axis=-1) > 10
+    assert ((plain.min(axis=-1) == 255) & coloured).sum() > 100
+    assert "from the lower to the upper quartile of the seeds" in caption(typst, values)
+
+
+def test_a_band_without_an_end_ends_at_the_edge_of_its_panel(typst: Any, values: Values) -> None:
+    endless, far, above = (copy.deepcopy(values) for _ in range(3))
+    levels(endless)[0][1], levels(far)[0][1], levels(above)[0][2] = None, -99.0, None
+    drawn, to_edge, beyond = (pages(typst, each) for each in (values, endless, far))
+    assert drawn[0] != to_edge[0] == beyond[0]
+    assert ["edge of its panel" in caption(typst, each) for each in (values, endless, above)] == [False, False, True]
 
 
 def test_other_verdicts_give_other_words(typst: Any, values: Values) -> None:

@@ -13,8 +13,9 @@ from unit.tables import of_own_size
 from byzcode import errors
 from byzcode.errors import UserError
 from byzcode.specs.allocation import AllocationSpec
+from byzcode.specs.fields import COMPONENTS
 from byzcode.specs.methods import METHODS
-from byzcode.specs.run import COMPONENTS, RunSpec
+from byzcode.specs.run import RunSpec
 from byzcode.studies.describe import describe
 from byzcode.studies.expand import merge
 

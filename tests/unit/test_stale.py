@@ -15,6 +15,7 @@ from dag.project import TINY, Project
 from dag.small_results import inside
 
 from byzcode.errors import UserError
+from byzcode.execution.progress import silent
 from byzcode.provenance import code as identity
 from byzcode.provenance import sources, syntax
 from byzcode.provenance.code import Code
@@ -25,7 +26,7 @@ from byzcode.storage.inputs import hash_of
 from byzcode.storage.statement import Statement
 from byzcode.studies.plan import Plan, load_plan_file
 from byzcode.verify.expected import Item, expected
-from byzcode.verify.stale import CODE, INPUTS, MISSING, REQUEST, UNREADABLE, _silent, standing
+from byzcode.verify.stale import CODE, INPUTS, MISSING, REQUEST, UNREADABLE, standing
 
 CURVES: dict[str, dict[str, Any]] = {
     "RBA": {"method": "rba_dl", "redundancy": 2},
@@ -68,7 +69,7 @@ def plan(made: Path) -> Iterator[Plan]:
 
 
 def items(plan: Plan) -> list[Item]:
-    return expected(plan, RESULTS, _silent, multiverse=False)
+    return expected(plan, RESULTS, silent, multiverse=False)
 
 
 def state(item: Item) -> None:
@@ -156,6 +157,7 @@ EDITS: dict[str, tuple[str, Change, set[str]]] = {
     "the title of a method of no run": ("specs/methods.py", says('title="MA"', 'title="Ma"'), set()),
     "the loop": ("training/loop.py", adds, ALL),
     "random numbers": ("randomness.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY}),
+    "what a run states": ("specs/fields.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY, "index"}),
     "what a run is": ("specs/run.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY, "index"}),
     "the files of allocations": ("storage/allocations.py", adds, {*ALL, *ALLOCATIONS, FIGURE, SUMMARY}),
     "figures": ("figures/style.py", adds, {FIGURE}),
@@ -167,6 +169,7 @@ EDITS: dict[str, tuple[str, Change, set[str]]] = {
             *("attacks/nan.py", "aggregation/bulyan.py", "compression/top_k.py", "allocation/repetition.py"),
             *("recommend/search.py", "multiverse/universe.py", "scorecard/page.py", "verify/files.py"),
             *("cli/__init__.py", "errors.py", "provenance/code.py", "storage/layout.py", "execution/batches.py"),
+            "specs/consistency.py",
         )
     },
 }

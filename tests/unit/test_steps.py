@@ -13,7 +13,8 @@ import pytest
 from byzcode.errors import UserError
 from byzcode.problems import PROBLEMS, softmax_regression
 from byzcode.schedules import SCHEDULES
-from byzcode.specs.run import COMPONENTS, RunSpec
+from byzcode.specs.fields import COMPONENTS
+from byzcode.specs.run import RunSpec
 from byzcode.storage import allocations
 from byzcode.studies.layers import MODELS
 from byzcode.studies.plan import load_plan

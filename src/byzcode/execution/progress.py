@@ -20,6 +20,12 @@ def progress(label: str, total: int, unit: str = "seed-iterations") -> Iterator[
 
 
 @contextmanager
+def silent(label: str, total: int, unit: str = "") -> Iterator[Callable[[int], None]]:
+    """The same, but show nothing."""
+    yield lambda done: None
+
+
+@contextmanager
 def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress

@@ -9,8 +9,7 @@ from typing import Annotated, Any, NamedTuple, Self, overload
 from pydantic import AfterValidator, Field, model_validator
 
 from byzcode.errors import KeyedError, UserError
-from byzcode.specs.methods import METHODS
-from byzcode.specs.run import method_named
+from byzcode.specs.methods import METHODS, method_named
 from byzcode.specs.strict import Strict
 from byzcode.studies.names import Key, Label, Line, Name, Value
 from byzcode.studies.plots import Plot, axes_of

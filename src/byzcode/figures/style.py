@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from byzcode.specs.components import in_words
+from byzcode.specs.fields import COMPONENTS
 from byzcode.specs.methods import METHODS
 from byzcode.specs.quantities import metrics
-from byzcode.specs.run import COMPONENTS
 from byzcode.studies.fields import in_digits
 from byzcode.studies.letters import BUNDLED
 from byzcode.studies.study import LineStyle

@@ -11,28 +11,27 @@ from __future__ import annotations
 
 import ast
 import builtins
-import dis
 import enum
 import functools
 import hashlib
 import inspect
-import linecache
 import sys
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path, PurePath
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from byzcode.errors import UserError, shown
+from byzcode.front.source import function_of, names_read, tree_of
 from byzcode.lazy import ENTRY, Entry, Table, torch
 from byzcode.provenance import code as provenance
 from byzcode.provenance import sources, syntax, users
 from byzcode.provenance.content import canonical, short_hash
 
+PACKAGE = sources.PACKAGE.name
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 
 
@@ -51,8 +50,6 @@ def parts_of(values: Mapping[str, Any], name: str) -> dict[str, str]:
         parts |= users.loaded(root)
     return {**parts, **provenance.parts(reader.roots)}
 
-
-PACKAGE = sources.PACKAGE.name
 
 #: The meaning of the source of a function or a class when it was first read.
 _MEANINGS: dict[Any, str] = {}
@@ -173,7 +170,7 @@ class _Reader:
     def _of_globals(self, function: FunctionType, place: str) -> Any:
         """The global names that a function reads, and the modules that it imports."""
         found: dict[str, Any] = {}
-        for name, imported in _read_by(function.__code__):
+        for name, imported in names_read(function.__code__):
             if imported:
                 found[f"import {name}"] = self._of_module(name, place)
             elif name in function.__globals__:
@@ -186,16 +183,16 @@ class _Reader:
         file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
         if kind.__module__ == "builtins":
             return ["builtin", kind.__qualname__]
-        methods = {name: each for name, each in vars(kind).items() if isinstance(_function_of(each), FunctionType)}
-        files = {_function_of(each).__code__.co_filename for each in methods.values()} - {"<string>"}
+        methods = {name: each for name, each in vars(kind).items() if isinstance(function_of(each), FunctionType)}
+        files = {function_of(each).__code__.co_filename for each in methods.values()} - {"<string>"}
         if owned := self._of_place(kind, next(iter(files), file), place):
             return owned
-        own = {name: each for name, each in methods.items() if _function_of(each).__code__.co_filename != "<string>"}
+        own = {name: each for name, each in methods.items() if function_of(each).__code__.co_filename != "<string>"}
         values = {name: each for name, each in vars(kind).items() if isinstance(each, _PLAIN) and name[:2] != "__"}
         return [
             "class",
             self._meaning(kind, place)
-            if own or _tree(kind)
+            if own or tree_of(kind)
             else [kind.__qualname__, repr(inspect.get_annotations(kind))],
             [self.of(base, place) for base in kind.__bases__],
             self.of_mapping(own),
@@ -227,7 +224,7 @@ class _Reader:
         """The hash of the source of a function or a class, without the decorators that register it."""
         key = value.__code__ if isinstance(value, FunctionType) else value
         if key not in _MEANINGS:
-            node = _tree(value)
+            node = tree_of(value)
             if node is None:
                 raise UserError(
                     f"{self._name}: {place} has no source, so results could not say what made them; allowed: a "
@@ -245,13 +242,6 @@ def _of_array(array: Any) -> list[Any]:
     return ["array", str(given.dtype), list(given.shape), digest]
 
 
-def _function_of(value: Any) -> Any:
-    """The function of a method, a property or a static method."""
-    for name in ("fget", "__func__", "func"):
-        value = getattr(value, name, value) if not isinstance(value, FunctionType) else value
-    return value
-
-
 def _package_of(value: Any) -> str:
     module = getattr(value, "__module__", None) or getattr(type(getattr(value, "__self__", None)), "__module__", "")
     package = str(module).partition(".")[0]
@@ -267,75 +257,3 @@ def _definitions(module: str) -> frozenset[str]:
     texts = sources.loaded()
     text = texts.get("/".join(stem) + ".py") or texts.get("/".join([*stem, "__init__.py"])) or ""
     return frozenset(syntax.module(text).definitions)
-
-
-def _read_by(code: CodeType) -> Iterator[tuple[str, bool]]:
-    """The global names that a code reads, with False, and the modules that it imports, with True."""
-    for step in dis.get_instructions(code):
-        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            yield str(step.argval), False
-        elif step.opname == "IMPORT_NAME":
-            yield str(step.argval), True
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from _read_by(inner)
-
-
-def _tree(value: Any) -> ast.AST | None:
-    """The syntax tree of a function or a class; None without a source."""
-    try:
-        lines = _lines(value) or inspect.findsource(value)[0]
-        whole = ast.parse("".join(lines))
-    except (OSError, TypeError):
-        return None
-    except SyntaxError:  # of a file in which something else is written, such as a notebook's magic
-        return _alone(value)
-    if isinstance(value, type):
-        return _of_class_named(whole, value.__qualname__) or _alone(value)
-    code = value.__code__
-    found = [node for node in ast.walk(whole) if _is_tree_of(node, code)]
-    if not found:
-        return None
-    return _undecorated(found[0])
-
-
-def _lines(value: Any) -> list[str]:
-    """The lines of the source of a class that has methods: notebooks do not know where a class is, but a function."""
-    if not isinstance(value, type):
-        return []
-    files = [
-        code.co_filename for each in vars(value).values() if (code := getattr(_function_of(each), "__code__", None))
-    ]
-    return linecache.getlines(files[0]) if (files := [file for file in files if file != "<string>"]) else []
-
-
-def _alone(value: Any) -> ast.AST | None:
-    try:
-        return _undecorated(ast.parse(textwrap.dedent(inspect.getsource(value))).body[0])
-    except (OSError, TypeError, SyntaxError, IndexError):
-        return None
-
-
-def _is_tree_of(node: ast.AST, code: CodeType) -> bool:
-    if isinstance(node, ast.Lambda):
-        if code.co_name != "<lambda>" or node.lineno != code.co_firstlineno:
-            return False
-        body = (node.body.lineno, node.body.end_lineno, node.body.col_offset, node.body.end_col_offset)
-        return body in set(code.co_positions())
-    if isinstance(node, ast.FunctionDef):
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        return node.name == code.co_name and first == code.co_firstlineno
-    return False
-
-
-def _of_class_named(tree: ast.AST, name: str) -> ast.AST | None:
-    last = name.rpartition(".")[2]
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == last]
-    return _undecorated(found[-1]) if found else None
-
-
-def _undecorated(node: ast.AST) -> ast.AST:
-    """A definition without the decorators that register it: their arguments count by themselves."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        node.decorator_list = [each for each in node.decorator_list if "register." not in ast.unparse(each)]
-    return node

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from byzcode.errors import complain, component_models, one_of
 from byzcode.specs.components import Component
+from byzcode.specs.fields import COMPONENTS
 from byzcode.specs.parsing import parse
-from byzcode.specs.run import COMPONENTS, RunSpec
+from byzcode.specs.run import RunSpec
 
 T = TypeVar("T")
 

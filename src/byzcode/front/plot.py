@@ -7,7 +7,6 @@ one or several.
 from __future__ import annotations
 
 import io
-import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +21,11 @@ from byzcode.figures.request import Request
 from byzcode.figures.sweep import drawn as draw_sweep
 from byzcode.figures.sweep_points import Summary
 from byzcode.figures.trajectories import drawn as draw_trajectories
-from byzcode.figures.words import in_plain
-from byzcode.provenance.content import canonical
+from byzcode.front import drawable
 from byzcode.specs import last_part
-from byzcode.specs.methods import METHODS
 from byzcode.specs.parsing import parse
-from byzcode.specs.quantities import WALL_TIME, lacking, progress_of, quantities_of
+from byzcode.specs.quantities import WALL_TIME, lacking
 from byzcode.specs.run import RunSpec
-from byzcode.storage import trajectories as stored_runs
 from byzcode.studies.expand import lookup
 from byzcode.studies.files import DEFAULTS, or_bundled
 from byzcode.studies.plain_yaml import read_yaml
@@ -99,13 +95,13 @@ def trajectories(
     ['CRA-DL, r = 10', 'CRA-DL, r = 40']
     """
     where = "plot.trajectories"
-    labelled = _labelled(_read(runs, where), where)
+    labelled = drawable.labelled(drawable.read(runs, where))
     several = [label for label, own in labelled.items() if len(own) > 1]
     if several:
         raise UserError(f"{where}: {several[0]!r} has several runs; allowed: one run for each label")
     flat = {label: own[0] for label, own in labelled.items()}
     specs = [run.spec for run in flat.values()]
-    quantity = _quantities(y, specs, where)
+    quantity = drawable.quantities(y, specs, where)
     if x not in AXES:
         raise complain(where, "x", x, one_of(AXES, x))
     if x == WALL_TIME and (reasons := [reason for spec in specs if (reason := lacking(spec, x))]):
@@ -147,16 +143,16 @@ def sweep(
     [10, 40, 10, 40]
     """
     where = "plot.sweep"
-    read = _read(runs, where)
+    read = drawable.read(runs, where)
     specs = [run.spec for run in read]
     axes = [x] if columns is None else [x, columns]
     for key, name in zip(axes, ("x", "columns"), strict=False):
-        _check_key(key, name, specs, where)
-    (quantity,) = _quantities(y, specs, where, most=1)
+        drawable.check_key(key, name, specs, where)
+    (quantity,) = drawable.quantities(y, specs, where, most=1)
     for spec in specs:
         if (reason := last_part.lacking(spec.record, spec.iterations)) is not None:
             raise complain(where, "record.step", spec.record.step, reason)
-    labelled = _labelled(read, where, apart=axes)
+    labelled = drawable.labelled(read, apart=axes)
     plot = {"kind": "sweep", "x": x, "y": quantity, "columns": columns, "cost": cost}
     numbered = {id(run): number for number, run in enumerate(read)}
     looks = _looks([[run.spec for run in own] for own in labelled.values()])
@@ -170,125 +166,6 @@ def sweep(
     assert isinstance(drawn, SweepPlot)
     summary = _summary(read)
     return Picture.of(lambda: draw_sweep(request, drawn, summary, list))
-
-
-# --- the runs --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A run to draw, and its label if it was given one."""
-
-    spec: RunSpec
-    data: xarray.Dataset
-    label: str | None
-
-
-def _read(runs: Any, where: str) -> list[_Run]:
-    """The runs, in the given order. Raises UserError."""
-    if isinstance(runs, Mapping) and not _is_dataset(runs):
-        read = [run for label, own in runs.items() for run in _of(own, str(label), where)]
-    else:
-        read = _of(runs, None, where)
-    if not read:
-        raise UserError(f"{where}: no run; allowed: one or more")
-    return read
-
-
-def _of(given: Any, label: str | None, where: str) -> list[_Run]:
-    if isinstance(given, str | os.PathLike):
-        given = stored_runs.open(os.fspath(given))
-    if _is_dataset(given):
-        if "spec" not in given.attrs:
-            raise UserError(f"{where}: a dataset without the attribute spec; allowed: datasets as train returns them")
-        return [_Run(RunSpec.from_json(str(given.attrs["spec"]), where), given, label)]
-    if not isinstance(given, Sequence):
-        raise UserError(
-            f"{where}: a {type(given).__name__}; allowed: datasets as train returns them, or paths of files"
-        )
-    return [run for each in given for run in _of(each, label, where)]
-
-
-def _is_dataset(given: Any) -> bool:
-    return hasattr(given, "data_vars") and hasattr(given, "attrs")
-
-
-def _labelled(runs: Sequence[_Run], where: str, apart: Sequence[str] = ()) -> dict[str, list[_Run]]:
-    """The runs by label: as given, or the method and what the others do not have, but for the keys ``apart``."""
-    flat = {id(run): _flat(run.spec, apart) for run in runs}
-    known = {key: {canonical(own[key]) for own in flat.values() if key in own} for key in _keys(flat.values())}
-    differing = [key for key, values in known.items() if len(values) > 1]
-    labelled: dict[str, list[_Run]] = {}
-    for run in runs:
-        label = run.label or _words(run.spec, flat[id(run)], differing)
-        labelled.setdefault(label, []).append(run)
-    if apart or any(run.label for run in runs):
-        return labelled
-    return {  # the same run twice, or runs that differ in nothing that a label can say
-        f"{label} ({number})" if len(own) > 1 else label: [run]
-        for label, own in labelled.items()
-        for number, run in enumerate(own, start=1)
-    }
-
-
-def _flat(spec: RunSpec, apart: Sequence[str]) -> dict[str, Any]:
-    """The fields of a run by dotted key, without those ``apart`` and those that follow from the method."""
-    flat: dict[str, Any] = {}
-
-    def add(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for key, each in value.items():
-                add(prefix if key == "name" else f"{prefix}.{key}", each)
-        else:
-            flat[prefix] = value
-
-    for key, value in spec.model_dump(mode="json").items():
-        add(key, value)
-    method = METHODS[spec.method]
-    implied = {**method.defaults, **method.fixed} | ({} if method.coded else {"redundancy": spec.redundancy})
-    return {key: value for key, value in flat.items() if key not in apart and implied.get(key) != value}
-
-
-def _keys(flat: Any) -> list[str]:
-    return list(dict.fromkeys(key for own in flat for key in own))
-
-
-def _words(spec: RunSpec, own: Mapping[str, Any], differing: Sequence[str]) -> str:
-    said = [in_plain(style.level_words(key, own[key])) for key in differing if key in own and key != "method"]
-    return ", ".join([METHODS[spec.method].title, *said])
-
-
-def _quantities(y: Any, specs: Sequence[RunSpec], where: str, most: int | None = None) -> list[str]:
-    """The quantities to draw, which all runs have. Raises UserError."""
-    if y is None:
-        return ["loss" if any(progress_of(spec) == "loss" for spec in specs) else "excess_loss"]
-    named = [y] if isinstance(y, str) else list(y)
-    common = [name for name in quantities_of(specs[0]) if all(lacking(spec, name) is None for spec in specs)]
-    for name in named:
-        if name not in common:
-            raise complain(where, "y", name, one_of(common, name))
-    if not named or (most is not None and len(named) > most):
-        raise complain(where, "y", y, "allowed: one of " + ", ".join(common))
-    return named
-
-
-def _check_key(key: str, name: str, specs: Sequence[RunSpec], where: str) -> None:
-    """Refuse a key that no run has."""
-    known = list(dict.fromkeys(each for spec in specs for each in _all_keys(spec)))
-    if key not in known:
-        raise complain(where, name, key, one_of(known, key))
-
-
-def _all_keys(spec: RunSpec) -> list[str]:
-    values = spec.model_dump(mode="json")
-    return [*values, *(f"{head}.{key}" for head, part in values.items() if isinstance(part, dict) for key in part)]
-
-
-def _summary(runs: Sequence[_Run]) -> Summary:
-    import pandas as pd
-
-    rows = [{**_row(run.data, run.spec), "run_id": _id(number)} for number, run in enumerate(runs)]
-    return Summary(Path("summary"), pd.DataFrame(rows).set_index("run_id"))
 
 
 # --- the request -----------------------------------------------------------------------------------------------------
@@ -347,10 +224,17 @@ def _request(
         "title": title,
         "paper": None,
         "plot": {**plot, "caption": caption},
-        "curves": list(itertools.chain(curves)),
+        "curves": list(curves),
     }
     try:
         request = parse(Request, values, where)
     except KeyedError as error:
         raise complain(where, error.key, error.value, error.allowed) from None
     return request, request.plot
+
+
+def _summary(runs: Sequence[drawable.Run]) -> Summary:
+    import pandas as pd
+
+    rows = [{**_row(run.data, run.spec), "run_id": _id(number)} for number, run in enumerate(runs)]
+    return Summary(Path("summary"), pd.DataFrame(rows).set_index("run_id"))

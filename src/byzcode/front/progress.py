@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from byzcode.execution.batches import Shown
-from byzcode.execution.progress import progress
+from byzcode.execution.progress import progress, silent
 
 #: Seconds between two updates of a notebook.
 _PAUSE = 0.2
@@ -17,15 +17,10 @@ _PAUSE = 0.2
 def shown(wanted: bool | None) -> Shown:
     """What shows progress. None: a bar where there can be one. True: else lines in a log. False: nothing."""
     if wanted is False:
-        return _nothing
+        return silent
     if _in_notebook():
         return _notebook
-    return progress if wanted or sys.stderr.isatty() else _nothing
-
-
-@contextmanager
-def _nothing(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    yield lambda done: None
+    return progress if wanted or sys.stderr.isatty() else silent
 
 
 def _in_notebook() -> bool:

@@ -8,7 +8,9 @@ from typing import Any, Literal, TypedDict, Unpack
 import numpy as np
 
 from byzcode.errors import KeyedError, UserError, complain, one_of
-from byzcode.specs.run import COMPONENTS, RunSpec, method_named
+from byzcode.specs.fields import COMPONENTS
+from byzcode.specs.methods import method_named
+from byzcode.specs.run import RunSpec
 from byzcode.studies.expand import merge
 
 #: The name of a part, or a mapping of its name and its options.
@@ -16,7 +18,7 @@ Part = str | Mapping[str, Any]
 
 
 class Fields(TypedDict, total=False):
-    """The fields of a run; what is left out is as in :class:`byzcode.specs.run.RunSpec`, which documents them."""
+    """The fields of a run; what is left out is as in :class:`byzcode.specs.fields.RunFields`, which documents them."""
 
     method: str
     problem: Part

@@ -25,8 +25,8 @@ from byzcode.figures.words import seeds_of
 from byzcode.multiverse.deciding import FALSE_DISCOVERIES
 from byzcode.multiverse.stored import VERDICTS, alternatives, each_once
 from byzcode.specs.components import in_words
+from byzcode.specs.fields import COMPONENTS
 from byzcode.specs.methods import METHODS
-from byzcode.specs.run import COMPONENTS
 
 #: Colours of verdicts, Okabe and Ito's blue and orange, which also differ in grey; and their markers.
 _COLORS = {"supported": "#0072B2", "undecided": "#E2E2E2", "refuted": "#E69F00"}

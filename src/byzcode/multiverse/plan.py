@@ -11,8 +11,9 @@ from byzcode.errors import KeyedError, complain, one_of
 from byzcode.multiverse.readings import Universe, changes, read_as, universes
 from byzcode.provenance.content import canonical, short_hash
 from byzcode.specs import parts
+from byzcode.specs.fields import COMPONENTS
 from byzcode.specs.parsing import parse
-from byzcode.specs.run import COMPONENTS, RunSpec
+from byzcode.specs.run import RunSpec
 from byzcode.studies.alternatives import Alternatives, MultiverseConfig, Selection
 from byzcode.studies.cells import Cell, check_levels
 from byzcode.studies.claim import Falls, Grows, Law, Open, Side

@@ -9,8 +9,9 @@ import numpy as np
 
 from byzcode.errors import KeyedError, complain, one_of
 from byzcode.provenance.content import canonical, short_hash
-from byzcode.specs.methods import METHODS
-from byzcode.specs.run import COMPONENTS, RunSpec, method_named
+from byzcode.specs.fields import COMPONENTS
+from byzcode.specs.methods import METHODS, method_named
+from byzcode.specs.run import RunSpec
 from byzcode.studies.alternatives import MultiverseConfig, OpenChoice
 from byzcode.studies.choices import Choices
 from byzcode.studies.expand import merge

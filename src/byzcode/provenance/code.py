@@ -18,11 +18,11 @@ from byzcode.provenance.syntax import IN_WORDS, Module, Piece, Use, module
 
 PACKAGE = "byzcode"
 
-#: Modules that change no number: messages, loading at first use, identities, how and where files are written.
+#: Modules that change no number: messages, refusals, loading at first use, identities, how and where files are written.
 NEUTRAL = frozenset(
     {
         PACKAGE,
-        *(f"{PACKAGE}.{name}" for name in ("errors", "lazy", "specs.ids", "specs.parts")),
+        *(f"{PACKAGE}.{name}" for name in ("errors", "lazy", "specs.consistency", "specs.ids", "specs.parts")),
         *(f"{PACKAGE}.storage.{name}" for name in ("atomic", "layout", "regular", "statement")),
     }
 )

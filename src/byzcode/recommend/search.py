@@ -173,7 +173,7 @@ def ruled(need: Need, name: str, lists: Lists, before: str) -> Iterator[Advice]:
                 kept=name != "lad",
                 gradients=need.devices * lists.redundancy,
                 bits=need.devices * short.bits,
-                reason=_reason(need, lists, rule, before, kappa, short, delta),
+                reason=_reason(lists, rule, before, kappa, short, delta),
             )
 
 
@@ -182,7 +182,7 @@ def _times(factor: float, unit: float) -> float:
     return min(factor * unit, sys.float_info.max) if math.isfinite(factor) else factor
 
 
-def _reason(need: Need, lists: Lists, rule: str, before: str, kappa: float, short: Shortening, delta: float) -> str:
+def _reason(lists: Lists, rule: str, before: str, kappa: float, short: Shortening, delta: float) -> str:
     variance = float(lists.expected.dispersion[0] + lists.expected.bias[0])
     text = f"{lists.words[0].upper()}{lists.words[1:]}: the mean squared error of a message is {variance:.3g} of S²"
     words = ("" if behind(before) else "the ") + RULES[rule].words + behind(before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from byzcode.specs.components import in_words
-from byzcode.specs.run import COMPONENTS
+from byzcode.specs.fields import COMPONENTS
 
 MINUS = "\N{MINUS SIGN}"
 

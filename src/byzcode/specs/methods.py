@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from byzcode.errors import KeyedError, one_of
+
 #: What the server does in an iteration: apply the rule to all messages, vote on the copies of each file and apply the
 #: rule to the results, decode the messages, average the honest ones (this server knows which devices are Byzantine), or
 #: take the true gradient.
@@ -206,3 +208,10 @@ METHODS: dict[str, Method] = {
         fixed={"aggregation": "norm_trimming", "pre_aggregation": "none"},
     ),
 }
+
+
+def method_named(name: Any) -> Method:
+    """Look up a method. Raises KeyedError if the table has no method of that name."""
+    if not isinstance(name, str) or name not in METHODS:
+        raise KeyedError("method", name, "unknown method; " + one_of(METHODS, name))
+    return METHODS[name]

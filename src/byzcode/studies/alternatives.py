@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from byzcode.errors import KeyedError
-from byzcode.specs.run import method_named
+from byzcode.specs.methods import method_named
 from byzcode.specs.strict import Strict
 from byzcode.studies.choices import check_set
 from byzcode.studies.names import Filename, Key, Line, Name, Text, Value

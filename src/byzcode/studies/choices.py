@@ -8,7 +8,9 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from byzcode.errors import KeyedError, complain, one_of
-from byzcode.specs.run import COMPONENTS, RunSpec, method_named
+from byzcode.specs.fields import COMPONENTS
+from byzcode.specs.methods import method_named
+from byzcode.specs.run import RunSpec
 from byzcode.studies.fields import settled
 from byzcode.studies.layers import MODELS, PARTED, Layer, Values
 from byzcode.studies.study import Reading

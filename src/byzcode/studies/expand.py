@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from byzcode.errors import KeyedError, UserError, complain, one_of
 from byzcode.provenance.content import canonical
-from byzcode.specs.methods import METHODS
+from byzcode.specs.fields import COMPONENTS
+from byzcode.specs.methods import METHODS, method_named
 from byzcode.specs.parsing import in_order
-from byzcode.specs.run import COMPONENTS, RunSpec, method_named
+from byzcode.specs.run import RunSpec
 from byzcode.studies.choices import Choices
 from byzcode.studies.fields import settled, tolerated, without_point
 from byzcode.studies.layers import Layer, Values, layered, over

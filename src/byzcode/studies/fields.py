@@ -11,7 +11,9 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from byzcode.errors import KeyedError, component_models, explained, one_of
 from byzcode.provenance.content import canonical
-from byzcode.specs.run import COMPONENTS, RunSpec, method_named
+from byzcode.specs.fields import COMPONENTS
+from byzcode.specs.methods import method_named
+from byzcode.specs.run import RunSpec
 from byzcode.specs.strict import Strict
 from byzcode.studies.layers import Layer, layered
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from byzcode.errors import KeyedError, component_models, one_of, shown
-from byzcode.specs.run import COMPONENTS, RunSpec
+from byzcode.specs.fields import COMPONENTS
+from byzcode.specs.run import RunSpec
 
 Values = dict[str, Any]
 Path = tuple[str, ...]

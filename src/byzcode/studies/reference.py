@@ -12,8 +12,9 @@ from byzcode.data import PARTITIONS
 from byzcode.data.chosen import option_model
 from byzcode.errors import component_models
 from byzcode.specs.components import Component
+from byzcode.specs.fields import COMPONENTS
 from byzcode.specs.methods import METHODS
-from byzcode.specs.run import COMPONENTS, RunSpec
+from byzcode.specs.run import RunSpec
 from byzcode.specs.settings import Byzantine, Record
 from byzcode.studies.alternatives import Alternative, MultiverseConfig, OpenChoice, Selection
 from byzcode.studies.claim import Equivalent, Falls, Grows, Law, Lower, Open, OtherKind, Predicted, Side

@@ -7,13 +7,13 @@ and the inputs that it was made from (:mod:`byzcode.storage.statement`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from byzcode.errors import UserError
+from byzcode.execution.progress import silent
 from byzcode.multiverse.plan import Multiverse
 from byzcode.storage import seal
 from byzcode.storage.inputs import hash_of_sums
@@ -53,7 +53,7 @@ def standing(plan: Plan, results: Path, multiverse: Multiverse | None) -> Standi
     current: set[str] = set()
     stale: dict[str, str] = {}
     jobs: Counter[tuple[str, str]] = Counter()
-    for item in expected(plan, results, _silent, multiverse=multiverse or False):
+    for item in expected(plan, results, silent, multiverse=multiverse or False):
         reason = reason_of(item)
         if reason is None:
             current |= {str(path) for path in item.paths}
@@ -97,8 +97,3 @@ def _reasons(*, tracked: bool) -> Callable[[Item], str | None]:
         return None if inputs(item) in (None, stored.inputs) else INPUTS
 
     return reason
-
-
-@contextmanager
-def _silent(label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    yield lambda done: None
