@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from unit.claim_runs import ROOT
 from vouched import vouched
 
+from byzcode.attacks import ATTACKS
 from byzcode.cli import app
 from byzcode.errors import UserError
 from byzcode.recommend.lessons import LESSONS, SITUATIONS, STATED, Lesson, expected, holding
@@ -62,7 +63,7 @@ def test_a_lesson_is_of_a_claim_that_is_tested_at_the_values_it_names(lesson):
         assert "byzantine.alpha" in (*claim["each"], *own)
     else:
         assert lesson.alpha == asked["base"]["byzantine.alpha"]
-    assert lesson.attack == (None if "attack" in asked["grid"] else asked["base"]["attack"])
+    assert lesson.attack == (None if "attack" in asked["grid"] else ATTACKS[asked["base"]["attack"]].words)
 
 
 def test_every_lesson_is_borne_out_by_the_kept_verdicts_at_some_alpha():
@@ -208,7 +209,7 @@ def test_the_command_tells_lessons_and_names_situations_that_it_was_not_told(tmp
         "If you do not know how many devices lie:",
         f"- {CODE.advice} (unknown-alpha, coding-pays-without-alpha, sign flip, alpha = 0.3: supported in 1 of 1 test)",
         "If devices may be late or absent: no verdict near this alpha bears out any advice.",
-        f"These verdicts are of linear regression with 85 to 100 devices: {path}",
+        f"Measured on linear regression, in studies digits-* on sorted digits, with 85 to 100 devices: {path}",
     ]
     assert ask(tmp_path, "--alpha", "0.3").endswith(
         "More was measured for --expect unknown-alpha, absence, knowing-liars.\n"
@@ -225,7 +226,7 @@ def test_programs_get_the_same(tmp_path):
             "advice": CODE.advice,
             "study": "unknown-alpha",
             "claim": "coding-pays-without-alpha",
-            "attack": "sign_flip",
+            "attack": "sign flip",
             "rests_on": "supported",
             "verdicts": {"supported": 1},
             "alphas": [0.3],

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from byzcode.attacks import ATTACKS
 from byzcode.errors import UserError
 from byzcode.recommend.lessons import LESSONS, SITUATIONS, STATED, Lesson, Verdict, holding
 from byzcode.recommend.measured import OPEN
@@ -30,6 +29,7 @@ FARTHEST_ALPHA = 0.1
 #: Said of a situation without a lesson.
 _NO_VERDICT = "no verdict near this alpha bears out any advice."
 _NO_SCORECARD = "no verdicts; `make open-questions` makes them."
+_MEASURED_ON = "Measured on linear regression, in studies digits-* on sorted digits, with 85 to 100 devices"
 _COLUMNS = ("study", "claim", "place", "verdict", "runs")
 _OPPOSITE: dict[Verdict, Verdict] = {"supported": "refuted", "refuted": "supported"}
 
@@ -50,7 +50,7 @@ class Taught:
         told = f"{first} in {self.verdicts[first]} of {count(self.verdicts.total(), 'test')}"
         told += "".join(f", {verdict} in {self.verdicts[verdict]}" for verdict in others)
         alphas = " and ".join(f"{alpha:g}" for alpha in self.alphas)
-        under = f"{ATTACKS[self.lesson.attack].words}, " if self.lesson.attack else ""
+        under = f"{self.lesson.attack}, " if self.lesson.attack else ""
         return f"{self.lesson.advice} ({self.lesson.study}, {self.lesson.claim}, {under}alpha = {alphas}: {told})"
 
 
@@ -72,7 +72,7 @@ def lines(told: Collection[Taught], stated: Collection[str], scorecard: Path | N
         if name in stated and not own:
             text.append(f"If {situation.words}: {_NO_VERDICT if scorecard else _NO_SCORECARD}")
     if told:
-        text.append(f"These verdicts are of linear regression with 85 to 100 devices: {scorecard}")
+        text.append(f"{_MEASURED_ON}: {scorecard}")
     if told and not stated:
         text.append(f"More was measured for --expect {', '.join(STATED)}.")
     return text
