@@ -8,18 +8,12 @@ from contextlib import suppress
 from itertools import islice
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from byzcode.absence import ABSENCES
-from byzcode.aggregation import RULES
 from byzcode.allocation import ALLOCATIONS
-from byzcode.attacks import ATTACKS
-from byzcode.coding import DECODERS, ENCODERS, VOTES
-from byzcode.compression import COMPRESSORS
+from byzcode.coding import DECODERS, VOTES
 from byzcode.data import DATA_SETS
 from byzcode.errors import KeyedError, UserError
-from byzcode.estimation import ESTIMATORS
-from byzcode.pre_aggregation import PRE_AGGREGATORS
 from byzcode.problems import PROBLEMS
-from byzcode.schedules import SCHEDULES
+from byzcode.specs.fields import COMPONENTS
 from byzcode.specs.methods import METHODS
 from byzcode.specs.run import RunSpec
 
@@ -28,18 +22,9 @@ Case = tuple[str, dict[str, Any]]
 #: The tables of CONTRIBUTING.md, by the field of a run that names an entry. Methods name decoders and votes.
 TABLES: dict[str, Mapping[str, Any]] = {
     "method": METHODS,
-    "problem": PROBLEMS,
-    "allocation": ALLOCATIONS,
-    "encoding": ENCODERS,
     "decoder": DECODERS,
     "vote": VOTES,
-    "compression": COMPRESSORS,
-    "attack": ATTACKS,
-    "pre_aggregation": PRE_AGGREGATORS,
-    "aggregation": RULES,
-    "estimation": ESTIMATORS,
-    "absence": ABSENCES,
-    "step_schedule": SCHEDULES,
+    **COMPONENTS,
 }
 
 

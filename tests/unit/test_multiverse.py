@@ -529,3 +529,26 @@ def test_part_of_a_grid_may_be_selected(tiny):
 def test_the_file_of_alternatives_is_what_the_readings_are_of(configured):
     assert configured.alternatives == parse(Alternatives, read_yaml(str(ALTERNATIVES)), "test")
     assert replace(configured, alternatives=Alternatives(choices=configured.alternatives.choices[:1])).universes
+
+
+def test_a_run_that_two_claims_share_is_read_for_each(tiny):
+    """One claim varies redundancy, so no reading sets it there; the other does not. Both read the same run of MA."""
+    other = {**STUDY["claims"][0], "claim": "rba-below-ma", "curve": "RBA-DL"}
+    study = {
+        **STUDY,
+        "curves": [*STUDY["curves"], {"label": "RBA-DL", "method": "rba_dl"}],
+        "claims": [STUDY["claims"][0], other],
+    }
+    choice = {
+        "choice": "share",
+        "title": "How much",
+        "primary": "M/N",
+        "others": [{"name": "1", "set": {"redundancy": 1}, "reason": "Few."}],
+    }
+    multiverse = tiny(alternatives={"choices": [choice]}, study=study)
+    (few,) = of_kind(multiverse, "single")
+    shares = {
+        test.request["claim"]["claim"]: {test.specs[run].redundancy for run in test.request["against"]}
+        for test in multiverse.tests(few)
+    }
+    assert shares == {"below-ma": {4}, "rba-below-ma": {1}}
