@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from dag.small_results import byzcode, inside
 from PIL import Image
 
 from byzcode.errors import UserError
 from byzcode.report import pdf
-from byzcode.report.numbers import in_words, numbers
+from byzcode.report.numbers import _shares, in_words, numbers
 from byzcode.report.tables import Tables
 from byzcode.scorecard.words import number
 from byzcode.studies.plan import Plan, load_plan_file
@@ -321,3 +322,8 @@ def test_without_typst_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_study_that_is_not_there_is_refused(plan: Plan) -> None:
     with pytest.raises(UserError, match="no study of-nobody"):
         Tables(plan, ROOT / "results", kept=True).summary("of-nobody")
+
+
+def test_half_a_percent_is_rounded_up() -> None:
+    assert _shares(pd.Series({"supported": 0.62, "refuted": 0.145})) == "62, 15"
+    assert _shares(pd.Series({"supported": 0.005, "refuted": 0.0})) == "1, 0"

@@ -115,7 +115,8 @@ def _claim(cells: pd.DataFrame, readings: pd.DataFrame) -> dict[str, Any]:
 
 
 def _shares(row: Mapping[str, Any]) -> str:
-    return ", ".join(str(math.floor(100 * float(row[name]) + 0.5)) for name in ("supported", "refuted"))
+    # Rounded first: 100 times 0.145 is just below 14.5.
+    return ", ".join(str(math.floor(round(100 * float(row[name]), 6) + 0.5)) for name in ("supported", "refuted"))
 
 
 def in_words(verdicts: Sequence[str]) -> str:
